@@ -1,0 +1,58 @@
+"""The errors of probe-scout: each says what was asked, what was found and what helps.
+
+Sources raise `NotThere`, `Denied` or `Broken`; scanners raise `Malformed`. Only `kernel.Kernel`
+turns them into `Unread` facts, only the command line prints them, and rules never see them.
+"""
+
+from __future__ import annotations
+
+
+class ProbeScoutError(Exception):
+    """Base of every error this package raises on purpose; `exit_code` is the command's."""
+
+    exit_code = 4
+
+
+class UsageError(ProbeScoutError):
+    """The question itself cannot be asked: a misspelt attach type, an empty name."""
+
+    exit_code = 2
+
+
+class SourceError(ProbeScoutError):
+    """A path of the source could not be read. `kind` is the word used in `Unread.kind`."""
+
+    kind = "not_there"
+
+    def __init__(self, path: str, why: str, cure: str = "") -> None:
+        self.path, self.why, self.cure = path, why, cure
+        super().__init__(f"{path}: {why}" + (f"; {cure}" if cure else ""))
+
+
+class NotThere(SourceError):
+    """The path does not exist in this source (ENOENT)."""
+
+
+class Denied(SourceError):
+    """The path exists but may not be read (EACCES, EPERM, lockdown)."""
+
+    kind = "denied"
+
+
+class Broken(SourceError):
+    """The source itself is unusable: an archive that is cut off, too large or hostile."""
+
+    kind = "malformed"
+
+
+class Malformed(ProbeScoutError):
+    """The bytes of one kernel file are not what the kernel writes there.
+
+    `offset_bytes` is the position of the first byte that does not fit.
+    """
+
+    def __init__(self, path: str, offset_bytes: int, expected: str, found: str = "") -> None:
+        self.path, self.offset_bytes, self.expected, self.found = path, offset_bytes, expected, found
+        super().__init__(
+            f"{path}: not readable at byte {offset_bytes}: expected {expected}" + (f", found {found}" if found else "")
+        )

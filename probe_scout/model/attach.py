@@ -1,0 +1,61 @@
+"""Attach types: libbpf's section names, and what each is to bpf(2).
+
+The spelling is the one of libbpf's SEC() table (tools/lib/bpf/libbpf.c, section_defs) and of the
+enum bpf_attach_type (include/uapi/linux/bpf.h). `.s` marks sleepable programs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class AttachType(NamedTuple):
+    """One way to attach. `enumerator` is the bpf_attach_type that a kernel must know, if any."""
+
+    name: str
+    program: str
+    enumerator: str
+    kinds: str  # kinds of target it applies to, blank separated
+    says: str
+
+
+def _table(*rows: tuple[str, str, str, str, str]) -> dict[str, AttachType]:
+    return {row[0]: AttachType(*row) for row in rows}
+
+
+ATTACH_TYPES: dict[str, AttachType] = _table(
+    ("kprobe", "KPROBE", "", "function offset syscall", "probe at entry or inside, by perf"),
+    ("kretprobe", "KPROBE", "", "function offset syscall", "probe at return, by perf"),
+    ("kprobe.multi", "KPROBE", "BPF_TRACE_KPROBE_MULTI", "function", "many entries by one link, through fprobe"),
+    ("kretprobe.multi", "KPROBE", "BPF_TRACE_KPROBE_MULTI", "function", "many returns by one link"),
+    ("kprobe.session", "KPROBE", "BPF_TRACE_KPROBE_SESSION", "function", "entry and return by one program"),
+    ("ksyscall", "KPROBE", "", "syscall", "kprobe on the syscall's wrapper"),
+    ("kretsyscall", "KPROBE", "", "syscall", "kretprobe on the syscall's wrapper"),
+    ("fentry", "TRACING", "BPF_TRACE_FENTRY", "function", "entry, typed arguments, by trampoline"),
+    ("fentry.s", "TRACING", "BPF_TRACE_FENTRY", "function", "sleepable fentry"),
+    ("fexit", "TRACING", "BPF_TRACE_FEXIT", "function", "return, arguments and return value"),
+    ("fexit.s", "TRACING", "BPF_TRACE_FEXIT", "function", "sleepable fexit"),
+    ("fsession", "TRACING", "BPF_TRACE_FSESSION", "function", "entry and return by one program, by trampoline"),
+    ("fentry.multi", "TRACING", "BPF_TRACE_FENTRY_MULTI", "function", "many entries, by trampolines"),
+    ("fexit.multi", "TRACING", "BPF_TRACE_FEXIT_MULTI", "function", "many returns, by trampolines"),
+    ("fsession.multi", "TRACING", "BPF_TRACE_FSESSION_MULTI", "function", "many entries and returns"),
+    ("fmod_ret", "TRACING", "BPF_MODIFY_RETURN", "function", "may replace the return value"),
+    ("fmod_ret.s", "TRACING", "BPF_MODIFY_RETURN", "function", "sleepable fmod_ret"),
+    ("lsm", "LSM", "BPF_LSM_MAC", "function", "security hook, bpf_lsm_<hook>"),
+    ("lsm.s", "LSM", "BPF_LSM_MAC", "function", "sleepable security hook"),
+    ("iter", "TRACING", "BPF_TRACE_ITER", "function", "iterator, bpf_iter_<target>"),
+    ("iter.s", "TRACING", "BPF_TRACE_ITER", "function", "sleepable iterator"),
+    ("tp", "TRACEPOINT", "", "tracepoint", "trace event by perf, the event's record"),
+    ("raw_tp", "RAW_TRACEPOINT", "", "tracepoint", "raw tracepoint, untyped arguments"),
+    ("tp_btf", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "raw tracepoint, typed arguments"),
+)
+
+NAMES: tuple[str, ...] = tuple(ATTACH_TYPES)
+
+
+def for_kind(kind: str) -> tuple[str, ...]:
+    """The attach types that make sense for a kind of target: function, offset, syscall, tracepoint.
+
+    iter and lsm are left to functions whose name says so (`bpf_iter_`, `bpf_lsm_`) unless asked for.
+    """
+    return tuple(a.name for a in ATTACH_TYPES.values() if kind in a.kinds.split())

@@ -1,0 +1,123 @@
+"""One small type per command's result. Renderers take these; JSON is their shape with a schema."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .facts import Unread
+from .verdict import Finding, Verdict
+
+
+class KernelInfo(NamedTuple):
+    """Which kernel was asked. `source` is live, snapshot or root; `taken` when a snapshot was made."""
+
+    release: str
+    build_id: str
+    arch: str
+    source: str
+    taken: str
+
+
+class Diagnosis(NamedTuple):
+    """Why a person sees this answer. `certainty` is "is" for what was read, "likely" for an inference."""
+
+    kind: str
+    says: str
+    certainty: str
+
+
+class Alternative(NamedTuple):
+    """Another attach point whose own verdict is yes."""
+
+    attach: str
+    target: str
+    answer: str
+    says: str
+
+
+class Hazard(NamedTuple):
+    """An attempt that can harm the running kernel, whatever the verdict. `id` names the fact."""
+
+    id: str
+    says: str
+
+
+class Copy(NamedTuple):
+    """One function (or data object) that carries the name. `offset_bytes` is from _stext; None if hidden."""
+
+    module: str | None
+    address: str
+    letter: str
+    traced: bool | None
+    taken_by: tuple[str, ...]  # attach types that silently take this copy
+
+
+class Form(NamedTuple):
+    """How one loader names the target without ambiguity: bpftrace, libbpf, cilium/ebpf, perf."""
+
+    loader: str
+    form: str
+    says: str
+
+
+class Coverage(NamedTuple):
+    """Will a probe see every call. `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none."""
+
+    answer: str = "unknown"
+    basis: str = "none"
+    build_id_match: bool | None = None
+    inlined_into: tuple[tuple[str, int], ...] = ()
+    missed_callers: tuple[str, ...] = ()
+
+
+class TargetReport(NamedTuple):
+    """Everything `check` says about one target."""
+
+    target: str
+    kind: str
+    module: str | None
+    verdicts: tuple[Verdict, ...]
+    coverage: Coverage
+    diagnosis: tuple[Diagnosis, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    copies: tuple[Copy, ...] = ()
+    forms: tuple[Form, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    prototype: str | None = None
+
+
+class CheckReport(NamedTuple):
+    """`probe-scout check`."""
+
+    kernel: KernelInfo
+    targets: tuple[TargetReport, ...]
+    caller: str = "root"  # "root" (fully privileged) or "me" with --as-me
+
+
+class ScanRow(NamedTuple):
+    """One function of `scan`; `answers` and `errno` map attach type to answer and to errno (only for no)."""
+
+    target: str
+    module: str | None
+    answers: dict[str, str]
+    errno: dict[str, str]
+
+
+class SourceState(NamedTuple):
+    """One line of `doctor`: a file, whether it was read, and what would open it. `state`: read, denied, …"""
+
+    path: str
+    fact: str
+    state: str
+    says: str
+    cure: str
+
+
+class DoctorReport(NamedTuple):
+    """`probe-scout doctor`."""
+
+    kernel: KernelInfo
+    sources: tuple[SourceState, ...]
+    findings: tuple[Finding, ...]
+    unread: tuple[Unread, ...]

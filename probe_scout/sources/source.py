@@ -1,0 +1,33 @@
+"""What every source can do: read a path, list a folder, say what it is.
+
+Paths are the kernel's own without the leading slash (`proc/kallsyms`). A live machine, a snapshot
+folder, a snapshot archive and a mounted root are the same thing to everything above this room.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+
+class Description(NamedTuple):
+    """`kind`: live, snapshot or root. The manifest's fields are "" where there is no manifest."""
+
+    kind: str
+    where: str
+    taken: str = ""
+    release: str = ""
+    tool_version: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A tree of bytes. Methods raise NotThere, Denied or Broken and nothing else."""
+
+    def read(self, path: str) -> bytes:
+        """The whole file. A file that exists and is empty is b"", never an error."""
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The entries of a folder, sorted. Raises NotThere if there is no such folder."""
+
+    def describe(self) -> Description:
+        """What this source is, for the head of every report."""
