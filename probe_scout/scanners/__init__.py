@@ -1,0 +1,1 @@
+"""Bytes of one kernel file in, facts out. No paths are opened here."""

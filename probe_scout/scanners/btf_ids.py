@@ -1,0 +1,67 @@
+"""Read the kernel's BTF id sets from their symbols in /proc/kallsyms.
+
+include/linux/btf_ids.h (BTF_SET_START, BTF_SET8_START, BTF_ID) leaves a local symbol for every set
+and member in the section .BTF_ids: `__BTF_ID__set__btf_id_deny`, then
+`__BTF_ID__func__migrate_disable__<number>` … A kernel with CONFIG_KALLSYMS_ALL shows them, so the
+deny lists, the LSM hook lists and the fmod_ret sets can be read from the kernel itself. Flags such
+as KF_SLEEPABLE are not in the names.
+
+No such symbol at all means that the kernel hides data symbols, not that the sets are empty.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_MARK = b" __BTF_ID__"
+
+
+class BtfIdSets(NamedTuple):
+    """`sets` maps a set's name to its members' names; `visible` is false where kallsyms shows none."""
+
+    visible: bool
+    sets: dict[str, frozenset[str]]
+
+    def holds(self, set_name: str, name: str) -> bool:
+        """True if the set exists and has this member."""
+        return name in self.sets.get(set_name, ())
+
+
+def table(raw: bytes) -> BtfIdSets:
+    """All sets of vmlinux and of loaded modules. `raw` is the whole of proc/kallsyms."""
+    sets: dict[str, set[str]] = {}
+    at = raw.find(_MARK)
+    if at < 0:
+        return BtfIdSets(False, {})
+    first_module = raw.find(b"\t")
+    stop = raw.rfind(_MARK, 0, first_module) if first_module >= 0 else raw.rfind(_MARK)
+    if stop >= at:
+        block = raw[raw.rfind(b"\n", 0, at) + 1 : raw.find(b"\n", stop) + 1 or len(raw)]
+        _collect(block.split(b"\n"), sets)
+    if first_module >= 0:
+        per_module: dict[bytes, list[bytes]] = {}
+        at = raw.find(_MARK, first_module)
+        while at >= 0:
+            end = raw.find(b"\n", at)
+            line = raw[raw.rfind(b"\n", 0, at) + 1 : end]
+            body, _, module = line.partition(b"\t")
+            per_module.setdefault(module, []).append(body)
+            at = raw.find(_MARK, at + 1)
+        for lines in per_module.values():
+            _collect(sorted(lines), sets)
+    return BtfIdSets(True, {name: frozenset(members) for name, members in sets.items()})
+
+
+def _collect(lines: list[bytes], sets: dict[str, set[str]]) -> None:
+    """Walk lines in the order of addresses; a symbol of another kind ends the set."""
+    current: set[str] | None = None
+    for line in lines:
+        name = line[line.find(b" ") + 3 :]
+        if name.startswith(b"__BTF_ID__set"):
+            _, _, title = name[10:].partition(b"__")
+            current = sets.setdefault(title.decode("utf-8", "replace"), set())
+        elif name.startswith(b"__BTF_ID__func__"):
+            if current is not None:
+                current.add(name[16:].rpartition(b"__")[0].decode("utf-8", "replace"))
+        elif not name.startswith(b"__BTF_ID__"):
+            current = None

@@ -1,0 +1,342 @@
+"""Read /proc/kallsyms.
+
+Written by the kernel in kernel/kallsyms.c (s_show): `address letter name`, and `\\t[module]` behind
+symbols of modules. vmlinux comes first, in the order of addresses; each module follows in the order
+of its own symbol table, newest module first, which is also the order in which the kernel searches
+modules by name (kernel/module/kallsyms.c, module_kallsyms_lookup_name).
+
+The letters are kept and not trusted: from 6.18 on thousands of data symbols carry `t`. Whether an
+address is text is decided by ranges (`_stext`, `_etext`, `_sinittext`, `_einittext`).
+Entries of the pseudo modules `bpf`, `__builtin__ftrace` and `__builtin__kprobes` are shown by the
+file but found by no lookup; they are left out and counted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PATH = "proc/kallsyms"
+PSEUDO_MODULES = frozenset((b"bpf", b"__builtin__ftrace", b"__builtin__kprobes"))
+_LIMITS = (b"_stext", b"_etext", b"_sinittext", b"_einittext")
+
+
+class Symbol(NamedTuple):
+    """One line. `address` is 0 where kernel.kptr_restrict hides it; `module` is None for vmlinux."""
+
+    address: int
+    letter: str
+    name: str
+    module: str | None
+
+
+class SymbolTable:
+    """All symbols of the bytes given, as parallel lists; populations stay plain bytes and ints.
+
+    `names[i]`, `addresses[i]` and `modules[i]` describe line i, in the file's order. vmlinux is
+    `names[:vmlinux_count]` and sorted by address (it is sorted here where the file is not).
+    """
+
+    __slots__ = (
+        "_module_starts",
+        "_starts",
+        "_stops",
+        "addresses",
+        "hidden",
+        "letters",
+        "limits",
+        "modules",
+        "names",
+        "pseudo_count",
+        "vmlinux_count",
+        "where",
+    )
+
+    def __init__(self, raw: bytes) -> None:
+        split = raw.find(b"\t")
+        start = raw.rfind(b"\n", 0, split) + 1 if split >= 0 else len(raw)
+        names, addresses, letters = _columns(raw[:start], 0)
+        if any(a > b for a, b in zip(addresses, addresses[1:], strict=False)):
+            order = sorted(range(len(addresses)), key=addresses.__getitem__)
+            names = [names[i] for i in order]
+            addresses = [addresses[i] for i in order]
+            letters = [letters[i] for i in order]
+        self.vmlinux_count = len(names)
+        modules: list[bytes | None] = [None] * len(names)
+        self.pseudo_count = 0
+        if start < len(raw):
+            more, more_addresses, more_letters = _columns(raw[start:], start)
+            for full, address, letter in zip(more, more_addresses, more_letters, strict=True):
+                name, tab, module = full.partition(b"\t")
+                if not tab or module[:1] != b"[" or module[-1:] != b"]":
+                    raise Malformed(PATH, raw.find(full, start), "name and [module]", repr(full[:40]))
+                module = module[1:-1]
+                if module in PSEUDO_MODULES:
+                    self.pseudo_count += 1
+                    continue
+                names.append(name)
+                addresses.append(address)
+                letters.append(letter)
+                modules.append(module)
+        self.names, self.addresses, self.letters, self.modules = names, addresses, letters, modules
+        self.hidden = bool(addresses) and not any(addresses)
+        self.where: dict[bytes, int | list[int]] = {}
+        where = self.where
+        if len(set(names)) == len(names):
+            where.update(zip(names, range(len(names)), strict=True))
+        else:
+            for i, name in enumerate(names):
+                if name in where:
+                    first = where[name]
+                    if isinstance(first, list):
+                        first.append(i)
+                    else:
+                        where[name] = [first, i]
+                else:
+                    where[name] = i
+        self.limits: dict[bytes, int] = {}
+        for name in _LIMITS:
+            at = self.rows(name)
+            if at:
+                self.limits[name] = addresses[at[0]]
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+        self._module_starts: dict[bytes, list[int]] = {}
+
+    def rows(self, name: bytes) -> Sequence[int]:
+        """The lines of exactly this name, vmlinux first (lowest address first), then modules."""
+        at = self.where.get(name)
+        if at is None:
+            return ()
+        return at if isinstance(at, list) else (at,)
+
+    def lookup(self, name: bytes) -> int | None:
+        """The line that kallsyms_lookup_name takes: the lowest of vmlinux, else the first module's."""
+        at = self.rows(name)
+        return at[0] if at else None
+
+    def starts(self, module: bytes | None) -> list[int]:
+        """Distinct symbol addresses of vmlinux or of one module, sorted: where symbols begin."""
+        if module is None:
+            if not self._starts:
+                self._starts = sorted(set(self.addresses[: self.vmlinux_count]))
+            return self._starts
+        if not self._module_starts:
+            found: dict[bytes, set[int]] = {}
+            for i in range(self.vmlinux_count, len(self.names)):
+                found.setdefault(self.modules[i] or b"", set()).add(self.addresses[i])
+            self._module_starts = {name: sorted(addresses) for name, addresses in found.items()}
+        return self._module_starts.get(module, [])
+
+    def extent(self, row: int) -> tuple[int, int]:
+        """Start and end (exclusive) of the symbol: up to the next different address of the same owner.
+
+        kernel/kallsyms.c get_symbol_pos, kernel/module/kallsyms.c find_kallsyms_symbol. The last
+        symbol has no next one; its end is open (2**64).
+        """
+        address = self.addresses[row]
+        starts = self.starts(self.modules[row])
+        at = bisect_right(starts, address)
+        return address, starts[at] if at < len(starts) else 1 << 64
+
+    def canonical(self, row: int) -> bytes:
+        """The name the kernel prints for this line's address: the first of its aliases.
+
+        kernel/kallsyms.c kallsyms_lookup (vmlinux), find_kallsyms_symbol (modules).
+        """
+        address, module = self.addresses[row], self.modules[row]
+        if self.hidden:
+            return self.names[row]
+        if module is None:
+            return self.names[bisect_left(self.addresses, address, 0, self.vmlinux_count)]
+        for i in range(self.vmlinux_count, len(self.names)):
+            if self.addresses[i] == address and self.modules[i] == module:
+                return self.names[i]
+        return self.names[row]
+
+    def is_core_text(self, address: int) -> bool:
+        """Inside `_stext.._etext`, which is what core_kernel_text accepts once boot is over."""
+        return self.limits.get(b"_stext", 0) <= address < self.limits.get(b"_etext", 0)
+
+    def is_init_text(self, address: int) -> bool:
+        """Inside `_sinittext.._einittext`, which is given back after boot."""
+        return self.limits.get(b"_sinittext", 0) <= address < self.limits.get(b"_einittext", 0)
+
+    def symbol(self, row: int) -> Symbol:
+        """Line `row` as a Symbol, for people."""
+        module = self.modules[row]
+        return Symbol(
+            self.addresses[row],
+            chr(self.letters[row]),
+            self.names[row].decode("utf-8", "replace"),
+            module.decode("utf-8", "replace") if module else None,
+        )
+
+
+def _columns(raw: bytes, base: int) -> tuple[list[bytes], list[int], list[int]]:
+    """Names (with any module part), addresses and letters of lines that all have one address width."""
+    if not raw:
+        return [], [], []
+    width = raw.find(b" ")
+    if width not in (8, 16):
+        raise Malformed(PATH, base, "an address of 8 or 16 hexadecimal digits", repr(raw[:24]))
+    lines = raw.split(b"\n")
+    if lines.pop():
+        raise Malformed(PATH, base + raw.rfind(b"\n") + 1, "a line end (the file is cut off)", repr(raw[-24:]))
+    name_at, letter_at = width + 3, width + 1
+    try:
+        addresses = [int(line[:width], 16) for line in lines]
+        letters = [line[letter_at] for line in lines]
+        names = [line[name_at:] for line in lines]
+    except (ValueError, IndexError):
+        raise _bad_line(lines, base, width) from None
+    gaps = {line[width : width + 1] + line[letter_at + 1 : letter_at + 2] for line in lines}
+    if gaps - {b"  "} or b"" in names or max(letters) > 126 or min(letters) < 33:
+        raise _bad_line(lines, base, width)
+    return names, addresses, letters
+
+
+def _bad_line(lines: list[bytes], base: int, width: int) -> Malformed:
+    """The error for the first line that is not `address letter name`."""
+    at = base
+    for line in lines:
+        head = line[:width]
+        try:
+            good = int(head, 16) >= 0 and head.isalnum() and len(head) == width
+        except ValueError:
+            good = False
+        tail = line[width:]
+        if not good or len(tail) < 4 or tail[0] != 32 or tail[2] != 32 or not 33 <= tail[1] <= 126:
+            return Malformed(PATH, at, "address, letter and name", repr(line[:40]))
+        at += len(line) + 1
+    return Malformed(PATH, base, "address, letter and name")
+
+
+def find(raw: bytes, name: str) -> tuple[Symbol, ...]:
+    """Symbols of exactly this name, in file order; empty if there is none.
+
+    Compares the whole name: "vfs_read" does not find "vfs_readv" or "vfs_read.cold".
+    """
+    found = []
+    for line in _lines_of(raw, name.encode()):
+        found.append(_symbol_of(raw, line))
+    return tuple(s for s in found if (s.module or "").encode() not in PSEUDO_MODULES)
+
+
+def table(raw: bytes) -> SymbolTable:
+    """Every symbol. Raises Malformed with the position of the first line that is not one."""
+    return SymbolTable(raw)
+
+
+def _lines_of(raw: bytes, name: bytes) -> list[int]:
+    """Byte positions of the lines of exactly this name."""
+    found = []
+    for tail in (b"\n", b"\t"):
+        needle = b" " + name + tail
+        at = raw.find(needle)
+        while at >= 0:
+            found.append(raw.rfind(b"\n", 0, at) + 1)
+            at = raw.find(needle, at + 1)
+    return sorted(found)
+
+
+def _symbol_of(raw: bytes, line: int) -> Symbol:
+    end = raw.find(b"\n", line)
+    if end < 0:
+        raise Malformed(PATH, line, "a line end (the file is cut off)")
+    text = raw[line:end]
+    head, _, rest = text.partition(b" ")
+    letter, _, name = rest.partition(b" ")
+    name, _, module = name.partition(b"\t")
+    try:
+        address = int(head, 16)
+    except ValueError:
+        raise Malformed(PATH, line, "an address", repr(head[:20])) from None
+    return Symbol(
+        address,
+        letter.decode("latin-1"),
+        name.decode("utf-8", "replace"),
+        module[1:-1].decode("utf-8", "replace") or None,
+    )
+
+
+def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
+    """The part of the file that decides about these names, itself in the file's format.
+
+    Holds every line of each name, its neighbours up to the next different address on both sides,
+    the whole of each module that has one of the names, and the section limits. A SymbolTable of it
+    answers rows, lookup, extent, canonical and the ranges for these names as one of the whole file does.
+    """
+    spans: list[tuple[int, int]] = []
+    chunks: dict[bytes, tuple[int, int]] = {}
+    for name in {*names, *_LIMITS}:
+        for line in _lines_of(raw, name):
+            end = raw.find(b"\n", line)
+            tab = raw.find(b"\t", line, end)
+            if end < 0:
+                raise Malformed(PATH, line, "a line end (the file is cut off)")
+            if tab >= 0:
+                module = raw[tab + 1 : end]
+                if module not in chunks:
+                    chunks[module] = _chunk(raw, line, module)
+                spans.append(chunks[module])
+            else:
+                spans.append(_neighbourhood(raw, line))
+    spans.sort()
+    parts: list[bytes] = []
+    done = 0
+    for begin, stop in spans:
+        begin = max(begin, done)
+        if begin < stop:
+            parts.append(raw[begin:stop])
+            done = stop
+    return b"".join(parts)
+
+
+def _neighbourhood(raw: bytes, line: int) -> tuple[int, int]:
+    """From the first alias of this line's address to the first line of the next address, inclusive."""
+    head = raw[line : raw.find(b" ", line) + 1]
+    begin = line
+    while begin:
+        before = raw.rfind(b"\n", 0, begin - 1) + 1
+        if not raw.startswith(head, before):
+            break
+        begin = before
+    stop = raw.find(b"\n", line) + 1
+    while raw.startswith(head, stop):
+        stop = raw.find(b"\n", stop) + 1
+    after = raw.find(b"\n", stop)
+    if after >= 0 and raw.find(b"\t", stop, after) < 0:
+        stop = after + 1
+    return begin, stop
+
+
+def _chunk(raw: bytes, line: int, module: bytes) -> tuple[int, int]:
+    """First byte and end of all lines of one module; `module` is written with its brackets."""
+    tail = b"\t" + module + b"\n"
+    begin = line
+    while begin:
+        before = raw.rfind(b"\n", 0, begin - 1) + 1
+        if not raw.endswith(tail, before, begin):
+            break
+        begin = before
+    stop = raw.rfind(tail) + len(tail)
+    return begin, stop
+
+
+def prefixed(raw: bytes, head: bytes) -> tuple[bytes, ...]:
+    """Names that begin with `head` (for suffix variants: b"vfs_read."), sorted, each once."""
+    needle = b" " + head
+    found = set()
+    at = raw.find(needle)
+    while at >= 0:
+        end = raw.find(b"\n", at)
+        name = raw[at + 1 : end if end >= 0 else len(raw)].partition(b"\t")[0]
+        found.add(name)
+        at = raw.find(needle, at + 1)
+    return tuple(sorted(found))
