@@ -1,0 +1,1 @@
+"""The command line: the one home of typer. Nothing imports this room."""

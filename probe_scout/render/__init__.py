@@ -1,0 +1,1 @@
+"""Reports to text. Renderers know report types and no rule by name."""
