@@ -1,0 +1,82 @@
+"""Traits: the small hashable records that rules look at.
+
+Whatever depends on a name or an address becomes a trait in `questions.py`, so that functions with equal
+traits share their verdicts: a kernel of 75,000 functions falls into a few hundred records.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Where the symbol lies that a by-name lookup takes (kernel/extable.c core_kernel_text).
+NONE, TEXT, INIT, MODULE, DATA = "none", "text", "init", "module", "data"
+NOWHERE: frozenset[str] = frozenset()
+
+
+class Proto(NamedTuple):
+    """A BTF prototype as far as rules look at it (kernel/bpf/btf.c btf_distill_func_proto).
+
+    `args` and `slots` are counts (a slot is 8 bytes of argument); sizes in bytes.
+    """
+
+    args: int
+    slots: int
+    variadic: bool
+    struct_args: bool
+    wide_arg: bool  # an argument above 16 bytes
+    empty_arg: bool  # an argument of size 0
+    odd_arg: bool  # float, array, forward declaration: neither pointer, integer, enum nor struct
+    struct_return: bool
+    odd_return: bool
+    return_bytes: int
+
+
+class Traits(NamedTuple):
+    """What rules may know of one function question. No name, no address."""
+
+    # symbol lookup (kprobe, kprobe.multi)
+    vmlinux: int = 0  # symbols of this name in vmlinux: 0, 1, 2 (2 stands for several)
+    modules: int = 0  # the same in modules, or in the one module of a qualified question
+    qualified: bool = False
+    name_fits: bool = True
+    place: str = NONE  # of the copy that a kprobe by name takes
+    site: bool = False  # that copy holds an ftrace site
+    base_site: bool = False  # its name up to the first dot is a function that holds one
+    blacklisted: bool = False  # in the kprobe blacklist, itself or by that base name
+    padding: bool = False  # __pfx_ or __cfi_
+    switch_to: bool = False  # the architecture's kretprobe blacklist
+    first: str = ""  # first instruction where it matters: "" fine, "bug", "int", "indirect"
+    any_site: bool = False  # some copy holds a site
+    vmlinux_site: bool = False  # some copy in vmlinux does
+    # BTF (fentry and relatives)
+    btf: str = NONE  # NONE, "vmlinux", "module"
+    proto: Proto | None = None
+    target_place: str = NONE  # of the copy that the kernel resolves the BTF name to
+    target_site: bool = False
+    security: bool = False  # name begins with security_
+    syscall: bool = False  # name begins with the architecture's syscall prefix
+    denied: bool = False
+    noreturn: bool = False
+    modify_return: bool = False  # member of a fmod_ret id set
+    modify_return_sleepable: bool = False
+    injectable: bool = False  # in the error-injection list
+    never_sleeps: bool = False  # btf_non_sleepable_error_inject
+    lsm_hook: bool = False
+    lsm_disabled: bool = False
+    lsm_sleepable: bool = False
+    iterator: str = ""  # "" not one, "plain", "map" or "cgroup": what the link must name
+    iterator_resched: bool = False
+    # facts that could not be had for this very question
+    unread: frozenset[str] = NOWHERE
+
+
+class EventTraits(NamedTuple):
+    """What rules may know of one tracepoint question."""
+
+    event: bool = False  # in available_events or the events tree
+    ftrace_only: bool = False  # category ftrace: formats of the ring buffer, no trace event class
+    perf_perm: bool = False  # the event has a perf_perm callback
+    dynamic: bool = False  # kprobe, uprobe or eprobe event
+    raw: bool = False  # a raw tracepoint of this name is registered
+    typed: bool = False  # BTF has btf_trace_<name>
+    unread: frozenset[str] = NOWHERE

@@ -1,0 +1,50 @@
+"""What the kernel decides. PATHS is the one table to read first: attach type to gates, in order."""
+
+from __future__ import annotations
+
+from . import attach_target as target
+from . import caller, iterator, kprobe_multi, kprobe_register, lsm_hook, prototype, symbol_lookup, tracepoint, trampoline
+from .gate import REGISTRY, Flags, Gate, Rule, all_rules
+
+__all__ = ["PATHS", "REGISTRY", "Flags", "Gate", "Rule", "all_rules"]
+
+_KPROBE = (caller.BPF, caller.PERF, symbol_lookup.GATE, kprobe_register.KPROBE)
+_KRETPROBE = (caller.BPF, caller.PERF, symbol_lookup.GATE, kprobe_register.KRETPROBE)
+_ENTRY = (caller.BPF, target.LOAD, prototype.ENTRY, target.ADDRESS)
+_RETURN = (caller.BPF, target.LOAD, prototype.RETURN, target.ADDRESS)
+_LSM = (caller.BPF, target.LOAD, lsm_hook.BUILT, prototype.ENTRY, target.ADDRESS)
+
+PATHS: dict[str, tuple[Gate, ...]] = {
+    "kprobe": _KPROBE,
+    "kretprobe": _KRETPROBE,
+    "kprobe.multi": (caller.BPF, kprobe_multi.MULTI),
+    "kretprobe.multi": (caller.BPF, kprobe_multi.MULTI),
+    "kprobe.session": (caller.BPF, kprobe_multi.SESSION),
+    "ksyscall": _KPROBE,
+    "kretsyscall": _KRETPROBE,
+    "fentry": (*_ENTRY, target.DENY, trampoline.GATE),
+    "fentry.s": (*_ENTRY, target.SLEEPABLE, target.DENY, trampoline.GATE),
+    "fexit": (*_RETURN, target.DENY_RETURN, trampoline.GATE),
+    "fexit.s": (*_RETURN, target.SLEEPABLE, target.DENY_RETURN, trampoline.GATE),
+    "fsession": (
+        caller.BPF,
+        target.LOAD,
+        target.SESSION,
+        prototype.RETURN,
+        target.ADDRESS,
+        target.DENY_RETURN,
+        trampoline.GATE,
+    ),
+    "fentry.multi": (caller.BPF, target.MULTI_ENTRY, prototype.ENTRY, trampoline.MULTI_SITE, trampoline.MULTI_SLOTS),
+    "fexit.multi": (caller.BPF, target.MULTI_RETURN, prototype.RETURN, trampoline.MULTI_SITE, trampoline.MULTI_SLOTS),
+    "fsession.multi": (caller.BPF, target.MULTI_RETURN, prototype.RETURN, trampoline.MULTI_SITE, trampoline.MULTI_SLOTS),
+    "fmod_ret": (*_RETURN, target.MODIFY, target.DENY_RETURN, trampoline.GATE),
+    "fmod_ret.s": (*_RETURN, target.SLEEPABLE, target.DENY_RETURN, trampoline.GATE),
+    "lsm": (*_LSM, lsm_hook.HOOK, trampoline.GATE),
+    "lsm.s": (*_LSM, lsm_hook.SLEEPABLE, lsm_hook.HOOK, trampoline.GATE),
+    "iter": (caller.BPF, target.LOAD, prototype.ENTRY, iterator.PLAIN),
+    "iter.s": (caller.BPF, target.LOAD, prototype.ENTRY, iterator.SLEEPABLE),
+    "tp": (caller.BPF, caller.PERF_TRACEPOINT, tracepoint.EVENT),
+    "raw_tp": (caller.BPF, tracepoint.RAW),
+    "tp_btf": (caller.BPF, tracepoint.TYPED),
+}

@@ -1,0 +1,153 @@
+"""Loading a program with an attach_btf_id: fentry, fexit, fsession, fmod_ret and the multi forms.
+
+kernel/bpf/verifier.c check_attach_btf_id, bpf_check_attach_target, bpf_check_attach_btf_id_multi.
+"""
+
+from __future__ import annotations
+
+from ..model.facts import BTF, BTF_IDS, ERROR_INJECTION, KALLSYMS, MODULE_BTF
+from ..model.traits import NONE, Traits
+from .gate import Flags, Gate
+
+GATE = Gate("attach_target", source="kernel/bpf/verifier.c", entry="bpf_check_attach_target")
+MULTI = Gate("attach_target_multi", source="kernel/bpf/verifier.c", entry="bpf_check_attach_btf_id_multi")
+
+
+@GATE.rule("no_btf", errno="ENOENT", decides="/sys/kernel/btf/vmlinux; Kconfig DEBUG_INFO_BTF", unless="btf")
+def no_btf(_t: Traits, _k: Flags) -> bool:
+    """This kernel has no BTF, so no typed program can name its target.
+
+    Needs CONFIG_DEBUG_INFO_BTF=y.
+    """
+    return True
+
+
+@GATE.rule("not_in_btf", errno="ESRCH", decides="the loader: libbpf find_kernel_btf_id", needs=(BTF,))
+def not_in_btf(t: Traits, _k: Flags) -> bool:
+    """BTF holds no function of this name, so the loader cannot name the target and the kernel is not asked.
+
+    libbpf says "failed to find kernel BTF type ID of '…': -3". pahole leaves out functions that the
+    compiler changed, with unnamed parameters (argument-less system calls), or with several prototypes.
+    """
+    return t.btf == NONE
+
+
+@GATE.rule("module_btf_unknown", errno="EINVAL", decides="bpf_prog_load: attach_btf_obj_fd", needs=(MODULE_BTF,), unless="module_btf", known="until 5.10")
+def module_btf_unknown(t: Traits, _k: Flags) -> bool:
+    """This kernel cannot take a target from a module's BTF."""
+    return t.btf == "module"
+
+
+@GATE.rule("unknown_fsession", errno="EINVAL", decides="bpf_check_attach_target: expected_attach_type", needs=(BTF,), unless="type_fsession", known="since 7.0")
+def unknown_fsession(_t: Traits, _k: Flags) -> bool:
+    """This kernel does not know the attach type BPF_TRACE_FSESSION."""
+    return True
+
+
+@GATE.rule("fsession_jit", errno="EOPNOTSUPP", decides="bpf_jit_supports_fsession", unless="fsession_jit")
+def fsession_jit(_t: Traits, _k: Flags) -> bool:
+    """The JIT of this architecture does not support fsession."""
+    return True
+
+
+@GATE.rule("no_address", errno="ENOENT", decides="bpf_check_attach_target: kallsyms_lookup_name", needs=(BTF, KALLSYMS))
+def no_address(t: Traits, _k: Flags) -> bool:
+    """BTF knows the function, but no symbol carries exactly this name.
+
+    The compiler renamed it (`.isra.0`, `.constprop.0`) or inlined every copy; pahole recorded it under its base name.
+    """
+    return t.target_place == NONE
+
+
+@GATE.rule("not_sleepable", errno="EINVAL", decides="btf_id_allow_sleepable, check_attach_sleepable", needs=(ERROR_INJECTION, BTF_IDS))
+def not_sleepable(t: Traits, k: Flags) -> bool:
+    """Sleepable programs may only be attached to functions marked for it, and this one is not.
+
+    They must be in the error-injection list and not in btf_non_sleepable_error_inject, or in a fmod_ret
+    set with KF_SLEEPABLE. Kernels from 7.x built without error injection allow system calls (`__x64_sys_*`).
+    """
+    if t.modify_return_sleepable:
+        return False
+    if k.flag("error_injection"):
+        return not t.injectable or t.never_sleeps
+    return not (t.syscall and k.flag("syscalls_sleepable"))
+
+
+@GATE.rule("not_modifiable", errno="EINVAL", decides="check_attach_modify_return, btf_kfunc_is_modify_return", needs=(ERROR_INJECTION, BTF_IDS))
+def not_modifiable(t: Traits, k: Flags) -> bool:
+    """The return value of this function may not be replaced.
+
+    Allowed are names that begin with security_, functions in the error-injection list, the fmod_ret id
+    sets, and from 7.x on system calls where error injection is not built.
+    """
+    if t.security or t.modify_return:
+        return False
+    if k.flag("error_injection"):
+        return not t.injectable
+    return not (t.syscall and k.flag("syscalls_sleepable"))
+
+
+@GATE.rule("denied", errno="EINVAL", decides="check_attach_btf_id: btf_id_deny", needs=(BTF_IDS,), known="6.1 and later; absent in 5.10")
+def denied(t: Traits, _k: Flags) -> bool:
+    """The kernel keeps tracing programs away from this function, because its own trampoline calls it.
+
+    The list btf_id_deny: migrate_disable, migrate_enable, __rcu_read_lock and their like. On kernels without
+    an entry an attempt can hang the machine.
+    """
+    return t.denied
+
+
+@GATE.rule("noreturn", errno="EINVAL", decides="check_attach_btf_id: noreturn_deny", needs=(BTF_IDS,), known="6.15 and stable 6.12; absent in 5.10 and 6.1")
+def noreturn(t: Traits, _k: Flags) -> bool:
+    """The function never returns, so a program at its return is refused.
+
+    Kernels without the list accept it; the trampoline is then never given back.
+    """
+    return t.noreturn
+
+
+@MULTI.rule("no_btf", errno="ENOENT", decides="/sys/kernel/btf/vmlinux; Kconfig DEBUG_INFO_BTF", unless="btf")
+def multi_no_btf(_t: Traits, _k: Flags) -> bool:
+    """This kernel has no BTF, so no typed program can name its target."""
+    return True
+
+
+@MULTI.rule("unknown_type", errno="EINVAL", decides="bpf_prog_load: is_tracing_multi", needs=(BTF,), unless="type_tracing_multi", known="since 7.2")
+def multi_unknown_type(_t: Traits, _k: Flags) -> bool:
+    """This kernel does not know the attach types for many functions (BPF_TRACE_FENTRY_MULTI and its like)."""
+    return True
+
+
+@MULTI.rule("unsupported", errno="EOPNOTSUPP", decides="bpf_tracing_multi_attach: HAVE_SINGLE_FTRACE_DIRECT_OPS", unless="multi_direct")
+def multi_unsupported(_t: Traits, _k: Flags) -> bool:
+    """This kernel was built without direct calls by one ftrace_ops, on which the multi link stands (x86-64 only)."""
+    return True
+
+
+@MULTI.rule("not_in_btf", errno="ESRCH", decides="the loader: libbpf", needs=(BTF,))
+def multi_not_in_btf(t: Traits, _k: Flags) -> bool:
+    """BTF holds no function of this name, so the loader cannot name the target and the kernel is not asked."""
+    return t.btf == NONE
+
+
+@MULTI.rule("noreturn", errno="EINVAL", decides="noreturn_deny", needs=(BTF_IDS,))
+def multi_noreturn(t: Traits, _k: Flags) -> bool:
+    """The function never returns, so a program at its return is refused."""
+    return t.noreturn
+
+
+@MULTI.rule("denied", errno="EINVAL", decides="btf_id_deny", needs=(BTF_IDS,))
+def multi_denied(t: Traits, _k: Flags) -> bool:
+    """The kernel keeps tracing programs away from this function, because its own trampoline calls it."""
+    return t.denied
+
+
+LOAD = GATE.part("no_btf", "not_in_btf", "module_btf_unknown")
+SESSION = GATE.part("unknown_fsession", "fsession_jit")
+ADDRESS = GATE.part("no_address")
+SLEEPABLE = GATE.part("not_sleepable")
+MODIFY = GATE.part("not_modifiable")
+DENY = GATE.part("denied")
+DENY_RETURN = GATE.part("denied", "noreturn")
+MULTI_ENTRY = MULTI.part("no_btf", "unknown_type", "unsupported", "not_in_btf", "denied")
+MULTI_RETURN = MULTI

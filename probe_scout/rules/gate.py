@@ -1,0 +1,120 @@
+"""Gates and rules: one gate mirrors one kernel function, its rules stand in the kernel's order.
+
+A rule is a pure function of `Traits` and the kernel's flags with its errno, what it needs, and its
+witness: what shows that this kernel has the rule at all. Witnesses are flags that `kernel.py` reads
+from symbols, BTF or the configuration, never the release number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Protocol
+
+    class Flags(Protocol):
+        """The kernel as rules see it: flag(name) is True, False, or None where it cannot be told."""
+
+        def flag(self, name: str) -> bool | None: ...
+
+
+REGISTRY: dict[str, Rule] = {}
+
+
+class Rule:
+    """One reason for which a gate refuses."""
+
+    __slots__ = ("decides", "errno", "fires", "gate", "id", "known", "needs", "page", "says", "unless", "witness")
+
+    def __init__(
+        self,
+        gate: Gate,
+        name: str,
+        fires: Callable[[Any, Flags], bool],
+        errno: str,
+        decides: str,
+        needs: tuple[str, ...],
+        witness: str,
+        unless: str,
+        known: str,
+    ) -> None:
+        self.gate, self.id, self.fires, self.errno = gate, f"{gate.name}.{name}", fires, errno
+        self.decides, self.needs, self.witness, self.unless, self.known = decides, needs, witness, unless, known
+        self.page = _dedent(fires.__doc__ or "")
+        self.says = self.page.partition("\n")[0]
+
+    @property
+    def source(self) -> str:
+        """The kernel file that decides."""
+        return self.gate.source
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Attach types whose path holds this rule."""
+        from . import PATHS
+
+        return tuple(name for name, path in PATHS.items() if any(self in g.rules for g in path))
+
+
+def _dedent(text: str) -> str:
+    return "\n".join(line[4:] if line.startswith("    ") else line for line in text.strip().splitlines())
+
+
+class Gate:
+    """One kernel function that may refuse, with its rules in order."""
+
+    __slots__ = ("entry", "name", "rules", "source")
+
+    def __init__(self, name: str, source: str, entry: str) -> None:
+        self.name, self.source, self.entry = name, source, entry
+        self.rules: list[Rule] = []
+
+    def rule(
+        self,
+        name: str,
+        *,
+        errno: str,
+        decides: str,
+        needs: tuple[str, ...] = (),
+        witness: str = "",
+        unless: str = "",
+        known: str = "every kernel covered",
+    ) -> Callable[[Callable[[Any, Flags], bool]], Rule]:
+        """Register a rule behind the others of this gate.
+
+        `needs` are facts; one that is unread keeps the rule from being asked. `witness` is a flag that
+        must be true for the rule to exist in this kernel, `unless` one that must be false.
+        """
+
+        def register(fires: Callable[[Any, Flags], bool]) -> Rule:
+            rule = Rule(self, name, fires, errno, decides, needs, witness, unless, known)
+            if rule.id in REGISTRY:
+                raise ValueError(f"rule id {rule.id} is taken")
+            REGISTRY[rule.id] = rule
+            self.rules.append(rule)
+            return rule
+
+        return register
+
+    def part(self, *names: str) -> Gate:
+        """The same gate with some of its rules: for paths that enter the kernel function half-way."""
+        gate = Gate(self.name, self.source, self.entry)
+        wanted = {f"{self.name}.{name}" for name in names}
+        gate.rules = [rule for rule in self.rules if rule.id in wanted]
+        if len(gate.rules) != len(wanted):
+            raise ValueError(f"{self.name} lacks one of {', '.join(names)}")
+        return gate
+
+
+def all_rules() -> Iterator[Rule]:
+    """Every rule, gate by gate in the order of the paths."""
+    from . import PATHS
+
+    seen: set[str] = set()
+    for path in PATHS.values():
+        for gate in path:
+            for rule in gate.rules:
+                if rule.id not in seen:
+                    seen.add(rule.id)
+                    yield rule

@@ -1,0 +1,49 @@
+"""Iterators: kernel/bpf/bpf_iter.c bpf_iter_prog_supported, bpf_iter_link_attach."""
+
+from __future__ import annotations
+
+from ..model.facts import BTF
+from ..model.traits import Traits
+from .gate import Flags, Gate
+
+GATE = Gate("iterator", source="kernel/bpf/bpf_iter.c", entry="bpf_iter_prog_supported")
+
+
+@GATE.rule("not_a_target", errno="EINVAL", decides="bpf_iter_prog_supported: targets", needs=(BTF,))
+def not_a_target(t: Traits, _k: Flags) -> bool:
+    """The function is not an iterator's (bpf_iter_<target> with a struct bpf_iter_meta in front).
+
+    The registered targets are not exported; DEFINE_BPF_ITER_FUNC gives each target such a function.
+    """
+    return not t.iterator
+
+
+@GATE.rule("sleepable_unknown", errno="EINVAL", decides="check_attach_btf_id: can_be_sleepable", needs=(BTF,), unless="sleepable_iterators", known="6.1 and later")
+def sleepable_unknown(_t: Traits, _k: Flags) -> bool:
+    """This kernel takes no sleepable iterator programs."""
+    return True
+
+
+@GATE.rule("cannot_sleep", errno="EINVAL", decides="bpf_iter_target_support_resched")
+def cannot_sleep(t: Traits, _k: Flags) -> bool:
+    """This iterator does not allow sleepable programs (BPF_ITER_RESCHED is not among its features).
+
+    No witness: the feature is known from the kernels' sources (task, task_file, task_vma, cgroup, ksym, and others).
+    """
+    return not t.iterator_resched
+
+
+@GATE.rule("wants_map", errno="EBADF", decides="attach_target of bpf_map_elem, bpf_sk_storage_map, sockmap")
+def wants_map(t: Traits, _k: Flags) -> bool:
+    """This iterator walks one map: the link must name it (link_info.map.map_fd), and without one it is refused."""
+    return t.iterator == "map"
+
+
+@GATE.rule("wants_cgroup", errno="EINVAL", decides="kernel/bpf/cgroup_iter.c bpf_iter_attach_cgroup")
+def wants_cgroup(t: Traits, _k: Flags) -> bool:
+    """This iterator walks cgroups: the link must name a cgroup and an order, and without them it is refused."""
+    return t.iterator == "cgroup"
+
+
+PLAIN = GATE.part("not_a_target", "wants_map", "wants_cgroup")
+SLEEPABLE = GATE

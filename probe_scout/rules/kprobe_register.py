@@ -1,0 +1,90 @@
+"""Registering the kprobe once its address is known.
+
+kernel/trace/trace_kprobe.c __register_trace_kprobe, then kernel/kprobes.c register_kprobe
+(check_kprobe_address_safe) and arch/x86/kernel/kprobes/core.c arch_prepare_kprobe.
+"""
+
+from __future__ import annotations
+
+from ..model.facts import CODE, FILTER_FUNCTIONS, KALLSYMS, KPROBE_BLACKLIST, LOCKDOWN
+from ..model.traits import INIT, MODULE, NONE, TEXT, Traits
+from .gate import Flags, Gate
+
+GATE = Gate("kprobe_register", source="kernel/trace/trace_kprobe.c, kernel/kprobes.c", entry="__register_trace_kprobe")
+
+
+@GATE.rule("locked_down", errno="EPERM", decides="security_locked_down(LOCKDOWN_KPROBES)", needs=(LOCKDOWN,), witness="locked_down")
+def locked_down(_t: Traits, _k: Flags) -> bool:
+    """The kernel is locked down (confidentiality), which forbids kprobes through perf and tracefs.
+
+    kprobe.multi, fentry and uprobes are not asked and go on working.
+    """
+    return True
+
+
+@GATE.rule("notrace", errno="EINVAL", decides="within_notrace_func", needs=(KALLSYMS, FILTER_FUNCTIONS), witness="notrace_check")
+def notrace(t: Traits, _k: Flags) -> bool:
+    """ftrace cannot patch this function, and such functions are refused to kprobe events.
+
+    The kernel looks for an ftrace site anywhere in the function's body; a name with a suffix is
+    forgiven if the name up to its first dot is a function that has one. Not built with
+    CONFIG_KPROBE_EVENTS_ON_NOTRACE=y or without CONFIG_DYNAMIC_FTRACE.
+    """
+    return not (t.site or t.base_site)
+
+
+@GATE.rule("kretprobe_blacklist", errno="EINVAL", decides="register_kretprobe: kretprobe_blacklist")
+def kretprobe_blacklist(t: Traits, _k: Flags) -> bool:
+    """The architecture keeps kretprobes away from this function (x86: __switch_to)."""
+    return t.switch_to
+
+
+@GATE.rule("not_text", errno="EINVAL", decides="check_kprobe_address_safe: core_kernel_text, __module_text_address", needs=(KALLSYMS,))
+def not_text(t: Traits, _k: Flags) -> bool:
+    """The address is not kernel or module text: data, or init code that was given back after boot.
+
+    Init functions stay in kallsyms for ever; they lie between _sinittext and _einittext.
+    """
+    return t.place not in (TEXT, MODULE, NONE)
+
+
+@GATE.rule("blacklisted", errno="EINVAL", decides="within_kprobe_blacklist", needs=(KPROBE_BLACKLIST,))
+def blacklisted(t: Traits, _k: Flags) -> bool:
+    """The function is in the kprobe blacklist (NOKPROBE_SYMBOL, noinstr and entry code).
+
+    A name with a suffix is refused for its base name, too. fentry and kprobe.multi do not read the list.
+    """
+    return t.blacklisted
+
+
+@GATE.rule("padding", errno="EINVAL", decides="is_cfi_preamble_symbol", witness="padding_check", known="6.1 and later; in 5.10.223 the test has its arguments swapped")
+def padding(t: Traits, _k: Flags) -> bool:
+    """The symbol names padding in front of a function (__pfx_, __cfi_), not a function."""
+    return t.padding
+
+
+@GATE.rule("bug_or_patch_site", errno="EINVAL", decides="check_kprobe_address_safe: find_bug, static_call_text_reserved, jump_label_text_reserved", needs=(CODE,))
+def bug_or_patch_site(t: Traits, _k: Flags) -> bool:
+    """The first instruction is a BUG or WARN trap (ud2), or a static call's, which the kernel reserves.
+
+    Seen where a `.cold` part begins with ud2.
+    """
+    return t.first == "bug"
+
+
+@GATE.rule("trap_instruction", errno="EILSEQ", decides="arch_prepare_kprobe: can_probe, INT3/INTn/UD", needs=(CODE,))
+def trap_instruction(t: Traits, _k: Flags) -> bool:
+    """The first instruction is a trap that may not be replaced (int3, int n)."""
+    return t.first == "int"
+
+
+@GATE.rule("not_emulated", errno="EOPNOTSUPP", decides="arch_prepare_kprobe: prepare_emulation", needs=(CODE,))
+def not_emulated(t: Traits, _k: Flags) -> bool:
+    """The first instruction cannot be run out of line (indirect call or jump through memory, far jump, iret)."""
+    return t.first == "indirect"
+
+
+_ENTRY = ("locked_down", "notrace", "not_text", "blacklisted", "padding", "bug_or_patch_site", "trap_instruction", "not_emulated")
+KPROBE = GATE.part(*_ENTRY)
+KRETPROBE = GATE
+_ = INIT

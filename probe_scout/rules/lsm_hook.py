@@ -1,0 +1,41 @@
+"""LSM programs: kernel/bpf/bpf_lsm.c bpf_lsm_verify_prog, bpf_lsm_is_sleepable_hook.
+
+The target is the function bpf_lsm_<hook>, not security_<hook>. The program must be GPL.
+"""
+
+from __future__ import annotations
+
+from ..model.facts import BTF, BTF_IDS
+from ..model.traits import Traits
+from .gate import Flags, Gate
+
+GATE = Gate("lsm_hook", source="kernel/bpf/bpf_lsm.c", entry="bpf_lsm_verify_prog")
+
+
+@GATE.rule("no_bpf_lsm", errno="EINVAL", decides="Kconfig BPF_LSM", needs=(BTF,), unless="bpf_lsm")
+def no_bpf_lsm(_t: Traits, _k: Flags) -> bool:
+    """This kernel was built without CONFIG_BPF_LSM."""
+    return True
+
+
+@GATE.rule("not_sleepable", errno="EINVAL", decides="bpf_lsm_is_sleepable_hook: sleepable_lsm_hooks", needs=(BTF_IDS,))
+def not_sleepable(t: Traits, _k: Flags) -> bool:
+    """This hook is not in the kernel's list of sleepable hooks."""
+    return not t.lsm_sleepable
+
+
+@GATE.rule("disabled", errno="EINVAL", decides="bpf_lsm_disabled_hooks", needs=(BTF_IDS,), known="6.12; absent in 5.10 and 6.1")
+def disabled(t: Traits, _k: Flags) -> bool:
+    """The kernel closes this hook to BPF."""
+    return t.lsm_disabled
+
+
+@GATE.rule("not_a_hook", errno="EINVAL", decides="bpf_lsm_hooks", needs=(BTF_IDS,))
+def not_a_hook(t: Traits, _k: Flags) -> bool:
+    """The function is not one of the kernel's BPF LSM hooks (bpf_lsm_<hook>)."""
+    return not t.lsm_hook
+
+
+BUILT = GATE.part("no_bpf_lsm")
+SLEEPABLE = GATE.part("not_sleepable")
+HOOK = GATE.part("disabled", "not_a_hook")

@@ -1,0 +1,63 @@
+"""Prototypes that a trampoline cannot call.
+
+kernel/bpf/btf.c btf_distill_func_proto and __get_type_size, in their order: count, return value, then
+each argument.
+"""
+
+from __future__ import annotations
+
+from ..model.facts import BTF
+from ..model.traits import Traits
+from .gate import Flags, Gate
+
+GATE = Gate("prototype", source="kernel/bpf/btf.c", entry="btf_distill_func_proto")
+
+
+@GATE.rule("too_many_arguments", errno="EINVAL", decides="nargs > MAX_BPF_FUNC_ARGS", needs=(BTF,))
+def too_many_arguments(t: Traits, k: Flags) -> bool:
+    """The function has more arguments than BPF takes: 12, or 11 where struct arguments are not known yet.
+
+    5.10 compares with >= where later kernels use >.
+    """
+    limit = 12 if k.flag("struct_arguments") else 11
+    return t.proto is not None and t.proto.args > limit
+
+
+@GATE.rule("return_type", errno="EINVAL", decides="return type: struct, union, float, array", needs=(BTF,))
+def return_type(t: Traits, _k: Flags) -> bool:
+    """The return type is a struct, a union or nothing that BPF can hold."""
+    return t.proto is not None and (t.proto.struct_return or t.proto.odd_return)
+
+
+@GATE.rule("variadic", errno="EINVAL", decides="last argument of type 0", needs=(BTF,))
+def variadic(t: Traits, _k: Flags) -> bool:
+    """The function takes variable arguments."""
+    return t.proto is not None and t.proto.variadic
+
+
+@GATE.rule("argument_type", errno="EINVAL", decides="__get_type_size: argument", needs=(BTF,))
+def argument_type(t: Traits, k: Flags) -> bool:
+    """An argument is of a type that BPF cannot pass: a float, an array, or a struct above 16 bytes.
+
+    5.10 takes no struct by value at all.
+    """
+    p = t.proto
+    if p is None:
+        return False
+    return p.odd_arg or p.wide_arg or (p.struct_args and k.flag("struct_arguments") is False)
+
+
+@GATE.rule("empty_argument", errno="EINVAL", decides="malformed void argument", needs=(BTF,))
+def empty_argument(t: Traits, _k: Flags) -> bool:
+    """An argument has no size (an empty struct)."""
+    return t.proto is not None and t.proto.empty_arg
+
+
+@GATE.rule("wide_return", errno="EOPNOTSUPP", decides="attach_uses_trampoline_retval: ret_size > 8", needs=(BTF,), witness="wide_return_check", known="since 7.2")
+def wide_return(t: Traits, _k: Flags) -> bool:
+    """The return value is wider than 8 bytes, which programs at the return cannot be given."""
+    return t.proto is not None and t.proto.return_bytes > 8
+
+
+ENTRY = GATE.part("too_many_arguments", "return_type", "variadic", "argument_type", "empty_argument")
+RETURN = GATE

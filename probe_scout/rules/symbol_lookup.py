@@ -1,0 +1,70 @@
+"""Name to address, for kprobes through perf and tracefs.
+
+kernel/trace/trace_kprobe.c: create_local_trace_kprobe, number_of_same_symbols, validate_probe_symbol;
+kernel/kprobes.c: _kprobe_addr.
+"""
+
+from __future__ import annotations
+
+from ..model.facts import KALLSYMS
+from ..model.traits import Traits
+from .gate import Flags, Gate
+
+GATE = Gate("symbol_lookup", source="kernel/trace/trace_kprobe.c", entry="create_local_trace_kprobe")
+
+
+@GATE.rule("name_too_long", errno="E2BIG", decides="kernel/trace/trace_event_perf.c perf_kprobe_init")
+def name_too_long(t: Traits, _k: Flags) -> bool:
+    """The name is longer than the kernel's KSYM_NAME_LEN.
+
+    128 bytes with the final NUL in 5.10, 512 in 6.1 and later.
+    """
+    return not t.name_fits
+
+
+@GATE.rule("no_symbol", errno="ENOENT", decides="number_of_same_symbols; _kprobe_addr before that check existed", needs=(KALLSYMS,))
+def no_symbol(t: Traits, _k: Flags) -> bool:
+    """kallsyms has no symbol of exactly this name.
+
+    The function was inlined into all its callers, renamed by the compiler (`.isra.0`, `.constprop.0`),
+    never built, or belongs to a module that is not loaded. Through tracefs the same name gets EINVAL
+    from the kernels that check uniqueness, and error_log says BAD_PROBE_ADDR.
+    """
+    return t.vmlinux + t.modules == 0
+
+
+@GATE.rule(
+    "ambiguous",
+    errno="EADDRNOTAVAIL",
+    decides="number_of_same_symbols > 1",
+    needs=(KALLSYMS,),
+    witness="unique_check",
+    known="since 6.7 (b022f0c7e404), carried by the stable trees 6.1 and 6.6; absent in 5.10",
+)
+def ambiguous(t: Traits, k: Flags) -> bool:
+    """Several symbols carry this name, and the kernel refuses to choose.
+
+    Data symbols count. Through tracefs the errno is EINVAL and error_log says NON_UNIQ_SYMBOL. A probe by
+    address is accepted. A name qualified by its module is counted in that module alone, and not at all
+    by the kernels that do not know validate_probe_symbol.
+    """
+    if t.qualified:
+        return t.modules > 1 and k.flag("unique_check_in_module") is True
+    return t.vmlinux > 1 or (t.vmlinux == 0 and t.modules > 1)
+
+
+@GATE.rule(
+    "module_has_it_too",
+    errno="EADDRNOTAVAIL",
+    decides="number_of_same_symbols: the module's symbol is counted beside vmlinux's",
+    needs=(KALLSYMS,),
+    witness="unique_check",
+    unless="vmlinux_wins",
+    known="until 7.1; 7.2 stops counting once vmlinux has the name. That change left no symbol or type, so a contemporary is the witness",
+)
+def module_has_it_too(t: Traits, _k: Flags) -> bool:
+    """vmlinux and a loaded module both have a symbol of this name, and the kernel counts both.
+
+    Newer kernels take the one of vmlinux.
+    """
+    return not t.qualified and t.vmlinux == 1 and t.modules > 0

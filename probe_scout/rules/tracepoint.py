@@ -1,0 +1,80 @@
+"""Tracepoints: trace events by perf, raw tracepoints, typed raw tracepoints.
+
+kernel/trace/trace_event_perf.c perf_trace_init, kernel/events/core.c __perf_event_set_bpf_prog,
+kernel/bpf/syscall.c bpf_raw_tp_link_attach, kernel/bpf/verifier.c bpf_check_attach_target.
+"""
+
+from __future__ import annotations
+
+from ..model.facts import BTF, EVENTS, KALLSYMS
+from ..model.traits import EventTraits
+from .gate import Flags, Gate
+
+EVENT = Gate("trace_event", source="kernel/trace/trace_event_perf.c", entry="perf_trace_init")
+RAW = Gate("raw_tracepoint", source="kernel/bpf/syscall.c", entry="bpf_raw_tp_link_attach")
+TYPED = Gate("typed_tracepoint", source="kernel/bpf/verifier.c", entry="bpf_check_attach_target")
+
+
+@EVENT.rule("no_events", errno="ENOENT", decides="Kconfig EVENT_TRACING, BPF_EVENTS", unless="trace_events")
+def no_events(_t: EventTraits, _k: Flags) -> bool:
+    """This kernel was built without trace events, or without BPF on them (CONFIG_BPF_EVENTS)."""
+    return True
+
+
+@EVENT.rule("no_event", errno="ENOENT", decides="tracefs events/<category>/<name>/id", needs=(EVENTS,))
+def no_event(t: EventTraits, _k: Flags) -> bool:
+    """tracefs has no event of this name, so the loader finds no id to open.
+
+    Bare tracepoints (DECLARE_TRACE) have no event and can be reached as raw_tp and tp_btf only.
+    """
+    return not t.event
+
+
+@EVENT.rule("ring_buffer_format", errno="EINVAL", decides="perf_trace_init: class->reg; __perf_event_set_bpf_prog", needs=(EVENTS,))
+def ring_buffer_format(t: EventTraits, _k: Flags) -> bool:
+    """Events of the category ftrace describe the ring buffer's own records and cannot carry a program."""
+    return t.ftrace_only
+
+
+@EVENT.rule("perf_perm", errno="EPERM", decides="perf_trace_event_perm: tp_event->perf_perm", needs=(EVENTS, KALLSYMS))
+def perf_perm(t: EventTraits, _k: Flags) -> bool:
+    """The event refuses sampling perf events (TRACE_EVENT_PERF_PERM), even to root.
+
+    The witness is its callback perf_perm_<event> in kallsyms. Loaders that open the event with a
+    sample period (BCC, bpftrace) get EPERM; an open without one is let through by the source.
+    """
+    return t.perf_perm
+
+
+@EVENT.rule("wrong_program", errno="EINVAL", decides="__perf_event_set_bpf_prog: program type", needs=(EVENTS,))
+def wrong_program(t: EventTraits, _k: Flags) -> bool:
+    """The event is a kprobe or uprobe event, which takes programs of type KPROBE, not TRACEPOINT."""
+    return t.dynamic
+
+
+@RAW.rule("no_tracepoint", errno="ENOENT", decides="bpf_get_raw_tracepoint", needs=(KALLSYMS, EVENTS))
+def no_tracepoint(t: EventTraits, _k: Flags) -> bool:
+    """No raw tracepoint of this name is registered.
+
+    The events of single system calls (sys_enter_openat) have none; use sys_enter and sys_exit and
+    compare the number.
+    """
+    return not t.raw
+
+
+@TYPED.rule("no_btf", errno="ENOENT", decides="/sys/kernel/btf/vmlinux; Kconfig DEBUG_INFO_BTF", unless="btf")
+def typed_no_btf(_t: EventTraits, _k: Flags) -> bool:
+    """This kernel has no BTF, so no typed program can name its target."""
+    return True
+
+
+@TYPED.rule("not_in_btf", errno="ESRCH", decides="the loader: btf_trace_<name>", needs=(BTF,))
+def not_in_btf(t: EventTraits, _k: Flags) -> bool:
+    """BTF holds no typedef btf_trace_<name>, so the loader cannot name the target."""
+    return not t.typed
+
+
+@TYPED.rule("not_registered", errno="EINVAL", decides="bpf_check_attach_target: bpf_get_raw_tracepoint", needs=(KALLSYMS, EVENTS))
+def not_registered(t: EventTraits, _k: Flags) -> bool:
+    """BTF knows the tracepoint, but no raw tracepoint of this name is registered."""
+    return not t.raw

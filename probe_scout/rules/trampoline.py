@@ -1,0 +1,69 @@
+"""Installing the trampoline, at attach.
+
+kernel/bpf/trampoline.c bpf_trampoline_link_prog, register_fentry; arch/x86/net/bpf_jit_comp.c
+arch_prepare_bpf_trampoline, bpf_arch_text_poke. A program that loaded can still fail here.
+"""
+
+from __future__ import annotations
+
+from ..model.facts import FILTER_FUNCTIONS, KALLSYMS
+from ..model.traits import TEXT, Traits
+from .gate import Flags, Gate
+
+GATE = Gate("trampoline", source="kernel/bpf/trampoline.c", entry="bpf_trampoline_link_prog")
+MULTI = Gate("trampoline_multi", source="kernel/bpf/verifier.c", entry="bpf_check_attach_btf_id_multi")
+
+
+@GATE.rule("no_trampoline", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline; Kconfig DYNAMIC_FTRACE_WITH_DIRECT_CALLS", unless="direct_calls")
+def no_trampoline(_t: Traits, _k: Flags) -> bool:
+    """This kernel has no direct calls from ftrace sites (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS), so no trampoline can be entered.
+
+    ENOTSUPP is 524, which has no name in the C library.
+    """
+    return True
+
+
+@GATE.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline: nr_args, nr_regs")
+def argument_slots(t: Traits, k: Flags) -> bool:
+    """The arguments need more 8-byte slots than this kernel's trampoline can pass.
+
+    x86-64: 6 until the JIT learned stack arguments (473e3150e30a, 6.6), 12 since.
+    """
+    limit = 12 if k.flag("stack_arguments") else 6
+    return t.proto is not None and t.proto.slots > limit
+
+
+@GATE.rule("not_text", errno="EINVAL", decides="bpf_arch_text_poke: is_kernel_text", needs=(KALLSYMS, FILTER_FUNCTIONS))
+def not_text(t: Traits, _k: Flags) -> bool:
+    """ftrace cannot patch this address, and it lies outside the kernel's own text: init code, data or a module.
+
+    Init functions stay in kallsyms and in BTF after their memory was given back.
+    """
+    return not t.target_site and t.target_place != TEXT
+
+
+@GATE.rule("not_traced", errno="EBUSY", decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP", needs=(KALLSYMS, FILTER_FUNCTIONS))
+def not_traced(t: Traits, _k: Flags) -> bool:
+    """ftrace has no site in this function (notrace, noinstr, assembler), so there is nothing to patch.
+
+    EBUSY, because the kernel then compares the entry with a five-byte NOP and finds code. A function
+    whose entry happens to be such a NOP is accepted; that shows only in the code.
+    """
+    return not t.target_site and t.target_place == TEXT
+
+
+@MULTI.rule("no_site", errno="ENOENT", decides="bpf_check_attach_btf_id_multi: ftrace_location", needs=(KALLSYMS, FILTER_FUNCTIONS))
+def multi_no_site(t: Traits, _k: Flags) -> bool:
+    """No symbol carries the name, or ftrace has no site in it."""
+    return not t.target_site
+
+
+@MULTI.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline")
+def multi_argument_slots(t: Traits, k: Flags) -> bool:
+    """The arguments need more 8-byte slots than this kernel's trampoline can pass."""
+    limit = 12 if k.flag("stack_arguments") else 6
+    return t.proto is not None and t.proto.slots > limit
+
+
+MULTI_SITE = MULTI.part("no_site")
+MULTI_SLOTS = MULTI.part("argument_slots")
