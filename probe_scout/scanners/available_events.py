@@ -1,0 +1,48 @@
+"""Read tracefs available_events.
+
+Written by kernel/trace/trace_events.c (t_show): one `category:name` a line. Events of modules that
+are not loaded are not in it; neither are raw tracepoints without a trace event.
+"""
+
+from __future__ import annotations
+
+from .lines import malformed_line, split, text, whole
+
+PATH = "sys/kernel/tracing/available_events"
+
+
+def find(raw: bytes, category: str, name: str) -> bool:
+    """Whether exactly this event is listed. Raises Malformed if the file is cut off."""
+    line = f"{category}:{name}\n".encode()
+    return whole(raw, PATH).startswith(line) or b"\n" + line in raw
+
+
+def find_by_name(raw: bytes, name: str) -> tuple[str, ...]:
+    """The categories that have an event of exactly this name, in file order.
+
+    Raises Malformed if the file is cut off.
+    """
+    found = []
+    tail = b":" + name.encode() + b"\n"
+    at = whole(raw, PATH).find(tail)
+    while at >= 0:
+        begin = raw.rfind(b"\n", 0, at) + 1
+        if begin < at and b":" not in raw[begin:at]:
+            found.append(text(raw[begin:at], PATH, begin))
+        at = raw.find(tail, at + 1)
+    return tuple(found)
+
+
+def table(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """Every (category, name) in file order.
+
+    Raises Malformed at the first line that is not two names with a colon between.
+    """
+    lines = split(raw, PATH)
+    found = []
+    for row, line in enumerate(lines):
+        category, _, name = line.partition(b":")
+        if not category or not name or b":" in name or not line.isascii():
+            raise malformed_line(PATH, lines, row, "category:name")
+        found.append((category.decode(), name.decode()))
+    return tuple(found)
