@@ -1,0 +1,194 @@
+"""The commands and their options, by typer. A command only says what was asked; run.py does it.
+
+typer is given str, bool and list[str] and converts nothing: conversion is request.build. Every
+command returns a Request, so this file and the fast road (request.read_fast) can be compared.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import UsageError
+from .request import ANSWERS, COLORS, FORMATS, SHELLS, Request, build
+
+app = typer.Typer(
+    name="probe-scout",
+    help="Say, offline, whether a kernel accepts a BPF probe, why not, and what instead.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+Root = Annotated[
+    str,
+    typer.Option(
+        "--root", metavar="PATH", help="Snapshot archive, snapshot folder or mounted root; else this machine."
+    ),
+]
+Types = Annotated[
+    list[str],
+    typer.Option("--type", metavar="TYPE", help="Attach type, such as fentry; repeat it or separate with commas."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document, the same as --format json.")]
+Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print the answer.")]
+Color = Annotated[str, typer.Option("--color", metavar="|".join(COLORS), help="NO_COLOR and FORCE_COLOR are honoured.")]
+AsMe = Annotated[bool, typer.Option("--as-me", help="Judge with the rights of the caller instead of full rights.")]
+Vmlinux = Annotated[str, typer.Option("--vmlinux", metavar="FILE", help="vmlinux with debug information, same build.")]
+
+
+@app.callback(invoke_without_command=True)
+def frame(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> Request | None:
+    if version:
+        print(f"probe-scout {__version__}")
+        raise typer.Exit(0)
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(2)
+    return None
+
+
+@app.command()
+def check(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    types: Types = [],  # noqa: B006  typer reads the default and never changes it
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+    as_me: AsMe = False,
+    vmlinux: Vmlinux = "",
+) -> Request:
+    """Say which attach types the kernel accepts, and why not.
+
+    NAME is vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME.
+    Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken.
+    """
+    return build(
+        "check",
+        names=names,
+        types=types,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+        as_me=as_me,
+        vmlinux=vmlinux,
+    )
+
+
+@app.command()
+def scan(
+    glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
+    types: Types = [],  # noqa: B006
+    answer: Annotated[
+        str, typer.Option("--answer", metavar="|".join(ANSWERS), help="Only functions with this answer.")
+    ] = "",
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Answer for every function that matches GLOB."""
+    return build("scan", names=[glob], types=types, root=root, json=json, format=format, color=color, answer=answer)
+
+
+@app.command()
+def tracepoint(
+    glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """List events; for one event, its fields and arguments.
+
+    A field has an offset, a size, and whether a program may read it, and if not, why.
+    """
+    return build("tracepoint", names=[glob], root=root, json=json, format=format, color=color)
+
+
+@app.command()
+def rules(
+    rule: Annotated[str, typer.Argument(metavar="[ID]", show_default=False)] = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """List the rules, or explain one.
+
+    A rule says one reason for a no, which kernel function decides it, and since when.
+    """
+    return build("rules", names=[rule] if rule else [], json=json, format=format, color=color)
+
+
+@app.command()
+def doctor(root: Root = "", json: Json = False, format: Format = "", color: Color = "auto") -> Request:
+    """Say what can be read here, and what would open the rest."""
+    return build("doctor", root=root, json=json, format=format, color=color)
+
+
+@app.command()
+def snapshot(
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Archive to write, such as host.tar.xz.")],
+    root: Root = "",
+    with_code: Annotated[
+        bool, typer.Option("--with-code", help="Also save the machine code that rules look at.")
+    ] = False,
+    keep_addresses: Annotated[bool, typer.Option("--keep-addresses", help="Keep absolute kernel addresses.")] = False,
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Save everything read, to answer later or elsewhere."""
+    return build(
+        "snapshot",
+        out=out,
+        root=root,
+        with_code=with_code,
+        keep_addresses=keep_addresses,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(metavar="|".join(SHELLS), show_default=False)]) -> Request:
+    """Print the completion script of a shell. For bash: eval "$(probe-scout completion bash)"."""
+    return build("completion", names=[shell])
+
+
+def read(args: Sequence[str]) -> Request | int:
+    """The Request of a command line, or an exit code when help or the version was printed. Raises UsageError."""
+    try:
+        answer = app(args=list(args), prog_name="probe-scout", standalone_mode=False)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        # typer has no public base class for the mistakes of a command line; all of them can say themselves.
+        say = getattr(error, "format_message", None)
+        if say is None:
+            raise
+        raise UsageError(_sentence(str(say()), args)) from None
+    return answer if isinstance(answer, (Request, int)) else 0
+
+
+def _sentence(text: str, args: Sequence[str]) -> str:
+    command = (
+        args[0] if args and any(c.name == args[0] or _named(c) == args[0] for c in app.registered_commands) else ""
+    )
+    text = " ".join(text.split()).rstrip(".?")
+    return f"{text[:1].lower()}{text[1:].replace('. Did you mean', ': did you mean')}; see probe-scout {command + ' ' if command else ''}--help"
+
+
+def _named(command: typer.models.CommandInfo) -> str:
+    return command.callback.__name__ if command.callback is not None else ""

@@ -1,0 +1,154 @@
+"""What a command line asks for, as one value; and the road that reads common lines without typer.
+
+`read_fast` accepts the everyday `check` line and nothing that it does not wholly understand. For
+every line it accepts, typer (app.py) must build the same Request; tests/cli/test_same_request.py
+holds the two together. This module is imported before anything else: keep it to builtins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..errors import UsageError
+
+FORMATS = ("table", "json", "ndjson", "csv", "md", "grid")
+COLORS = ("auto", "always", "never")
+ANSWERS = ("yes", "no", "unknown")
+SHELLS = ("bash", "zsh", "fish")
+
+
+class Request(NamedTuple):
+    """One command with its arguments, converted and checked. Fields a command does not have keep their default."""
+
+    command: str
+    names: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    root: str = ""
+    format: str = "table"
+    color: str = "auto"
+    as_me: bool = False
+    vmlinux: str = ""
+    answer: str = ""
+    out: str = ""
+    with_code: bool = False
+    keep_addresses: bool = False
+
+
+def one_of(value: str, choices: Sequence[str], option: str) -> str:
+    """The value itself. Raises UsageError that lists the choices when it is none of them."""
+    if value not in choices:
+        raise UsageError(f"{option} {value!r} is not known: choose {', '.join(choices[:-1])} or {choices[-1]}")
+    return value
+
+
+def attach_types(values: Sequence[str]) -> tuple[str, ...]:
+    """Attach types from `--type` values, each one name or several with commas; order kept, repeats dropped.
+
+    Raises UsageError that names the nearest attach types for a misspelt one.
+    """
+    from ..model.attach import ATTACH_TYPES
+
+    found: dict[str, None] = {}
+    for value in values:
+        for name in value.split(","):
+            name = name.strip()
+            if name not in ATTACH_TYPES:
+                raise UsageError(f"--type {name!r} is not an attach type: {_nearest(name, tuple(ATTACH_TYPES))}")
+            found[name] = None
+    return tuple(found)
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    import difflib  # only on the way to an error
+
+    near = difflib.get_close_matches(name, known, 4, 0.5)
+    return f"did you mean {' or '.join(near)}" if near else f"choose from {' '.join(known)}"
+
+
+def build(
+    command: str,
+    *,
+    names: Sequence[str] = (),
+    types: Sequence[str] = (),
+    root: str = "",
+    json: bool = False,
+    format: str = "",
+    color: str = "auto",
+    as_me: bool = False,
+    vmlinux: str = "",
+    answer: str = "",
+    out: str = "",
+    with_code: bool = False,
+    keep_addresses: bool = False,
+) -> Request:
+    """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
+    if json and format not in ("", "json"):
+        raise UsageError(f"--json and --format {format} exclude each other")
+    return Request(
+        command,
+        tuple(names),
+        attach_types(types),
+        root,
+        "json" if json else one_of(format or "table", FORMATS, "--format"),
+        one_of(color, COLORS, "--color"),
+        as_me,
+        vmlinux,
+        one_of(answer, ANSWERS, "--answer") if answer else "",
+        out,
+        with_code,
+        keep_addresses,
+    )
+
+
+_FLAGS = {"--json": "json", "--as-me": "as_me"}
+_VALUES = {"--root": "root", "--format": "format", "--color": "color", "--vmlinux": "vmlinux"}
+
+
+def read_fast(args: Sequence[str]) -> Request | None:
+    """The Request of `check NAME… [known options]`; None for every other line, which is then typer's.
+
+    Declines rather than decides: anything that starts with a dash and is not a known option or its
+    value, an empty word, and a missing value are all left to typer, and so are its error messages.
+    Raises UsageError where `build` does.
+    """
+    if len(args) < 2 or args[0] != "check":
+        return None
+    names: list[str] = []
+    types: list[str] = []
+    flags: dict[str, bool] = {}
+    values: dict[str, str] = {}
+    words = iter(args[1:])
+    for word in words:
+        if not word:
+            return None
+        if word[0] != "-":
+            names.append(word)
+            continue
+        if word in _FLAGS:
+            flags[_FLAGS[word]] = True
+            continue
+        option, equals, value = word.partition("=")
+        if option != "--type" and option not in _VALUES:
+            return None
+        if not equals:
+            value = next(words, "")
+        if not value or value[0] == "-":
+            return None
+        if option == "--type":
+            types.append(value)
+        else:
+            values[_VALUES[option]] = value
+    if not names:
+        return None
+    return build(
+        "check",
+        names=names,
+        types=types,
+        root=values.get("root", ""),
+        json="json" in flags,
+        format=values.get("format", ""),
+        color=values.get("color", "auto"),
+        as_me="as_me" in flags,
+        vmlinux=values.get("vmlinux", ""),
+    )

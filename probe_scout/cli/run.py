@@ -1,0 +1,402 @@
+"""From a Request to text and an exit code: open the kernel, ask, render.
+
+Exit codes: 0 every asked answer is yes; 1 at least one no, or nothing matches; 2 usage; 3 cannot
+tell; 4 a source is broken; 130 interrupted; 141 the reader closed the pipe. One sentence on
+standard error for each failure, never a traceback (PROBE_SCOUT_TRACEBACK=1 shows it).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from ..errors import Denied, NotThere, ProbeScoutError, UsageError
+from .request import Request, read_fast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..api import OpenKernel
+    from ..model.facts import Unread
+    from ..model.verdict import Verdict
+    from ..render.style import Style
+
+YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
+_BLOCK_LINES = 512  # lines given to one write
+
+
+def open_kernel(root: str, vmlinux: str | None = None) -> OpenKernel:
+    """The kernel behind `--root`. Tests put their own in this place."""
+    from .. import api
+
+    return api.open_kernel(root, vmlinux=vmlinux)
+
+
+def main(args: Sequence[str]) -> int:
+    """The exit code of one command line, after printing its answer. Raises nothing."""
+    try:
+        code = _main(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return CLOSED_PIPE
+    except ProbeScoutError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", BROKEN)
+    except Exception as error:  # the last line of defence: a sentence, and how to see more
+        if os.environ.get("PROBE_SCOUT_TRACEBACK"):
+            raise
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _fail(f"a defect of probe-scout, please report it ({text}); PROBE_SCOUT_TRACEBACK=1 shows where", BROKEN)
+
+
+def _main(args: Sequence[str]) -> int:
+    if args and args[0] == "__complete":
+        from . import complete
+
+        return complete.main(args[1:], open_kernel)
+    request = read_fast(args)
+    if request is None:
+        from . import app
+
+        answer = app.read(args)
+        if isinstance(answer, int):
+            return answer
+        request = answer
+    return run(request)
+
+
+def run(request: Request) -> int:
+    """Do what was asked; the exit code. Raises ProbeScoutError."""
+    return _COMMANDS[request.command](request)
+
+
+def _forget_stdout() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush does not fail aloud."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+
+
+def _fail(sentence: str, code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _forget_stdout()
+    _note(sentence)
+    return code
+
+
+def _note(sentence: str) -> None:
+    from ..render.style import printable
+
+    try:
+        print(f"probe-scout: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+    except (OSError, ValueError):
+        pass
+
+
+def _style(request: Request) -> Style:
+    from ..render.style import style_for
+
+    return style_for(sys.stdout, request.color)
+
+
+def _write(lines: Iterable[str]) -> None:
+    """Lines to standard output, in large pieces. Names may hold any bytes: what the encoding lacks is escaped."""
+    block: list[str] = []
+    for line in lines:
+        block.append(line)
+        if len(block) >= _BLOCK_LINES:
+            _put(block)
+            block = []
+    if block:
+        _put(block)
+
+
+def _put(block: list[str]) -> None:
+    text = "\n".join(block) + "\n"
+    try:
+        sys.stdout.write(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding or "ascii"
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _table(request: Request, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows in one of the formats csv, md and grid."""
+    if request.format == "csv":
+        from ..render.csv import csv_lines
+
+        _write(csv_lines(heads, rows))
+        return
+    from ..render.table import formatted
+
+    _write([formatted(request.format, heads, list(rows))])
+
+
+def _open(request: Request) -> OpenKernel:
+    return open_kernel(request.root, request.vmlinux or None)
+
+
+# check
+
+
+def _check(request: Request) -> int:
+    report = _open(request).check(request.names, request.types, request.as_me)
+    if request.format == "table":
+        from ..render.plain import check_lines
+
+        _write(check_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("check", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.check_ndjson(report))
+    else:
+        from ..render import listing
+
+        _table(request, *listing.check_rows(report))
+    return code_of(verdict for target in report.targets for verdict in target.verdicts)
+
+
+def code_of(verdicts: Iterable[Verdict]) -> int:
+    """The exit code of verdicts: 1 if any is no, else 3 if any is unknown or there are none, else 0."""
+    answers = {verdict.answer for verdict in verdicts}
+    if "no" in answers:
+        return NO
+    return YES if answers == {"yes"} else CANNOT_TELL
+
+
+# scan
+
+
+def _scan(request: Request) -> int:
+    kernel = _open(request)
+    glob = request.names[0]
+    answer = request.answer or None
+    try:
+        if request.format == "ndjson" and _ndjson(kernel, glob, request.types, answer):
+            return YES
+        report = kernel.scan(glob, request.types, answer)
+    except (Denied, NotThere) as error:
+        return _fail(str(error), CANNOT_TELL)
+    rows = list(report.rows)
+    if not rows:
+        return _nothing(kernel, "function", request, report.unread)
+    if request.format == "table":
+        from ..render import listing, plain
+
+        style = _style(request)
+        _write([plain.kernel_line(report.kernel, style), ""])
+        _write(listing.scan_lines(rows, style))
+        if sys.stdout.isatty():
+            _note(f"{len(rows)} functions")
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("scan", report._replace(rows=rows))])
+    else:
+        from ..render import listing
+
+        types = listing.scan_types(rows)
+        _table(request, ("function", "module", *types), listing.scan_rows(rows, types))
+    _unread(report.unread)
+    return YES
+
+
+def _ndjson(kernel: OpenKernel, glob: str, types: Sequence[str], answer: str | None) -> int:
+    """NDJSON as the engine makes it: ready lines of bytes, past the text layer. How many."""
+    sys.stdout.flush()
+    total = 0
+    block: list[bytes] = []
+    for line in kernel.scan_ndjson(glob, types, answer):
+        block.append(line if line.endswith(b"\n") else line + b"\n")
+        total += 1
+        if len(block) >= _BLOCK_LINES:
+            _put_bytes(block)
+            block = []
+    _put_bytes(block)
+    return total
+
+
+def _unread(unread: Sequence[Unread]) -> None:
+    for fact in unread:
+        _note(f"{fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else ""))
+
+
+def _nothing(kernel: OpenKernel, noun: str, request: Request, unread: Sequence[Unread]) -> int:
+    """An empty list is never a silent success: 3 when the list could not be read, else 1."""
+    lists = {"function": ("kallsyms", "btf"), "event": ("events",)}[noun]
+    missing = [fact for fact in unread if fact.fact in lists]
+    if missing:
+        _unread(missing)
+        return CANNOT_TELL
+    glob = request.names[0]
+    answer = f" with answer {request.answer}" if request.answer else ""
+    near = [] if request.answer else _similar(kernel, glob, noun)
+    _note(f"no {noun} matches {glob!r}{answer}" + (f"; similar: {' '.join(near)}" if near else ""))
+    return NO
+
+
+def _similar(kernel: OpenKernel, glob: str, noun: str) -> list[str]:
+    """Up to five real names that begin as the glob does, as long a beginning as matches any."""
+    head = glob
+    for place, sign in enumerate(glob):
+        if sign in "*?[":
+            head = glob[:place]
+            break
+    prefix = "tp:" if noun == "event" else ""
+    while len(head) > 2:
+        try:
+            names = kernel.names(prefix + head, 5)
+        except ProbeScoutError:
+            return []
+        if names:
+            return [name.removeprefix(prefix) for name in names]
+        head = head[: max(2, len(head) * 3 // 4)]
+    return []
+
+
+# tracepoint
+
+
+def _tracepoint(request: Request) -> int:
+    kernel = _open(request)
+    try:
+        report = kernel.tracepoint(request.names[0])
+    except (Denied, NotThere) as error:
+        return _fail(str(error), CANNOT_TELL)
+    if not report.events:
+        return _nothing(kernel, "event", request, getattr(report, "unread", ()))
+    if request.format == "table":
+        from ..render.events import tracepoint_lines
+
+        _write(tracepoint_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("tracepoint", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.lines(report.events))
+    else:
+        from ..render import events
+
+        rows = events.field_rows(report.events[0]) if len(report.events) == 1 else events.event_rows(report.events)
+        _table(request, *rows)
+    _unread(getattr(report, "unread", ()))
+    return YES
+
+
+# rules
+
+
+def _rules(request: Request) -> int:
+    from ..render import explain
+    from .pages import rule_pages
+
+    pages = rule_pages()
+    if request.names:
+        found = [page for page in pages if page.id == request.names[0]]
+        if not found:
+            import difflib
+
+            near = difflib.get_close_matches(request.names[0], [page.id for page in pages], 4, 0.4)
+            near = near or [page.id for page in pages if request.names[0] in page.id][:8]
+            hint = f"did you mean {' or '.join(near)}" if near else "probe-scout rules lists them"
+            raise UsageError(f"no rule {request.names[0]!r}: {hint}")
+        pages = found
+    if request.format == "table":
+        style = _style(request)
+        if request.names:
+            _write(explain.rule_lines(pages[0], style))
+        else:
+            from ..render import table
+
+            _write(table.plain(*explain.rule_rows(pages), style))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("rules", explain.RuleList(tuple(pages)))])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.lines(pages))
+    else:
+        _table(request, *explain.rule_rows(pages))
+    return YES
+
+
+# doctor, snapshot, completion
+
+
+def _doctor(request: Request) -> int:
+    report = _open(request).doctor()
+    if request.format == "table":
+        from ..render.listing import doctor_lines
+
+        _write(doctor_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("doctor", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.lines(report.sources))
+    else:
+        from ..render import listing
+
+        _table(request, *listing.doctor_rows(report))
+    return YES
+
+
+def _snapshot(request: Request) -> int:
+    result = _open(request).snapshot(request.out, request.keep_addresses, request.with_code)
+    if request.format == "json":
+        from ..render import json
+
+        _write([json.document("snapshot", result)])
+    else:
+        from ..render.listing import snapshot_lines
+
+        _write(snapshot_lines(result, _style(request)))
+    return YES
+
+
+def _completion(request: Request) -> int:
+    from .complete import script
+
+    _write([script(request.names[0])])
+    return YES
+
+
+_COMMANDS: dict[str, Callable[[Request], int]] = {
+    "check": _check,
+    "scan": _scan,
+    "tracepoint": _tracepoint,
+    "rules": _rules,
+    "doctor": _doctor,
+    "snapshot": _snapshot,
+    "completion": _completion,
+}
+
+
+def _put_bytes(block: list[bytes]) -> None:
+    data = b"".join(block)
+    out = getattr(sys.stdout, "buffer", None)
+    if out is None:
+        sys.stdout.write(data.decode("utf-8", "backslashreplace"))
+    else:
+        out.write(data)

@@ -1,0 +1,162 @@
+"""The report of `check` for people: answer first, reason second, evidence third, alternative last.
+
+Attach types with the same answer for the same reason share one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model.report import CheckReport, Coverage, KernelInfo, TargetReport
+from ..model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+from .style import Style, printable
+
+_ANSWER = 9  # columns of the answer, with its gap
+_SHOWN_CALLERS = 6
+_SHOWN_COPIES = 8
+
+
+def check_lines(report: CheckReport, style: Style) -> Iterator[str]:
+    """The lines of the whole report, without line ends."""
+    yield kernel_line(report.kernel, style) + (", as the present caller" if report.caller == "me" else "")
+    for target in report.targets:
+        yield ""
+        yield from _target(target, style)
+
+
+def kernel_line(kernel: KernelInfo, style: Style) -> str:
+    """Which kernel answered, in one line."""
+    taken = f", taken {kernel.taken}" if kernel.taken else ""
+    build = f", build {kernel.build_id[:12]}" if kernel.build_id else ""
+    text = f"kernel {kernel.release or 'of unknown release'} {kernel.arch} ({kernel.source}{taken}{build})"
+    return style.paint(printable(" ".join(text.split())), "dim")
+
+
+def _target(target: TargetReport, style: Style) -> Iterator[str]:
+    head = style.paint(printable(target.target), "name")
+    where = f"  in {printable(target.module)}" if target.module and target.kind != "tracepoint" else ""
+    yield f"{head}  {target.kind}{where}"
+    if target.prototype:
+        yield from style.wrap(target.prototype, 6, 2)
+    for hazard in target.hazards:
+        yield style.paint("  danger   ", "hazard") + style.wrap(f"{hazard.says}   {hazard.id}", 11)[0].strip()
+        yield from style.wrap(f"{hazard.says}   {hazard.id}", 11)[1:]
+    for group in grouped(target.verdicts):
+        yield from _group(group, style)
+    yield from _coverage(target.coverage, style)
+    if len(target.copies) > 1:
+        yield from _copies(target, style)
+    for diagnosis in target.diagnosis:
+        likely = "likely: " if diagnosis.certainty == "likely" else ""
+        yield from _labelled("because", likely + diagnosis.says, style)
+    for label, alternative in zip(_once("instead"), target.alternatives, strict=False):
+        text = f"{alternative.attach} {alternative.target} ({alternative.answer})"
+        yield from _labelled(label, text + (f": {alternative.says}" if alternative.says else ""), style)
+    if target.suggestions:
+        yield from _labelled("similar", " ".join(target.suggestions), style)
+    yield from _cures(target.verdicts, style)
+
+
+def grouped(verdicts: tuple[Verdict, ...]) -> list[tuple[Verdict, ...]]:
+    """Verdicts with the same answer for the same reasons, together; groups in order of first appearance."""
+    groups: dict[tuple[object, ...], list[Verdict]] = {}
+    for verdict in verdicts:
+        key = (
+            verdict.answer,
+            verdict.errno,
+            verdict.errno_certain,
+            tuple((f.rule, f.says) for f in verdict.findings),
+            tuple((u.fact, u.kind) for u in verdict.unread) if verdict.answer != YES else (),
+            tuple((n.rule, n.says) for n in verdict.notes),
+        )
+        groups.setdefault(key, []).append(verdict)
+    return [tuple(group) for group in groups.values()]
+
+
+def _group(group: tuple[Verdict, ...], style: Style) -> Iterator[str]:
+    verdict = group[0]
+    names = " ".join(v.attach for v in group)
+    if verdict.answer == NO and verdict.errno:
+        names += f"   ({verdict.errno})"
+    lines = style.wrap(names, 2 + _ANSWER)
+    yield f"  {style.paint(verdict.answer.ljust(_ANSWER), verdict.answer)}{lines[0].lstrip()}"
+    yield from lines[1:]
+    for place, finding in enumerate(verdict.findings):
+        yield from _finding(finding, style, "" if place == 0 else "also: ", with_evidence=place == 0)
+    if verdict.answer == UNKNOWN:
+        for unread in verdict.unread:
+            yield from style.wrap(f"could not read {unread.fact} ({_kind(unread.kind)}): {unread.why}", 15, 13)
+    elif verdict.answer == NO and not verdict.errno_certain and verdict.unread:
+        facts = ", ".join(u.fact for u in verdict.unread)
+        yield from style.wrap(f"another error is possible: could not read {facts}", 15, 13)
+    for note in verdict.notes:
+        yield from _finding(note, style, "but: " if verdict.answer == YES else "note: ", with_evidence=False)
+
+
+def _finding(finding: Finding, style: Style, prefix: str, with_evidence: bool) -> Iterator[str]:
+    *head, last = style.wrap(f"{prefix}{finding.says}   {finding.rule}", 15, 13)
+    yield from head
+    yield last if not last.endswith(finding.rule) else last[: -len(finding.rule)] + style.paint(finding.rule, "dim")
+    if with_evidence and finding.evidence:
+        for line in style.wrap(finding.evidence, 17, 15):
+            yield style.paint(line, "dim")
+
+
+def _kind(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
+    basis = {
+        "dwarf": "debug information of this build",
+        "survey": "survey of this build",
+        "survey-other": "a prediction from other builds",
+    }.get(coverage.basis, "")
+    if coverage.build_id_match is False and coverage.basis == "dwarf":
+        basis = "debug information of another build"
+    callers = [f"{name}+{offset:#x}" for name, offset in coverage.inlined_into[:_SHOWN_CALLERS]]
+    if len(coverage.inlined_into) > _SHOWN_CALLERS:
+        callers.append(f"and {len(coverage.inlined_into) - _SHOWN_CALLERS} more")
+    into = f" into {', '.join(callers)}" if callers else ""
+    text = {
+        "complete": "complete: no inlined copy, a probe sees every call",
+        "partial": f"partial: copies were inlined{into}; a probe misses them",
+        "none": f"none: only inlined copies exist{', ' + into.strip() if into else ''}",
+    }.get(coverage.answer)
+    if text is None:
+        if coverage.basis == "none":
+            return  # no evidence either way is the usual case; JSON says so
+        text = "unknown: inlined copies may exist"
+    yield from _labelled("calls", f"{text} ({basis})" if basis else text, style)
+
+
+def _copies(target: TargetReport, style: Style) -> Iterator[str]:
+    yield from _labelled("copies", f"{len(target.copies)} symbols carry this name", style)
+    for copy in target.copies[:_SHOWN_COPIES]:
+        traced = {True: "ftrace lists it", False: "ftrace does not list it", None: ""}[copy.traced]
+        taken = f"taken by {' '.join(copy.taken_by)}" if copy.taken_by else ""
+        rest = ", ".join(part for part in (traced, taken) if part)
+        line = f"{copy.address} {copy.letter} {copy.module or 'vmlinux'}" + (f": {rest}" if rest else "")
+        yield from style.wrap(line, 15, 13)
+    if len(target.copies) > _SHOWN_COPIES:
+        yield f"             and {len(target.copies) - _SHOWN_COPIES} more"
+    for label, form in zip(_once("name it"), target.forms, strict=False):
+        yield from _labelled(label, f"{form.loader} {form.form}" + (f": {form.says}" if form.says else ""), style)
+
+
+def _cures(verdicts: tuple[Verdict, ...], style: Style) -> Iterator[str]:
+    cures = dict.fromkeys(u.cure for v in verdicts if v.answer != YES for u in v.unread if u.cure)
+    for label, cure in zip(_once("to know"), cures, strict=False):
+        yield from _labelled(label, cure, style)
+
+
+def _labelled(label: str, text: str, style: Style) -> Iterator[str]:
+    first, *rest = style.wrap(text, 2 + _ANSWER)
+    yield f"  {label.ljust(_ANSWER)}{first.lstrip()}"
+    yield from rest
+
+
+def _once(label: str) -> Iterator[str]:
+    yield label
+    while True:
+        yield ""
