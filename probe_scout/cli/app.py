@@ -183,12 +183,7 @@ def read(args: Sequence[str]) -> Request | int:
 
 
 def _sentence(text: str, args: Sequence[str]) -> str:
-    command = (
-        args[0] if args and any(c.name == args[0] or _named(c) == args[0] for c in app.registered_commands) else ""
-    )
-    text = " ".join(text.split()).rstrip(".?")
-    return f"{text[:1].lower()}{text[1:].replace('. Did you mean', ': did you mean')}; see probe-scout {command + ' ' if command else ''}--help"
-
-
-def _named(command: typer.models.CommandInfo) -> str:
-    return command.callback.__name__ if command.callback is not None else ""
+    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    page = f"probe-scout {args[0]} --help" if args and args[0] in names else "probe-scout --help"
+    text = " ".join(text.split()).rstrip(".?").replace(". Did you mean", ": did you mean")
+    return f"{text[:1].lower()}{text[1:]}; see {page}"

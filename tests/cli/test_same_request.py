@@ -1,0 +1,111 @@
+"""The fast road and typer read the same line alike."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from probe_scout.cli import app
+from probe_scout.cli.request import COLORS, FORMATS, read_fast
+from probe_scout.errors import UsageError
+from probe_scout.model.attach import NAMES
+
+EXAMPLES = int(os.environ.get("PROBE_SCOUT_EXAMPLES", "50"))
+
+names = st.sampled_from(
+    ["vfs_read", "xfs:xfs_file_open", "vfs_read+0x10", "tp:sched:sched_switch", "-", "", "=", "a b"]
+)
+values = st.one_of(
+    names, st.sampled_from([*FORMATS, *COLORS, *NAMES[:6], "kprobe,fentry", ",", "x.tar.xz"]), st.text(max_size=5)
+)
+options = st.sampled_from(
+    [
+        "--root",
+        "--type",
+        "--format",
+        "--color",
+        "--vmlinux",
+        "--json",
+        "--as-me",
+        "--",
+        "-h",
+        "--help",
+        "--jso",
+        "-o",
+        "--answer",
+    ]
+)
+joined = st.builds(lambda option, value: f"{option}={value}", options, values)
+good = st.one_of(
+    st.tuples(st.sampled_from(["--root", "--vmlinux"]), st.sampled_from(["x.tar.xz", "folder"])),
+    st.tuples(st.just("--type"), st.sampled_from(["kprobe", "fentry,fexit", "tp_btf"])),
+    st.tuples(st.just("--color"), st.sampled_from(COLORS)),
+    st.sampled_from([("--json",), ("--as-me",), ("--format=csv",), ("--format", "md"), ("f",), ("g+4",)]),
+)
+free = st.lists(st.one_of(names, values, options, joined), max_size=7)
+usual = st.lists(good, max_size=5).map(lambda parts: [word for part in parts for word in part])
+lines = st.one_of(free, usual).map(lambda words: ["check", *words])
+
+
+def read_both(line):
+    """What both roads make of a line: a Request, or the sentence of the usage error."""
+    results = []
+    for read in (read_fast, app.read):
+        try:
+            results.append(read(line))
+        except UsageError as error:
+            results.append(str(error))
+    return results
+
+
+@pytest.mark.property
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(lines)
+def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
+    try:
+        if read_fast(line) is None:
+            return
+    except UsageError:
+        pass
+    fast, typers = read_both(line)
+    assert fast == typers
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["check", "vfs_read"],
+        ["check", "--type", "fentry,fexit", "--type=kprobe", "a", "b", "--json"],
+        ["check", "--root", "x.tar.xz", "--as-me", "a", "--vmlinux=v", "--color", "never", "--format=csv"],
+        ["check", "a", "--root", "x", "--root", "y"],
+    ],
+)
+def test_everyday_lines_take_the_fast_road(line):
+    fast, typers = read_both(line)
+    assert fast is not None
+    assert fast == typers
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        [],
+        ["check"],
+        ["check", "--help"],
+        ["check", "a", "-h"],
+        ["check", "a", "--"],
+        ["check", "a", "--root"],
+        ["check", "a", "--root", "--json"],
+        ["check", "a", "--root="],
+        ["check", "a", "--json=1"],
+        ["check", "a", "--jso"],
+        ["check", ""],
+        ["scan", "a"],
+        ["--version"],
+    ],
+)
+def test_the_fast_road_declines_what_it_does_not_wholly_understand(line):
+    assert read_fast(line) is None
