@@ -1,0 +1,757 @@
+"""What became of functions and events that tracers attach to: renamed, folded, bypassed, replaced.
+
+The table is knowledge, not evidence: it names candidates, and whether one exists and may be attached
+is asked of the kernel in hand. No release decides anything; `source` says where a step is known
+from. "recorded" means seen in /proc/kallsyms and available_events of Debian amd64 kernels 5.10, 6.1,
+6.12 and 7.3: a name is in one of them and gone in the next. The order of candidates is the order of
+advice: closest meaning first.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ENTRY: tuple[str, ...] = ("fentry", "kprobe")
+EVENT: tuple[str, ...] = ("tp",)
+CALL: tuple[str, ...] = ("ksyscall",)
+
+# What a step did to the name. `specialised`: the compiler added a suffix. `bypassed`: the symbol stays, but
+# where its first function candidate exists most calls no longer pass through it.
+RENAMED, SPECIALISED, INLINED, REPLACED = "renamed", "specialised", "inlined", "replaced"
+BYPASSED, NOT_PROBED = "bypassed", "not_probed"
+
+
+class Candidate(NamedTuple):
+    """Another point that sees the same thing, or nearly. `sees` ends a sentence: what it gives, what it misses."""
+
+    target: str
+    attaches: tuple[str, ...]
+    sees: str
+
+
+class Rung(NamedTuple):
+    """One step. `asked` is a function name or `tp:category:name`; `says` is a whole sentence about it."""
+
+    asked: str
+    change: str
+    says: str
+    candidates: tuple[Candidate, ...]
+    source: str
+
+
+def _fn(name: str, sees: str = "") -> Candidate:
+    return Candidate(name, ENTRY, sees)
+
+
+def _tp(event: str, sees: str = "") -> Candidate:
+    return Candidate("tp:" + event, EVENT, sees)
+
+
+def _call(name: str, sees: str = "the arguments as user space gave them") -> Candidate:
+    return Candidate("syscall:" + name, CALL, sees)
+
+
+_BPRM = _fn("bprm_execve", "every execve and execveat before the new image is loaded")
+_EXEC = Candidate(
+    "tp:sched:sched_process_exec", ("tp", "tp_btf"), "each execve that succeeded: filename, pid and old_pid"
+)
+_EXECS = (_BPRM, _EXEC, _call("execve"), _tp("syscalls:sys_enter_execve", "filename, argv and envp, failed calls too"))
+_SWITCH = Candidate("tp:sched:sched_switch", ("tp", "tp_btf"), "previous and next task at every switch")
+_IO_START = _tp("block:block_io_start", "device, sector and size of each request that is accounted")
+_IO_DONE = _tp("block:block_io_done", "device, sector and size of each accounted request at its end")
+_ISSUE = _tp("block:block_rq_issue", "each request as it is sent to the driver")
+_COMPLETE = _tp("block:block_rq_complete", "each completion, with the error")
+_DIRTY = (
+    _tp("writeback:writeback_dirty_folio", "each page-cache folio that becomes dirty"),
+    _tp("writeback:writeback_dirty_page", "each page-cache page that becomes dirty"),
+)
+_OPENAT2 = _fn("do_sys_openat2", "every open, openat and openat2: directory fd, user path, flags and mode")
+_FAULTS = (
+    _tp("exceptions:page_fault_user", "faults taken in user mode: address, ip, error code"),
+    _tp("exceptions:page_fault_kernel", "faults taken in kernel mode: address, ip, error code"),
+    _fn("handle_mm_fault", "faults that reach a mapping: vma, address and flags"),
+)
+_DROP = (
+    _tp("skb:kfree_skb", "each dropped packet, with the drop reason where the event has the field"),
+    _fn("sk_skb_reason_drop", "each dropped packet with its socket and reason"),
+    _fn("kfree_skb_reason", "each dropped packet with its reason"),
+)
+_WAKE = (_tp("sched:sched_wakeup", "each wakeup: task, priority and target cpu"), _fn("ttwu_do_activate"))
+_BLK_INLINED = (
+    "Since blk-mq.c has its own static {0} (5.17), builds fold it into its callers or leave a copy without ftrace "
+    "entry."
+)
+_BLK_SOURCE = "kernel commits 450b7879e345 and 5a80bd075f3b; iovisor/bcc#4261, #4691; bpftrace#3622"
+_TAGGED = "Memory allocation profiling gave {0} the suffix _noprof and made the plain name a macro."
+_TAGGED_SOURCE = "kernel commit b951aaff5035 and its series (6.10); iovisor/bcc#5083, #5115; recorded"
+_FOLIO = "The page cache works on folios: {0} was replaced by {1}."
+_BALANCE = "The load balancer's functions were renamed together: {0} became {1}."
+_BALANCE_SOURCE = "kernel series sched/balancing (6.10); recorded: the old name up to 6.1, the new one in 6.12"
+_STRUCT_FILENAME = "The do_*at helpers of fs/namei.c were renamed: {0} became {1}, with the same parameters."
+_STRUCT_SOURCE = "kernel 7.0, fs/namei.c; elastic/quark#322; recorded: the old name up to 6.12, the new one in 7.3"
+
+
+def _renamed(old: str, new: str, says: str, source: str, *more: Candidate, sees: str = "") -> Rung:
+    return Rung(old, RENAMED, says.format(old, new), (_fn(new, sees or f"what {old} became"), *more), source)
+
+
+LADDER: tuple[Rung, ...] = (
+    # exec
+    Rung(
+        "do_execve",
+        INLINED,
+        "do_execve is a small static function: builds fold it into the execve system calls, and 7.2 no longer has it.",
+        _EXECS,
+        "DWARF of Debian 6.1 and 6.12 (inlined into __x64_sys_execve), no entry in 7.2; lizrice/learning-ebpf#16",
+    ),
+    Rung(
+        "do_execveat",
+        INLINED,
+        "do_execveat is a small static function that builds fold into the execveat system call.",
+        (_BPRM, _EXEC, _call("execveat"), _tp("syscalls:sys_enter_execveat", "fd, filename, argv, envp and flags")),
+        "recorded: no symbol in 5.10, 6.1, 6.12, 7.3",
+    ),
+    Rung(
+        "do_execveat_common",
+        SPECIALISED,
+        "GCC gives do_execveat_common changed parameters and the name do_execveat_common.isra.0.",
+        (_BPRM, _EXEC, _call("execve")),
+        "recorded: .isra.0 in 6.1, 6.12, 7.3",
+    ),
+    Rung(
+        "exec_binprm",
+        INLINED,
+        "exec_binprm has one caller and is folded into bprm_execve.",
+        (_BPRM, _EXEC),
+        "aquasecurity/tracee#3356; recorded: no symbol in 5.10, 6.1, 6.12, 7.3",
+    ),
+    Rung(
+        "search_binary_handler",
+        INLINED,
+        "search_binary_handler has one caller and is folded into bprm_execve.",
+        (_fn("security_bprm_check", "each binary format tried: the linux_binprm"), _BPRM, _EXEC),
+        "fs/exec.c since bprm_execve (5.9); recorded: no symbol in 5.10, 6.1, 6.12, 7.3",
+    ),
+    # block layer
+    Rung(
+        "blk_account_io_start",
+        INLINED,
+        _BLK_INLINED.format("blk_account_io_start"),
+        (_IO_START, _fn("__blk_account_io_start", "the out-of-line part of 5.16"), _ISSUE),
+        _BLK_SOURCE,
+    ),
+    Rung(
+        "blk_account_io_done",
+        INLINED,
+        _BLK_INLINED.format("blk_account_io_done"),
+        (_IO_DONE, _fn("__blk_account_io_done", "the out-of-line part of 5.16"), _COMPLETE),
+        _BLK_SOURCE,
+    ),
+    Rung(
+        "__blk_account_io_start",
+        REPLACED,
+        "__blk_account_io_start existed from 5.16 until it was merged back into blk_account_io_start.",
+        (_IO_START, _fn("blk_account_io_start"), _ISSUE),
+        "kernel commit e165fb4dd698; bpftrace#3622, iovisor/bcc#4478",
+    ),
+    Rung(
+        "__blk_account_io_done",
+        REPLACED,
+        "__blk_account_io_done existed from 5.16 until it was merged back into blk_account_io_done.",
+        (_IO_DONE, _fn("blk_account_io_done"), _COMPLETE),
+        "kernel commit 06965037ce94; bpftrace#3622",
+    ),
+    Rung(
+        "blk_account_io_completion",
+        INLINED,
+        "The head of blk_account_io_completion is folded into blk_update_request; .part.0 holds the rest.",
+        (_fn("blk_update_request", "request, status and bytes done"), _COMPLETE),
+        "recorded: only .part.0 in 6.1, 6.12, 7.3",
+    ),
+    Rung(
+        "blk_start_request",
+        REPLACED,
+        "blk_start_request went with the single-queue block layer (5.0).",
+        (_fn("blk_mq_start_request", "each request as the driver starts it"), _ISSUE),
+        "removal of the legacy request path, 5.0; iovisor/bcc tools/biolatency.py falls back the same way",
+    ),
+    _renamed(
+        "generic_make_request",
+        "submit_bio_noacct",
+        "{0} was renamed to {1} (5.9).",
+        "kernel commit ed00aabd5eb9",
+        _tp("block:block_bio_queue", "each bio that is queued"),
+    ),
+    Rung(
+        "direct_make_request",
+        REPLACED,
+        "direct_make_request was merged into submit_bio_noacct (5.9).",
+        (_fn("submit_bio_noacct"), _tp("block:block_bio_queue", "each bio that is queued")),
+        "kernel series around commit ed00aabd5eb9; recorded: no symbol from 5.10 on",
+    ),
+    _renamed(
+        "blk_mq_make_request",
+        "blk_mq_submit_bio",
+        "{0} became {1} when make_request_fn was removed (5.9).",
+        "kernel series around commit ed00aabd5eb9; recorded: no symbol from 5.10 on",
+        _tp("block:block_getrq", "each bio that gets a request"),
+    ),
+    _renamed(
+        "blk_mq_sched_insert_request",
+        "blk_mq_insert_request",
+        "{0} was replaced by {1} (6.4).",
+        "recorded: the old name up to 6.1, the new one in 6.12",
+        _tp("block:block_rq_insert", "each request put into a scheduler or hardware queue"),
+    ),
+    _renamed("dm_make_request", "dm_submit_bio", "{0} became {1} when make_request_fn was removed (5.9).", "recorded"),
+    # opening, reading, naming files
+    Rung(
+        "do_sys_open",
+        BYPASSED,
+        "open and openat call do_sys_openat2 directly since 5.6, so do_sys_open is hardly ever entered.",
+        (_OPENAT2, _tp("syscalls:sys_enter_openat", "path, flags and mode from user space")),
+        "kernel commit fddb5d430ad9; netdata/kernel-collector#185; relocations of 6.1: no call left",
+    ),
+    Rung("ksys_open", REPLACED, "ksys_open was replaced by do_sys_open and do_sys_openat2.", (_OPENAT2,), "recorded"),
+    _renamed(
+        "do_filp_open",
+        "do_file_open",
+        "{0} was renamed to {1} (7.0).",
+        "kernel commit 541003b576c3; bpftrace#5171, elastic/quark#322; recorded",
+    ),
+    _renamed("do_unlinkat", "filename_unlinkat", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_unlink")),
+    _renamed("do_renameat2", "filename_renameat2", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_rename")),
+    _renamed("do_mkdirat", "filename_mkdirat", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_mkdir")),
+    _renamed("do_rmdir", "filename_rmdir", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_rmdir")),
+    _renamed("do_linkat", "filename_linkat", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_link")),
+    _renamed("do_symlinkat", "filename_symlinkat", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_symlink")),
+    _renamed("do_mknodat", "filename_mknodat", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_mknod")),
+    Rung(
+        "__vfs_read",
+        INLINED,
+        "__vfs_read was folded into vfs_read (5.8).",
+        (_fn("vfs_read", "file, user buffer, count and position"),),
+        "iovisor/bcc#3045, #3047",
+    ),
+    Rung(
+        "__vfs_write",
+        INLINED,
+        "__vfs_write was folded into vfs_write (5.8).",
+        (_fn("vfs_write", "file, user buffer, count and position"),),
+        "iovisor/bcc#3045, #3047",
+    ),
+    _renamed("do_sys_truncate", "ksys_truncate", "{0} was renamed to {1}.", "recorded: the new name in 7.3"),
+    Rung("__fget_light", REPLACED, "__fget_light was replaced by fdget.", (_fn("fdget"),), "recorded: fdget in 6.12"),
+    _renamed("__close_fd", "close_fd", "{0} was replaced by {1} (5.11).", "recorded"),
+    Rung(
+        "do_umount",
+        INLINED,
+        "do_umount is static with one caller and is folded into path_umount.",
+        (_fn("path_umount", "path and flags"), _call("umount")),
+        "recorded: no symbol in 5.10, 6.1, 6.12, 7.3",
+    ),
+    Rung(
+        "ksys_mount",
+        REPLACED,
+        "ksys_mount was removed (5.9); the mount system call ends in path_mount.",
+        (_fn("path_mount", "device name, path, type and flags"), _call("mount")),
+        "recorded: no symbol from 5.10 on",
+    ),
+    # page cache and memory
+    Rung(
+        "add_to_page_cache_lru",
+        BYPASSED,
+        "add_to_page_cache_lru is a compatibility wrapper since 5.16; the page cache calls filemap_add_folio.",
+        (_fn("filemap_add_folio", "mapping, folio, index and gfp flags"),),
+        "iovisor/bcc#5144",
+    ),
+    Rung(
+        "mark_page_accessed",
+        BYPASSED,
+        "mark_page_accessed is a compatibility wrapper since 5.16; reads call folio_mark_accessed.",
+        (_fn("folio_mark_accessed", "the folio"),),
+        "kernel commit 76580b65; iovisor/bcc#5257, #5266",
+    ),
+    Rung(
+        "account_page_dirtied",
+        REPLACED,
+        "account_page_dirtied became the static folio_account_dirtied (5.15), which builds fold into its caller.",
+        (_fn("folio_account_dirtied"), *_DIRTY),
+        "kernel commits 6e1cae881a06 and 203a31516616; iovisor/bcc#3687, #4484",
+    ),
+    Rung(
+        "folio_account_dirtied",
+        INLINED,
+        "folio_account_dirtied is static with one caller and is folded into it.",
+        (*_DIRTY, _fn("account_page_dirtied")),
+        "iovisor/bcc#4484; recorded: no symbol in 6.1, 6.12, 7.3",
+    ),
+    _renamed("__set_page_dirty_buffers", "block_dirty_folio", _FOLIO, "recorded: the new name from 6.1 on", *_DIRTY),
+    _renamed("__set_page_dirty_nobuffers", "filemap_dirty_folio", _FOLIO, "recorded: the old name up to 6.1", *_DIRTY),
+    _renamed(
+        "delete_from_page_cache",
+        "filemap_remove_folio",
+        _FOLIO,
+        "recorded: the old name up to 6.1",
+        _tp("filemap:mm_filemap_delete_from_page_cache", "device, inode and index"),
+    ),
+    _renamed(
+        "__add_to_page_cache_locked",
+        "__filemap_add_folio",
+        _FOLIO,
+        "recorded: the new name from 6.1 on",
+        _tp("filemap:mm_filemap_add_to_page_cache", "device, inode and index"),
+    ),
+    _renamed("wait_on_page_bit", "folio_wait_bit", _FOLIO, "recorded: the new name from 6.1 on"),
+    _renamed("lru_cache_add", "folio_add_lru", _FOLIO, "recorded: the old name up to 6.1"),
+    _renamed("page_referenced", "folio_referenced", _FOLIO, "recorded: the new name from 6.1 on"),
+    _renamed("shrink_page_list", "shrink_folio_list", _FOLIO, "recorded: the new name from 6.1 on"),
+    _renamed("isolate_lru_pages", "isolate_lru_folios", _FOLIO, "recorded: the new name from 6.1 on"),
+    _renamed("migrate_misplaced_page", "migrate_misplaced_folio", _FOLIO, "recorded: the new name in 6.12"),
+    _renamed("page_add_new_anon_rmap", "folio_add_new_anon_rmap", _FOLIO, "recorded: the new name in 6.12"),
+    _renamed(
+        "generic_file_buffered_read",
+        "filemap_read",
+        "{0} was renamed to {1} (5.12).",
+        "kernel commit 87fa0f3eb267; recorded",
+    ),
+    _renamed(
+        "swap_readpage",
+        "swap_read_folio",
+        "{0} was converted to {1} (6.8).",
+        "kernel commit c9bdf768dd93; iovisor/bcc#5020, bpftrace#3209; recorded",
+    ),
+    _renamed(
+        "swap_writepage",
+        "swap_writeout",
+        "{0} was replaced by {1}.",
+        "recorded: the old name up to 6.12, the new one in 7.3",
+        _fn("__swap_writepage"),
+    ),
+    _renamed(
+        "__page_cache_alloc",
+        "filemap_alloc_folio",
+        "{0} is an inline wrapper of {1} since 5.16.",
+        "kernel commit bb3c579e25e5; iovisor/bcc#4700, #5086",
+    ),
+    _renamed("filemap_alloc_folio", "filemap_alloc_folio_noprof", _TAGGED, _TAGGED_SOURCE),
+    _renamed(
+        "__do_page_cache_readahead",
+        "do_page_cache_ra",
+        "{0} was renamed to {1} (5.10).",
+        "kernel commit 8238287eadb2; iovisor/bcc#5086",
+    ),
+    Rung(
+        "do_page_cache_ra",
+        INLINED,
+        "do_page_cache_ra is a small static function that some builds fold into its callers.",
+        (_fn("page_cache_ra_unbounded", "each readahead, after its size is limited"), _fn("page_cache_ra_order")),
+        "iovisor/bcc#4700, #5086; recorded: no symbol in 6.1 and 6.12",
+    ),
+    Rung(
+        "ondemand_readahead",
+        REPLACED,
+        "ondemand_readahead was split into page_cache_sync_ra and page_cache_async_ra.",
+        (_fn("page_cache_sync_ra"), _fn("page_cache_async_ra")),
+        "recorded: the old name up to 6.1, gone in 6.12",
+    ),
+    Rung(
+        "do_page_fault",
+        NOT_PROBED,
+        "x86 handles page faults in exc_page_fault and do_user_addr_fault, which no kprobe may enter.",
+        _FAULTS,
+        "linuxkerneltravel/lmp#207; recorded: exc_page_fault is in kprobes/blacklist of 5.10 to 7.3",
+    ),
+    Rung(
+        "__do_page_fault",
+        NOT_PROBED,
+        "x86 handles page faults in exc_page_fault and do_user_addr_fault, which no kprobe may enter.",
+        _FAULTS,
+        "recorded: no symbol in 5.10 to 7.3",
+    ),
+    Rung("exc_page_fault", NOT_PROBED, "exc_page_fault is entry code, closed to probes.", _FAULTS, "recorded"),
+    Rung("do_user_addr_fault", NOT_PROBED, "do_user_addr_fault is closed to probes.", _FAULTS, "recorded"),
+    _renamed(
+        "kmem_cache_alloc",
+        "kmem_cache_alloc_noprof",
+        _TAGGED,
+        _TAGGED_SOURCE,
+        _tp("kmem:kmem_cache_alloc", "call site, pointer and sizes, not the cache's name on older kernels"),
+        sees="the cache and the gfp flags",
+    ),
+    _renamed(
+        "kmem_cache_alloc_node",
+        "kmem_cache_alloc_node_noprof",
+        _TAGGED,
+        _TAGGED_SOURCE,
+        _tp("kmem:kmem_cache_alloc", "call site, pointer, sizes and node"),
+    ),
+    _renamed(
+        "__kmalloc",
+        "__kmalloc_noprof",
+        _TAGGED,
+        _TAGGED_SOURCE,
+        _tp("kmem:kmalloc", "call site, pointer and sizes of every kmalloc"),
+        sees="sizes not known when the kernel was compiled",
+    ),
+    _renamed("__kmalloc_node", "__kmalloc_node_noprof", _TAGGED, _TAGGED_SOURCE, _tp("kmem:kmalloc")),
+    _renamed(
+        "kmem_cache_alloc_trace", "kmalloc_trace", "{0} was renamed to {1} (6.1).", "recorded", _tp("kmem:kmalloc")
+    ),
+    _renamed("kmalloc_trace", "__kmalloc_cache_noprof", "{0} became {1}.", "recorded", _tp("kmem:kmalloc")),
+    _renamed("kmalloc_large", "__kmalloc_large_noprof", "{0} became {1}.", "recorded", _tp("kmem:kmalloc")),
+    _renamed("vmalloc", "vmalloc_noprof", _TAGGED, _TAGGED_SOURCE),
+    _renamed("__vmalloc", "__vmalloc_noprof", _TAGGED, _TAGGED_SOURCE),
+    _renamed("kvmalloc_node", "__kvmalloc_node_noprof", "{0} became {1}.", "recorded: the new name in 6.12"),
+    _renamed("get_zeroed_page", "get_zeroed_page_noprof", _TAGGED, _TAGGED_SOURCE),
+    _renamed("__get_free_pages", "get_free_pages_noprof", "{0} became {1}.", "recorded: the new name in 6.12"),
+    _renamed("alloc_pages", "alloc_pages_noprof", _TAGGED, _TAGGED_SOURCE, _tp("kmem:mm_page_alloc")),
+    _renamed("vma_alloc_folio", "vma_alloc_folio_noprof", _TAGGED, _TAGGED_SOURCE),
+    _renamed(
+        "__alloc_pages_nodemask",
+        "__alloc_pages",
+        "{0} was merged into {1} (5.13).",
+        "kernel commit 84172f4bb752; recorded",
+        _tp("kmem:mm_page_alloc", "page, order, gfp flags and migrate type"),
+    ),
+    _renamed(
+        "__alloc_pages",
+        "__alloc_pages_noprof",
+        _TAGGED,
+        _TAGGED_SOURCE,
+        _tp("kmem:mm_page_alloc", "page, order, gfp flags and migrate type"),
+    ),
+    _renamed(
+        "pcpu_alloc",
+        "pcpu_alloc_noprof",
+        _TAGGED,
+        _TAGGED_SOURCE,
+        _tp("percpu:percpu_alloc_percpu", "size, alignment and pointer"),
+    ),
+    _renamed("__alloc_percpu", "pcpu_alloc_noprof", "{0} became a macro around {1}.", _TAGGED_SOURCE),
+    _renamed("try_charge", "try_charge_memcg", "{0} was replaced by {1}.", "recorded: the new name from 6.1 on"),
+    _renamed("mem_cgroup_charge", "__mem_cgroup_charge", "{0} became an inline wrapper of {1}.", "recorded"),
+    # scheduling, processes, signals, locks
+    Rung(
+        "finish_task_switch",
+        SPECIALISED,
+        "GCC gives finish_task_switch changed parameters and the name finish_task_switch.isra.0.",
+        (_SWITCH,),
+        "sustainable-computing-io/kepler#847, #848; recorded: .isra.0 in 6.1, 6.12, 7.3",
+    ),
+    Rung("context_switch", INLINED, "context_switch is folded into __schedule.", (_SWITCH,), "recorded: no symbol"),
+    Rung("prepare_task_switch", INLINED, "prepare_task_switch is folded into __schedule.", (_SWITCH,), "recorded"),
+    Rung(
+        "__schedule",
+        NOT_PROBED,
+        "__schedule is marked notrace.",
+        (_SWITCH, _fn("schedule", "calls of schedule only, not preemption")),
+        "recorded: no ftrace record in 5.10 to 7.3",
+    ),
+    _renamed(
+        "_do_fork",
+        "kernel_clone",
+        "{0} was renamed to {1} (5.10).",
+        "kernel commit cad6967ac108; netdata/kernel-collector#185",
+        _tp("sched:sched_process_fork", "parent and child, once the child exists"),
+        sees="fork, vfork, clone, clone3 and kernel threads: the kernel_clone_args",
+    ),
+    Rung(
+        "do_fork",
+        REPLACED,
+        "do_fork became _do_fork and then kernel_clone.",
+        (
+            _fn("kernel_clone", "fork, vfork, clone, clone3 and kernel threads: the kernel_clone_args"),
+            _fn("_do_fork"),
+            _tp("sched:sched_process_fork", "parent and child, once the child exists"),
+        ),
+        "kernel commit cad6967ac108; netdata/kernel-collector#185",
+    ),
+    _renamed("scheduler_tick", "sched_tick", "{0} was renamed to {1} (6.10).", _BALANCE_SOURCE),
+    _renamed("load_balance", "sched_balance_rq", _BALANCE, _BALANCE_SOURCE),
+    _renamed("rebalance_domains", "sched_balance_domains", _BALANCE, _BALANCE_SOURCE),
+    _renamed("newidle_balance", "sched_balance_newidle", _BALANCE, _BALANCE_SOURCE),
+    _renamed("trigger_load_balance", "sched_balance_trigger", _BALANCE, _BALANCE_SOURCE),
+    Rung(
+        "ttwu_do_wakeup",
+        INLINED,
+        "ttwu_do_wakeup is a small static function that newer builds fold into its callers.",
+        _WAKE,
+        "cloudflare/ebpf_exporter#71; recorded: no symbol in 6.12 and 7.3",
+    ),
+    _renamed("tick_sched_timer", "tick_nohz_handler", "{0} was merged into {1}.", "recorded: gone in 6.12"),
+    Rung(
+        "__do_softirq",
+        BYPASSED,
+        "ksoftirqd runs handle_softirqs without passing through __do_softirq on kernels that have both.",
+        (
+            _tp("irq:softirq_entry", "the softirq number at its start"),
+            _tp("irq:softirq_exit", "the softirq number at its end"),
+            _fn("handle_softirqs"),
+        ),
+        "kernel/softirq.c; recorded: handle_softirqs in 6.1, 6.12, 7.3",
+    ),
+    _renamed(
+        "send_signal",
+        "send_signal_locked",
+        "{0} was renamed to {1} (5.19).",
+        "kernel commit 157cc18122b4; recorded",
+        _tp("signal:signal_generate", "signal, code, target task and result"),
+    ),
+    _renamed(
+        "__send_signal",
+        "__send_signal_locked",
+        "{0} was renamed to {1} (5.19).",
+        "recorded",
+        _tp("signal:signal_generate", "signal, code, target task and result"),
+    ),
+    _renamed("futex_wait_queue_me", "futex_wait_queue", "{0} was renamed to {1} (5.16).", "recorded"),
+    Rung(
+        "queued_spin_lock_slowpath",
+        INLINED,
+        "On x86 with paravirt queued_spin_lock_slowpath is an inline that calls the native or the pv version.",
+        (
+            _tp("lock:contention_begin", "lock address and flags of every contended lock"),
+            _fn("native_queued_spin_lock_slowpath", "the lock word, on bare metal"),
+            _fn("__pv_queued_spin_lock_slowpath", "the lock word, in guests"),
+        ),
+        "arch/x86/include/asm/qspinlock.h; recorded",
+    ),
+    Rung(
+        "__mutex_lock",
+        SPECIALISED,
+        "GCC specialises __mutex_lock and gives it the name __mutex_lock.constprop.0.",
+        (_fn("mutex_lock", "every mutex_lock"), _tp("lock:contention_begin", "contended locks only")),
+        "recorded: .constprop.0 in 5.10 to 7.3",
+    ),
+    _renamed("do_coredump", "vfs_coredump", "{0} was renamed to {1}.", "recorded: the new name in 7.3"),
+    # network
+    Rung(
+        "tcp_drop",
+        INLINED,
+        "tcp_drop was folded into its callers by most builds and removed when tcp_drop_reason came (5.18, 5.19).",
+        (*_DROP, _fn("tcp_drop_reason")),
+        "kernel commit 8fbf195798b5; iovisor/bcc#4050, #5250; bpftrace#2379, #2448",
+    ),
+    Rung(
+        "kfree_skb",
+        REPLACED,
+        "kfree_skb is an inline wrapper of a function that also takes the drop reason (5.17).",
+        _DROP,
+        "kernel commit c504e5c2f964; recorded: kfree_skb_reason in 6.1, sk_skb_reason_drop in 6.12",
+    ),
+    Rung(
+        "kfree_skb_reason",
+        REPLACED,
+        "kfree_skb_reason is an inline wrapper of sk_skb_reason_drop where that exists (6.11).",
+        (_fn("sk_skb_reason_drop", "socket, packet and reason"), _DROP[0], _fn("kfree_skb")),
+        "recorded: kfree_skb_reason in 6.1, sk_skb_reason_drop in 6.12",
+    ),
+    Rung(
+        "tcp_probe",
+        REPLACED,
+        "The tcp_probe module was replaced by a tracepoint (4.16).",
+        (_tp("tcp:tcp_probe", "addresses, congestion window and rtt of received data"),),
+        "recorded: tcp:tcp_probe in 5.10 to 7.3",
+    ),
+    Rung(
+        "tcp_transmit_skb",
+        INLINED,
+        "tcp_transmit_skb is a small static function folded into its callers.",
+        (_fn("__tcp_transmit_skb", "each segment sent: socket and packet"),),
+        "recorded: no symbol in 5.10 to 7.3",
+    ),
+    _renamed("inet_rtx_syn_ack", "tcp_rtx_synack", "{0} was folded into {1}.", "recorded: gone in 7.3"),
+    Rung(
+        "dev_queue_xmit",
+        INLINED,
+        "dev_queue_xmit is an inline wrapper of __dev_queue_xmit (5.19).",
+        (
+            _fn("__dev_queue_xmit", "each packet given to a device"),
+            _tp("net:net_dev_queue", "packet, length and device"),
+        ),
+        "recorded: only an untraced copy in 6.1, none in 6.12",
+    ),
+    Rung(
+        "__netif_receive_skb_core",
+        SPECIALISED,
+        "GCC specialises __netif_receive_skb_core and gives it the name __netif_receive_skb_core.constprop.0.",
+        (_tp("net:netif_receive_skb", "each packet received: packet, length and device"), _fn("__netif_receive_skb")),
+        "recorded: .constprop.0 in 6.1, 6.12, 7.3",
+    ),
+    Rung(
+        "icmp_send",
+        INLINED,
+        "icmp_send is an inline wrapper of __icmp_send.",
+        (_fn("__icmp_send", "the packet answered, type, code and info"),),
+        "recorded: no symbol in 5.10 to 7.3",
+    ),
+    _renamed(
+        "napi_gro_receive",
+        "gro_receive_skb",
+        "{0} became an inline wrapper of {1}.",
+        "recorded: the old name up to 6.12, the new one in 7.3",
+        _tp("net:napi_gro_receive_entry", "each packet handed to GRO"),
+    ),
+    # the rest
+    Rung(
+        "layout_and_allocate",
+        INLINED,
+        "layout_and_allocate is static with one caller and is folded into load_module.",
+        (_tp("module:module_load", "name and taint of each module, once it is laid out"), _fn("load_module")),
+        "aquasecurity/tracee#3356; recorded: no symbol in 5.10 to 7.3",
+    ),
+    _renamed(
+        "printk",
+        "_printk",
+        "{0} is a macro around {1} (5.15).",
+        "kernel commit 337015573718; recorded",
+        _tp("printk:console", "each message as it is logged"),
+    ),
+    _renamed("urandom_read", "urandom_read_iter", "{0} was replaced by {1} (5.19).", "recorded"),
+    Rung(
+        "asm_sysvec_reschedule_ipi",
+        NOT_PROBED,
+        "asm_sysvec_reschedule_ipi is interrupt entry code, closed to probes.",
+        (_tp("irq_vectors:reschedule_entry", "each rescheduling interrupt"),),
+        "bpftrace#1818; recorded: in kprobes/blacklist of 5.10 to 7.3",
+    ),
+    Rung(
+        "cpuidle_enter_state",
+        NOT_PROBED,
+        "cpuidle_enter_state became noinstr on newer kernels.",
+        (_tp("power:cpu_idle", "cpu and idle state, at entry and at exit"),),
+        "recorded: in kprobes/blacklist of 6.12 and 7.3",
+    ),
+    # events
+    Rung(
+        "tp:io_uring:io_uring_submit_sqe",
+        RENAMED,
+        "io_uring_submit_sqe was renamed to io_uring_submit_req (6.3).",
+        (_tp("io_uring:io_uring_submit_req", "the request as it is submitted"),),
+        "libbpf/libbpf#835; recorded",
+    ),
+    Rung(
+        "tp:writeback:writeback_dirty_page",
+        RENAMED,
+        "writeback_dirty_page was converted to writeback_dirty_folio.",
+        (_tp("writeback:writeback_dirty_folio", "each page-cache folio that becomes dirty"),),
+        "kernel commit b9b0ff61eef5; iovisor/bcc#4484; recorded",
+    ),
+    Rung(
+        "tp:kmem:kmalloc_node",
+        REPLACED,
+        "kmem:kmalloc_node was merged into kmem:kmalloc (6.1), which carries the node.",
+        (_tp("kmem:kmalloc", "call site, pointer, sizes and node"),),
+        "iovisor/bcc#4393; recorded: only in 5.10",
+    ),
+    Rung(
+        "tp:kmem:kmem_cache_alloc_node",
+        REPLACED,
+        "kmem:kmem_cache_alloc_node was merged into kmem:kmem_cache_alloc (6.1), which carries the node.",
+        (_tp("kmem:kmem_cache_alloc", "call site, pointer, sizes and node"),),
+        "iovisor/bcc#4393; recorded: only in 5.10",
+    ),
+    Rung(
+        "tp:block:block_io_start",
+        REPLACED,
+        "block:block_io_start came with 6.5; before it the same moment was blk_account_io_start.",
+        (_fn("blk_account_io_start"), _fn("__blk_account_io_start"), _ISSUE),
+        "kernel commit 5a80bd075f3b; iovisor/bcc#4659",
+    ),
+    Rung(
+        "tp:block:block_io_done",
+        REPLACED,
+        "block:block_io_done came with 6.5; before it the same moment was blk_account_io_done.",
+        (_fn("blk_account_io_done"), _fn("__blk_account_io_done"), _COMPLETE),
+        "kernel commit 5a80bd075f3b; iovisor/bcc#4659",
+    ),
+)
+
+# Functions of common tracers and the module whose file defines them. Checked against the file where there is one.
+MODULE_HOMES = {
+    "md_flush_request": "md_mod",
+    "nvme_setup_cmd": "nvme_core",
+    "nvme_submit_user_cmd": "nvme_core",
+    "scsi_dispatch_cmd": "scsi_mod",
+    "nfs_file_read": "nfs",
+    "nfs_file_write": "nfs",
+    "nfs4_file_open": "nfsv4",
+    "vmx_vcpu_run": "kvm_intel",
+    "svm_vcpu_run": "kvm_amd",
+    "ip_vs_in": "ip_vs",
+    "ipt_do_table": "ip_tables",
+    "nf_nat_inet_fn": "nf_nat",
+    "wg_xmit": "wireguard",
+    "vxlan_xmit": "vxlan",
+    "e1000_xmit_frame": "e1000",
+    "serio_raw_drv_exit": "serio_raw",
+}
+# First words of function names -> modules to look into, for names that no table knows.
+MODULE_WORDS = {
+    "9p": ("9p",),
+    "bond": ("bonding",),
+    "br": ("bridge",),
+    "dm": ("dm_mod",),
+    "drm": ("drm",),
+    "ip6t": ("ip6_tables",),
+    "ipt": ("ip_tables",),
+    "iwl": ("iwlwifi",),
+    "kvm": ("kvm",),
+    "md": ("md_mod",),
+    "mlx5e": ("mlx5_core",),
+    "mlx5": ("mlx5_core",),
+    "nf": ("nf_conntrack", "nf_nat", "nf_tables"),
+    "nfs": ("nfs", "nfsv4"),
+    "nfs4": ("nfsv4",),
+    "nft": ("nf_tables",),
+    "nvme": ("nvme_core", "nvme"),
+    "ovl": ("overlay",),
+    "p9": ("9pnet",),
+    "rpc": ("sunrpc",),
+    "sata": ("libata",),
+    "ata": ("libata",),
+    "scsi": ("scsi_mod",),
+    "sd": ("sd_mod",),
+    "snd": ("snd", "snd_pcm"),
+    "svc": ("sunrpc",),
+    "svm": ("kvm_amd",),
+    "usb": ("usbcore",),
+    "v9fs": ("9p",),
+    "virtblk": ("virtio_blk",),
+    "virtnet": ("virtio_net",),
+    "vmx": ("kvm_intel",),
+    "wg": ("wireguard",),
+    "xhci": ("xhci_hcd",),
+}
+
+_by_name: dict[str, Rung] = {}
+
+
+def rung(name: str) -> Rung | None:
+    """What is known of a function (`do_execve`) or event (`tp:kmem:kmalloc_node`); None if nothing is.
+
+    A new name that an older kernel lacks leads back: for `kernel_clone` the old name is a candidate.
+    """
+    if not _by_name:
+        _by_name.update(_index())
+    return _by_name.get(name)
+
+
+def _index() -> dict[str, Rung]:
+    """Every rung by its name, and behind them the way back from each renamed function's new name."""
+    table = {step.asked: step for step in LADDER}
+    olds: dict[str, list[Rung]] = {}
+    for step in LADDER:
+        if step.change == RENAMED and step.candidates[0].attaches == ENTRY and not step.asked.startswith("tp:"):
+            olds.setdefault(step.candidates[0].target, []).append(step)
+    for new, steps in olds.items():
+        known = table.get(new)
+        older = tuple(Candidate(step.asked, ENTRY, f"the older name of {new}") for step in steps)
+        if known is not None:
+            table[new] = known._replace(candidates=known.candidates + older)
+            continue
+        says = f"{new} is the newer name of {' or '.join(step.asked for step in steps)}."
+        events = tuple(c for c in steps[0].candidates if c.attaches != ENTRY)
+        table[new] = Rung(new, RENAMED, says, older + events, steps[0].source)
+    return table
