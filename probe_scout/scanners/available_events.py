@@ -1,7 +1,8 @@
 """Read tracefs available_events.
 
-Written by kernel/trace/trace_events.c (t_show): one `category:name` a line. Events of modules that
-are not loaded are not in it; neither are raw tracepoints without a trace event.
+Written by kernel/trace/trace_events.c (t_show): one `category:name` a line. The events of ftrace
+itself (category ftrace) are not in it though they have folders; neither are those of modules that
+are not loaded, nor raw tracepoints without a trace event.
 """
 
 from __future__ import annotations

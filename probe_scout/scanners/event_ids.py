@@ -1,7 +1,7 @@
 """Read the small files beside an event's format: `id` and `btf_ids`.
 
-Written by kernel/trace/trace_events.c: event_id_read ("%d\\n"; absent for events that perf cannot
-open, such as ftrace:*) and event_btf_ids_read (three lines of a name and a decimal number; only in
+Written by kernel/trace/trace_events.c: event_id_read ("%d\\n"; absent for most of
+ftrace:*, which perf cannot open) and event_btf_ids_read (three lines of a name and a decimal number; only in
 kernels with CONFIG_BPF_EVENTS and CONFIG_DEBUG_INFO_BTF that have this file, and not readable for
 events whose class holds no BTF ids).
 """
