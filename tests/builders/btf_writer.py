@@ -8,28 +8,10 @@ from __future__ import annotations
 import struct
 from typing import Literal
 
-KINDS = [
-    "void",
-    "int",
-    "ptr",
-    "array",
-    "struct",
-    "union",
-    "enum",
-    "fwd",
-    "typedef",
-    "volatile",
-    "const",
-    "restrict",
-    "func",
-    "func_proto",
-    "var",
-    "datasec",
-    "float",
-    "decl_tag",
-    "type_tag",
-    "enum64",
-]
+KINDS = (
+    *("void", "int", "ptr", "array", "struct", "union", "enum", "fwd", "typedef", "volatile"),
+    *("const", "restrict", "func", "func_proto", "var", "datasec", "float", "decl_tag", "type_tag", "enum64"),
+)
 KIND = {name: number for number, name in enumerate(KINDS)}
 FLAG = 1 << 31
 
