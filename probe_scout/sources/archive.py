@@ -1,0 +1,149 @@
+"""A snapshot in one file: tar, plain or packed with xz, gzip or zstd.
+
+The archive is unpacked into memory once and read in place; nothing is written to disk. It may come from
+anyone, so the limits of tar.py hold while it unpacks, and what breaks them is refused in one sentence.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Broken, NotThere, SourceError
+from . import manifest, unpack
+from .folder import description
+from .reading import OPEN_FLAGS, plain_parts, printable, refusal, require_regular
+from .source import Description
+from .tar import TOTAL_BYTES_MAX, Walker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The first folders of the kernel's own paths: an archive that has only one of them has no folder around it.
+_TOPS = ("boot", "code", "lib", "proc", "sys", "usr")
+
+
+class ArchiveSource:
+    """Opening it unpacks and checks the whole archive; `read` copies one member out."""
+
+    __slots__ = ("_children", "_data", "_files", "_folders", "_manifest", "_where")
+
+    def __init__(self, file: str) -> None:
+        """Raises NotThere, Denied, or Broken with one sentence on what is wrong with the archive."""
+        self._where = file
+        self._data = bytearray()
+        walker = Walker(file)
+        total = 0
+        for piece in _stream(file):
+            total += len(piece)
+            if total > TOTAL_BYTES_MAX:
+                raise Broken(file, f"unpacks to more than {TOTAL_BYTES_MAX >> 20} MiB")
+            if not walker.is_ended:  # what follows the end is unpacked, so that its checksum is verified, and dropped
+                self._data += piece
+                walker.feed(self._data)
+        walker.finish(len(self._data))
+        self._files, self._folders = _without_top(walker.files, walker.folders)
+        self._children: dict[str, set[str]] | None = None
+        _refuse_files_as_folders(self._files, file)
+        where = self._files.get(manifest.NAME)
+        self._manifest = manifest.Manifest(self._slice(*where), file) if where else None
+
+    def read(self, path: str) -> bytes:
+        """The member's bytes. Raises NotThere, Denied or Broken, as the manifest recorded it."""
+        plain_parts(path)
+        where = self._files.get(path)
+        if where is None:
+            raise self._missing(path)
+        data = self._slice(*where)
+        if self._manifest and path != manifest.NAME:
+            self._manifest.verify(path, data)
+        return data
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The entries of a folder, sorted; "" is the top. Raises NotThere, Denied or Broken."""
+        if folder:
+            plain_parts(folder)
+        if self._children is None:
+            self._children = _children(self._files, self._folders)
+        found = self._children.get(folder)
+        if found is None:
+            if folder in self._files:
+                raise NotThere(folder, "a file, not a folder")
+            raise self._missing(folder)
+        return tuple(sorted(found))
+
+    def describe(self) -> Description:
+        """What the manifest says; without one, only where the archive is."""
+        return description("snapshot", self._where, self._manifest)
+
+    def _missing(self, path: str) -> SourceError:
+        return self._manifest.missing(path) if self._manifest else manifest.not_recorded(path)
+
+    def _slice(self, offset: int, size: int) -> bytes:
+        return bytes(memoryview(self._data)[offset : offset + size])
+
+
+def _stream(file: str) -> Iterator[bytes]:
+    """The unpacked bytes of the file, a piece at a time."""
+    try:
+        require_regular(file, os.stat(file).st_mode)
+        fd = os.open(file, OPEN_FLAGS)
+    except OSError as exc:
+        raise refusal(file, exc) from None
+    except ValueError:
+        raise NotThere(printable(file), "not a name a file can have") from None
+    try:
+        require_regular(file, os.fstat(fd).st_mode)
+        head = os.read(fd, unpack.SLICE_BYTES)
+        if not head:
+            raise Broken(file, "an empty file")
+        packing = unpack.packing_of(head)
+        chunks = _chunks(fd, head)
+        yield from unpack.pieces(chunks, packing, file) if packing else chunks
+    except OSError as exc:
+        raise refusal(file, exc) from None
+    finally:
+        os.close(fd)
+
+
+def _chunks(fd: int, head: bytes) -> Iterator[bytes]:
+    chunk = head
+    while chunk:
+        yield chunk
+        chunk = os.read(fd, unpack.SLICE_BYTES)
+
+
+def _without_top(files: dict[str, tuple[int, int]], folders: set[str]) -> tuple[dict[str, tuple[int, int]], set[str]]:
+    """The paths without the one folder that is around everything, if there is one."""
+    first = next(iter(files), "")
+    top = first.partition("/")[0] + "/"
+    if not first.startswith(top) or top[:-1] in _TOPS or not all(path.startswith(top) for path in files):
+        return files, folders
+    cut = len(top)
+    return {path[cut:]: where for path, where in files.items()}, {f[cut:] for f in folders if f.startswith(top)}
+
+
+def _children(files: dict[str, tuple[int, int]], folders: set[str]) -> dict[str, set[str]]:
+    """Every folder, also those that only their files show, with the names in it."""
+    found: dict[str, set[str]] = {"": set()}
+    for folder in folders:
+        found.setdefault(folder, set())
+    for path in (*files, *folders):
+        while path:
+            above, _, name = path.rpartition("/")
+            is_new = above not in found
+            found.setdefault(above, set()).add(name)
+            if not is_new:
+                break
+            path = above
+    return found
+
+
+def _refuse_files_as_folders(files: dict[str, tuple[int, int]], where: str) -> None:
+    """A path that is a file and a folder at once cannot come from a kernel."""
+    above = {path.rpartition("/")[0] for path in files}
+    while above:
+        both = above & files.keys()
+        if both:
+            raise Broken(where, f"{printable(min(both))} is a file and a folder")
+        above = {folder.rpartition("/")[0] for folder in above} - {""}
