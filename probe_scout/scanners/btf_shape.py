@@ -77,18 +77,17 @@ class Shapes(dict[int, Shape]):
         return shape
 
     def fill(self, proto_ids: Iterable[int]) -> None:
-        """Makes the shapes of many prototypes: the same as asking for each, without the calls."""
+        """Makes the shapes of this blob's prototypes among these: the same as asking for each, without the calls."""
         btf, known, code_of = self._btf, self._known, self.codes.__getitem__
         starts, first, words = btf.starts(), btf.first_id(), btf.words
         end = first + len(starts)
         for proto_id in proto_ids:
             at = starts[proto_id - first] if first <= proto_id < end else 0
             info = words[at]
-            if not at or info >> 24 != FUNC_PROTO:
-                self[proto_id]  # in the base, or broken
-                continue
-            key = (code_of(words[at + 1]), *map(code_of, words[at + 3 : at + 2 + 2 * (info & VLEN_MASK) : 2]))
-            self[proto_id] = known.get(key) or self._reduce(key)
+            # What is in the base, or broken, is left to __missing__.
+            if at and info >> 24 == FUNC_PROTO:
+                key = (code_of(words[at + 1]), *map(code_of, words[at + 3 : at + 2 + 2 * (info & VLEN_MASK) : 2]))
+                self[proto_id] = known.get(key) or self._reduce(key)
 
     def _reduce(self, key: tuple[int, ...]) -> Shape:
         self._known[key] = shape = _shape(*key)
