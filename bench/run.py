@@ -53,7 +53,8 @@ class Bench:
         self.runs, self.work = runs, work
         self.cache = os.path.join(work, "cache")
         self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        self.environment |= {"XDG_CACHE_HOME": self.cache, "PYTHONPATH": HERE, "NO_COLOR": "1"}
+        paths = os.pathsep.join(filter(None, (HERE, os.environ.get("PYTHONPATH"))))
+        self.environment |= {"XDG_CACHE_HOME": self.cache, "PYTHONPATH": paths, "NO_COLOR": "1"}
         self.base_ms = 0.0
 
     def forget(self) -> None:

@@ -36,7 +36,8 @@ def small_root(tmp_path):
 
 
 def loaded(tmp_path, *line):
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": paths}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *line],
         capture_output=True,
