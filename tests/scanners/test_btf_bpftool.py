@@ -18,8 +18,8 @@ REPOSITORY = Path(__file__).parents[2]
 NAMED = os.environ.get("PROBE_SCOUT_KERNELS")
 FOLDERS = [Path(NAMED)] if NAMED else [REPOSITORY / "fixtures", REPOSITORY.parent / "shared" / "kernels"]
 FOUND = sorted(archive for folder in FOLDERS for archive in folder.glob("debian-*.tar.xz"))
-# A kernel takes seconds: the oldest and the newest unless a folder is named.
-ARCHIVES = FOUND if NAMED else sorted({*FOUND[:1], *FOUND[-1:]})
+# A kernel takes seconds: the newest alone unless a folder is named.
+ARCHIVES = FOUND if NAMED else FOUND[-1:]
 BPFTOOL = shutil.which("bpftool") or (shutil.which("bpftool", path="/usr/sbin:/sbin"))
 TYPE = re.compile(r"\[(\d+)\] (\w+) '(.*?)'(.*)")
 FOLDER = "sys/kernel/btf/"
