@@ -23,6 +23,7 @@ class Proto(NamedTuple):
     slots: int
     variadic: bool
     struct_args: bool
+    union_args: bool
     wide_arg: bool  # an argument above 16 bytes
     empty_arg: bool  # an argument of size 0
     odd_arg: bool  # float, array, forward declaration: neither pointer, integer, enum nor struct

@@ -56,7 +56,7 @@ def no_address(t: Traits, _k: Flags) -> bool:
 
     The compiler renamed it (`.isra.0`, `.constprop.0`) or inlined every copy; pahole recorded it under its base name.
     """
-    return t.target_place == NONE
+    return t.btf != NONE and t.target_place == NONE
 
 
 @GATE.rule("not_sleepable", errno="EINVAL", decides="btf_id_allow_sleepable, check_attach_sleepable", needs=(ERROR_INJECTION, BTF_IDS))
@@ -66,7 +66,7 @@ def not_sleepable(t: Traits, k: Flags) -> bool:
     They must be in the error-injection list and not in btf_non_sleepable_error_inject, or in a fmod_ret
     set with KF_SLEEPABLE. Kernels from 7.x built without error injection allow system calls (`__x64_sys_*`).
     """
-    if t.modify_return_sleepable:
+    if t.btf == NONE or t.modify_return_sleepable:
         return False
     if k.flag("error_injection"):
         return not t.injectable or t.never_sleeps
@@ -80,7 +80,7 @@ def not_modifiable(t: Traits, k: Flags) -> bool:
     Allowed are names that begin with security_, functions in the error-injection list, the fmod_ret id
     sets, and from 7.x on system calls where error injection is not built.
     """
-    if t.security or t.modify_return:
+    if t.btf == NONE or t.security or t.modify_return:
         return False
     if k.flag("error_injection"):
         return not t.injectable

@@ -6,7 +6,6 @@ privileged root, for whom the flags `may_*` are true.
 
 from __future__ import annotations
 
-from ..model.facts import CAPABILITIES, CONFIG, SYSCTL
 from ..model.traits import Traits
 from .gate import Flags, Gate
 
@@ -14,7 +13,7 @@ BPF = Gate("bpf_syscall", source="kernel/bpf/syscall.c", entry="__sys_bpf")
 PERF = Gate("perf_open", source="kernel/events/core.c", entry="perf_event_open")
 
 
-@BPF.rule("absent", errno="ENOSYS", decides="Kconfig BPF_SYSCALL", needs=(CONFIG,), unless="bpf_syscall")
+@BPF.rule("absent", errno="ENOSYS", decides="Kconfig BPF_SYSCALL", unless="bpf_syscall")
 def no_bpf(_t: Traits, _k: Flags) -> bool:
     """This kernel was built without the bpf system call.
 
@@ -23,7 +22,7 @@ def no_bpf(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@BPF.rule("unprivileged", errno="EPERM", decides="bpf_prog_load", needs=(CAPABILITIES,), unless="may_bpf")
+@BPF.rule("unprivileged", errno="EPERM", decides="bpf_prog_load", unless="may_bpf")
 def unprivileged(_t: Traits, _k: Flags) -> bool:
     """The caller has neither CAP_BPF nor CAP_SYS_ADMIN, which every tracing program needs.
 
@@ -32,7 +31,7 @@ def unprivileged(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@BPF.rule("no_perfmon", errno="EPERM", decides="bpf_prog_load: is_perfmon_prog_type", needs=(CAPABILITIES,), unless="may_perfmon")
+@BPF.rule("no_perfmon", errno="EPERM", decides="bpf_prog_load: is_perfmon_prog_type", unless="may_perfmon")
 def no_perfmon(_t: Traits, _k: Flags) -> bool:
     """The caller has neither CAP_PERFMON nor CAP_SYS_ADMIN, which tracing programs need besides CAP_BPF.
 
@@ -41,7 +40,7 @@ def no_perfmon(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@PERF.rule("paranoid", errno="EACCES", decides="perf_paranoid_any, perf_allow_kernel", needs=(CAPABILITIES, SYSCTL), unless="may_perf")
+@PERF.rule("paranoid", errno="EACCES", decides="perf_paranoid_any, perf_allow_kernel", unless="may_perf")
 def paranoid(_t: Traits, _k: Flags) -> bool:
     """kernel.perf_event_paranoid keeps this caller from perf_event_open.
 

@@ -7,16 +7,16 @@ from symbols, BTF or the configuration, never the release number.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Protocol
 
-    class Flags(Protocol):
-        """The kernel as rules see it: flag(name) is True, False, or None where it cannot be told."""
 
-        def flag(self, name: str) -> bool | None: ...
+class Flags(Protocol):
+    """The kernel as rules see it: flag(name) is True, False, or None where it cannot be told."""
+
+    def flag(self, name: str) -> bool | None: ...
 
 
 REGISTRY: dict[str, Rule] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..model.facts import BTF
-from ..model.traits import Traits
+from ..model.traits import NONE, Traits
 from .gate import Flags, Gate
 
 GATE = Gate("iterator", source="kernel/bpf/bpf_iter.c", entry="bpf_iter_prog_supported")
@@ -13,9 +13,10 @@ GATE = Gate("iterator", source="kernel/bpf/bpf_iter.c", entry="bpf_iter_prog_sup
 def not_a_target(t: Traits, _k: Flags) -> bool:
     """The function is not an iterator's (bpf_iter_<target> with a struct bpf_iter_meta in front).
 
-    The registered targets are not exported; DEFINE_BPF_ITER_FUNC gives each target such a function.
+    The registered targets are not exported; each has such a function (DEFINE_BPF_ITER_FUNC) and a context
+    struct bpf_iter__<target>, and both are asked for.
     """
-    return not t.iterator
+    return t.btf != NONE and not t.iterator
 
 
 @GATE.rule("sleepable_unknown", errno="EINVAL", decides="check_attach_btf_id: can_be_sleepable", needs=(BTF,), unless="sleepable_iterators", known="6.1 and later")
@@ -30,7 +31,7 @@ def cannot_sleep(t: Traits, _k: Flags) -> bool:
 
     No witness: the feature is known from the kernels' sources (task, task_file, task_vma, cgroup, ksym, and others).
     """
-    return not t.iterator_resched
+    return bool(t.iterator) and not t.iterator_resched
 
 
 @GATE.rule("wants_map", errno="EBADF", decides="attach_target of bpf_map_elem, bpf_sk_storage_map, sockmap")

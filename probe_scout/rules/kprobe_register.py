@@ -30,7 +30,7 @@ def notrace(t: Traits, _k: Flags) -> bool:
     forgiven if the name up to its first dot is a function that has one. Not built with
     CONFIG_KPROBE_EVENTS_ON_NOTRACE=y or without CONFIG_DYNAMIC_FTRACE.
     """
-    return not (t.site or t.base_site)
+    return t.place != NONE and not (t.site or t.base_site)
 
 
 @GATE.rule("kretprobe_blacklist", errno="EINVAL", decides="register_kretprobe: kretprobe_blacklist")

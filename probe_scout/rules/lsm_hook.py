@@ -6,7 +6,7 @@ The target is the function bpf_lsm_<hook>, not security_<hook>. The program must
 from __future__ import annotations
 
 from ..model.facts import BTF, BTF_IDS
-from ..model.traits import Traits
+from ..model.traits import NONE, Traits
 from .gate import Flags, Gate
 
 GATE = Gate("lsm_hook", source="kernel/bpf/bpf_lsm.c", entry="bpf_lsm_verify_prog")
@@ -21,7 +21,7 @@ def no_bpf_lsm(_t: Traits, _k: Flags) -> bool:
 @GATE.rule("not_sleepable", errno="EINVAL", decides="bpf_lsm_is_sleepable_hook: sleepable_lsm_hooks", needs=(BTF_IDS,))
 def not_sleepable(t: Traits, _k: Flags) -> bool:
     """This hook is not in the kernel's list of sleepable hooks."""
-    return not t.lsm_sleepable
+    return t.btf != NONE and not t.lsm_sleepable
 
 
 @GATE.rule("disabled", errno="EINVAL", decides="bpf_lsm_disabled_hooks", needs=(BTF_IDS,), known="6.12; absent in 5.10 and 6.1")
@@ -33,7 +33,7 @@ def disabled(t: Traits, _k: Flags) -> bool:
 @GATE.rule("not_a_hook", errno="EINVAL", decides="bpf_lsm_hooks", needs=(BTF_IDS,))
 def not_a_hook(t: Traits, _k: Flags) -> bool:
     """The function is not one of the kernel's BPF LSM hooks (bpf_lsm_<hook>)."""
-    return not t.lsm_hook
+    return t.btf != NONE and not t.lsm_hook
 
 
 BUILT = GATE.part("no_bpf_lsm")

@@ -6,8 +6,8 @@ arch_prepare_bpf_trampoline, bpf_arch_text_poke. A program that loaded can still
 
 from __future__ import annotations
 
-from ..model.facts import FILTER_FUNCTIONS, KALLSYMS
-from ..model.traits import TEXT, Traits
+from ..model.facts import CODE, FILTER_FUNCTIONS, KALLSYMS
+from ..model.traits import NONE, TEXT, Traits
 from .gate import Flags, Gate
 
 GATE = Gate("trampoline", source="kernel/bpf/trampoline.c", entry="bpf_trampoline_link_prog")
@@ -39,10 +39,10 @@ def not_text(t: Traits, _k: Flags) -> bool:
 
     Init functions stay in kallsyms and in BTF after their memory was given back.
     """
-    return not t.target_site and t.target_place != TEXT
+    return t.target_place not in (NONE, TEXT) and not t.target_site
 
 
-@GATE.rule("not_traced", errno="EBUSY", decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP", needs=(KALLSYMS, FILTER_FUNCTIONS))
+@GATE.rule("not_traced", errno="EBUSY", decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP", needs=(KALLSYMS, FILTER_FUNCTIONS, CODE))
 def not_traced(t: Traits, _k: Flags) -> bool:
     """ftrace has no site in this function (notrace, noinstr, assembler), so there is nothing to patch.
 
@@ -55,7 +55,7 @@ def not_traced(t: Traits, _k: Flags) -> bool:
 @MULTI.rule("no_site", errno="ENOENT", decides="bpf_check_attach_btf_id_multi: ftrace_location", needs=(KALLSYMS, FILTER_FUNCTIONS))
 def multi_no_site(t: Traits, _k: Flags) -> bool:
     """No symbol carries the name, or ftrace has no site in it."""
-    return not t.target_site
+    return t.btf != NONE and not t.target_site
 
 
 @MULTI.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline")

@@ -55,13 +55,21 @@ def table(raw: bytes) -> BtfIdSets:
 def _collect(lines: list[bytes], sets: dict[str, set[str]]) -> None:
     """Walk lines in the order of addresses; a symbol of another kind ends the set."""
     current: set[str] | None = None
-    for line in lines:
-        name = line[line.find(b" ") + 3 :]
-        if name.startswith(b"__BTF_ID__set"):
-            _, _, title = name[10:].partition(b"__")
-            current = sets.setdefault(title.decode("utf-8", "replace"), set())
-        elif name.startswith(b"__BTF_ID__func__"):
-            if current is not None:
-                current.add(name[16:].rpartition(b"__")[0].decode("utf-8", "replace"))
-        elif not name.startswith(b"__BTF_ID__"):
+    at = 0
+    while at < len(lines):
+        address = lines[at].partition(b" ")[0]
+        stop = at + 1
+        while stop < len(lines) and lines[stop].startswith(address) and int(address or b"0", 16):
+            stop += 1
+        group = [line[line.find(b" ") + 3 :] for line in lines[at:stop]]
+        at = stop
+        # A list's own name may stand behind its first member: both have one address.
+        if any(not name.startswith(_MARK[1:]) for name in group):
             current = None
+        for name in group:
+            if name.startswith(b"__BTF_ID__set"):
+                _, _, title = name[10:].partition(b"__")
+                current = sets.setdefault(title.decode("utf-8", "replace"), set())
+        for name in group:
+            if current is not None and name.startswith(b"__BTF_ID__func__"):
+                current.add(name[16:].rpartition(b"__")[0].decode("utf-8", "replace"))

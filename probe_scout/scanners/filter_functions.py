@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .kallsyms import SymbolTable
 
@@ -125,6 +125,58 @@ def table_addrs(raw: bytes) -> Sites:
     else:  # hidden by kernel.kptr_restrict: the names are still there
         sites.listed = _counts([line.partition(b" ")[2] for line in raw.split(b"\n")[:-1]])
     return sites
+
+
+def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
+    """The lines of an `_addrs` file that are printed under one of these names, and those under no name."""
+    parts: list[tuple[int, bytes]] = []
+    for name in {*names, _INVALID}:
+        needle = b" " + name
+        at = raw.find(needle)
+        while at >= 0:
+            stop = at + len(needle)
+            if name == _INVALID or raw[stop : stop + 1] in (b"\n", b" "):
+                begin = raw.rfind(b"\n", 0, at) + 1
+                end = raw.find(b"\n", stop)
+                parts.append((begin, raw[begin : end + 1 if end >= 0 else len(raw)]))
+            at = raw.find(needle, stop)
+    return b"".join(line for _, line in sorted(parts))
+
+
+def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes]) -> Sites | None:
+    """What the file without addresses says of a few names, without placing the whole list.
+
+    None where only the order of the whole list can tell: several copies of which some are listed, or an
+    unlisted function that could hold a site printed without a name.
+    """
+    sites = Sites()
+    placed: dict[bytes | None, set[int]] = {}
+    loose = min((int(d) for d in _digits(raw)), default=None)
+    for name in names:
+        for row in symbols.rows(name):
+            owner, title = symbols.modules[row], symbols.canonical(row)
+            plain = owner.decode() if owner else None
+            listed = find(raw, title.decode("utf-8", "replace")).count(plain)
+            same = {symbols.addresses[r] for r in symbols.rows(title) if symbols.modules[r] == owner and symbols.canonical(r) == title}
+            if 0 < listed < len(same):
+                return None
+            begin, end = symbols.extent(row)
+            if not listed and loose is not None and begin + loose < end and symbols.is_core_text(begin):
+                return None
+            if listed:
+                placed.setdefault(owner, set()).update(same)
+    sites._starts = placed
+    return sites
+
+
+def _digits(raw: bytes) -> list[bytes]:
+    found = []
+    at = raw.find(_INVALID)
+    while at >= 0:
+        end = raw.find(b"\n", at)
+        found.append(raw[at:end].partition(b" ")[0].rpartition(b"_")[2])
+        at = raw.find(_INVALID, end)
+    return [digits for digits in found if digits.isdigit()]
 
 
 def _bad_line(raw: bytes) -> Malformed:

@@ -43,6 +43,7 @@ class SymbolTable:
     """
 
     __slots__ = (
+        "_first",
         "_module_starts",
         "_starts",
         "_stops",
@@ -107,6 +108,7 @@ class SymbolTable:
         self._starts: list[int] = []
         self._stops: list[int] = []
         self._module_starts: dict[bytes, list[int]] = {}
+        self._first: dict[tuple[bytes | None, int], int] = {}
 
     def rows(self, name: bytes) -> Sequence[int]:
         """The lines of exactly this name, vmlinux first (lowest address first), then modules."""
@@ -154,10 +156,10 @@ class SymbolTable:
             return self.names[row]
         if module is None:
             return self.names[bisect_left(self.addresses, address, 0, self.vmlinux_count)]
-        for i in range(self.vmlinux_count, len(self.names)):
-            if self.addresses[i] == address and self.modules[i] == module:
-                return self.names[i]
-        return self.names[row]
+        if not self._first:
+            for i in range(len(self.names) - 1, self.vmlinux_count - 1, -1):
+                self._first[self.modules[i], self.addresses[i]] = i
+        return self.names[self._first[module, address]]
 
     def is_core_text(self, address: int) -> bool:
         """Inside `_stext.._etext`, which is what core_kernel_text accepts once boot is over."""

@@ -1,0 +1,153 @@
+"""Where an answer hangs on an instruction: fetch the code, from whatever source has it.
+
+In this order: the slices inside a snapshot (`code/slices`), a vmlinux or vmlinuz named by the user, the
+running kernel's own text in /proc/kcore, the image in /boot. Nothing is read unless a question needs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import Malformed, ProbeScoutError, SourceError
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+    from .scanners.code_slices import Slice
+    from .scanners.kallsyms import SymbolTable
+    from .scanners.kernel_image import KernelImage
+
+SLICES = "code/slices"
+_WINDOW_BYTES = 16
+
+
+class Store:
+    """What code of one kernel could be had."""
+
+    __slots__ = ("image", "image_tried", "live", "slices", "why")
+
+    def __init__(self, k: Kernel) -> None:
+        self.slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
+        self.image: KernelImage | None = None
+        self.image_tried = False
+        self.live = k.source.describe().kind == "live"
+        self.why = ""
+        from .scanners import code_slices
+
+        try:
+            self.slices = code_slices.table(k.read(SLICES))
+        except SourceError as error:
+            self.why = str(error)
+        except Malformed as error:
+            self.why = str(error)
+
+    def open_image(self, k: Kernel) -> KernelImage | None:
+        """The kernel image named by the user or found in /boot, if its build-id is this kernel's."""
+        if self.image_tried:
+            return self.image
+        self.image_tried = True
+        from .scanners import kernel_image
+
+        release = k.release()
+        raws = [] if k.image is None else [("the image named", k.image)]
+        if k.image is None and self.live:
+            for path in (f"boot/vmlinuz-{release}", f"usr/lib/modules/{release}/vmlinuz", f"lib/modules/{release}/vmlinuz"):
+                try:
+                    raws.append((path, k.source.read(path)))
+                    break
+                except SourceError:
+                    continue
+        for path, raw in raws:
+            try:
+                elf = kernel_image.vmlinux_of(raw, path) if kernel_image.is_bzimage(raw) else raw
+                image = kernel_image.KernelImage(elf, path)
+                ours = k.build_id()
+                if ours and image.build_id and image.build_id != ours:
+                    self.why = f"{path} is of another build ({image.build_id[:12]}, this kernel is {ours[:12]})"
+                    continue
+                self.image = image
+            except (Malformed, ProbeScoutError) as error:
+                self.why = str(error)
+        return self.image
+
+
+def _store(k: Kernel) -> Store:
+    if k.code_store is None:
+        k.code_store = Store(k)
+    return k.code_store
+
+
+def slice_of(k: Kernel, symbols: SymbolTable, row: int) -> Slice | None:
+    """The recorded slice of this very symbol: same module, name and, in vmlinux, same distance from _stext."""
+    store = _store(k)
+    if store.slices is None:
+        return None
+    symbol = symbols.symbol(row)
+    found = store.slices.get((symbol.module, symbol.name), ())
+    if symbol.module is None:
+        offset = symbol.address - symbols.limits.get(b"_stext", 0)
+        found = tuple(one for one in found if one.offset == offset)
+    return found[0] if len(found) == 1 else None
+
+
+def text(k: Kernel, symbols: SymbolTable, row: int, size_bytes: int) -> tuple[bytes, bool] | None:
+    """The first bytes of a symbol and whether they are the running kernel's own; None if no source has them."""
+    symbol = symbols.symbol(row)
+    store = _store(k)
+    if store.live and symbol.address:
+        from .sources import kcore
+
+        try:
+            return kcore.read_text("/proc/kcore", symbol.address, size_bytes), True
+        except ProbeScoutError as error:
+            store.why = str(error)
+    if symbol.module is None:
+        image = store.open_image(k)
+        if image is not None:
+            address = symbol.address - symbols.limits.get(b"_stext", 0) + image.link_base
+            found = image.text_at(address, size_bytes)
+            if found:
+                return found, False
+    return None
+
+
+def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
+    """What kprobes make of a symbol's first instruction: "" fine, "bug", "int", "indirect"; None if it is not told."""
+    if k.arch() != "x86_64":
+        return None
+    from .model import instruction as kinds
+    from .scanners import code_slices, x86_code
+
+    one = slice_of(k, symbols, row)
+    if one is not None:
+        raw, site = one.code, code_slices.reserved_site(one)
+        running = False
+    else:
+        found = text(k, symbols, row, _WINDOW_BYTES)
+        if found is None:
+            return None
+        (raw, running), site = found, None
+    if site:
+        return "bug"
+    kind = x86_code.first_instruction(raw).kind
+    if kind == kinds.UD:
+        return "bug"
+    if kind == kinds.INT:
+        return "int"
+    if kind in (kinds.INDIRECT, kinds.FAR, kinds.IRET, kinds.VMX):
+        return "indirect"
+    if kind == kinds.TRUNCATED or (site is None and kind in kinds.PATCHABLE):
+        return None
+    return ""
+
+
+def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool:
+    """The symbol begins with a five-byte jump or NOP, so a trampoline may find the NOP it compares with."""
+    if k.arch() != "x86_64":
+        return False
+    from .model import instruction as kinds
+    from .scanners import x86_code
+
+    one = slice_of(k, symbols, row)
+    if one is None:
+        return False
+    return x86_code.first_instruction(one.code).kind in (kinds.NOP5, kinds.JUMP)

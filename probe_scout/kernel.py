@@ -1,0 +1,643 @@
+"""One kernel: binds a source to the scanners, keeps what was read, remembers what could not be read and why.
+
+Everything is read when it is first asked for, and once. Source errors become `Unread` facts here and
+nowhere else. The kernel answers rules' questions about itself through `flag(name)`: each flag is a
+witness (a symbol, a BTF type, a configuration option, a file), never a release number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import Malformed, NotThere, ProbeScoutError, SourceError
+from .model import facts
+from .model.facts import Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .code import Store
+    from .model.report import KernelInfo
+    from .scanners.btf import Btf
+    from .scanners.btf_ids import BtfIdSets
+    from .scanners.filter_functions import Sites
+    from .scanners.kallsyms import SymbolTable
+    from .scanners.kprobe_blacklist import Blacklist
+    from .sources.source import Source
+
+KALLSYMS = "proc/kallsyms"
+BTF_FOLDER = "sys/kernel/btf"
+TRACING = "sys/kernel/tracing"
+BLACKLIST = "sys/kernel/debug/kprobes/blacklist"
+INJECTION = "sys/kernel/debug/error_injection/list"
+LOCKDOWN = "sys/kernel/security/lockdown"
+SYSCALL_PREFIXES = {"x86_64": "__x64_", "aarch64": "__arm64_", "s390x": "__s390x_", "riscv64": "__riscv_", "i686": "__ia32_"}
+FSESSION_ARCHES = frozenset(("x86_64", "aarch64", "riscv64", "s390x"))
+_NARROW_LIMIT = 64  # distinct narrow views kept
+
+
+class View:
+    """Symbols and ftrace sites: of everything, or of the few names one question needs."""
+
+    __slots__ = ("sites", "symbols")
+
+    def __init__(self, symbols: SymbolTable, sites: Sites | None) -> None:
+        self.symbols, self.sites = symbols, sites
+
+
+class Kernel:
+    """A kernel as read from one source. Not thread-safe; cheap to make, reads nothing by itself."""
+
+    def __init__(self, source: Source, *, image: bytes | None = None) -> None:
+        self.source = source
+        self.image = image
+        self.caller: Callable[[str], bool | None] | None = None
+        self.code_store: Store | None = None
+        self._raw: dict[str, bytes | SourceError] = {}
+        self._unread: dict[str, Unread | None] = {}
+        self._flags: dict[str, bool | None] = {}
+        self._full: View | None = None
+        self._narrow: dict[frozenset[bytes], View] = {}
+        self._btfs: dict[str, Btf | None] = {}
+        self._ids: BtfIdSets | None = None
+        self._raw_points: set[str] | None = None
+        self._typed_points: set[str] | None = None
+        self._btf_modules: tuple[str, ...] | None = None
+        self._owners: dict[str, list[str]] | None = None
+        self._blacklist: Blacklist | None = None
+        self._injection: dict[str, str] | None = None
+        self._config: tuple[str, bytes] | None = None
+        self._arch = ""
+        self._evidence: dict[str, str] = {}
+
+    # ---------------------------------------------------------------- reading
+    def read(self, path: str) -> bytes:
+        """The bytes of a path, read once. Raises NotThere, Denied or Broken."""
+        if path not in self._raw:
+            try:
+                self._raw[path] = self.source.read(path)
+            except SourceError as error:
+                self._raw[path] = error
+        found = self._raw[path]
+        if isinstance(found, SourceError):
+            raise found
+        return found
+
+    def _try(self, fact: str, paths: Iterable[str]) -> tuple[str, bytes] | None:
+        """The first of the paths that can be read. None with the fact marked unread otherwise."""
+        worst: SourceError | None = None
+        for path in paths:
+            try:
+                return path, self.read(path)
+            except SourceError as error:
+                if worst is None or (worst.kind != "denied" and error.kind == "denied"):
+                    worst = error
+        if worst is not None:
+            self._unread[fact] = Unread(fact, worst.kind, f"{worst.path}: {worst.why}", worst.cure)
+        return None
+
+    def spoil(self, fact: str, error: ProbeScoutError, cure: str = "") -> None:
+        """Mark a fact as unread because its bytes make no sense."""
+        self._unread[fact] = Unread(fact, "malformed", str(error), cure or "take the file again; it is not what the kernel writes")
+
+    def unread(self, fact: str) -> Unread | None:
+        """Why a fact could not be had; None if it could. Tries to read it."""
+        if fact not in self._unread:
+            self._unread[fact] = None
+            loader = _LOADERS.get(fact)
+            if loader is not None:
+                try:
+                    loader(self)
+                except Malformed as error:
+                    self.spoil(fact, error)
+        return self._unread[fact]
+
+    # ------------------------------------------------------------- populations
+    def kallsyms(self) -> bytes | None:
+        """The bytes of proc/kallsyms, or None (unread)."""
+        found = self._try(facts.KALLSYMS, (KALLSYMS,))
+        if found is not None and not found[1]:
+            self._unread[facts.KALLSYMS] = Unread(facts.KALLSYMS, "not_there", f"{KALLSYMS}: the file is empty", "CONFIG_KALLSYMS=y, or read it as root")
+            return None
+        return found[1] if found else None
+
+    def full(self) -> View | None:
+        """Every symbol and site; None if kallsyms cannot be read. Raises Malformed."""
+        if self._full is None:
+            raw = self.kallsyms()
+            if raw is None:
+                return None
+            from .scanners.kallsyms import SymbolTable
+
+            symbols = SymbolTable(raw)
+            self._full = View(symbols, self._sites(symbols, None))
+            if self._full.sites is not None:
+                self._full.sites.settle(symbols)
+            for owner in (None, *self.btf_modules()):
+                btf = self.btf(owner)
+                if btf is not None:
+                    btf.functions()
+        return self._full
+
+    def view(self, names: Iterable[bytes]) -> View | None:
+        """Symbols and sites that decide about these names: the whole view if it is there, else a narrow one."""
+        if self._full is not None:
+            return self._full
+        wanted = frozenset(names)
+        if wanted in self._narrow:
+            return self._narrow[wanted]
+        raw = self.kallsyms()
+        if raw is None:
+            return None
+        from .scanners import kallsyms
+
+        with_bases = {name for name in wanted}
+        with_bases.update(name.partition(b".")[0] for name in wanted if b"." in name)
+        symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases))
+        # An alias may be the name that the kernel prints: its base name decides as well.
+        more = {symbols.canonical(row) for name in wanted for row in symbols.rows(name)} - with_bases
+        if any(b"." in name for name in more):
+            with_bases.update(more)
+            with_bases.update(name.partition(b".")[0] for name in more)
+            symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases))
+        sites = self._sites(symbols, with_bases)
+        if sites is None and self._unread.get(facts.FILTER_FUNCTIONS) is None:
+            return self.full()  # only the order of the whole list tells the copies apart
+        view = View(symbols, sites)
+        if len(self._narrow) < _NARROW_LIMIT:
+            self._narrow[wanted] = view
+        return view
+
+    def _sites(self, symbols: SymbolTable, names: set[bytes] | None) -> Sites | None:
+        """ftrace's sites. None if unread, or if a narrow question needs the whole list."""
+        from .scanners import filter_functions
+
+        found = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH_ADDRS, filter_functions.PATH))
+        if found is None:
+            return None
+        path, raw = found
+        self._unread[facts.FILTER_FUNCTIONS] = None
+        self._evidence[facts.FILTER_FUNCTIONS] = path
+        if not raw:
+            self._unread[facts.FILTER_FUNCTIONS] = Unread(facts.FILTER_FUNCTIONS, "not_there", f"{path}: the file is empty", "CONFIG_DYNAMIC_FTRACE=y")
+            return None
+        try:
+            if path == filter_functions.PATH_ADDRS:
+                if names is not None:
+                    raw = filter_functions.narrow(raw, {symbols.canonical(r) for n in names for r in symbols.rows(n)})
+                sites = filter_functions.table_addrs(raw)
+                if sites.addresses is not None or symbols.hidden:
+                    return sites
+                _, raw = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH,)) or ("", b"")
+            if names is None or symbols.hidden:
+                return filter_functions.table_names(raw, symbols)
+            return filter_functions.names_only(raw, symbols, names)
+        except Malformed as error:
+            self.spoil(facts.FILTER_FUNCTIONS, error)
+            return None
+
+    def btf(self, module: str | None = None) -> Btf | None:
+        """vmlinux's BTF or one module's; None if it cannot be had (see unread(BTF))."""
+        key = module or "vmlinux"
+        if key not in self._btfs:
+            self._btfs[key] = None
+            base = self.btf() if module else None
+            if module and base is None:
+                return None
+            try:
+                raw = self.read(f"{BTF_FOLDER}/{key}")
+            except SourceError as error:
+                if module is None:
+                    self._unread[facts.BTF] = Unread(facts.BTF, error.kind, f"{error.path}: {error.why}", error.cure)
+                elif not isinstance(error, NotThere):
+                    self._unread[facts.MODULE_BTF] = Unread(facts.MODULE_BTF, error.kind, f"{error.path}: {error.why}", error.cure)
+                return None
+            from .scanners.btf import Btf
+
+            try:
+                self._btfs[key] = Btf(raw, base, f"{BTF_FOLDER}/{key}")
+            except Malformed as error:
+                self.spoil(facts.BTF if module is None else facts.MODULE_BTF, error)
+        return self._btfs[key]
+
+    def btf_modules(self) -> tuple[str, ...]:
+        """Names of modules whose BTF is there."""
+        if self._btf_modules is None:
+            try:
+                self._btf_modules = tuple(n for n in self.source.names(BTF_FOLDER) if n != "vmlinux")
+            except SourceError:
+                self._btf_modules = ()
+        return self._btf_modules
+
+    def modules_with(self, name: str) -> tuple[str, ...]:
+        """Modules whose BTF may hold a function of this name, in their order: exact after `full`, else all of them."""
+        if self._full is None:
+            return self.btf_modules()
+        if self._owners is None:
+            self._owners = {}
+            for module in self.btf_modules():
+                btf = self.btf(module)
+                for title in btf.functions() if btf is not None else ():
+                    self._owners.setdefault(title, []).append(module)
+        return tuple(self._owners.get(name, ()))
+
+    def ids(self) -> BtfIdSets:
+        """The kernel's BTF id sets; `visible` false marks BTF_IDS as unread."""
+        if self._ids is None:
+            from .scanners import btf_ids
+
+            raw = self.kallsyms()
+            self._ids = btf_ids.table(raw) if raw is not None else btf_ids.BtfIdSets(False, {})
+        return self._ids
+
+    def blacklist(self) -> Blacklist | None:
+        """The kprobe blacklist; None if unread."""
+        if self._blacklist is None:
+            found = self._try(facts.KPROBE_BLACKLIST, (BLACKLIST,))
+            if found is not None:
+                from .scanners import kprobe_blacklist
+
+                try:
+                    self._blacklist = kprobe_blacklist.table(found[1])
+                except Malformed as error:
+                    self.spoil(facts.KPROBE_BLACKLIST, error)
+        return self._blacklist
+
+    def injectable(self) -> dict[str, str]:
+        """Functions in the error-injection list with their kind; empty where the feature is not built."""
+        if self._injection is None:
+            self._injection = {}
+            if self.flag("error_injection"):
+                found = self._try(facts.ERROR_INJECTION, (INJECTION,))
+                if found is not None:
+                    from .scanners import error_injection
+
+                    self._injection = {name: kind for (name, _), kind in error_injection.table(found[1]).items()}
+        return self._injection
+
+    def config(self, option: str) -> str | None:
+        """The value of a CONFIG_ option ("y", "m", …), "" if it is not set, None if no configuration can be read."""
+        if self._config is None:
+            release = self.release()
+            paths = ("proc/config.gz", f"boot/config-{release}", f"usr/lib/modules/{release}/config", f"lib/modules/{release}/config", "boot/config")
+            self._config = self._try(facts.CONFIG, paths) or ("", b"")
+        path, raw = self._config
+        if not path:
+            return None
+        from .scanners import kconfig
+
+        try:
+            return kconfig.find(raw, option) or ""
+        except Malformed as error:
+            self.spoil(facts.CONFIG, error)
+            self._config = ("", b"")
+            return None
+
+    def syscall_prefix(self) -> str:
+        """How this architecture names its system call wrappers; "__x64_" where the architecture is not told."""
+        return SYSCALL_PREFIXES.get(self.arch(), "__x64_")
+
+    def first_instruction(self, symbols: SymbolTable, row: int) -> str | None:
+        """What the first instruction of a symbol is to kprobes: "" fine, "bug", "int", "indirect"; None if unread."""
+        from . import code
+
+        return code.first(self, symbols, row)
+
+    def entry_is_patched(self, symbols: SymbolTable, row: int) -> bool:
+        """The code is there and begins with a jump that boot may have turned into the NOP trampolines look for."""
+        from . import code
+
+        return code.entry_is_patched(self, symbols, row)
+
+    # ------------------------------------------------------------------ events
+    def available_events(self) -> bytes | None:
+        """The bytes of available_events; None marks EVENTS as unread."""
+        found = self._try(facts.EVENTS, (f"{TRACING}/available_events",))
+        return found[1] if found else None
+
+    def events_named(self, name: str) -> tuple[str, ...] | None:
+        """Categories that have an event of this name. None if the list cannot be read.
+
+        The category ftrace is not in available_events; its folder is looked at.
+        """
+        from .scanners import available_events
+
+        raw = self.available_events()
+        if raw is None:
+            return None
+        found = available_events.find_by_name(raw, name)
+        if not found:
+            try:
+                self.read(f"{TRACING}/events/ftrace/{name}/format")
+                return ("ftrace",)
+            except (SourceError, ValueError):
+                pass
+        return found
+
+    def raw_tracepoint(self, name: str) -> bool | None:
+        """A raw tracepoint of this name is registered for BPF; None if it cannot be told.
+
+        Seen as __bpf_trace_tp_map_<name> (include/trace/bpf_probe.h) where kallsyms shows data symbols; else a
+        typedef btf_trace_<name>, which the same macro makes, says yes, and no __traceiter_<name> says no.
+        """
+        if self._full is not None:
+            if self._raw_points is None:
+                head = b"__bpf_trace_tp_map_"
+                self._raw_points = {n[len(head) :].decode() for n in self._full.symbols.where if n.startswith(head)}
+            if self._raw_points:
+                return name in self._raw_points
+        raw = self.kallsyms()
+        if raw is None:
+            return None
+        needle = b" __bpf_trace_tp_map_" + name.encode()
+        if needle + b"\n" in raw or needle + b"\t" in raw:
+            return True
+        if b" __bpf_trace_tp_map_" in raw:
+            return False
+        if self.typed_tracepoint(name):
+            return True
+        iterator = b" __traceiter_" + name.encode()
+        if iterator + b"\n" in raw or iterator + b"\t" in raw or b" __traceiter_" not in raw:
+            return None
+        return False
+
+    def typed_tracepoint(self, name: str) -> bool | None:
+        """BTF of vmlinux or of a module has btf_trace_<name>; None if BTF cannot be read."""
+        base = self.btf()
+        if base is None:
+            return None
+        wanted = f"btf_trace_{name}"
+        if self._full is not None:
+            if self._typed_points is None:
+                self._typed_points = set()
+                for btf in (base, *map(self.btf, self.btf_modules())):
+                    self._typed_points.update(btf.typedefs_named("btf_trace_") if btf is not None else ())
+            return wanted in self._typed_points
+        if _typedef(base, wanted):
+            return True
+        return any(btf is not None and _typedef(btf, wanted) for btf in map(self.btf, self.btf_modules()))
+
+    def is_dynamic_event(self, category: str, name: str) -> bool:
+        """The event was made by kprobe_events, uprobe_events or dynamic_events."""
+        wanted = f":{category}/{name} ".encode()
+        for path in ("dynamic_events", "kprobe_events", "uprobe_events"):
+            try:
+                if wanted in self.read(f"{TRACING}/{path}"):
+                    return True
+            except SourceError:
+                continue
+        return False
+
+    # ---------------------------------------------------------------- identity
+    def release(self) -> str:
+        """The release string, for people and for finding files; no rule sees it."""
+        for path in ("proc/sys/kernel/osrelease", "proc/version", "uname"):
+            try:
+                text = self.read(path).decode("utf-8", "replace").split()
+            except SourceError:
+                continue
+            if text:
+                return text[0] if len(text) == 1 else text[2] if len(text) > 2 else ""
+        return self.source.describe().release
+
+    def build_id(self) -> str:
+        """The GNU build-id of the kernel in hexadecimal, "" if it is not told (sys/kernel/notes)."""
+        try:
+            raw = self.read("sys/kernel/notes")
+        except SourceError:
+            return ""
+        from .scanners import elf_notes
+
+        try:
+            return elf_notes.build_id(raw) or ""
+        except Malformed:
+            return ""
+
+    def arch(self) -> str:
+        """The machine word of uname (x86_64, aarch64, …), told from the kernel's own symbols."""
+        if not self._arch:
+            self._arch = self._find_arch()
+        return self._arch
+
+    def _find_arch(self) -> str:
+        raw = self.kallsyms() or b""
+        for arch, prefix in SYSCALL_PREFIXES.items():
+            if b" " + prefix.encode() + b"sys_bpf\n" in raw:
+                return arch
+        if self.source.describe().kind == "live":
+            import os
+
+            return os.uname().machine
+        return "unknown"
+
+    def info(self) -> KernelInfo:
+        """The head of every report."""
+        from .model.report import KernelInfo
+
+        description = self.source.describe()
+        return KernelInfo(self.release(), self.build_id(), self.arch(), description.kind, description.taken)
+
+    # ------------------------------------------------------------------- flags
+    def flag(self, name: str) -> bool | None:
+        """A witness: True, False, or None where neither can be told."""
+        if name not in self._flags:
+            if name.startswith("may_"):
+                self._flags[name] = self.caller(name) if self.caller is not None else True
+            else:
+                try:
+                    self._flags[name] = _FLAGS[name](self)
+                except Malformed as error:
+                    self.spoil(facts.BTF, error)
+                    self._flags[name] = None
+        return self._flags[name]
+
+    def flag_fact(self, name: str) -> str:
+        """The fact that would have to be read for a flag that is None."""
+        return _FLAG_FACTS.get(name, facts.CONFIG)
+
+    def has_symbol(self, *names: str) -> bool | None:
+        """True if kallsyms or BTF knows one of these functions; None if neither can be read."""
+        btf = self.btf()
+        if btf is not None and any(btf.find_functions(name) for name in names):
+            return True
+        raw = self.kallsyms()
+        if raw is None:
+            return None
+        if self._full is not None:
+            return any(name.encode() in self._full.symbols.where for name in names)
+        return any(b" " + name.encode() + b"\n" in raw for name in names)
+
+    def _option(self, *options: str) -> bool | None:
+        """True if all options are set; None if the configuration cannot be read."""
+        values = [self.config(option) for option in options]
+        if None in values:
+            return None
+        return all(value not in ("", "n") for value in values)
+
+    def _built(self, symbols: tuple[str, ...], *options: str) -> bool | None:
+        """A feature is built: by its global functions, else by the configuration."""
+        by_symbol = self.has_symbol(*symbols)
+        if by_symbol is not None:
+            return by_symbol
+        return self._option(*options)
+
+    def _enumerator(self, name: str) -> bool | None:
+        btf = self.btf()
+        return None if btf is None else bool(btf.find_enumerators(name))
+
+    def _member(self, struct: str, member: str) -> bool | None:
+        btf = self.btf()
+        return None if btf is None else btf.has_member(struct, member)
+
+    def has_struct(self, name: str) -> bool:
+        """BTF of vmlinux or of a module has a struct of this name."""
+        base = self.btf()
+        if base is None:
+            return False
+        return base.struct_size(name) is not None or any(
+            btf is not None and btf.struct_size(name) is not None for btf in map(self.btf, self.btf_modules())
+        )
+
+    def lockdown(self) -> str | None:
+        """none, integrity or confidentiality; None if it cannot be told."""
+        found = self._try(facts.LOCKDOWN, (LOCKDOWN,))
+        if found is not None:
+            from .scanners import security
+
+            return security.lockdown(found[1])
+        if self._option("CONFIG_SECURITY_LOCKDOWN_LSM") is False or self.has_symbol("lock_kernel_down") is False:
+            self._unread[facts.LOCKDOWN] = None
+            return "none"
+        return None
+
+    def evidence(self, fact: str) -> str:
+        """Which file was read for a fact, for people."""
+        return self._evidence.get(fact) or _EVIDENCE.get(fact, fact)
+
+
+def _typedef(btf: Btf, name: str) -> bool:
+    return bool(btf._records_named(name, lambda info: info >> 24 & 0x1F == 8))
+
+
+def _has_btf(k: Kernel) -> bool | None:
+    if k.btf() is not None:
+        return True
+    unread = k.unread(facts.BTF)
+    if unread is not None and unread.kind == "not_there" and k._option("CONFIG_DEBUG_INFO_BTF") is False:
+        return False
+    return None
+
+
+def _notrace(k: Kernel) -> bool | None:
+    if k.has_symbol("within_notrace_func"):
+        return True
+    on_notrace = k.config("CONFIG_KPROBE_EVENTS_ON_NOTRACE")
+    dynamic = k.config("CONFIG_DYNAMIC_FTRACE")
+    if on_notrace is None or dynamic is None:
+        return None
+    return dynamic == "y" and on_notrace != "y"
+
+
+def _locked_down(k: Kernel) -> bool | None:
+    state = k.lockdown()
+    return None if state is None else state == "confidentiality"
+
+
+def _error_injection(k: Kernel) -> bool | None:
+    return k._built(("within_error_injection_list",), "CONFIG_FUNCTION_ERROR_INJECTION")
+
+
+def _multi_sees_modules(k: Kernel) -> bool | None:
+    btf = k.btf()
+    if btf is None:
+        return None
+    found = btf.find_functions("kallsyms_callback")
+    return None if not found else btf.shape(found[0].proto_id).nargs == 3
+
+
+def _trace_events(k: Kernel) -> bool | None:
+    return k._built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
+
+
+# Each flag names its witness. Where a change left none of its own, a contemporary stands in and says so.
+_FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
+    "bpf_syscall": lambda k: k._built(("bpf_prog_load", "__sys_bpf"), "CONFIG_BPF_SYSCALL"),
+    "kprobe_pmu": lambda k: k._built(("perf_kprobe_init",), "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS"),
+    "notrace_check": _notrace,
+    "unique_check": lambda k: k.has_symbol("count_symbols"),
+    "unique_check_in_module": lambda k: k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"),
+    "vmlinux_wins": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
+    "padding_check": lambda k: k.has_symbol("arch_adjust_kprobe_addr"),  # contemporary
+    "locked_down": _locked_down,
+    "type_kprobe_multi": lambda k: k._enumerator("BPF_TRACE_KPROBE_MULTI"),
+    "type_kprobe_session": lambda k: k._enumerator("BPF_TRACE_KPROBE_SESSION"),
+    "type_fsession": lambda k: k._enumerator("BPF_TRACE_FSESSION"),
+    "type_tracing_multi": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),
+    "fprobe": lambda k: k._built(("register_fprobe",), "CONFIG_FPROBE"),
+    "multi_sees_modules": _multi_sees_modules,
+    "btf": _has_btf,
+    "module_btf": lambda k: k._member("bpf_prog_aux", "attach_btf"),
+    "module_scoped": lambda k: k._member("bpf_attach_target_info", "tgt_mod"),
+    "fsession_jit": lambda k: k.arch() in FSESSION_ARCHES,
+    "error_injection": _error_injection,
+    "syscalls_sleepable": lambda k: k.has_symbol("btf_id_allow_sleepable", "bpf_tracing_multi_attach"),  # contemporary
+    "struct_arguments": lambda k: k._member("btf_func_model", "arg_flags"),
+    "union_arguments": lambda k: k._member("bpf_prog_aux", "kprobe_write_ctx"),  # contemporary
+    "stack_arguments": lambda k: k.has_symbol("arch_bpf_trampoline_size", "save_args"),
+    "direct_calls": lambda k: k._built(
+        ("register_ftrace_direct", "register_ftrace_direct_multi"), "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
+    ),
+    "wide_return_check": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
+    "multi_direct": lambda k: k.has_symbol("bpf_trampoline_multi_attach"),
+    "bpf_lsm": lambda k: k._built(("bpf_lsm_verify_prog",), "CONFIG_BPF_LSM"),
+    "sleepable_iterators": lambda k: k.has_symbol("bpf_iter_prog_supported"),
+    "trace_events": _trace_events,
+}
+CONTEMPORARIES = ("vmlinux_wins", "union_arguments", "padding_check", "syscalls_sleepable", "wide_return_check")
+
+_FLAG_FACTS = {
+    "locked_down": facts.LOCKDOWN,
+    "btf": facts.BTF,
+    "notrace_check": facts.CONFIG,
+    "unique_check": facts.KALLSYMS,
+    "unique_check_in_module": facts.KALLSYMS,
+    "padding_check": facts.KALLSYMS,
+    "multi_direct": facts.KALLSYMS,
+    "stack_arguments": facts.KALLSYMS,
+    "syscalls_sleepable": facts.KALLSYMS,
+    "sleepable_iterators": facts.BTF,
+    "may_bpf": facts.CAPABILITIES,
+    "may_perfmon": facts.CAPABILITIES,
+    "may_perf": facts.SYSCTL,
+    **dict.fromkeys(
+        ("vmlinux_wins", "type_kprobe_multi", "type_kprobe_session", "type_fsession", "type_tracing_multi", "module_btf"),
+        facts.BTF,
+    ),
+    **dict.fromkeys(("module_scoped", "struct_arguments", "union_arguments", "wide_return_check", "multi_sees_modules"), facts.BTF),
+}
+
+_LOADERS: dict[str, Callable[[Kernel], object]] = {
+    facts.KALLSYMS: lambda k: k.kallsyms(),
+    facts.BTF: lambda k: k.btf(),
+    facts.FILTER_FUNCTIONS: lambda k: k.view(()),
+    facts.KPROBE_BLACKLIST: lambda k: k.blacklist(),
+    facts.ERROR_INJECTION: lambda k: k.injectable(),
+    facts.CONFIG: lambda k: k.config("CONFIG_BPF_SYSCALL"),
+    facts.LOCKDOWN: lambda k: k.lockdown(),
+}
+
+_EVIDENCE = {
+    facts.KALLSYMS: KALLSYMS,
+    facts.BTF: f"{BTF_FOLDER}/vmlinux",
+    facts.MODULE_BTF: f"{BTF_FOLDER}/<module>",
+    facts.FILTER_FUNCTIONS: f"{TRACING}/available_filter_functions",
+    facts.KPROBE_BLACKLIST: BLACKLIST,
+    facts.ERROR_INJECTION: INJECTION,
+    facts.LOCKDOWN: LOCKDOWN,
+    facts.BTF_IDS: f"{KALLSYMS}: __BTF_ID__ symbols",
+    facts.EVENTS: f"{TRACING}/events",
+    facts.CODE: "machine code",
+    facts.CAPABILITIES: "proc/self/status",
+    facts.SYSCTL: "proc/sys/kernel/perf_event_paranoid",
+    facts.CONFIG: "kernel configuration",
+}

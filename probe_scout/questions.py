@@ -1,0 +1,247 @@
+"""From a name to traits: everything that depends on a name or an address is settled here.
+
+One piece of code serves both ways of asking. `check` hands it a narrow view (the lines that decide about
+one name), `scan` the whole one; a test demands equal traits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .model import facts
+from .model.traits import DATA, INIT, MODULE, NONE, NOWHERE, TEXT, EventTraits, Proto, Traits
+
+if TYPE_CHECKING:
+    from .kernel import Kernel, View
+    from .scanners.btf import Btf, Func
+    from .scanners.kprobe_blacklist import Blacklist
+
+PADDING = ("__pfx_", "__cfi_")
+KSYM_NAME_LEN = 512
+# kernel/kprobes.c arch_kretprobe_blacklist; arch/x86/kernel/kprobes/core.c kretprobe_blacklist.
+KRETPROBE_BLACKLIST = {"x86_64": ("__switch_to",)}
+# net/bpf/test_run.c, net/mptcp/bpf.c, drivers/hid/bpf: sets handed to register_btf_fmodret_id_set.
+MODIFY_RETURN_SETS = ("bpf_test_modify_return_ids", "bpf_mptcp_fmodret_ids", "hid_bpf_fmodret_ids")
+# Members that carry KF_SLEEPABLE; flags are not in the symbols' names, so this is the tool's own list.
+MODIFY_RETURN_SLEEPABLE = ("bpf_fentry_test1", "hid_bpf_device_event", "hid_bpf_rdesc_fixup", "__hid_bpf_tail_call")
+# Iterators whose link must name a map, and those with BPF_ITER_RESCHED (kernel/bpf/*_iter.c, 6.1 to 7.3).
+ITERATORS_OF_MAPS = ("bpf_map_elem", "bpf_sk_storage_map", "sockmap")
+ITERATORS_RESCHED = ("task", "task_file", "task_vma", "cgroup", "ksym", "kmem_cache", "dmabuf")
+# Union of btf_id_deny and noreturn_deny over the kernels read (6.1 to 7.3): used only where the kernel's
+# own sets cannot be seen, and then the answer is unknown, not no.
+DENY_EVER = frozenset(
+    "___migrate_enable migrate_disable migrate_enable rcu_read_unlock_strict preempt_count_add preempt_count_sub __rcu_read_lock __rcu_read_unlock".split()
+)
+NORETURN_EVER = frozenset(
+    "do_exit do_group_exit kthread_complete_and_exit kthread_exit make_task_dead __module_put_and_kthread_exit __x64_sys_exit __x64_sys_exit_group "
+    "__ia32_sys_exit __ia32_sys_exit_group __kunit_abort kunit_try_catch_throw".split()
+)
+
+
+def function_traits(k: Kernel, name: str, module: str | None = None) -> Traits:
+    """Traits of one function question. `module` None asks by the bare name, "vmlinux" for BTF's own."""
+    plain = name.encode()
+    view = k.view((plain,))
+    unread: set[str] = set()
+    symbol = _symbol_traits(k, view, name, plain, module, unread)
+    typed = _typed_traits(k, view, name, plain, module, unread)
+    return Traits(**symbol, **typed, unread=frozenset(unread) if unread else NOWHERE)
+
+
+def _symbol_traits(k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]) -> dict[str, object]:
+    """What the symbol table, ftrace's list, the blacklist and the code say."""
+    qualified = module not in (None, "vmlinux")
+    common: dict[str, object] = {
+        "qualified": qualified,
+        "name_fits": len(plain) < KSYM_NAME_LEN,
+        "padding": name.startswith(PADDING),
+        "switch_to": name in KRETPROBE_BLACKLIST.get(k.arch(), ()),
+    }
+    if view is None:
+        return common
+    symbols = view.symbols
+    rows = list(symbols.rows(plain))
+    if qualified:
+        owner = (module or "").encode()
+        rows = [row for row in rows if symbols.modules[row] == owner]
+    in_vmlinux = sum(1 for row in rows if symbols.modules[row] is None)
+    common["vmlinux"] = min(in_vmlinux, 2)
+    common["modules"] = min(len(rows) - in_vmlinux, 2)
+    if not rows:
+        return common
+    row = rows[0]
+    common["place"] = place(view, row)
+    title = symbols.canonical(row)
+    base_row = symbols.lookup(title.partition(b".")[0]) if b"." in title else None
+    site = base_site = None
+    if view.sites is not None:
+        site = view.sites.known(symbols, row)
+        base_site = view.sites.known(symbols, base_row) if base_row is not None else False
+        if site is None or (not site and base_site is None):
+            unread.add(facts.FILTER_FUNCTIONS)
+        several = [view.sites.known(symbols, r) for r in rows]
+        common["any_site"] = any(several)
+        common["vmlinux_site"] = any(s for s, r in zip(several, rows, strict=True) if symbols.modules[r] is None)
+    common["site"], common["base_site"] = bool(site), bool(base_site)
+    blacklist = k.blacklist()
+    if blacklist is not None:
+        common["blacklisted"] = _blacklisted(blacklist, symbols.addresses[row], title) or (
+            base_row is not None and _blacklisted(blacklist, symbols.addresses[base_row], symbols.names[base_row])
+        )
+    if not site and base_site and common["place"] in (TEXT, MODULE) and not common["blacklisted"]:
+        first = k.first_instruction(symbols, row)
+        if first is None:
+            unread.add(facts.CODE)
+        else:
+            common["first"] = first
+    return common
+
+
+def _blacklisted(blacklist: Blacklist, address: int, name: bytes) -> bool:
+    return name in blacklist.names if blacklist.hidden else bool(blacklist.covers(address))
+
+
+def place(view: View, row: int) -> str:
+    """Where a symbol lies: TEXT, INIT, MODULE or DATA, by ranges and not by its letter."""
+    symbols = view.symbols
+    module = symbols.modules[row]
+    if module is not None:
+        return MODULE if chr(symbols.letters[row]) in "tTwW" else DATA
+    if symbols.hidden:
+        return TEXT if chr(symbols.letters[row]) in "tTwW" else DATA
+    address = symbols.addresses[row]
+    if symbols.is_core_text(address):
+        return TEXT
+    return INIT if symbols.is_init_text(address) else DATA
+
+
+def btf_function(k: Kernel, name: str, module: str | None, view: View | None) -> tuple[str | None, Btf, Func] | None:
+    """The BTF function a loader finds: vmlinux's first, then the modules'. None if there is none."""
+    base = k.btf()
+    if base is None:
+        return None
+    if module in (None, "vmlinux"):
+        found = base.find_functions(name)
+        if found:
+            return None, base, found[0]
+        if module == "vmlinux":
+            return None
+        modules = k.modules_with(name)
+    else:
+        modules = (module or "",) if module in k.btf_modules() else ()
+    for candidate in modules:
+        btf = k.btf(candidate)
+        if btf is not None:
+            found = btf.find_functions(name)
+            if found:
+                return candidate, btf, found[0]
+    return None
+
+
+def proto_of(btf: Btf, proto_id: int) -> tuple[Proto, str]:
+    """The prototype as rules see it, and the struct its first argument points to."""
+    shape = btf.shape(proto_id)
+    return (
+        Proto(
+            shape.nargs,
+            shape.slots,
+            shape.variadic,
+            bool(shape.struct_args),
+            bool(shape.union_args),
+            shape.big_struct_arg,
+            shape.zero_arg,
+            shape.bad_arg,
+            shape.ret_struct,
+            shape.ret_bad,
+            shape.ret_bytes,
+        ),
+        shape.first_arg_struct,
+    )
+
+
+def _typed_traits(k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]) -> dict[str, object]:
+    """What BTF, the id sets and the address behind a BTF name say."""
+    found = btf_function(k, name, module, view)
+    if found is None:
+        return {}
+    owner, btf, func = found
+    proto, first_struct = proto_of(btf, func.proto_id)
+    common: dict[str, object] = {"btf": "module" if owner else "vmlinux", "proto": proto}
+    common.update(name_traits(k, name, first_struct, unread))
+    if view is None:
+        return common
+    symbols = view.symbols
+    row = None
+    if owner is not None and k.flag("module_scoped"):
+        wanted = owner.encode()
+        row = next((r for r in symbols.rows(plain) if symbols.modules[r] == wanted), None)
+    else:
+        row = symbols.lookup(plain)
+    if row is None:
+        return common
+    common["target_place"] = place(view, row)
+    if view.sites is not None:
+        site = view.sites.known(symbols, row)
+        if site is None:
+            unread.add(facts.FILTER_FUNCTIONS)
+        common["target_site"] = bool(site)
+        if site is False and common["target_place"] == TEXT and k.entry_is_patched(symbols, row):
+            unread.add(facts.CODE)
+    return common
+
+
+def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> dict[str, object]:
+    """What the kernel decides by a function's name: id sets, prefixes, lists."""
+    ids = k.ids()
+    common: dict[str, object] = {}
+    if name.startswith("security_"):
+        common["security"] = True
+    if name.startswith(k.syscall_prefix()):
+        common["syscall"] = True
+    if ids.visible:
+        if ids.holds("btf_id_deny", name):
+            common["denied"] = True
+        if ids.holds("noreturn_deny", name):
+            common["noreturn"] = True
+        if ids.holds("btf_non_sleepable_error_inject", name):
+            common["never_sleeps"] = True
+        if any(ids.holds(s, name) for s in MODIFY_RETURN_SETS):
+            common["modify_return"] = True
+            common["modify_return_sleepable"] = name in MODIFY_RETURN_SLEEPABLE
+        if name.startswith("bpf_lsm_"):
+            common["lsm_hook"] = ids.holds("bpf_lsm_hooks", name)
+            common["lsm_disabled"] = ids.holds("bpf_lsm_disabled_hooks", name)
+            common["lsm_sleepable"] = ids.holds("sleepable_lsm_hooks", name) or ids.holds("btf_sleepable_lsm_hooks", name)
+    elif name in DENY_EVER or name in NORETURN_EVER or name.startswith(("bpf_lsm_", "bpf_modify_return_", "bpf_fentry_test")):
+        unread.add(facts.BTF_IDS)
+    injectable = k.injectable()
+    if name in injectable:
+        common["injectable"] = True
+    target = name.removeprefix("bpf_iter_")
+    if target != name and first_struct == "bpf_iter_meta" and k.has_struct(f"bpf_iter__{target}"):
+        common["iterator"] = "map" if target in ITERATORS_OF_MAPS else "cgroup" if target == "cgroup" else "plain"
+        common["iterator_resched"] = target in ITERATORS_RESCHED
+    return common
+
+
+def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
+    """Traits of one tracepoint question. `category` None asks by the raw tracepoint's name alone."""
+    unread: set[str] = set()
+    events = k.events_named(name)
+    event = False
+    if events is not None:
+        event = bool(events) if category is None else category in events
+    raw = k.raw_tracepoint(name)
+    if raw is None:
+        unread.add(facts.KALLSYMS)
+    typed = k.typed_tracepoint(name)
+    group = category or (events[0] if events else "")
+    return EventTraits(
+        event=event,
+        ftrace_only=group == "ftrace",
+        perf_perm=bool(k.has_symbol(f"perf_perm_{name}")),
+        dynamic=k.is_dynamic_event(group, name),
+        raw=bool(raw),
+        typed=bool(typed),
+        unread=frozenset(unread) if unread else NOWHERE,
+    )

@@ -1,0 +1,191 @@
+"""Compare verdicts with what booted kernels answered: kernel × attach type, right, wrong, unknown, errno right.
+
+Answers are JSON lines made by a program that attaches and detaches (one attempt a line: symbol, type, mod,
+ok, errno, stage). Run `python -m tests.oracle.scoreboard` from the repository's root; `--kernel 6.12`
+limits it, `--names` shows more of the differences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from probe_scout import engine, questions
+from probe_scout.kernel import Kernel
+from probe_scout.sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "kernels"
+
+# answer file -> (attach type of the verdict or None to take it from the line, what the attempt covers)
+FILES = {
+    "kprobe": "kprobe",
+    "kprobe_module_end": "kprobe",
+    "kprobe_event": "kprobe",
+    "kprobe_event_all": "kprobe",
+    "kprobe_event_slow": "kprobe",
+    "kretprobe": "kretprobe",
+    "kretprobe_event": "kretprobe",
+    "multi": "kprobe.multi",
+    "multi_group": "kprobe.multi",
+    "session": "kprobe.session",
+    "fentry": "fentry",
+    "fentry_attach": "fentry",
+    "fexit": "fexit",
+    "fexit_attach": "fexit",
+    "fmod_ret": "fmod_ret",
+    "fmod_ret_attach": "fmod_ret",
+    "fentry_sleep": "fentry.s",
+    "fsession": "fsession",
+    "fentry_multi": "",
+    "lsm": "",
+    "iter": "iter",
+    "tp": "tp",
+    "raw_tp": "raw_tp",
+    "tp_btf": "tp_btf",
+}
+LOAD_ONLY = frozenset(("fentry", "fexit", "fmod_ret", "fentry_sleep"))
+# Rules that the kernel asks at attach: an attempt that only loads does not meet them.
+ATTACH_GATES = ("trampoline", "trampoline_multi")
+
+
+class Answer(NamedTuple):
+    """One recorded attempt."""
+
+    symbol: str
+    module: str | None
+    attach: str
+    ok: bool
+    errno: str | None
+    stage: str
+
+
+class Row:
+    """The score of one kernel and one answer file."""
+
+    def __init__(self) -> None:
+        self.right = self.unknown = self.errno_right = self.refused = 0
+        self.wrong: list[str] = []
+        self.errno_wrong: list[str] = []
+        self.unknown_names: list[str] = []
+        self.reasons: Counter[str] = Counter()
+
+    @property
+    def asked(self) -> int:
+        return self.right + self.unknown + len(self.wrong)
+
+
+def answers(folder: Path, name: str) -> Iterator[Answer]:
+    """The attempts of one file. Crashes are hazards, not answers; groups give one answer per name that passed."""
+    path = folder / f"oracle-{name}.jsonl.gz"
+    if not path.exists():
+        return
+    for line in gzip.open(path, "rt"):
+        row = json.loads(line)
+        if row["stage"] == "crash" or row.get("errno") == "crash" or "functions)" in row["symbol"]:
+            continue
+        attach = FILES[name] or row["type"]
+        if attach == "lsm_cgroup":
+            continue
+        errno = {"99": "EADDRNOTAVAIL"}.get(row["errno"], row["errno"]) or None
+        module = row.get("mod")
+        if name == "multi_group":
+            if row["ok"]:
+                for symbol in row["symbol"].split(","):
+                    yield Answer(symbol, None, attach, True, None, row["stage"])
+            continue
+        yield Answer(row["symbol"], module if module != "-" else "vmlinux", attach, row["ok"], errno, row["stage"])
+
+
+def score(k: Kernel, folder: Path, name: str) -> Row:
+    """Judge every recorded attempt of one file."""
+    result = Row()
+    memo: dict[object, engine.Outcome] = {}
+    for a in answers(folder, name):
+        if a.attach in ("tp", "raw_tp", "tp_btf"):
+            category, _, event = a.symbol.rpartition(":")
+            traits: object = questions.event_traits(k, category or None, event)
+        else:
+            typed = not a.attach.startswith(("kprobe", "kretprobe"))
+            traits = questions.function_traits(k, a.symbol, a.module if typed else None)
+        key = (a.attach, traits)
+        if key not in memo:
+            memo[key] = engine.judge(k, a.attach, traits)
+        outcome = memo[key]
+        answer, errno = outcome.answer, outcome.errno
+        if name in LOAD_ONLY:
+            fired = [rule for rule in outcome.fired if rule.gate.name not in ATTACH_GATES]
+            answer = "no" if fired else "yes" if not outcome.missing or outcome.fired else answer
+            errno = fired[0].errno if fired else None
+        if answer == "unknown":
+            result.unknown += 1
+            result.unknown_names.append(a.symbol)
+            result.reasons.update({fact for fact, _ in outcome.missing})
+        elif (answer == "yes") != a.ok:
+            result.wrong.append(f"{a.symbol}: we {answer} {errno or ''}, kernel {'yes' if a.ok else a.errno}")
+        else:
+            result.right += 1
+            if not a.ok:
+                result.refused += 1
+                tracefs = "event" in name and errno in ("EADDRNOTAVAIL", "ENOENT") and a.errno == "EINVAL"
+                if errno == a.errno or tracefs:
+                    result.errno_right += 1
+                else:
+                    result.errno_wrong.append(f"{a.symbol}: we {errno}, kernel {a.errno} at {a.stage}")
+    return result
+
+
+def board(kernels: dict[str, tuple[str, Path]]) -> dict[str, dict[str, Row]]:
+    """Scores of kernels given as name -> (snapshot, answers' folder)."""
+    found: dict[str, dict[str, Row]] = defaultdict(dict)
+    for kernel, (snapshot, folder) in kernels.items():
+        k = Kernel(open_source(snapshot))
+        k.full()
+        for name in FILES:
+            row = score(k, folder, name)
+            if row.asked:
+                found[kernel][name] = row
+    return found
+
+
+def shared_kernels() -> dict[str, tuple[str, Path]]:
+    """The kernels whose answers lie beside the project."""
+    found = {}
+    for folder in sorted(SHARED.glob("answers-*")):
+        version = folder.name.removeprefix("answers-")
+        snapshot = SHARED / f"debian-{version}.tar.xz"
+        if snapshot.exists():
+            found[version] = (str(snapshot), folder)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kernel", action="append", default=[])
+    parser.add_argument("--names", type=int, default=3, help="differences shown per row")
+    options = parser.parse_args()
+    kernels = {k: v for k, v in shared_kernels().items() if not options.kernel or k in options.kernel}
+    wrong = 0
+    print(f"{'kernel':8} {'answers':18} {'asked':>7} {'right':>7} {'wrong':>6} {'unknown':>8} {'errno right':>14}")
+    for kernel, rows in board(kernels).items():
+        for name, row in rows.items():
+            wrong += len(row.wrong)
+            errno = f"{row.errno_right}/{row.refused}"
+            print(f"{kernel:8} {name:18} {row.asked:7} {row.right:7} {len(row.wrong):6} {row.unknown:8} {errno:>14}")
+            for text in (*row.wrong[: options.names], *row.errno_wrong[: options.names]):
+                print(f"         {text}")
+            if row.unknown:
+                print(f"         unknown for want of {dict(row.reasons)}: {', '.join(row.unknown_names[: options.names])}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
