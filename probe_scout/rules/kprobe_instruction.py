@@ -105,10 +105,10 @@ def probed_offset(facts: OffsetFacts, witnesses: Witnesses) -> int | None:
 
     arch/x86/kernel/kprobes/core.c, arch_adjust_kprobe_addr.
     """
-    has_endbr = _has_endbr(facts)
-    if facts.offset_bytes or has_endbr is False or witnesses.adjusts_address is False:
+    has_endbr, adjusts = _has_endbr(facts), _adjusts(facts, witnesses)
+    if facts.offset_bytes or has_endbr is False or adjusts is False:
         return facts.offset_bytes
-    if has_endbr is None or witnesses.adjusts_address is None:
+    if has_endbr is None or adjusts is None:
         return None
     return _ENDBR_BYTES
 
@@ -136,6 +136,13 @@ def _has_endbr(facts: OffsetFacts) -> bool | None:
     return facts.starts_with_endbr
 
 
+def _adjusts(facts: OffsetFacts, witnesses: Witnesses) -> bool | None:
+    """Records at +4 came with the same series as arch_adjust_kprobe_addr, so one shows the other."""
+    if witnesses.adjusts_address is None and facts.ftrace_site == _ENDBR_BYTES:
+        return True
+    return witnesses.adjusts_address
+
+
 def _is_site(facts: OffsetFacts, witnesses: Witnesses) -> bool:
     return facts.ftrace_site is not None and facts.ftrace_site in (facts.offset_bytes, probed_offset(facts, witnesses))
 
@@ -145,9 +152,10 @@ def _not_entry(facts: OffsetFacts, witnesses: Witnesses) -> Judgement | None:
     if not facts.is_return or facts.offset_bytes == 0:
         return None
     says = "a return probe is accepted at the function's entry only"
-    if facts.offset_bytes == _ENDBR_BYTES and witnesses.adjusts_address is not False:
+    adjusts = _adjusts(facts, witnesses)
+    if facts.offset_bytes == _ENDBR_BYTES and adjusts is not False:
         has_endbr = _has_endbr(facts)
-        if has_endbr and witnesses.adjusts_address:
+        if has_endbr and adjusts:
             return None
         if has_endbr is not False:
             return _unknown("kprobe_instruction.not_entry", "whether the function starts with ENDBR was not read")

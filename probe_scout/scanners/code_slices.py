@@ -6,7 +6,7 @@ Our own format: the line "probe-scout code slices 1", then a zlib stream of line
 
 MODULE is "-" for vmlinux; OFFSET is hexadecimal, from _stext for vmlinux and from the start of its section
 for a module; CODE is hexadecimal, as few bytes as tell what kind the
-first instruction is; SITES are words for what the image's tables say about the first
+first instruction is (and the one behind ENDBR); SITES are words for what the image's tables say about the first
 instruction: bug, jump_label, static_call, alternative, or unread where no table could be read.
 """
 

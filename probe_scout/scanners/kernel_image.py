@@ -15,12 +15,12 @@ from struct import unpack_from
 from typing import NamedTuple
 
 from ..errors import Malformed
+from . import elf_notes
 
 UNPACKED_BYTES_MAX = 256 << 20  # a distribution's vmlinux without debug information is 60 to 120 MB
 _NAME_BYTES_MAX = 512  # KSYM_NAME_LEN
 _PT_LOAD, _PT_NOTE, _PF_X = 1, 4, 1
 _SHT_SYMTAB, _SHT_RELA, _SHF_EXECINSTR = 2, 4, 4
-_NT_GNU_BUILD_ID = 3
 
 
 class CannotUnpack(Malformed):
@@ -93,9 +93,9 @@ class KernelImage:
 
     @property
     def build_id(self) -> str:
-        """The GNU build id in hex, as in sys/kernel/notes; "" if the image has none."""
+        """The GNU build id in hex, as in sys/kernel/notes; "" if the image has none. Raises Malformed."""
         for offset, size in self._notes:
-            found = build_id_of_notes(self.raw[offset : offset + size])
+            found = elf_notes.build_id(self.raw[offset : offset + size], self.path)
             if found:
                 return found
         return ""
@@ -118,23 +118,19 @@ class KernelImage:
         .altinstructions (instr_offset): each entry begins with a signed 32-bit distance from itself.
         """
         raw = self.text_at(start, stop - start) if stop > start else None
-        if raw is None or entry_bytes < 4:
-            return ()
-        return tuple(
-            start + at + unpack_from("<i", raw, at)[0] for at in range(0, len(raw) - entry_bytes + 1, entry_bytes)
-        )
+        return relative_sites(raw or b"", start, entry_bytes)
 
 
-def build_id_of_notes(raw: bytes) -> str:
-    """The build id in a run of ELF notes (sys/kernel/notes, .note.gnu.build-id), in hex; "" if there is none."""
-    at = 0
-    while at + 12 <= len(raw):
-        name_bytes, data_bytes, kind = unpack_from("<III", raw, at)
-        data = at + 12 + (name_bytes + 3 & ~3)
-        if kind == _NT_GNU_BUILD_ID and raw[at + 12 : at + 16] == b"GNU\0" and data + data_bytes <= len(raw):
-            return raw[data : data + data_bytes].hex()
-        at = data + (data_bytes + 3 & ~3)
-    return ""
+def relative_sites(raw: bytes, start: int, entry_bytes: int) -> tuple[int, ...]:
+    """Addresses that a table points to, from its bytes and its own address: the same for an image and for kcore.
+
+    The size of an entry is the size of its struct in the kernel's BTF: bug_entry, jump_entry,
+    static_call_site, alt_instr. A last entry that is cut off is left out.
+    """
+    if entry_bytes < 4:
+        return ()
+    ends = len(raw) - entry_bytes + 1
+    return tuple(start + at + unpack_from("<i", raw, at)[0] for at in range(0, ends, entry_bytes))
 
 
 def is_bzimage(raw: bytes) -> bool:
@@ -241,6 +237,8 @@ def _unzstd(raw: bytes, path: str, limit_bytes: int) -> bytes:
     try:
         decompressor = zstd.ZstdDecompressor()
         data = decompressor.decompress(raw, limit_bytes + 1)
+        if not decompressor.eof and len(data) <= limit_bytes:
+            raise Malformed(path, len(raw), "the rest of the packed stream", "the end of the file")
     except zstd.ZstdError as error:
         raise Malformed(path, 0, "a whole zstd stream", str(error)[:80]) from None
     return data

@@ -75,7 +75,7 @@ def first_instruction(code: bytes) -> Instruction:
         kind = kinds.CALL if first == 0xE8 else kinds.JUMP
         return Instruction(kind, None if at else 5)
     if first == 0xEB or (first == 0x90 and at == 1 and code[0] == 0x66):
-        return Instruction(kinds.PATCH2, 2)
+        return Instruction(kinds.PATCH2, short if first == 0x90 else short + 1)
     if first not in (0x0F, 0x8E, 0xFF):
         return Instruction(kinds.OTHER, None)
     if len(opcode) < 2:
@@ -102,8 +102,18 @@ def first_instruction(code: bytes) -> Instruction:
     return Instruction(kinds.OTHER, short + 1 if second >> 6 == 3 and (rex or not prefixes) else None)
 
 
+def entry_instruction(code: bytes) -> Instruction:
+    """The instruction that a probe of the entry is set on: the first one, or the one behind ENDBR."""
+    return first_instruction(code[4:] if code[:4] == _ENDBR64 else code)
+
+
 def shortest(code: bytes) -> bytes:
-    """As few of the first bytes as still tell the same kind; what a snapshot needs to keep of an entry."""
+    """As few of the first bytes as still tell the same kind; what a snapshot needs to keep of an entry.
+
+    Behind ENDBR the next instruction is kept as well, because probes of the entry are moved there.
+    """
+    if code[:4] == _ENDBR64 and len(code) > 4:
+        return _ENDBR64 + shortest(code[4:])
     kind = first_instruction(code).kind
     return next((code[:n] for n in range(1, len(code)) if first_instruction(code[:n]).kind == kind), code)
 

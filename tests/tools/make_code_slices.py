@@ -128,7 +128,7 @@ def wants(name: bytes, code: bytes, words: tuple[str, ...]) -> bool:
         return False
     if any(suffix in name for suffix in SUFFIXES):
         return True
-    kind = x86_code.first_instruction(code).kind
+    kind = x86_code.entry_instruction(code).kind
     return kind == kinds.NOP5 or (kind == kinds.JUMP and bool({"alternative", "jump_label", "unread"} & set(words)))
 
 
@@ -146,7 +146,8 @@ def vmlinux_slices(
         if {address, address + 4} & known or (not known and (name, None) in listed):
             continue
         code = link_code(image, symbols, address, WINDOW_BYTES)
-        words = tuple(word for word, at in tables.items() if at is not None and address in at)
+        probed = address + (4 if code and x86_code.first_instruction(code).kind == kinds.ENDBR else 0)
+        words = tuple(word for word, at in tables.items() if at is not None and probed in at)
         words += () if all(at is not None for at in tables.values()) else (code_slices.UNREAD,)
         if code and wants(name, code, words):
             yield code_slices.Slice(None, name.decode(), address - stext, x86_code.shortest(code), words)
@@ -171,7 +172,8 @@ def module_slices(
             if (name.encode(), module.encode()) in listed:
                 continue
             for code, place in zip(codes[name], places, strict=True):
-                words = tuple(word for word, at in tables.items() if place in at)
+                probed = place[1] + (4 if x86_code.first_instruction(code).kind == kinds.ENDBR else 0)
+                words = tuple(word for word, at in tables.items() if (place[0], probed) in at)
                 if code and wants(name.encode(), code, words):
                     yield code_slices.Slice(module, name, place[1], x86_code.shortest(code), words)
 
@@ -179,7 +181,7 @@ def module_slices(
 def describe(one: code_slices.Slice) -> str:
     what = ".cold" if ".cold" in one.name else "suffix" if "." in one.name else "plain"
     where = "module" if one.module else "vmlinux"
-    return f"{where} {what:6} {x86_code.first_instruction(one.code).kind} {' '.join(one.sites)}"
+    return f"{where} {what:6} {x86_code.entry_instruction(one.code).kind} {' '.join(one.sites)}"
 
 
 if __name__ == "__main__":

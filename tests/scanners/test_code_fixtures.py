@@ -1,0 +1,54 @@
+"""The slices of four Debian kernels, read from their own images, against what those kernels answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from probe_scout.model import instruction as kinds
+from probe_scout.scanners import code_slices, x86_code
+
+CODE = Path(__file__).parents[2] / "fixtures" / "code"
+
+
+def slices(release: str) -> bytes:
+    return (CODE / f"debian-{release}.slices").read_bytes()
+
+
+# Names that perf refused with EINVAL for no other reason, and two that it took.
+@pytest.mark.parametrize(
+    ("release", "module", "name", "site"),
+    [
+        ("6.12.107", None, "ftrace_init_array_ops.cold", "bug"),
+        ("6.12.107", "btrfs", "unpin_extent_cache.cold", "bug"),
+        ("6.12.107", None, "throttle_active_work.cold", ""),
+        ("7.3.4", None, "__getblk_slow.cold", "bug"),  # refused for a return probe; the first instruction is a WARN
+        ("7.3.4", None, "HUF_closeCStream.cold", ""),
+    ],
+)
+def test_a_refused_cold_part_begins_with_a_bug_entry(release, module, name, site):
+    (found,) = code_slices.find(slices(release), module, name)
+    assert code_slices.reserved_site(found) == site
+    assert (x86_code.entry_instruction(found.code).kind == kinds.UD) == (site == "bug")
+
+
+# fentry attached to the first two without an ftrace record, and was refused (EBUSY) at the third: the
+# processor's features decide which jump became a no-op, so the image alone cannot tell.
+@pytest.mark.parametrize("name", ["__pkru_allows_pkey", "random_get_entropy", "__rdgsbase_inactive"])
+def test_an_entry_that_boot_patches_is_not_decided_by_the_image(name):
+    for found in code_slices.find(slices("7.3.4"), None, name):
+        kind = x86_code.entry_instruction(found.code).kind
+        assert (kind, found.sites) == (kinds.JUMP, ("alternative",))
+        assert x86_code.may_be_nop5(kind, found.sites, False) is None
+
+
+@pytest.mark.parametrize(
+    ("release", "cold", "bug"),
+    [("5.10.223", 3048, 18), ("6.1.176", 3536, 18), ("6.12.107", 4045, 3), ("7.3.4", 7984, 4)],
+)
+def test_every_trap_at_a_cold_entry_is_in_the_bug_table(release, cold, bug):
+    found = [one for copies in code_slices.table(slices(release)).values() for one in copies if ".cold" in one.name]
+    traps = [one for one in found if x86_code.entry_instruction(one.code).kind == kinds.UD]
+    assert (len(found), len(traps)) == (cold, bug)
+    assert {code_slices.reserved_site(one) for one in traps} == {"bug"}
