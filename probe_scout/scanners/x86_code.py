@@ -16,7 +16,7 @@ from ..model.instruction import Instruction
 _LEGACY_PREFIXES = frozenset(b"\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65")
 _INSN_BYTES_MAX = 15  # MAX_INSN_SIZE of the architecture; the kernel's buffer holds one more
 _CODE_BYTES_MAX = 1 << 18  # no kernel function is longer
-_CHUNK_BYTES = 4096
+_CHUNK_BYTES = (64, 4096)  # decoded at once: little behind a trap, where decoding may have to begin again
 _ENDBR64 = b"\xf3\x0f\x1e\xfa"
 _NOP5 = b"\x0f\x1f\x44\0\0"
 
@@ -89,8 +89,8 @@ def first_instruction(code: bytes) -> Instruction:
         if second == 0x01:
             if len(opcode) < 3:
                 return Instruction(kinds.TRUNCATED, None)
-            if opcode[2] >> 6 == 3 and opcode[2] >> 3 & 7 == 0:
-                return Instruction(kinds.VMX, at + 3)
+            if opcode[2] >> 6 == 3:
+                return Instruction(kinds.OTHER if opcode[2] >> 3 & 7 else kinds.VMX, at + 3)
         return Instruction(kinds.OTHER, None)
     register = second >> 3 & 7
     if first == 0x8E:
@@ -165,10 +165,10 @@ def boundaries(code: bytes) -> Boundaries:
     code = code[:_CODE_BYTES_MAX]
     decoder = Cs(CS_ARCH_X86, CS_MODE_64)
     starts: list[int] = []
-    at = 0
+    at, chunk = 0, _CHUNK_BYTES[1]
     while at < len(code):
         begun = at
-        for start, length, _, _ in decoder.disasm_lite(code[at : at + _CHUNK_BYTES], at):
+        for start, length, _, _ in decoder.disasm_lite(code[at : at + chunk], at):
             ud = _trap_length(code, start)
             if ud is not None and ud != length:
                 break  # capstone and the kernel differ about the operand of ud0 and ud1
@@ -176,10 +176,12 @@ def boundaries(code: bytes) -> Boundaries:
             at = start + length
         if at >= len(code):
             break
-        trap = _trap_length(code, at)
-        if trap is not None and at + trap <= len(code):
+        window = code[at : at + _INSN_BYTES_MAX]
+        known = first_instruction(window)  # also tlbsync, rmpadjust and others that capstone does not know
+        chunk = _CHUNK_BYTES[known.length_bytes is None]
+        if known.length_bytes is not None and known.length_bytes <= len(window):
             starts.append(at)
-            at += trap
+            at += known.length_bytes
         if at == begun:
             break
     return Boundaries(tuple(starts), at)

@@ -37,7 +37,8 @@ FIRST = [
     ("cf", kinds.IRET, 1),
     ("48cf", kinds.IRET, 2),
     ("0f01c1", kinds.VMX, 3),  # vmcall
-    ("0f01d9", kinds.OTHER, None),  # vmmcall is group /3
+    ("0f01d9", kinds.OTHER, 3),  # vmmcall is group /3
+    ("f30f01fe", kinds.OTHER, 4),  # rmpadjust
     ("0f0138", kinds.OTHER, None),  # invlpg (%rax)
     ("0f0100", kinds.OTHER, None),  # sgdt (%rax): /0 through memory
     ("ff15aa6cf800", kinds.INDIRECT, None),  # call *disp(%rip)
@@ -115,6 +116,11 @@ def test_boundaries_stop_at_what_is_no_instruction():
 def test_ud1_has_its_operand_as_in_the_kernels_decoder():
     pytest.importorskip("capstone")
     assert x86_code.boundaries(bytes.fromhex("90 6748 0fb93a 90 0fb98424 78563412 c3")) == ((0, 1, 6, 7, 15), 16)
+
+
+def test_instructions_newer_than_the_decoder_are_stepped_over():
+    pytest.importorskip("capstone")
+    assert x86_code.boundaries(bytes.fromhex("0f01fe 0f01ff f30f01fe f20f01ff c3")) == ((0, 3, 6, 10, 14), 15)
 
 
 def test_functions_longer_than_a_chunk_are_decoded_to_the_end():
