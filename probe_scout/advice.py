@@ -110,7 +110,8 @@ def _instead_of_name(lookup: Lookup, target: Target, step: ladder.Rung | None) -
     if target.module is not None and lookup.event_exists(target.module, name):
         for attach in ("tp", "tp_btf"):
             yield attach, f"tp:{target.module}:{name}", "The event that was meant."
-    elif bare not in (name, str(target)) or target.module in names.PROBE_WORDS:
+        return
+    if bare not in (name, str(target)) or target.module in names.PROBE_WORDS:
         yield from _same_function(lookup, bare, _ENTRY[:2], "the name without the rest")
     call = names.syscall_of(name)
     if not lookup.symbols(name):
@@ -263,6 +264,9 @@ def _for_event(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) ->
 def _events_like(lookup: Lookup, name: str) -> Iterator[tuple[str, str, str]]:
     """Events that carry the function's name, alone or with one word more (`ext4_sync_file_enter`)."""
     stem = names.stem(name).strip("_")
+    if lookup.symbols(f"__traceiter_{name}") and not lookup.symbols(name):
+        for attach in ("tp_btf", "raw_tp"):
+            yield attach, f"tp:{name}", "The tracepoint of this name, which has no event in tracefs."
     exact: list[tuple[str, str]] = []
     longer: list[tuple[str, str]] = []
     for category, event in lookup.events():
@@ -271,5 +275,5 @@ def _events_like(lookup: Lookup, name: str) -> Iterator[tuple[str, str, str]]:
         # A bare word (`read`) is no evidence, and events of system calls are found by the call's name.
         elif stem.count("_") >= 2 and category != "syscalls" and event.rpartition("_")[0] == stem:
             longer.append((category, event))
-    for category, event in (exact + sorted(longer))[:EVENTS_MAX]:
+    for category, event in (exact or sorted(longer))[:EVENTS_MAX]:
         yield "tp", f"tp:{category}:{event}", f"An event of the same name in {category}."

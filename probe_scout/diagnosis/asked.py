@@ -66,6 +66,12 @@ def _event_as_function(lookup: Lookup, target: Target) -> Diagnosis | None:
     if lookup.symbols(target.name) or lookup.variants(target.name) or ladder.rung(target.name) is not None:
         return None
     homes = [category for category, name in lookup.events() if name == target.name]
+    if not homes and lookup.symbols(f"__traceiter_{target.name}"):
+        says = (
+            f"{target.name} is a tracepoint without an event in tracefs; raw_tp and tp_btf reach it as "
+            f"tp:{target.name}."
+        )
+        return Diagnosis("is_tracepoint", says, "is")
     if not homes:
         return None
     written = texts.listed([f"tp:{category}:{target.name}" for category in homes])

@@ -86,8 +86,10 @@ def forms(lookup: Lookup, target: Target) -> tuple[Form, ...]:
         inside = [s for s in chosen if s.module == module]
         if module is not None and len(inside) == 1:
             found += _module(module, target.name)
-    if len(every) > 1 and any(sum(o.module == s.module for o in every) > 1 or s.module is None for s in text):
-        found += _addresses(lookup, target.name, [s for s in text if not s.in_init])
+    # A module's only copy has its prefix; the rest can be told apart by address alone.
+    alone = [s for s in text if not s.in_init and (s.module is None or sum(o.module == s.module for o in every) > 1)]
+    if len(every) > 1 and alone:
+        found += _addresses(lookup, target.name, alone)
     return tuple(found)
 
 
@@ -155,14 +157,17 @@ def _addresses(lookup: Lookup, name: str, text: list[SymbolView]) -> list[Form]:
         )
         return [Form("any", name, says)]
     found = []
+    known.sort(key=lambda pair: pair[0].traced is not True)  # stable: copies that can be probed come first
     for symbol, where in known[:COPIES_MAX]:
         traced = {True: "which ftrace traces", False: "which ftrace does not trace", None: "ftrace unread"}[
             symbol.traced
         ]
         place = symbol.module or "vmlinux"
         found.append(Form("tracefs", f"p {where}", f"The copy in {place}, {traced}; written to kprobe_events."))
-    symbol = next((s for s, _ in known if s.traced), known[0][0])
-    number = f"{symbol.address:#x}"
+    number = f"{known[0][0].address:#x}"
+    choice = "fentry cannot choose: the kernel resolves the name to the first copy."
+    if len(text) == 1:
+        choice = "fentry on the bare name takes the copy in vmlinux."
     return [
         *found,
         Form("perf", f"perf probe -a '{number}'", "By address; by name perf leaves the choice to the kernel."),
@@ -181,7 +186,5 @@ def _addresses(lookup: Lookup, name: str, text: list[SymbolView]) -> list[Form]:
             f"link.KprobeMultiOptions{{Addresses: []uintptr{{{number}}}}}",
             "Needs kprobe.multi; link.Kprobe takes names only.",
         ),
-        Form(
-            "libbpf", f'SEC("fentry/{name}")', "fentry cannot choose: the kernel resolves the name to the first copy."
-        ),
+        Form("libbpf", f'SEC("fentry/{name}")', choice),
     ]

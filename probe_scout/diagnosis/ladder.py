@@ -743,7 +743,11 @@ def _index() -> dict[str, Rung]:
     table = {step.asked: step for step in LADDER}
     olds: dict[str, list[Rung]] = {}
     for step in LADDER:
-        if step.change == RENAMED and step.candidates[0].attaches == ENTRY and not step.asked.startswith("tp:"):
+        if (
+            step.change in (RENAMED, BYPASSED)
+            and step.candidates[0].attaches == ENTRY
+            and not step.asked.startswith("tp:")
+        ):
             olds.setdefault(step.candidates[0].target, []).append(step)
     for new, steps in olds.items():
         known = table.get(new)
