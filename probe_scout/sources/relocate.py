@@ -54,8 +54,10 @@ class Move:
         self._elsewhere: dict[int, int] = {}
         in_image, in_modules, stext = _listed(symbols)
         self.is_hidden = bool(symbols) and not self.is_narrow and not in_image and not in_modules
+        sites = _listed(files.get(LINES_FILES[1], b""))
         if not in_image:
-            in_image, in_modules, stext = _listed(files.get(LINES_FILES[1], b""))
+            in_image = sites[0]
+        in_modules += sites[1]
         in_modules += _high(_MIXED.findall(files.get(MODULES, b"")))
         mixed = [a for path in MIXED_FILES for a in _high(_MIXED.findall(files.get(path, b"")))]
         if in_image:

@@ -65,6 +65,8 @@ PATTERNS = (
 )
 _MODULE_FILES = ("modules.builtin", "modules.dep")
 _CPUINFO_KEYS = ("vendor_id", "model name", "flags", "isa", "Features", "CPU implementer", "CPU part")
+# The prefix of system call functions (arch/*/include/asm/syscall_wrapper.h).
+_ARCH_PREFIXES = ((b"__x64", "x86_64"), (b"__arm64", "aarch64"), (b"__riscv", "riscv64"), (b"__s390x", "s390x"))
 # The first that is set names the machine as uname -m does (arch/*/Makefile, UTS_MACHINE).
 _ARCH_CONFIGS = (
     ("CONFIG_X86_64", "x86_64"),
@@ -89,13 +91,14 @@ class SnapshotResult(NamedTuple):
 
 
 class _Taken:
-    """What was read, and what was not: path -> kind and reason."""
+    """What was read, and what was not: path -> kind and reason. `answered`: patterns that nothing hid a part of."""
 
-    __slots__ = ("files", "total_bytes", "unread")
+    __slots__ = ("answered", "files", "total_bytes", "unread")
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.unread: dict[str, dict[str, str]] = {}
+        self.answered: set[str] = set()
         self.total_bytes = 0
 
     def add(self, path: str, data: bytes) -> None:
@@ -147,7 +150,7 @@ def write_snapshot(
         "taken": (before.taken if before else "") or _iso(now),
         "tool_version": tool_version,
         "addresses": addresses,
-        "asked": sorted({*PATHS, *PATTERNS, *_config_paths(release), *_module_paths(release), *_asked_before(before)}),
+        "asked": sorted({*PATHS, *taken.answered, *_config_paths(release), *_module_paths(release)}),
         "unread": taken.unread,
     }
     size = _write(out_path, taken.files, top)
@@ -171,19 +174,25 @@ def _take(source: Source, taken: _Taken) -> str:
     if "/" in release:
         release = ""
     for pattern in PATTERNS:
-        for path in _matches(source, "", pattern.split("/"), taken):
-            try:
-                taken.add(path, source.read(path))
-            except NotThere as exc:
-                # Most events have no btf_ids and built-in modules no notes: `asked` already says they were looked for.
-                if exc.kind != "not_there":
-                    taken.lose(path, exc)
-            except SourceError as exc:
-                taken.lose(path, exc)
+        _take_pattern(source, taken, pattern)
     _take_config(source, taken, release)
     for path in _module_paths(release):
         _take_first(source, taken, path, ("usr/" + path, path))
     return release
+
+
+def _take_pattern(source: Source, taken: _Taken, pattern: str) -> None:
+    """Most events have no btf_ids and built-in modules no notes: `asked` says that they were looked for."""
+    is_answered = True
+    for path in _matches(source, "", pattern.split("/"), taken):
+        try:
+            taken.add(path, source.read(path))
+        except NotThere as exc:
+            is_answered = is_answered and exc.kind == "not_there"
+        except SourceError as exc:
+            taken.lose(path, exc)
+    if is_answered:
+        taken.answered.add(pattern)
 
 
 def _matches(source: Source, folder: str, pattern: list[str], taken: _Taken) -> Iterator[str]:
@@ -325,6 +334,10 @@ def _release_of_version(raw: bytes) -> str:
 
 
 def _arch(source: Source, files: Mapping[str, bytes]) -> str:
+    symbols = files.get("proc/kallsyms", b"")
+    told = next((name for prefix, name in _ARCH_PREFIXES if b" %s_sys_bpf\n" % prefix in symbols), "")
+    if told:
+        return told
     said = files.get("proc/sys/kernel/arch", b"").decode("ascii", "replace").strip()
     if said:
         return printable(said)
@@ -342,10 +355,6 @@ def _manifest_of(source: Source) -> manifest.Manifest | None:
         return manifest.Manifest(source.read(manifest.NAME), found.where)
     except NotThere:
         return None
-
-
-def _asked_before(before: manifest.Manifest | None) -> tuple[str, ...]:
-    return () if before is None else before.asked()
 
 
 def _iso(now: float) -> str:

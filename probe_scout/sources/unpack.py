@@ -64,11 +64,14 @@ def pieces(packed: Iterable[bytes], packing: str, path: str) -> Iterator[bytes]:
         data += chunk
         while True:
             if unpacker is None:
-                data = data.lstrip(b"\0")  # the .xz format pads between streams with zeros
+                if streams:
+                    data = data.lstrip(b"\0")  # the .xz format pads between streams with zeros
                 if len(data) < len(magic) and magic.startswith(data):
                     break
                 if not data.startswith(magic):
-                    return
+                    if streams:
+                        return
+                    raise Broken(path, f"not {packing} data")
                 streams += 1
                 if streams > STREAMS_MAX:
                     raise Broken(path, f"more than {STREAMS_MAX} {packing} streams in one file")
