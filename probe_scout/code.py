@@ -151,3 +151,8 @@ def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool:
     if one is None:
         return False
     return x86_code.first_instruction(one.code).kind in (kinds.NOP5, kinds.JUMP)
+
+
+def has_slices(k: Kernel) -> bool:
+    """The snapshot holds code slices."""
+    return _store(k).slices is not None

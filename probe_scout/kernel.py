@@ -112,6 +112,10 @@ class Kernel:
                     self.spoil(fact, error)
         return self._unread[fact]
 
+    def known_unread(self, fact: str) -> Unread | None:
+        """Why a fact could not be had, as far as something already asked for it."""
+        return self._unread.get(fact)
+
     # ------------------------------------------------------------- populations
     def kallsyms(self) -> bytes | None:
         """The bytes of proc/kallsyms, or None (unread)."""
@@ -510,6 +514,30 @@ class Kernel:
             return "none"
         return None
 
+    def addresses_hidden(self) -> bool:
+        """proc/kallsyms shows zeros for addresses (kernel.kptr_restrict)."""
+        raw = self.kallsyms()
+        return raw is not None and not raw[: raw.find(b" ")].strip(b"0") and not self._limit_shown(raw)
+
+    @staticmethod
+    def _limit_shown(raw: bytes) -> bool:
+        at = raw.find(b" T _stext\n")
+        return at > 0 and bool(raw[raw.rfind(b"\n", 0, at) + 1 : at].strip(b"0"))
+
+    def has_code(self) -> bool:
+        """A snapshot's code slices are there."""
+        from . import code
+
+        return code.has_slices(self)
+
+    def code_why(self) -> str:
+        """Why no code was found, "" if nothing was tried."""
+        return self.code_store.why if self.code_store is not None else ""
+
+    def flag_evidence(self, flag: str) -> str:
+        """What is looked at to settle a flag."""
+        return _FLAG_EVIDENCE.get(flag, flag)
+
     def evidence(self, fact: str) -> str:
         """Which file was read for a fact, for people."""
         return self._evidence.get(fact) or _EVIDENCE.get(fact, fact)
@@ -555,6 +583,15 @@ def _multi_sees_modules(k: Kernel) -> bool | None:
     return None if not found else btf.shape(found[0].proto_id).nargs == 3
 
 
+def _refuses_traps(k: Kernel) -> bool | None:
+    """can_boost returns bool since the series that made can_probe refuse traps (arch/x86/kernel/kprobes/core.c)."""
+    btf = k.btf()
+    if btf is None:
+        return None
+    found = btf.find_functions("can_boost")
+    return None if not found else btf.prototype(found[0]).return_type in ("bool", "_Bool")
+
+
 def _trace_events(k: Kernel) -> bool | None:
     return k._built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
 
@@ -569,6 +606,7 @@ _FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
     "vmlinux_wins": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
     "padding_check": lambda k: k.has_symbol("arch_adjust_kprobe_addr"),  # contemporary
     "locked_down": _locked_down,
+    "refuses_traps": _refuses_traps,
     "type_kprobe_multi": lambda k: k._enumerator("BPF_TRACE_KPROBE_MULTI"),
     "type_kprobe_session": lambda k: k._enumerator("BPF_TRACE_KPROBE_SESSION"),
     "type_fsession": lambda k: k._enumerator("BPF_TRACE_FSESSION"),
@@ -594,6 +632,35 @@ _FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
     "trace_events": _trace_events,
 }
 CONTEMPORARIES = ("vmlinux_wins", "union_arguments", "padding_check", "syscalls_sleepable", "wide_return_check")
+
+_FLAG_EVIDENCE = {
+    "bpf_syscall": "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
+    "kprobe_pmu": "perf_kprobe_init is not in kallsyms; CONFIG_KPROBES, CONFIG_KPROBE_EVENTS",
+    "notrace_check": "within_notrace_func in kallsyms; CONFIG_KPROBE_EVENTS_ON_NOTRACE",
+    "unique_check": "count_symbols in kallsyms",
+    "unique_check_in_module": "validate_probe_symbol in kallsyms",
+    "vmlinux_wins": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the change",
+    "padding_check": "arch_adjust_kprobe_addr in kallsyms, a contemporary of the check",
+    "locked_down": LOCKDOWN,
+    "type_kprobe_multi": "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_MULTI",
+    "type_kprobe_session": "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_SESSION",
+    "type_fsession": "enum bpf_attach_type in BTF: BPF_TRACE_FSESSION",
+    "type_tracing_multi": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI",
+    "fprobe": "register_fprobe is not in kallsyms; CONFIG_FPROBE",
+    "btf": "sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF",
+    "module_btf": "struct bpf_prog_aux in BTF: attach_btf",
+    "fsession_jit": "the architecture",
+    "error_injection": "within_error_injection_list in kallsyms; CONFIG_FUNCTION_ERROR_INJECTION",
+    "direct_calls": "register_ftrace_direct in kallsyms; CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    "multi_direct": "bpf_trampoline_multi_attach in kallsyms",
+    "bpf_lsm": "bpf_lsm_verify_prog in kallsyms; CONFIG_BPF_LSM",
+    "trace_events": "perf_trace_init in kallsyms; CONFIG_EVENT_TRACING, CONFIG_BPF_EVENTS",
+    "wide_return_check": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the check",
+    "sleepable_iterators": "bpf_iter_prog_supported in kallsyms",
+    "may_bpf": "proc/self/status: CapEff",
+    "may_perfmon": "proc/self/status: CapEff",
+    "may_perf": "proc/self/status: CapEff; kernel.perf_event_paranoid",
+}
 
 _FLAG_FACTS = {
     "locked_down": facts.LOCKDOWN,

@@ -115,7 +115,7 @@ def place(view: View, row: int) -> str:
     return INIT if symbols.is_init_text(address) else DATA
 
 
-def btf_function(k: Kernel, name: str, module: str | None, view: View | None) -> tuple[str | None, Btf, Func] | None:
+def btf_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, Btf, Func] | None:
     """The BTF function a loader finds: vmlinux's first, then the modules'. None if there is none."""
     base = k.btf()
     if base is None:
@@ -161,7 +161,7 @@ def proto_of(btf: Btf, proto_id: int) -> tuple[Proto, str]:
 
 def _typed_traits(k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]) -> dict[str, object]:
     """What BTF, the id sets and the address behind a BTF name say."""
-    found = btf_function(k, name, module, view)
+    found = btf_function(k, name, module)
     if found is None:
         return {}
     owner, btf, func = found

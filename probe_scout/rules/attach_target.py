@@ -119,9 +119,9 @@ def multi_unknown_type(_t: Traits, _k: Flags) -> bool:
 
 
 @MULTI.rule("unsupported", errno="EOPNOTSUPP", decides="bpf_tracing_multi_attach: HAVE_SINGLE_FTRACE_DIRECT_OPS", unless="multi_direct")
-def multi_unsupported(_t: Traits, _k: Flags) -> bool:
+def multi_unsupported(_t: Traits, k: Flags) -> bool:
     """This kernel was built without direct calls by one ftrace_ops, on which the multi link stands (x86-64 only)."""
-    return True
+    return k.flag("type_tracing_multi") is True
 
 
 @MULTI.rule("not_in_btf", errno="ESRCH", decides="the loader: libbpf", needs=(BTF,))

@@ -1,0 +1,145 @@
+"""The front door for programs: open a kernel, ask it.
+
+>>> import probe_scout
+>>> kernel = probe_scout.open_kernel("fixtures/kernels/debian-6.12.107-amd64.tar.xz")
+>>> report = kernel.check(["do_execve"], types=["kprobe"])
+>>> report.targets[0].verdicts[0].answer, report.targets[0].verdicts[0].errno
+('no', 'ENOENT')
+>>> row = next(iter(kernel.scan("vfs_read", types=["fentry"]).rows))
+>>> row.target, row.answers
+('vfs_read', {'fentry': 'yes'})
+>>> [field.name for field in kernel.tracepoint("sched:sched_switch").events[0].fields][-1]
+'next_prio'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import Malformed, ProbeScoutError, SourceError, UsageError
+from .kernel import Kernel
+from .model import facts
+from .model.report import CheckReport, DoctorReport, KernelInfo, TargetReport
+from .sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .model.facts import Unread
+    from .model.trace import EventReport
+    from .scan import ScanReport
+    from .sources.snapshot import SnapshotResult
+
+
+class TracepointReport(NamedTuple):
+    """`probe-scout tracepoint`."""
+
+    kernel: KernelInfo
+    events: tuple[EventReport, ...]
+    unread: tuple[Unread, ...] = ()
+
+
+def open_kernel(root: str = "", *, vmlinux: str | None = None) -> OpenKernel:
+    """The kernel behind a path: "" for this machine, a snapshot (archive or folder), or a mounted root.
+
+    `vmlinux` names an image of the same build (vmlinux or vmlinuz) for answers that hang on an instruction.
+    Raises NotThere, Denied or Broken with one sentence.
+    """
+    image = None
+    if vmlinux:
+        try:
+            with open(vmlinux, "rb") as handle:
+                image = handle.read()
+        except OSError as error:
+            raise UsageError(f"--vmlinux {vmlinux}: {error.strerror or error}") from None
+    return OpenKernel(Kernel(open_source(root), image=image))
+
+
+class OpenKernel:
+    """One kernel, ready to be asked. Reads what a question needs, once."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def check(self, names: Sequence[str], types: Sequence[str] = (), as_me: bool = False) -> CheckReport:
+        """The verdicts of each target for each attach type (all that apply where `types` is empty).
+
+        Judged for a fully privileged root, or with `as_me` for the present process. Raises UsageError for
+        a name or an attach type that cannot be asked, Malformed for a kernel file that makes no sense.
+        """
+        from . import check
+
+        k = self._kernel
+        if as_me:
+            from . import caller
+
+            k.caller = caller.present(k)
+        targets: list[TargetReport] = [check.target_report(k, name, types) for name in names]
+        self._broken()
+        return CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
+
+    def _broken(self) -> None:
+        """A file that makes no sense is an error of its own (exit 4), not an unknown to be shrugged at."""
+        for fact in (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS, facts.KPROBE_BLACKLIST, facts.CONFIG, facts.ERROR_INJECTION):
+            found = self._kernel.known_unread(fact)
+            if found is not None and found.kind == "malformed":
+                raise ProbeScoutError(found.why + (f"; {found.cure}" if found.cure else ""))
+
+    def scan(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> ScanReport:
+        """Every function that matches, with its answers; `answer` keeps rows that have it for some type."""
+        from . import scan
+
+        k = self._kernel
+        self._full()
+        return scan.ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
+
+    def scan_ndjson(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> Iterator[bytes]:
+        """The rows of `scan` as ready NDJSON lines."""
+        from . import scan
+
+        self._full()
+        return scan.ndjson(self._kernel, glob, types, answer)
+
+    def _full(self) -> None:
+        k = self._kernel
+        k.full()
+        k.blacklist()
+        self._broken()
+
+    def tracepoint(self, glob: str = "*") -> TracepointReport:
+        """Events that match `category:name` or a name, with the fields of each (format files of those events only)."""
+        from . import events
+
+        found, unread = events.reports(self._kernel, glob)
+        return TracepointReport(self._kernel.info(), found, unread)
+
+    def doctor(self) -> DoctorReport:
+        """What can be read here, what not, and what would open it."""
+        from . import doctor
+
+        return doctor.report(self._kernel)
+
+    def names(self, prefix: str, limit: int = 200) -> list[str]:
+        """Real names that begin so, sorted: functions, `tp:category:event`, `syscall:name`, `module:function`."""
+        from . import names
+
+        return names.starting(self._kernel, prefix, limit)
+
+    def snapshot(self, out: str, keep_addresses: bool = False, with_code: bool = False) -> SnapshotResult:
+        """Save everything the tool reads into an archive, to answer later or elsewhere."""
+        import time
+
+        from . import __version__
+        from .sources import snapshot
+
+        extra = None
+        if with_code:
+            from . import code
+
+            extra = {code.SLICES: code.slices_for_snapshot(self._kernel)}
+        return snapshot.write_snapshot(
+            self._kernel.source, out, keep_addresses=keep_addresses, with_code=extra, tool_version=__version__, now=time.time()
+        )
+
+
+_ = (Malformed, SourceError)

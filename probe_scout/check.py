@@ -1,0 +1,185 @@
+"""`check`: one target, every attach type that makes sense for it, with evidence, reasons and alternatives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import engine, questions, words
+from .errors import UsageError
+from .model import facts
+from .model.attach import ATTACH_TYPES, for_kind
+from .model.report import Coverage, TargetReport
+from .model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
+from .model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .kernel import Kernel
+
+_LSM, _ITER = ("lsm", "lsm.s"), ("iter", "iter.s")
+_BY_TRACEPOINT = ("tp",)
+
+
+def types_for(target: Target, asked: Sequence[str]) -> tuple[str, ...]:
+    """The attach types to judge. Raises UsageError for one that does not apply to this kind of target."""
+    if asked:
+        for attach in asked:
+            if target.kind not in ATTACH_TYPES[attach].kinds.split():
+                raise UsageError(f"{attach} does not apply to {target}: {_HINTS.get(target.kind, '')}")
+        return tuple(asked)
+    found = for_kind(target.kind)
+    if target.kind == FUNCTION:
+        if not target.name.startswith("bpf_lsm_"):
+            found = tuple(a for a in found if a not in _LSM)
+        if not target.name.startswith("bpf_iter_"):
+            found = tuple(a for a in found if a not in _ITER)
+    return found
+
+
+_HINTS = {
+    FUNCTION: "for a tracepoint write tp:CATEGORY:EVENT, for a system call syscall:NAME",
+    OFFSET: "inside a function only kprobe (and kretprobe at its entry) can be placed",
+    TRACEPOINT: "a tracepoint takes tp, raw_tp and tp_btf",
+    SYSCALL: "a system call takes ksyscall, kretsyscall, kprobe, kretprobe, kprobe.multi, fentry, fexit and tp",
+}
+
+
+def wrapper(k: Kernel, call: str) -> str:
+    """The function that a system call enters on this kernel: the architecture's wrapper, else __se_sys_, else sys_.
+
+    tools/lib/bpf/libbpf.c attach_ksyscall; the first that exists, the architecture's own where none does.
+    """
+    head = k.syscall_prefix() + "sys_"
+    for prefix in (head, "__se_sys_", "sys_"):
+        if k.has_symbol(prefix + call):
+            return prefix + call
+    return head + call
+
+
+def answer(k: Kernel, text: str, attach: str) -> str:
+    """The bare answer for a target in its written form: what advice asks."""
+    target = parse(text)
+    if target.kind not in ATTACH_TYPES[attach].kinds.split():
+        return UNKNOWN
+    return verdicts(k, target, (attach,))[0].answer
+
+
+def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
+    """The verdicts of one target, in the order of the types."""
+    if target.kind == TRACEPOINT:
+        return _event_verdicts(k, target.module, target.name, types)
+    if target.kind == OFFSET:
+        from . import offsets
+
+        return offsets.verdicts(k, target, types)
+    name, module = target.name, target.module
+    if target.kind == SYSCALL:
+        name = wrapper(k, target.name)
+    traits = questions.function_traits(k, name, module)
+    evidence = _function_evidence(k, name, module)
+    found = []
+    for attach in types:
+        if attach in _BY_TRACEPOINT:
+            found += _event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
+            continue
+        outcome = engine.judge(k, attach, traits)
+        more = words.notes(k, attach) + _copy_note(attach, traits)
+        found.append(words.verdict(k, attach, outcome, evidence, more))
+    return tuple(found)
+
+
+def _copy_note(attach: str, traits: questions.Traits) -> tuple[Finding, ...]:
+    """Types that silently take one of several copies."""
+    if traits.vmlinux + traits.modules < 2 or attach.startswith(("kprobe.", "kretprobe.")) is False and attach.startswith(("kprobe", "kretprobe", "ksys", "kret")):
+        return ()
+    which = "the first that ftrace can patch" if ".multi" in attach or attach == "kprobe.session" else "the one with the lowest address"
+    return (Finding("silent.one_of_several", f"Several symbols carry this name; the kernel takes {which}.", "proc/kallsyms"),)
+
+
+def _event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[str]) -> tuple[Verdict, ...]:
+    traits = questions.event_traits(k, category, name)
+    written = f"{category}:{name}" if category else name
+    evidence = {
+        facts.EVENTS: f"{k.evidence(facts.EVENTS)}: {written} {'is there' if traits.event else 'is not there'}",
+        facts.BTF: f"{k.evidence(facts.BTF)}: btf_trace_{name} {'is there' if traits.typed else 'is not there'}",
+        facts.KALLSYMS: f"proc/kallsyms: __bpf_trace_tp_map_{name} {'is there' if traits.raw else 'is not there'}",
+    }
+    return tuple(words.verdict(k, attach, engine.judge(k, attach, traits), evidence, words.notes(k, attach)) for attach in types)
+
+
+def _function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str]:
+    """What was read about this very name, by fact."""
+    found: dict[str, str] = {}
+    view = k.view((name.encode(),))
+    if view is not None:
+        symbols = view.symbols
+        rows = symbols.rows(name.encode())
+        count = len(rows)
+        found[facts.KALLSYMS] = f"proc/kallsyms: {count} symbol{'' if count == 1 else 's'} named {name}"
+        if rows and view.sites is not None:
+            sites = sum(1 for row in rows if view.sites.known(symbols, row))
+            listed = "no site" if not sites else f"{sites} site{'' if sites == 1 else 's'}"
+            found[facts.FILTER_FUNCTIONS] = f"{k.evidence(facts.FILTER_FUNCTIONS)}: {listed} in {name}"
+        if rows and not symbols.hidden:
+            address = symbols.addresses[rows[0]]
+            found[facts.KPROBE_BLACKLIST] = f"{k.evidence(facts.KPROBE_BLACKLIST)}: covers {address:#x}"
+    btf = questions.btf_function(k, name, module)
+    if btf is None:
+        found[facts.BTF] = f"{k.evidence(facts.BTF)}: no FUNC named {name}"
+    else:
+        where = btf[0] or "vmlinux"
+        found[facts.BTF] = f"sys/kernel/btf/{where}: FUNC {name}"
+        found["prototype"] = btf[1].prototype(btf[2]).text
+    return found
+
+
+def target_report(k: Kernel, text: str, asked: Sequence[str]) -> TargetReport:
+    """Everything about one target. Raises UsageError for a name that cannot be asked."""
+    target = parse(text)
+    types = types_for(target, asked)
+    found = verdicts(k, target, types)
+    from . import advice
+    from .diagnosis import explain, forms, hazards, spelling
+    from .lookup import KernelLookup
+
+    lookup = KernelLookup(k, lambda other, attach: answer(k, other, attach))
+    coverage = Coverage()
+    name = wrapper(k, target.name) if target.kind == SYSCALL else target.name
+    prototype = lookup.prototype_text(name) if target.kind in (FUNCTION, SYSCALL) else None
+    missing = not lookup.symbols(name) if target.kind in (FUNCTION, OFFSET) else all(v.answer == NO for v in found)
+    copies = forms.copies(lookup, target, found)
+    return TargetReport(
+        str(target),
+        target.kind,
+        target.module,
+        found,
+        coverage,
+        diagnosis=explain.explain(lookup, target, found, coverage),
+        alternatives=advice.alternatives(lookup, target, found) if any(v.answer != YES for v in found) else (),
+        hazards=hazards.hazards(lookup, target, found, _last_in_module(k, target)),
+        copies=copies if len(copies) > 1 else (),
+        forms=forms.forms(lookup, target),
+        suggestions=spelling.suggest(lookup, target) if missing else (),
+        prototype=prototype,
+    )
+
+
+def _last_in_module(k: Kernel, target: Target) -> bool | None:
+    """Whether the target is the last text symbol of its module; None if it is in none or that is not told."""
+    if "." not in target.name:
+        return None
+    view = k.view((target.name.encode(),))
+    if view is None or view.symbols.hidden:
+        return None
+    symbols = view.symbols
+    for row in symbols.rows(target.name.encode()):
+        module = symbols.modules[row]
+        if module is not None and target.module in (None, module.decode()):
+            text = [
+                symbols.addresses[i]
+                for i in range(symbols.vmlinux_count, len(symbols.names))
+                if symbols.modules[i] == module and chr(symbols.letters[i]) in "tTwW"
+            ]
+            return symbols.addresses[row] >= max(text)
+    return None

@@ -1,0 +1,118 @@
+"""kprobes at an offset inside a function: the symbol rules, then the instruction's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import code, engine, questions, words
+from .model import facts
+from .model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+from .rules import kprobe_instruction as rules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .kernel import Kernel, View
+    from .model.facts import Unread
+    from .model.target import Target
+    from .scanners.kallsyms import SymbolTable
+
+_CODE_BYTES_MAX = 64 << 10
+
+
+def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
+    """The verdicts for `function+offset`."""
+    return tuple(_one(k, target, attach) for attach in types)
+
+
+def _one(k: Kernel, target: Target, attach: str) -> Verdict:
+    is_return = attach == "kretprobe"
+    limits = rules.judge_range(target.offset_bytes, False, k.flag("padding_check"))
+    if limits.answer == NO:
+        return _said(k, attach, limits, ())
+    traits = questions.function_traits(k, target.name, target.module)
+    # The first instruction is judged below, at the offset that is asked for.
+    traits = traits._replace(first="", unread=traits.unread - {facts.CODE})
+    outcome = engine.judge(k, attach, traits)
+    from .check import _function_evidence
+
+    verdict = words.verdict(k, attach, outcome, _function_evidence(k, target.name, target.module), words.notes(k, attach))
+    view = k.view((target.name.encode(),))
+    if verdict.answer == NO or view is None:
+        return verdict
+    judged = _instruction(k, target, view, is_return)
+    if judged.answer == NO and verdict.answer == YES:
+        return _said(k, attach, judged, ())
+    if judged.answer == NO:
+        return _said(k, attach, judged, verdict.unread)._replace(errno_certain=False)
+    if judged.answer == UNKNOWN:
+        gap = words.explain_gap(k, facts.CODE, "")._replace(why=f"{judged.says}; {k.code_why() or 'no code of this kernel was read'}")
+        return verdict._replace(answer=UNKNOWN, unread=(*verdict.unread, gap), notes=())
+    return verdict
+
+
+def _said(k: Kernel, attach: str, judged: rules.Judgement, unread: tuple[Unread, ...]) -> Verdict:
+    evidence = k.evidence(facts.CODE)
+    finding = Finding(judged.rule, judged.says[:1].upper() + judged.says[1:] + ".", evidence)
+    return Verdict(attach, judged.answer, judged.errno, judged.errno is not None, (finding,), unread)
+
+
+def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:
+    symbols = view.symbols
+    rows = [r for r in symbols.rows(target.name.encode()) if target.module in (None, "vmlinux") or symbols.modules[r] == (target.module or "").encode()]
+    row = rows[0]
+    start, end = symbols.extent(row)
+    offset = target.offset_bytes
+    if end < 1 << 64 and offset >= end - start:
+        return rules.Judgement(UNKNOWN, None, "kprobe_instruction.other_symbol", f"the offset lies behind the end of {target.name} ({end - start:#x} bytes), in another symbol")
+    size = end - start if end < 1 << 64 else None
+    site = view.sites.site(symbols, row) if view.sites is not None else None
+    found = _code(k, symbols, row, min(size or _CODE_BYTES_MAX, _CODE_BYTES_MAX))
+    boundaries: tuple[int, ...] | None = None
+    decoded, kind, inside, endbr, cfi = 0, None, None, None, False
+    running = False
+    if found is not None:
+        from .scanners import x86_code
+
+        raw, running = found
+        look = x86_code.look(raw, offset, running)
+        boundaries, decoded, kind, inside, endbr, cfi = (
+            look.boundaries,
+            look.decoded_bytes,
+            look.kind,
+            look.inside,
+            look.starts_with_endbr,
+            look.cfi_pair,
+        )
+    asked = rules.OffsetFacts(
+        k.arch(),
+        offset,
+        size,
+        is_return,
+        endbr,
+        site,
+        False,
+        False,
+        boundaries,
+        decoded,
+        kind,
+        inside,
+        None,
+        running,
+        cfi,
+    )
+    return rules.judge_offset(asked, _witnesses(k))
+
+
+def _code(k: Kernel, symbols: SymbolTable, row: int, size: int) -> tuple[bytes, bool] | None:
+    return code.text(k, symbols, row, size)
+
+
+def _witnesses(k: Kernel) -> rules.Witnesses:
+    cfi = k.config("CONFIG_CFI_CLANG"), k.config("CONFIG_CFI")
+    return rules.Witnesses(
+        adjusts_address=k.flag("padding_check"),
+        refuses_traps=k.flag("refuses_traps"),
+        emulates=k.has_symbol("kprobe_emulate_call"),
+        cfi=None if None in cfi else "y" in cfi,
+    )

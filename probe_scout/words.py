@@ -1,0 +1,112 @@
+"""From outcomes to verdicts with words: evidence for each finding, cure for each unread fact, notes beside a yes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import ProbeScoutError, SourceError
+from .model import facts
+from .model.facts import Unread
+from .model.verdict import YES, Finding, Verdict
+
+if TYPE_CHECKING:
+    from .engine import Outcome
+    from .kernel import Kernel
+    from .rules import Rule
+
+_PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")
+_KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
+_FTRACE = frozenset(("tp", "raw_tp", "tp_btf", "iter", "iter.s"))
+
+
+def verdict(k: Kernel, attach: str, outcome: Outcome, evidence: dict[str, str], notes: tuple[Finding, ...] = ()) -> Verdict:
+    """The verdict of one outcome. `evidence` maps facts to what was read about this very target."""
+    findings = tuple(Finding(rule.id, rule.says, _evidence(k, rule, evidence)) for rule in outcome.fired)
+    unread = tuple(dict.fromkeys(explain_gap(k, fact, flag) for fact, flag in outcome.missing))
+    return Verdict(
+        attach,
+        outcome.answer,
+        outcome.errno,
+        outcome.certain,
+        findings,
+        unread,
+        notes if outcome.answer == YES else (),
+    )
+
+
+def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
+    if rule.id.startswith(_PROTOTYPE) and "prototype" in evidence:
+        return f"{k.evidence(facts.BTF)}: {evidence['prototype']}"
+    if rule.unless:
+        return k.flag_evidence(rule.unless)
+    for fact in reversed(rule.needs):
+        if fact in evidence:
+            return evidence[fact]
+    if rule.witness:
+        return k.flag_evidence(rule.witness)
+    return "; ".join(k.evidence(fact) for fact in rule.needs)
+
+
+def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
+    """Why a fact or a witness could not be had, and what would open it."""
+    known = k.unread(fact)
+    if known is not None:
+        return known
+    if flag:
+        return Unread(fact, "not_there", f"nothing that was read shows whether this kernel has it ({k.flag_evidence(flag)})", _CURES.get(fact, ""))
+    if fact == facts.FILTER_FUNCTIONS:
+        if k.addresses_hidden():
+            return Unread(facts.ADDRESSES, "hidden", "kernel.kptr_restrict hides the addresses in proc/kallsyms", "read it as root, with kernel.kptr_restrict at 0 or 1")
+        return Unread(
+            facts.SYMBOL_CHOICE,
+            "hidden",
+            "several functions share the name and available_filter_functions does not tell which of them it lists",
+            "a kernel with available_filter_functions_addrs tells; or ask for MODULE:FUNCTION",
+        )
+    if fact == facts.CODE:
+        why = k.code_why() or "no code of this kernel was read"
+        return Unread(
+            fact,
+            "not_recorded",
+            f"the answer hangs on the function's first instruction, and {why}",
+            "name the kernel's image with --vmlinux, ask on the machine itself as root, or take the snapshot with --with-code",
+        )
+    if fact == facts.BTF_IDS:
+        return Unread(fact, "hidden", "kallsyms shows no __BTF_ID__ symbols, so the kernel's own lists cannot be read", "a kernel with CONFIG_KALLSYMS_ALL=y; or ask the kernel itself")
+    return Unread(fact, "not_there", f"{k.evidence(fact)} does not tell", _CURES.get(fact, ""))
+
+
+_CURES = {
+    facts.CONFIG: "the kernel's configuration: CONFIG_IKCONFIG_PROC=y, or /boot/config-<release>",
+    facts.BTF: "a kernel with CONFIG_DEBUG_INFO_BTF=y",
+    facts.KALLSYMS: "read proc/kallsyms as root",
+    facts.LOCKDOWN: "mount -t securityfs none /sys/kernel/security",
+    facts.SYSCTL: "read proc/sys/kernel/perf_event_paranoid",
+}
+
+
+def notes(k: Kernel, attach: str) -> tuple[Finding, ...]:
+    """What lets a probe attach and never fire: switches that were read as off."""
+    found: list[Finding] = []
+    if attach not in _FTRACE and _setting(k, "proc/sys/kernel/ftrace_enabled") == "0":
+        found.append(
+            Finding("silent.ftrace_off", "It attaches and never fires while kernel.ftrace_enabled is 0.", "proc/sys/kernel/ftrace_enabled: 0")
+        )
+    if attach in _KPROBES and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
+        found.append(
+            Finding("silent.kprobes_off", "It attaches and never fires while kprobes are disarmed.", "sys/kernel/debug/kprobes/enabled: 0")
+        )
+    if attach in ("lsm", "lsm.s"):
+        names = _setting(k, "sys/kernel/security/lsm")
+        if names and "bpf" not in names.split(","):
+            found.append(
+                Finding("silent.bpf_not_in_lsm", "It attaches and is never called: bpf is not among the active security modules.", f"sys/kernel/security/lsm: {names}")
+            )
+    return tuple(found)
+
+
+def _setting(k: Kernel, path: str) -> str:
+    try:
+        return k.read(path).decode("utf-8", "replace").strip()
+    except (SourceError, ProbeScoutError):
+        return ""
