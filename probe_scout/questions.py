@@ -13,6 +13,7 @@ from .model.traits import DATA, INIT, MODULE, NONE, NOWHERE, TEXT, EventTraits, 
 
 if TYPE_CHECKING:
     from .kernel import Kernel, View
+    from .model.prototype import Shape
     from .scanners.btf import Btf, Func
     from .scanners.kprobe_blacklist import Blacklist
 
@@ -138,24 +139,20 @@ def btf_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, 
     return None
 
 
-def proto_of(btf: Btf, proto_id: int) -> tuple[Proto, str]:
-    """The prototype as rules see it, and the struct its first argument points to."""
-    shape = btf.shape(proto_id)
-    return (
-        Proto(
-            shape.nargs,
-            shape.slots,
-            shape.variadic,
-            bool(shape.struct_args),
-            bool(shape.union_args),
-            shape.big_struct_arg,
-            shape.zero_arg,
-            shape.bad_arg,
-            shape.ret_struct,
-            shape.ret_bad,
-            shape.ret_bytes,
-        ),
-        shape.first_arg_struct,
+def proto_of_shape(shape: Shape) -> Proto:
+    """The prototype as rules see it: counts only as far as some rule compares them."""
+    return Proto(
+        args=shape.nargs if shape.nargs > 11 else 0,
+        slots=0 if shape.slots <= 6 else 7 if shape.slots <= 12 else 13,
+        variadic=shape.variadic,
+        struct_args=bool(shape.struct_args),
+        union_args=bool(shape.union_args),
+        wide_arg=shape.big_struct_arg,
+        empty_arg=shape.zero_arg,
+        odd_arg=shape.bad_arg,
+        struct_return=shape.ret_struct,
+        odd_return=shape.ret_bad,
+        wide_return=shape.ret_bytes > 8,
     )
 
 
@@ -165,9 +162,9 @@ def _typed_traits(k: Kernel, view: View | None, name: str, plain: bytes, module:
     if found is None:
         return {}
     owner, btf, func = found
-    proto, first_struct = proto_of(btf, func.proto_id)
-    common: dict[str, object] = {"btf": "module" if owner else "vmlinux", "proto": proto}
-    common.update(name_traits(k, name, first_struct, unread))
+    shape = btf.shape(func.proto_id)
+    common: dict[str, object] = {"btf": "module" if owner else "vmlinux", "proto": proto_of_shape(shape)}
+    common.update(name_traits(k, name, shape.first_arg_struct, unread))
     if view is None:
         return common
     symbols = view.symbols

@@ -7,15 +7,15 @@ test demands that both ways give equal traits for every name.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import engine, questions, words
+from . import engine, questions
 from .model import facts
 from .model.attach import for_kind
 from .model.report import KernelInfo, ScanRow
 from .model.target import FUNCTION
-from .model.traits import MODULE, NONE, NOWHERE, TEXT, Proto, Traits
+from .model.traits import INIT, MODULE, NONE, NOWHERE, TEXT, Proto, Traits
 from .model.verdict import NO
 
 if TYPE_CHECKING:
@@ -68,146 +68,199 @@ def function_names(k: Kernel) -> Iterator[str]:
             yield names[row].decode("utf-8", "replace")
 
 
-def functions(k: Kernel) -> Iterator[tuple[str, str | None]]:
-    """Every function as (name, module): distinct names of vmlinux, distinct names of each module, then BTF's alone."""
-    view = k.full()
-    if view is None:
-        return
-    symbols = view.symbols
-    seen: set[tuple[bytes, bytes | None]] = set()
-    for row, name in enumerate(symbols.names):
-        key = (name, symbols.modules[row])
-        if key not in seen and is_function(view, row):
-            seen.add(key)
-            owner = key[1]
-            yield name.decode("utf-8", "replace"), owner.decode("utf-8", "replace") if owner else None
-    for module in (None, *k.btf_modules()):
-        btf = k.btf(module)
-        owner = module.encode() if module else None
-        for title in btf.functions() if btf is not None else ():
-            plain = title.encode()
-            if not any(symbols.modules[row] == owner for row in symbols.rows(plain)):
-                yield title, module
-
-
 def lines(k: Kernel) -> Iterator[Line]:
-    """Every function with its traits."""
+    """Every function with its traits: distinct names of vmlinux, of each module, then those only BTF knows."""
     view = k.full()
-    if view is None:
-        return
-    fast = _Fast(k, view)
-    for name, module in functions(k):
-        yield Line(name, module, fast.traits(name, module))
+    if view is not None:
+        yield from _Bulk(k, view).lines()
 
 
-class _Fast:
-    """Traits of ordinary names by look-ups in sets that were built once."""
+class _Owner(NamedTuple):
+    """One owner's functions: vmlinux, or one module; rows of the symbol table with their names as text."""
+
+    module: str | None
+    rows: list[int]
+    names: list[str]
+
+
+class _Bulk:
+    """Traits of ordinary names by look-ups in sets that were built once.
+
+    What is not ordinary is asked the way `check` asks: several symbols of one name, members of the kernel's
+    lists, system calls, hooks, names behind which code must be read.
+    """
 
     def __init__(self, k: Kernel, view: View) -> None:
-        self.k, self.view = k, view
-        self.symbols = view.symbols
-        self.blacklist = k.blacklist()
-        self.switch_to = questions.KRETPROBE_BLACKLIST.get(k.arch(), ())
+        self.k, self.view, self.symbols = k, view, view.symbols
+        self.special: set[str] = {*k.injectable(), *questions.KRETPROBE_BLACKLIST.get(k.arch(), ())}
         ids = k.ids()
-        self.listed: set[str] = set(k.injectable())
         for name in ("btf_id_deny", "noreturn_deny", "btf_non_sleepable_error_inject", *questions.MODIFY_RETURN_SETS):
-            self.listed.update(ids.sets.get(name, ()))
+            self.special.update(ids.sets.get(name, ()))
         if not ids.visible:
-            self.listed.update(questions.DENY_EVER, questions.NORETURN_EVER)
+            self.special.update(questions.DENY_EVER, questions.NORETURN_EVER)
         self.heads = (*_LISTED, k.syscall_prefix())
-        self.scoped = k.flag("module_scoped")
-        self.protos: dict[str | None, dict[str, tuple[int, ...]]] = {}
-        self.proto_memo: dict[tuple[str | None, int], Proto] = {}
-        self.shared: dict[object, Proto] = {}
-        self.memo: dict[tuple[object, ...], Traits] = {}
-        symbols = self.symbols
-        self.aliased: set[int] = set()
-        last = -1
-        for row in range(symbols.vmlinux_count):
-            address = symbols.addresses[row]
-            if address == last:
-                self.aliased.add(address)
-            last = address
-        self.base: dict[bytes, bool] = {}
+        self.has_code = k.has_code() or k.source.describe().kind == "live" or k.image is not None
+        self.made: dict[tuple[object, ...], Traits] = {}
+        self.protos: dict[object, Proto] = {}
 
-    def proto(self, module: str | None, name: str) -> Proto | None:
-        if module not in self.protos:
-            btf = self.k.btf(module)
-            self.protos[module] = btf.functions() if btf is not None else {}
-        ids = self.protos[module].get(name)
-        if ids is None:
-            return None
+    def is_plain(self) -> bool:
+        """All lists are there with addresses, so that look-ups in sets are exact."""
+        sites, blacklist = self.view.sites, self.k.blacklist()
+        return (
+            sites is not None
+            and not sites.unsure
+            and sites.starts_of(None) is not None
+            and not self.symbols.hidden
+            and blacklist is not None
+            and not blacklist.hidden
+        )
+
+    def owners(self) -> Iterator[_Owner]:
+        """vmlinux and each module in the file's order, with the rows that are functions."""
+        symbols = self.symbols
+        names, addresses = symbols.names, symbols.addresses
+        if symbols.hidden:
+            rows = [row for row in range(symbols.vmlinux_count) if is_function(self.view, row)]
+        else:
+            rows = []
+            for low, high in ((b"_stext", b"_etext"), (b"_sinittext", b"_einittext")):
+                first = bisect_left(addresses, symbols.limits.get(low, 0), 0, symbols.vmlinux_count)
+                last = bisect_left(addresses, symbols.limits.get(high, 0), 0, symbols.vmlinux_count)
+                rows += [row for row in range(first, last) if not names[row].startswith(_PADDING)]
+        yield _Owner(None, rows, _text([names[row] for row in rows]))
+        grouped: dict[bytes, list[int]] = {}
+        for row in range(symbols.vmlinux_count, len(names)):
+            if symbols.letters[row] in _TEXT_LETTERS and not names[row].startswith(_PADDING):
+                grouped.setdefault(symbols.modules[row] or b"", []).append(row)
+        for module, members in grouped.items():
+            yield _Owner(module.decode("utf-8", "replace"), members, _text([names[row] for row in members]))
+
+    def typed(self, module: str | None) -> dict[str, Proto]:
+        """Prototypes of the functions of one BTF by name; the first where a name has several."""
         btf = self.k.btf(module)
         if btf is None:
-            return None
-        key = (module, btf.function(ids[0]).proto_id)
-        found = self.proto_memo.get(key)
-        if found is None:
-            made, _ = questions.proto_of(btf, key[1])
-            found = self.proto_memo[key] = self.shared.setdefault(made, made)
+            return {}
+        shapes = btf.function_shapes()
+        known, found = self.protos, {}
+        for name, ids in btf.functions().items():
+            shape = shapes[ids[0]]
+            proto = known.get(shape)
+            if proto is None:
+                proto = known[shape] = questions.proto_of_shape(shape)
+            found[name] = proto
         return found
 
-    def traits(self, name: str, module: str | None) -> Traits:
-        """The same record as questions.function_traits(k, name, module)."""
-        symbols = self.symbols
-        plain = name.encode()
-        row = symbols.where.get(plain)
+    def lines(self) -> Iterator[Line]:
+        """Every function of every owner, then the functions that only BTF knows."""
+        k = self.k
+        base_types = self.typed(None)
+        in_modules = {name for module in k.btf_modules() for name in (k.btf(module) or _EMPTY).functions()}
+        shown: dict[str | None, set[str]] = {}
+        plain = self.is_plain()
+        for owner in self.owners():
+            types = base_types if owner.module is None else self.typed(owner.module)
+            shown[owner.module] = set()
+            yield from self._of(owner, types, in_modules, shown[owner.module], plain)
+        for module in (None, *k.btf_modules()):
+            seen = shown.get(module, set())
+            for name in base_types if module is None else self.typed(module):
+                if name not in seen and not self._has_symbol(name, module):
+                    yield Line(name, module, questions.function_traits(k, name, module))
+
+    def _has_symbol(self, name: str, module: str | None) -> bool:
+        owner = module.encode() if module else None
+        return any(self.symbols.modules[row] == owner for row in self.symbols.rows(name.encode()))
+
+    def _of(self, owner: _Owner, types: dict[str, Proto], in_modules: set[str], shown: set[str], plain: bool) -> Iterator[Line]:
+        symbols, k, module = self.symbols, self.k, owner.module
+        where, addresses, made = symbols.where, symbols.addresses, self.made
+        key_owner = module.encode() if module else None
         sites = self.view.sites
-        if (
-            not isinstance(row, int)
-            or sites is None
-            or symbols.hidden
-            or self.blacklist is None
-            or self.blacklist.hidden
-            or sites.unsure
-            or b"." in plain
-            or len(plain) >= questions.KSYM_NAME_LEN
-            or name in self.listed
-            or name in self.switch_to
-            or name.startswith(self.heads)
-        ):
-            return questions.function_traits(self.k, name, module)
-        address = symbols.addresses[row]
-        owner = symbols.modules[row]
-        if owner is None and module is not None or address in self.aliased:
-            return questions.function_traits(self.k, name, module)
-        if owner is not None:
-            if module is None or symbols.canonical(row) != plain:
-                return questions.function_traits(self.k, name, module)
-            where = questions.place(self.view, row)
-        else:
-            where = questions.place(self.view, row)
-        site = sites.known(symbols, row)
-        at = bisect_right(self.blacklist.starts, address) - 1
-        black = at >= 0 and address < self.blacklist.ends[at]
-        proto = self.proto(module, name)
-        if module is None and proto is None and self.k.modules_with(name):
-            return questions.function_traits(self.k, name, module)
-        if proto is not None and site is False and where == TEXT and self.k.has_code():
-            return questions.function_traits(self.k, name, module)
-        key = (module is None, where, site, black, id(proto))
-        found = self.memo.get(key)
-        if found is None:
-            found = self.memo[key] = self._make(module is None, where, bool(site), black, proto)
-        return found
+        starts = (sites.starts_of(key_owner) if sites is not None else None) or set()
+        blacklist = k.blacklist()
+        black_starts, black_ends = (blacklist.starts, blacklist.ends) if blacklist is not None else ([], [])
+        special, heads = self.special, self.heads
+        etext = symbols.limits.get(b"_etext", 0)
+        vmlinux = module is None
+        shared = _repeated([addresses[row] for row in owner.rows])
+        for row, name in zip(owner.rows, owner.names, strict=True):
+            if name in shown:
+                continue
+            shown.add(name)
+            address = addresses[row]
+            raw = symbols.names[row]
+            if (
+                plain
+                and where[raw] == row
+                and name not in special
+                and not name.startswith(heads)
+                and address not in shared
+                and len(raw) < questions.KSYM_NAME_LEN
+            ):
+                proto = types.get(name)
+                site = address in starts
+                at = bisect_right(black_starts, address) - 1
+                black = at >= 0 and address < black_ends[at]
+                base_site = code = False
+                if "." in name:
+                    base = symbols.lookup(raw.partition(b".")[0])
+                    if base is not None:
+                        base_site = bool(sites.known(symbols, base)) if sites is not None else False
+                        black = black or bool(blacklist is not None and blacklist.covers(addresses[base]))
+                    code = base_site and not site and not black
+                place = (TEXT if address < etext else INIT) if vmlinux else MODULE
+                ordinary = not (code and place != INIT and self.has_code) and not (vmlinux and proto is None and name in in_modules)
+                if ordinary and not (self.has_code and proto is not None and not site):
+                    key = (vmlinux, place, site, base_site, black, code, proto)
+                    traits = made.get(key)
+                    if traits is None:
+                        traits = made[key] = _make(vmlinux, place, site, base_site, black, code and place != INIT, proto)
+                    yield Line(name, module, traits)
+                    continue
+            yield Line(name, module, questions.function_traits(k, name, module))
 
-    def _make(self, vmlinux: bool, where: str, site: bool, black: bool, proto: Proto | None) -> Traits:
-        typed = proto is not None
-        return Traits(
-            vmlinux=1 if vmlinux else 0,
-            modules=0 if vmlinux else 1,
-            qualified=not vmlinux,
-            place=where,
-            site=site,
-            blacklisted=black,
-            any_site=site,
-            vmlinux_site=site and vmlinux,
-            btf=("vmlinux" if vmlinux else "module") if typed else NONE,
-            proto=proto,
-            target_place=where if typed else NONE,
-            target_site=site and typed,
-            unread=NOWHERE,
-        )
+
+class _Nothing:
+    def functions(self) -> dict[str, tuple[int, ...]]:
+        """No functions."""
+        return {}
+
+
+_EMPTY = _Nothing()
+_TEXT_LETTERS = frozenset(b"tTwW")
+
+
+def _text(names: list[bytes]) -> list[str]:
+    return b"\n".join(names).decode("utf-8", "replace").split("\n") if names else []
+
+
+def _repeated(addresses: list[int]) -> set[int]:
+    """Addresses that several functions share."""
+    seen: set[int] = set()
+    return {a for a in addresses if a in seen or seen.add(a)} if len(set(addresses)) < len(addresses) else seen
+
+
+def _make(vmlinux: bool, place: str, site: bool, base_site: bool, black: bool, code: bool, proto: Proto | None) -> Traits:
+    typed = proto is not None
+    return Traits(
+        vmlinux=1 if vmlinux else 0,
+        modules=0 if vmlinux else 1,
+        qualified=not vmlinux,
+        place=place,
+        site=site,
+        base_site=base_site,
+        blacklisted=black,
+        any_site=site,
+        vmlinux_site=site and vmlinux,
+        btf=("vmlinux" if vmlinux else "module") if typed else NONE,
+        proto=proto,
+        target_place=place if typed else NONE,
+        target_site=site and typed,
+        unread=_CODE if code else NOWHERE,
+    )
+
+
+_CODE = frozenset((facts.CODE,))
 
 
 class Sweep:
@@ -297,5 +350,3 @@ def unread(k: Kernel) -> tuple[Unread, ...]:
     found = [k.unread(fact) for fact in wanted]
     return tuple(u for u in found if u is not None)
 
-
-_ = (MODULE, words)

@@ -16,7 +16,8 @@ NOWHERE: frozenset[str] = frozenset()
 class Proto(NamedTuple):
     """A BTF prototype as far as rules look at it (kernel/bpf/btf.c btf_distill_func_proto).
 
-    `args` and `slots` are counts (a slot is 8 bytes of argument); sizes in bytes.
+    `args` and `slots` (8-byte words of arguments) are rounded down to the next limit that some rule has: 0, 12,
+    13 … and 0, 7, 13.
     """
 
     args: int
@@ -29,7 +30,7 @@ class Proto(NamedTuple):
     odd_arg: bool  # float, array, forward declaration: neither pointer, integer, enum nor struct
     struct_return: bool
     odd_return: bool
-    return_bytes: int
+    wide_return: bool  # above 8 bytes
 
 
 class Traits(NamedTuple):

@@ -77,6 +77,10 @@ class Sites:
         same = [i for i in symbols.rows(name) if symbols.modules[i] == owner]
         return True if self.listed.get((name, owner), 0) >= len(same) else None
 
+    def starts_of(self, owner: bytes | None) -> set[int] | None:
+        """Addresses of the owner's symbols that hold a site, after `settle`; None before it and without addresses."""
+        return None if self._starts is None else self._starts.get(owner, set())
+
     def site(self, symbols: SymbolTable, row: int) -> int | None:
         """Offset in bytes of the first site inside the symbol; None if there is none or it is not told."""
         if self.addresses is None or symbols.hidden:

@@ -99,7 +99,7 @@ class Walker:
         else:
             name = self._name(block)
             if kind == b"5" or (kind in (b"0", b"\0") and name.endswith("/")):
-                size = 0
+                size = 0 if kind == b"5" else size
                 self._add_folder(self._path(name))
             elif kind in (b"0", b"\0", b"7"):
                 self._add_file(self._path(name), offset, size)
