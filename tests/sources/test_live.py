@@ -45,7 +45,9 @@ def test_below_a_file_is_nothing(machine):
         machine.names("proc/kallsyms")
 
 
-@pytest.mark.parametrize("path", ["", "/proc/kallsyms", "../x", "proc/../etc/passwd", "proc//x", "./proc", "a\0b", "\ud800"])
+@pytest.mark.parametrize(
+    "path", ["", "/proc/kallsyms", "../x", "proc/../etc/passwd", "proc//x", "./proc", "a\0b", "\ud800"]
+)
 def test_only_plain_paths_are_read(machine, path):
     with pytest.raises(NotThere):
         machine.read(path)
