@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-from ..model.trace import EventReport, TracepointReport
+from ..model.report import KernelInfo
+from ..model.trace import EventReport
 from . import table
 from .plain import grouped, kernel_line
 from .style import Style
+
+
+class TracepointReport(Protocol):
+    """What is drawn: the kernel and its events."""
+
+    @property
+    def kernel(self) -> KernelInfo: ...
+    @property
+    def events(self) -> tuple[EventReport, ...]: ...
+
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -58,7 +70,8 @@ def _event(event: EventReport, style: Style) -> Iterator[str]:
     if event.raw_args:
         yield "  raw arguments"
         for place, argument in enumerate(event.raw_args):
-            yield f"    {place}  {argument.type} {argument.name}".rstrip()
+            gap = "" if argument.type.endswith("*") else " "
+            yield f"    {place}  {argument.type}{gap}{argument.name}".rstrip()
     for group in grouped(event.verdicts):
         verdict = group[0]
         names = " ".join(v.attach for v in group)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model.report import CheckReport, Coverage, KernelInfo, TargetReport
+from ..model.report import Alternative, CheckReport, Coverage, KernelInfo, TargetReport
 from ..model.verdict import NO, UNKNOWN, YES, Finding, Verdict
 from .style import Style, printable
 
@@ -46,31 +46,34 @@ def _target(target: TargetReport, style: Style) -> Iterator[str]:
     yield from _coverage(target.coverage, style)
     if len(target.copies) > 1:
         yield from _copies(target, style)
-    for diagnosis in target.diagnosis:
+    for label, diagnosis in zip(_once("because"), target.diagnosis, strict=False):
         likely = "likely: " if diagnosis.certainty == "likely" else ""
-        yield from _labelled("because", likely + diagnosis.says, style)
-    for label, alternative in zip(_once("instead"), target.alternatives, strict=False):
-        text = f"{alternative.attach} {alternative.target} ({alternative.answer})"
-        yield from _labelled(label, text + (f": {alternative.says}" if alternative.says else ""), style)
+        yield from _labelled(label, likely + diagnosis.says, style)
+    yield from _alternatives(target.alternatives, style)
     if target.suggestions:
         yield from _labelled("similar", " ".join(target.suggestions), style)
     yield from _cures(target.verdicts, style)
 
 
 def grouped(verdicts: tuple[Verdict, ...]) -> list[tuple[Verdict, ...]]:
-    """Verdicts with the same answer for the same reasons, together; groups in order of first appearance."""
+    """Verdicts with the same answer for the same first reason, together; groups in order of first appearance."""
     groups: dict[tuple[object, ...], list[Verdict]] = {}
     for verdict in verdicts:
         key = (
             verdict.answer,
             verdict.errno,
             verdict.errno_certain,
-            tuple((f.rule, f.says) for f in verdict.findings),
-            tuple((u.fact, u.kind) for u in verdict.unread) if verdict.answer != YES else (),
+            tuple((f.rule, f.says) for f in verdict.findings[:1]),
+            () if _is_settled(verdict) else tuple((u.fact, u.kind) for u in verdict.unread),
             tuple((n.rule, n.says) for n in verdict.notes),
         )
         groups.setdefault(key, []).append(verdict)
     return [tuple(group) for group in groups.values()]
+
+
+def _is_settled(verdict: Verdict) -> bool:
+    """What could not be read does not matter: neither to the answer nor to the errno."""
+    return verdict.answer == YES or (verdict.answer == NO and verdict.errno_certain)
 
 
 def _group(group: tuple[Verdict, ...], style: Style) -> Iterator[str]:
@@ -81,8 +84,15 @@ def _group(group: tuple[Verdict, ...], style: Style) -> Iterator[str]:
     lines = style.wrap(names, 2 + _ANSWER)
     yield f"  {style.paint(verdict.answer.ljust(_ANSWER), verdict.answer)}{lines[0].lstrip()}"
     yield from lines[1:]
-    for place, finding in enumerate(verdict.findings):
-        yield from _finding(finding, style, "" if place == 0 else "also: ", with_evidence=place == 0)
+    for finding in verdict.findings[:1]:
+        yield from _finding(finding, style, "", with_evidence=True)
+    further: dict[tuple[str, str], list[str]] = {}
+    for one in group:
+        for finding in one.findings[1:]:
+            further.setdefault((finding.rule, finding.says), []).append(one.attach)
+    for (rule, says), names_of in further.items():
+        whom = "" if len(names_of) == len(group) else f" {' '.join(names_of)}"
+        yield from _finding(Finding(rule, says, ""), style, f"also{whom}: ", with_evidence=False)
     if verdict.answer == UNKNOWN:
         for unread in verdict.unread:
             yield from style.wrap(f"could not read {unread.fact} ({_kind(unread.kind)}): {unread.why}", 15, 13)
@@ -144,8 +154,17 @@ def _copies(target: TargetReport, style: Style) -> Iterator[str]:
         yield from _labelled(label, f"{form.loader} {form.form}" + (f": {form.says}" if form.says else ""), style)
 
 
+def _alternatives(alternatives: tuple[Alternative, ...], style: Style) -> Iterator[str]:
+    merged: dict[tuple[str, str, str], list[str]] = {}
+    for one in alternatives:
+        merged.setdefault((one.target, one.answer, one.says), []).append(one.attach)
+    for label, ((target, answer, says), names) in zip(_once("instead"), merged.items(), strict=False):
+        shown = target.removeprefix("tp:") if any("tp" in name for name in names) else target
+        yield from _labelled(label, f"{' '.join(names)} {shown} ({answer})" + (f": {says}" if says else ""), style)
+
+
 def _cures(verdicts: tuple[Verdict, ...], style: Style) -> Iterator[str]:
-    cures = dict.fromkeys(u.cure for v in verdicts if v.answer != YES for u in v.unread if u.cure)
+    cures = dict.fromkeys(u.cure for v in verdicts if not _is_settled(v) for u in v.unread if u.cure)
     for label, cure in zip(_once("to know"), cures, strict=False):
         yield from _labelled(label, cure, style)
 

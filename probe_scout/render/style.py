@@ -33,8 +33,10 @@ class Style(NamedTuple):
         start = True
         for word in printable(text).split(" "):
             if not start and len(line) + 1 + len(word) > self.width:
-                lines.append(line)
+                lines.append(line.rstrip())
                 line, start = " " * indent, True
+            if start and not word and lines:
+                continue
             line += word if start else " " + word
             start = False
         lines.append(line)

@@ -9,6 +9,8 @@ import pytest
 
 from .tree import PACKAGE, Import, imports, modules
 
+# The top-level modules that answer one kind of question each; they may use one another and all rooms below.
+QUESTIONS = ("caller", "check", "doctor", "events", "lookup", "names", "offsets", "scan", "words")
 # Room to the rooms it may import at run time. A room may always import itself; nothing imports cli.
 DOWN = {
     "model": "errors",
@@ -24,6 +26,10 @@ DOWN = {
     "questions": "kernel scanners model",
     "advice": "diagnosis model engine",
     "tracepoints": "rules scanners model",
+    **dict.fromkeys(
+        QUESTIONS,
+        " ".join(QUESTIONS) + " advice diagnosis engine questions tracepoints kernel code scanners rules model errors",
+    ),
 }
 WHY = {
     "rules": "rules see only facts; add a fact instead",

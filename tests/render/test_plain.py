@@ -105,8 +105,31 @@ def test_groups_differ_by_reason_and_not_by_evidence():
         Verdict("d", "no", "EINVAL", True, (NO_SYMBOL,)),
         Verdict("e", "yes"),
         Verdict("f", "yes", unread=(DENIED,)),
+        Verdict("g", "no", "ENOENT", True, (NO_SYMBOL, NO_FUNC), (DENIED,)),
+        Verdict("h", "no", "ENOENT", False, (NO_SYMBOL,), (DENIED,)),
     )
-    assert [[v.attach for v in group] for group in grouped(verdicts)] == [["a", "b"], ["c"], ["d"], ["e", "f"]]
+    groups = [[v.attach for v in group] for group in grouped(verdicts)]
+    assert groups == [["a", "b", "g"], ["c"], ["d"], ["e", "f"], ["h"]]
+
+
+def test_further_reasons_name_the_attach_types_that_have_them():
+    lines = drawn(
+        Verdict("fentry", "no", "ESRCH", True, (NO_FUNC,)),
+        Verdict("fsession", "no", "ESRCH", True, (NO_FUNC, NO_SYMBOL)),
+    )
+    assert lines[1] == "  no       fentry fsession   (ESRCH)"
+    assert lines[-1] == (
+        "             also fsession: kallsyms has no symbol of exactly this name.   symbol_lookup.no_symbol"
+    )
+
+
+def test_alternatives_with_one_target_share_a_line():
+    alternatives = (
+        Alternative("tp", "tp:sched:sched_switch", "yes", "each switch"),
+        Alternative("tp_btf", "tp:sched:sched_switch", "yes", "each switch"),
+    )
+    lines = drawn(Verdict("kprobe", "no", "ENOENT", True, (NO_SYMBOL,)), alternatives=alternatives)
+    assert lines[-1] == "  instead  tp tp_btf sched:sched_switch (yes): each switch"
 
 
 def test_lines_fit_the_width_and_lose_no_word():

@@ -84,7 +84,7 @@ def test_one_event_shows_fields_arguments_and_verdicts():
         "       0     2  unreadable  unsigned short common_type  a pointer   tracepoint_access.below",
         "      24     4  value       pid_t pid",
         "  raw arguments",
-        "    0  struct task_struct * p",
+        "    0  struct task_struct *p",
         "  yes      tp",
         "  no       tp_btf   (EINVAL)   no typed arguments   tracepoint.no_btf",
     ]
