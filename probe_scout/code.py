@@ -118,41 +118,59 @@ def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
     from .scanners import code_slices, x86_code
 
     one = slice_of(k, symbols, row)
+    running = False
+    site: str | None = None
     if one is not None:
         raw, site = one.code, code_slices.reserved_site(one)
-        running = False
     else:
         found = text(k, symbols, row, _WINDOW_BYTES)
         if found is None:
             return None
-        (raw, running), site = found, None
+        raw, running = found
     if site:
         return "bug"
-    kind = x86_code.first_instruction(raw).kind
+    kind = x86_code.entry_instruction(raw).kind
     if kind == kinds.UD:
         return "bug"
     if kind == kinds.INT:
         return "int"
-    if kind in (kinds.INDIRECT, kinds.FAR, kinds.IRET, kinds.VMX):
+    if kind in (kinds.FAR, kinds.IRET):
         return "indirect"
+    if kind in (kinds.INDIRECT, kinds.VMX):
+        return "indirect" if running else None  # boot turns paravirt calls into other instructions
     if kind == kinds.TRUNCATED or (site is None and kind in kinds.PATCHABLE):
         return None
     return ""
 
 
-def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool:
-    """The symbol begins with a five-byte jump or NOP, so a trampoline may find the NOP it compares with."""
+def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
+    """The entry holds the five-byte no-op that a trampoline looks for where ftrace has no site.
+
+    None if only the running code tells. Without any code the answer is False: a function's own first bytes
+    are no such no-op but for jumps that boot patches out, a handful in a kernel.
+    """
     if k.arch() != "x86_64":
         return False
-    from .model import instruction as kinds
     from .scanners import x86_code
 
+    store = _store(k)
+    if store.live:
+        found = text(k, symbols, row, _WINDOW_BYTES)
+        if found is not None and found[1]:
+            return x86_code.may_be_nop5(x86_code.entry_instruction(found[0]).kind, (), True)
     one = slice_of(k, symbols, row)
     if one is None:
         return False
-    return x86_code.first_instruction(one.code).kind in (kinds.NOP5, kinds.JUMP)
+    return x86_code.may_be_nop5(x86_code.entry_instruction(one.code).kind, one.sites, False)
 
 
 def has_slices(k: Kernel) -> bool:
     """The snapshot holds code slices."""
     return _store(k).slices is not None
+
+
+def slices_for_snapshot(k: Kernel) -> bytes:
+    """The member code/slices of a new snapshot. Raises UsageError where there is no image of this kernel."""
+    from . import slices
+
+    return slices.of_kernel(k, _store(k).open_image(k), slices.module_files(k))

@@ -307,8 +307,8 @@ class Kernel:
 
         return code.first(self, symbols, row)
 
-    def entry_is_patched(self, symbols: SymbolTable, row: int) -> bool:
-        """The code is there and begins with a jump that boot may have turned into the NOP trampolines look for."""
+    def entry_is_patched(self, symbols: SymbolTable, row: int) -> bool | None:
+        """The entry is the NOP trampolines look for; None where only the running code tells."""
         from . import code
 
         return code.entry_is_patched(self, symbols, row)

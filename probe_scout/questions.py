@@ -182,8 +182,12 @@ def _typed_traits(k: Kernel, view: View | None, name: str, plain: bytes, module:
         if site is None:
             unread.add(facts.FILTER_FUNCTIONS)
         common["target_site"] = bool(site)
-        if site is False and common["target_place"] == TEXT and k.entry_is_patched(symbols, row):
-            unread.add(facts.CODE)
+        if site is False and common["target_place"] == TEXT:
+            nop = k.entry_is_patched(symbols, row)
+            if nop is None:
+                unread.add(facts.ENTRY_CODE)
+            elif nop:
+                common["target_site"] = True
     return common
 
 

@@ -71,6 +71,13 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
             f"the answer hangs on the function's first instruction, and {why}",
             "name the kernel's image with --vmlinux, ask on the machine itself as root, or take the snapshot with --with-code",
         )
+    if fact == facts.ENTRY_CODE:
+        return Unread(
+            fact,
+            "not_recorded",
+            "ftrace has no site here, and the first instruction is one that boot may have turned into the no-op a trampoline looks for",
+            "ask on the machine itself as root, where proc/kcore shows the running code",
+        )
     if fact == facts.BTF_IDS:
         return Unread(fact, "hidden", "kallsyms shows no __BTF_ID__ symbols, so the kernel's own lists cannot be read", "a kernel with CONFIG_KALLSYMS_ALL=y; or ask the kernel itself")
     return Unread(fact, "not_there", f"{k.evidence(fact)} does not tell", _CURES.get(fact, ""))

@@ -19,6 +19,7 @@ ERROR_INJECTION = "error_injection"  # sys/kernel/debug/error_injection/list
 CONFIG = "config"  # proc/config.gz, boot/config-*, usr/lib/modules/*/config
 EVENTS = "events"  # sys/kernel/tracing/events, available_events
 CODE = "code"  # machine code: proc/kcore, vmlinuz, vmlinux, or a snapshot's code slices
+ENTRY_CODE = "entry_code"  # the running kernel's first bytes of a function (proc/kcore)
 LOCKDOWN = "lockdown"  # sys/kernel/security/lockdown
 BTF_IDS = "btf_ids"  # the kernel's BTF id sets, seen as __BTF_ID__ symbols in kallsyms
 CAPABILITIES = "capabilities"  # proc/self/status (only with --as-me)

@@ -6,7 +6,7 @@ arch_prepare_bpf_trampoline, bpf_arch_text_poke. A program that loaded can still
 
 from __future__ import annotations
 
-from ..model.facts import CODE, FILTER_FUNCTIONS, KALLSYMS
+from ..model.facts import ENTRY_CODE, FILTER_FUNCTIONS, KALLSYMS
 from ..model.traits import NONE, TEXT, Traits
 from .gate import Flags, Gate
 
@@ -42,7 +42,7 @@ def not_text(t: Traits, _k: Flags) -> bool:
     return t.target_place not in (NONE, TEXT) and not t.target_site
 
 
-@GATE.rule("not_traced", errno="EBUSY", decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP", needs=(KALLSYMS, FILTER_FUNCTIONS, CODE))
+@GATE.rule("not_traced", errno="EBUSY", decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP", needs=(KALLSYMS, FILTER_FUNCTIONS, ENTRY_CODE))
 def not_traced(t: Traits, _k: Flags) -> bool:
     """ftrace has no site in this function (notrace, noinstr, assembler), so there is nothing to patch.
 

@@ -1,0 +1,165 @@
+"""Make a snapshot's code/slices: the first bytes of the functions whose answer hangs on them.
+
+Those are text symbols that ftrace does not list and that carry a compiler's suffix (.cold, .part, .isra,
+.constprop) or begin with a five-byte jump or no-op. The image's own tables tell which first instructions
+the kernel reserves (bug table, jump labels, static calls, alternatives). Needs the kernel's image; code of
+modules comes from their files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import ProbeScoutError, SourceError, UsageError
+from .model import instruction as kinds
+from .scanners import code_slices, kernel_image, x86_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .kernel import Kernel, View
+    from .scanners.kallsyms import SymbolTable
+
+SUFFIXES = (b".cold", b".part", b".isra", b".constprop")
+WINDOW_BYTES = 16
+TABLES = {  # symbols around each table, and the sizes its entries have had (struct sizes in BTF)
+    "bug": ("__start___bug_table", "__stop___bug_table", (12, 16)),
+    "jump_label": ("__start___jump_table", "__stop___jump_table", (16,)),
+    "static_call": ("__start_static_call_sites", "__stop_static_call_sites", (8,)),
+    "alternative": ("__alt_instructions", "__alt_instructions_end", (12, 13, 14)),
+}
+MODULE_TABLES = {  # entry sizes where an entry relocates more than one address of code
+    "bug": ("__bug_table", 4),
+    "jump_label": ("__jump_table", 16),
+    "static_call": (".static_call_sites", 8),
+    "alternative": (".altinstructions", 2),
+}
+
+
+def of_kernel(k: Kernel, image: kernel_image.KernelImage | None, modules: Iterable[tuple[str, bytes]]) -> bytes:
+    """The whole member. `modules` are (file name, bytes of the .ko as it lies on disk).
+
+    Raises UsageError where there is no image of this kernel, or symbols and sites cannot be read.
+    """
+    view = k.full()
+    if view is None or view.sites is None or view.symbols.hidden:
+        raise UsageError("--with-code needs proc/kallsyms with addresses and available_filter_functions: run as root")
+    if image is None:
+        raise UsageError(f"--with-code needs the kernel's image: {k.code_why() or 'none in /boot'}; name it with --vmlinux")
+    check_same_build(image, view)
+    return code_slices.write_slices([*vmlinux_slices(image, view), *module_slices(modules, view)])
+
+
+def check_same_build(image: kernel_image.KernelImage, view: View) -> None:
+    """Refuses an image in which more than one in a thousand traced functions has no call, no-op or ENDBR at its start."""
+    symbols, sites = view.symbols, view.sites
+    starts = sites.starts_of(None) if sites is not None else None
+    asked = good = 0
+    for start in sorted(starts or ()):
+        offset = 0
+        code = _link_code(image, symbols, start, WINDOW_BYTES)
+        kind = x86_code.first_instruction(code or b"").kind
+        asked += 1
+        good += kind in (kinds.CALL, kinds.NOP5, kinds.ENDBR) or offset > 0
+    if good * 1000 < asked * 990:
+        raise UsageError(f"the image is of another kernel: {asked - good} of {asked} traced functions do not begin as they must")
+
+
+def _link_code(image: kernel_image.KernelImage, symbols: SymbolTable, address: int, size: int) -> bytes | None:
+    return image.text_at(address - symbols.limits[b"_stext"] + image.link_base, size)
+
+
+def read_tables(image: kernel_image.KernelImage, symbols: SymbolTable) -> dict[str, frozenset[int] | None]:
+    """Addresses of each table's sites; None where no entry size makes nearly all of them code.
+
+    A few sites lie in .exit.text, which has no symbols around it.
+    """
+    shift = symbols.limits[b"_stext"] - image.link_base
+    found: dict[str, frozenset[int] | None] = {}
+    for word, (first, last, sizes) in TABLES.items():
+        found[word] = None
+        rows = [symbols.lookup(name.encode()) for name in (first, last)]
+        if rows[0] is None or rows[1] is None:
+            continue
+        start, stop = (symbols.addresses[row] - shift for row in rows if row is not None)
+        for size in sizes:
+            if (stop - start) % size:
+                continue
+            at = [address + shift for address in image.sites(start, stop, size)]
+            if at and sum(symbols.is_core_text(a) or symbols.is_init_text(a) for a in at) >= 0.99 * len(at):
+                found[word] = frozenset(at)
+                break
+    return found
+
+
+def wants(name: bytes, code: bytes, words: tuple[str, ...]) -> bool:
+    """A suffix of the compiler, or a first instruction that is, or can be patched to, a five-byte no-op."""
+    if name.startswith((b"__pfx_", b"__cfi_")):
+        return False
+    if any(suffix in name for suffix in SUFFIXES):
+        return True
+    kind = x86_code.entry_instruction(code).kind
+    return kind == kinds.NOP5 or (kind == kinds.JUMP and bool({"alternative", "jump_label", "unread"} & set(words)))
+
+
+def vmlinux_slices(image: kernel_image.KernelImage, view: View) -> Iterator[code_slices.Slice]:
+    """Slices of vmlinux."""
+    symbols, sites = view.symbols, view.sites
+    tables = read_tables(image, symbols)
+    stext = symbols.limits[b"_stext"]
+    starts = (sites.starts_of(None) if sites is not None else None) or set()
+    for row in range(symbols.vmlinux_count):
+        name, address = symbols.names[row], symbols.addresses[row]
+        if not symbols.is_core_text(address) or address in starts:
+            continue
+        code = _link_code(image, symbols, address, WINDOW_BYTES)
+        probed = address + (4 if code and x86_code.first_instruction(code).kind == kinds.ENDBR else 0)
+        words = tuple(word for word, at in tables.items() if at is not None and probed in at)
+        words += () if all(at is not None for at in tables.values()) else (code_slices.UNREAD,)
+        if code and wants(name, code, words):
+            yield code_slices.Slice(None, name.decode(), address - stext, x86_code.shortest(code), words)
+
+
+def module_slices(files: Iterable[tuple[str, bytes]], view: View) -> Iterator[code_slices.Slice]:
+    """Slices of loaded modules, from their files."""
+    symbols, sites = view.symbols, view.sites
+    loaded = {module for module in symbols.modules if module is not None}
+    for path, packed in files:
+        module = module_name(path)
+        if module.encode() not in loaded or sites is None:
+            continue
+        traced = sites.starts_of(module.encode()) or set()
+        listed = {symbols.names[row] for row in range(symbols.vmlinux_count, len(symbols.names)) if symbols.modules[row] == module.encode() and symbols.addresses[row] in traced}
+        raw = kernel_image.unpack(packed, path)
+        tables = {word: kernel_image.module_sites(raw, table, entry_bytes, path) for word, (table, entry_bytes) in MODULE_TABLES.items()}
+        codes = kernel_image.module_code_table(raw, WINDOW_BYTES, path)
+        for name, places in kernel_image.module_places(raw, path).items():
+            if name.encode() in listed:
+                continue
+            for code, place in zip(codes[name], places, strict=True):
+                probed = place[1] + (4 if x86_code.first_instruction(code).kind == kinds.ENDBR else 0)
+                words = tuple(word for word, at in tables.items() if (place[0], probed) in at)
+                if code and wants(name.encode(), code, words):
+                    yield code_slices.Slice(module, name, place[1], x86_code.shortest(code), words)
+
+
+def module_name(path: str) -> str:
+    """A module's name from its file's path."""
+    return path.rpartition("/")[2].split(".ko")[0].replace("-", "_")
+
+
+def module_files(k: Kernel) -> Iterator[tuple[str, bytes]]:
+    """The files of the loaded modules, by modules.dep of this release."""
+    from .lookup import KernelLookup
+
+    lookup = KernelLookup(k, lambda target, attach: "unknown")
+    loaded, release = lookup.modules_loaded(), k.release()
+    for module, path in (lookup.module_files() or {}).items():
+        if module not in loaded:
+            continue
+        for folder in ("usr/lib/modules", "lib/modules"):
+            try:
+                yield path, k.source.read(f"{folder}/{release}/{path}")
+                break
+            except (SourceError, ProbeScoutError):
+                continue
