@@ -10,7 +10,7 @@ import pytest
 from .tree import PACKAGE, Import, imports, modules
 
 # The top-level modules that answer one kind of question each; they may use one another and all rooms below.
-QUESTIONS = ("caller", "check", "doctor", "events", "lookup", "names", "offsets", "scan", "words")
+QUESTIONS = ("caller", "check", "doctor", "events", "lookup", "names", "offsets", "scan", "slices", "words")
 # Room to the rooms it may import at run time. A room may always import itself; nothing imports cli.
 DOWN = {
     "model": "errors",
@@ -21,7 +21,7 @@ DOWN = {
     "diagnosis": "model engine",
     "render": "model",
     "engine": "rules model",
-    "code": "sources scanners model errors",
+    "code": "slices sources scanners model errors",  # slices: only to write a snapshot, inside the function
     "kernel": "code sources scanners model errors",
     "questions": "kernel scanners model",
     "advice": "diagnosis model engine",
