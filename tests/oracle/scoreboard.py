@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import lzma
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -17,10 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probe_scout import engine, questions
 from probe_scout.kernel import Kernel
+from probe_scout.model import facts
 from probe_scout.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from probe_scout.sources.source import Description, Source
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "kernels"
@@ -83,8 +87,8 @@ class Row:
         return self.right + self.unknown + len(self.wrong)
 
 
-def answers(folder: Path, name: str) -> Iterator[Answer]:
-    """The attempts of one file. Crashes are hazards, not answers; groups give one answer per name that passed."""
+def raw_answers(folder: Path, name: str) -> Iterator[Answer]:
+    """The attempts of one file as they were recorded, one line each."""
     path = folder / f"oracle-{name}.jsonl.gz"
     if not path.exists():
         return
@@ -105,6 +109,39 @@ def answers(folder: Path, name: str) -> Iterator[Answer]:
         yield Answer(row["symbol"], module if module != "-" else "vmlinux", attach, row["ok"], errno, row["stage"])
 
 
+def answers(folder: Path, name: str) -> Iterator[Answer]:
+    """The attempts of one file, from the recorder's own files or from the packed form. Crashes are hazards, not answers."""
+    if folder.is_dir():
+        yield from raw_answers(folder, name)
+        return
+    if str(folder) not in _PACKED:
+        _PACKED[str(folder)] = unpack(folder)
+    yield from _PACKED[str(folder)].get(name, ())
+
+
+_PACKED: dict[str, dict[str, list[Answer]]] = {}
+
+
+def pack(folder: Path, path: Path) -> int:
+    """Write all attempts of a folder into one file: file, symbol, module, attach, errno or "ok", stage, by tabs."""
+    lines = [
+        "\t".join((name, a.symbol, a.module or "", a.attach, "ok" if a.ok else a.errno or "?", a.stage))
+        for name in FILES
+        for a in raw_answers(folder, name)
+    ]
+    path.write_bytes(lzma.compress(("\n".join(lines) + "\n").encode(), preset=9 | lzma.PRESET_EXTREME))
+    return len(lines)
+
+
+def unpack(path: Path) -> dict[str, list[Answer]]:
+    """The attempts of a packed file, by the recorder's file."""
+    found: dict[str, list[Answer]] = defaultdict(list)
+    for line in lzma.decompress(path.read_bytes()).decode().splitlines():
+        name, symbol, module, attach, errno, stage = line.split("\t")
+        found[name].append(Answer(symbol, module or None, attach, errno == "ok", None if errno == "ok" else errno, stage))
+    return found
+
+
 def score(k: Kernel, folder: Path, name: str) -> Row:
     """Judge every recorded attempt of one file."""
     result = Row()
@@ -123,7 +160,8 @@ def score(k: Kernel, folder: Path, name: str) -> Row:
         answer, errno = outcome.answer, outcome.errno
         if name in LOAD_ONLY:
             fired = [rule for rule in outcome.fired if rule.gate.name not in ATTACH_GATES]
-            answer = "no" if fired else "yes" if not outcome.missing or outcome.fired else answer
+            missing = {fact for fact, _ in outcome.missing} - {facts.ENTRY_CODE}
+            answer = "no" if fired else "unknown" if missing and not outcome.fired else "yes"
             errno = fired[0].errno if fired else None
         if answer == "unknown":
             result.unknown += 1
@@ -147,7 +185,7 @@ def board(kernels: dict[str, tuple[str, Path]]) -> dict[str, dict[str, Row]]:
     """Scores of kernels given as name -> (snapshot, answers' folder)."""
     found: dict[str, dict[str, Row]] = defaultdict(dict)
     for kernel, (snapshot, folder) in kernels.items():
-        k = Kernel(open_source(snapshot))
+        k = Kernel(open_with_code(snapshot))
         k.full()
         for name in FILES:
             row = score(k, folder, name)
@@ -156,8 +194,17 @@ def board(kernels: dict[str, tuple[str, Path]]) -> dict[str, dict[str, Row]]:
     return found
 
 
+def recorded() -> dict[str, tuple[str, Path]]:
+    """Kernels with answers inside the project: release to (snapshot, answers)."""
+    found = {}
+    for path in sorted((ROOT / "fixtures" / "answers").glob("*.tsv.xz")):
+        name = path.name.removesuffix(".tsv.xz")
+        found[name] = (str(ROOT / "fixtures" / "kernels" / f"{name}.tar.xz"), path)
+    return found
+
+
 def shared_kernels() -> dict[str, tuple[str, Path]]:
-    """The kernels whose answers lie beside the project."""
+    """Kernels whose files and answers lie beside the project; their first instructions come from fixtures/code."""
     found = {}
     for folder in sorted(SHARED.glob("answers-*")):
         version = folder.name.removeprefix("answers-")
@@ -167,12 +214,47 @@ def shared_kernels() -> dict[str, tuple[str, Path]]:
     return found
 
 
+class WithCode:
+    """A source with a code/slices of its own put beside it."""
+
+    def __init__(self, source: Source, slices: bytes) -> None:
+        self.source, self.slices = source, slices
+
+    def read(self, path: str) -> bytes:
+        """The slices, or what the source has."""
+        return self.slices if path == "code/slices" else self.source.read(path)
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """As the source."""
+        return self.source.names(folder)
+
+    def describe(self) -> Description:
+        """As the source."""
+        return self.source.describe()
+
+
+def open_with_code(snapshot: str) -> Source:
+    """A snapshot; where it holds no code, fixtures/code of the same kernel beside it."""
+    source = open_source(snapshot)
+    version = Path(snapshot).name.removeprefix("debian-").removesuffix(".tar.xz")
+    slices = sorted((ROOT / "fixtures" / "code").glob(f"debian-{version}.*slices"))
+    if "amd64" in version or not slices:
+        return source
+    return WithCode(source, slices[0].read_bytes())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kernel", action="append", default=[])
     parser.add_argument("--names", type=int, default=3, help="differences shown per row")
+    parser.add_argument("--all", action="store_true", help="the packed answers as well as those beside the project")
+    parser.add_argument("--pack", nargs=2, metavar=("FOLDER", "FILE"), help="pack a folder of answers and stop")
     options = parser.parse_args()
-    kernels = {k: v for k, v in shared_kernels().items() if not options.kernel or k in options.kernel}
+    if options.pack:
+        print(f"{pack(Path(options.pack[0]), Path(options.pack[1]))} answers")
+        return 0
+    everything = {**recorded(), **shared_kernels()} if options.all or options.kernel else shared_kernels() or recorded()
+    kernels = {k: v for k, v in everything.items() if not options.kernel or k in options.kernel}
     wrong = 0
     print(f"{'kernel':8} {'answers':18} {'asked':>7} {'right':>7} {'wrong':>6} {'unknown':>8} {'errno right':>14}")
     for kernel, rows in board(kernels).items():
