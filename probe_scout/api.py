@@ -80,7 +80,14 @@ class OpenKernel:
 
     def _broken(self) -> None:
         """A file that makes no sense is an error of its own (exit 4), not an unknown to be shrugged at."""
-        for fact in (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS, facts.KPROBE_BLACKLIST, facts.CONFIG, facts.ERROR_INJECTION):
+        for fact in (
+            facts.KALLSYMS,
+            facts.BTF,
+            facts.FILTER_FUNCTIONS,
+            facts.KPROBE_BLACKLIST,
+            facts.CONFIG,
+            facts.ERROR_INJECTION,
+        ):
             found = self._kernel.known_unread(fact)
             if found is not None and found.kind == "malformed":
                 raise ProbeScoutError(found.why + (f"; {found.cure}" if found.cure else ""))
@@ -138,7 +145,12 @@ class OpenKernel:
 
             extra = {code.SLICES: code.slices_for_snapshot(self._kernel)}
         return snapshot.write_snapshot(
-            self._kernel.source, out, keep_addresses=keep_addresses, with_code=extra, tool_version=__version__, now=time.time()
+            self._kernel.source,
+            out,
+            keep_addresses=keep_addresses,
+            with_code=extra,
+            tool_version=__version__,
+            now=time.time(),
         )
 
 

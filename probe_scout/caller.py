@@ -31,7 +31,9 @@ def present(k: Kernel) -> Callable[[str], bool | None]:
     except (SourceError, ProbeScoutError):
         pass
     try:
-        paranoid = proc_status.integer(k.read("proc/sys/kernel/perf_event_paranoid"), "proc/sys/kernel/perf_event_paranoid")
+        paranoid = proc_status.integer(
+            k.read("proc/sys/kernel/perf_event_paranoid"), "proc/sys/kernel/perf_event_paranoid"
+        )
     except (SourceError, ProbeScoutError):
         pass
 

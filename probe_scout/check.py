@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .kernel import Kernel
+    from .model.traits import Traits
 
 _LSM, _ITER = ("lsm", "lsm.s"), ("iter", "iter.s")
 _BY_TRACEPOINT = ("tp",)
@@ -78,7 +79,7 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
         name = wrapper(k, target.name)
     traits = questions.function_traits(k, name, module)
     evidence = _function_evidence(k, name, module)
-    found = []
+    found: list[Verdict] = []
     for attach in types:
         if attach in _BY_TRACEPOINT:
             found += _event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
@@ -89,12 +90,23 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
     return tuple(found)
 
 
-def _copy_note(attach: str, traits: questions.Traits) -> tuple[Finding, ...]:
+def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
     """Types that silently take one of several copies."""
-    if traits.vmlinux + traits.modules < 2 or attach.startswith(("kprobe.", "kretprobe.")) is False and attach.startswith(("kprobe", "kretprobe", "ksys", "kret")):
+    if traits.vmlinux + traits.modules < 2 or (
+        attach.startswith(("kprobe.", "kretprobe.")) is False
+        and attach.startswith(("kprobe", "kretprobe", "ksys", "kret"))
+    ):
         return ()
-    which = "the first that ftrace can patch" if ".multi" in attach or attach == "kprobe.session" else "the one with the lowest address"
-    return (Finding("silent.one_of_several", f"Several symbols carry this name; the kernel takes {which}.", "proc/kallsyms"),)
+    which = (
+        "the first that ftrace can patch"
+        if ".multi" in attach or attach == "kprobe.session"
+        else "the one with the lowest address"
+    )
+    return (
+        Finding(
+            "silent.one_of_several", f"Several symbols carry this name; the kernel takes {which}.", "proc/kallsyms"
+        ),
+    )
 
 
 def _event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[str]) -> tuple[Verdict, ...]:
@@ -105,7 +117,9 @@ def _event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[
         facts.BTF: f"{k.evidence(facts.BTF)}: btf_trace_{name} {'is there' if traits.typed else 'is not there'}",
         facts.KALLSYMS: f"proc/kallsyms: __bpf_trace_tp_map_{name} {'is there' if traits.raw else 'is not there'}",
     }
-    return tuple(words.verdict(k, attach, engine.judge(k, attach, traits), evidence, words.notes(k, attach)) for attach in types)
+    return tuple(
+        words.verdict(k, attach, engine.judge(k, attach, traits), evidence, words.notes(k, attach)) for attach in types
+    )
 
 
 def _function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str]:

@@ -50,7 +50,11 @@ class Store:
         release = k.release()
         raws = [] if k.image is None else [("the image named", k.image)]
         if k.image is None and self.live:
-            for path in (f"boot/vmlinuz-{release}", f"usr/lib/modules/{release}/vmlinuz", f"lib/modules/{release}/vmlinuz"):
+            for path in (
+                f"boot/vmlinuz-{release}",
+                f"usr/lib/modules/{release}/vmlinuz",
+                f"lib/modules/{release}/vmlinuz",
+            ):
                 try:
                     raws.append((path, k.source.read(path)))
                     break

@@ -40,10 +40,23 @@ def report(k: Kernel) -> DoctorReport:
     config = k.config("CONFIG_BPF_SYSCALL")
     gap = k.unread(facts.CONFIG)
     states.append(
-        SourceState("kernel configuration", facts.CONFIG, "read" if config is not None else gap.kind if gap else "not_there", "how the kernel was built", gap.cure if gap and config is None else "")
+        SourceState(
+            "kernel configuration",
+            facts.CONFIG,
+            "read" if config is not None else gap.kind if gap else "not_there",
+            "how the kernel was built",
+            gap.cure if gap and config is None else "",
+        )
     )
     unread: list[Unread] = []
-    for fact in (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS, facts.KPROBE_BLACKLIST, facts.CONFIG, facts.LOCKDOWN):
+    for fact in (
+        facts.KALLSYMS,
+        facts.BTF,
+        facts.FILTER_FUNCTIONS,
+        facts.KPROBE_BLACKLIST,
+        facts.CONFIG,
+        facts.LOCKDOWN,
+    ):
         found = k.unread(fact)
         if found is not None:
             unread.append(found)
@@ -63,19 +76,45 @@ def _state(k: Kernel, path: str, fact: str, says: str) -> SourceState:
 def _findings(k: Kernel) -> list[Finding]:
     found = []
     if k.addresses_hidden():
-        found.append(Finding("doctor.addresses_hidden", "Addresses in proc/kallsyms are zero: aliases and duplicates cannot be told apart.", "kernel.kptr_restrict"))
+        found.append(
+            Finding(
+                "doctor.addresses_hidden",
+                "Addresses in proc/kallsyms are zero: aliases and duplicates cannot be told apart.",
+                "kernel.kptr_restrict",
+            )
+        )
     try:
         if not k.ids().visible and k.kallsyms() is not None:
-            found.append(Finding("doctor.no_id_sets", "kallsyms shows no data symbols, so the kernel's deny lists and LSM hook lists cannot be read.", "CONFIG_KALLSYMS_ALL"))
+            found.append(
+                Finding(
+                    "doctor.no_id_sets",
+                    "kallsyms shows no data symbols, so the kernel's deny lists and LSM hook lists cannot be read.",
+                    "CONFIG_KALLSYMS_ALL",
+                )
+            )
     except Malformed:
         pass
     if k.flag("kprobe_pmu") is False:
-        found.append(Finding("doctor.no_kprobes", "This kernel was built without kprobes.", k.flag_evidence("kprobe_pmu")))
+        found.append(
+            Finding("doctor.no_kprobes", "This kernel was built without kprobes.", k.flag_evidence("kprobe_pmu"))
+        )
     if k.source.describe().kind == "live":
         import os
 
         if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-            found.append(Finding("doctor.no_bytecode", "PYTHONDONTWRITEBYTECODE is set: every start compiles the program anew and is slower.", "environment"))
+            found.append(
+                Finding(
+                    "doctor.no_bytecode",
+                    "PYTHONDONTWRITEBYTECODE is set: every start compiles the program anew and is slower.",
+                    "environment",
+                )
+            )
         if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
-            found.append(Finding("doctor.container", "This is a container: what is shown is the host's kernel, as far as the container lets it through.", "/.dockerenv"))
+            found.append(
+                Finding(
+                    "doctor.container",
+                    "This is a container: what is shown is the host's kernel, as far as the container lets it through.",
+                    "/.dockerenv",
+                )
+            )
     return found

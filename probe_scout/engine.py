@@ -30,7 +30,14 @@ class Outcome:
 
     __slots__ = ("answer", "certain", "errno", "fired", "missing")
 
-    def __init__(self, answer: str, errno: str | None, certain: bool, fired: tuple[Rule, ...], missing: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self,
+        answer: str,
+        errno: str | None,
+        certain: bool,
+        fired: tuple[Rule, ...],
+        missing: tuple[tuple[str, str], ...],
+    ) -> None:
         self.answer, self.errno, self.certain, self.fired, self.missing = answer, errno, certain, fired, missing
 
 

@@ -31,7 +31,13 @@ TRACING = "sys/kernel/tracing"
 BLACKLIST = "sys/kernel/debug/kprobes/blacklist"
 INJECTION = "sys/kernel/debug/error_injection/list"
 LOCKDOWN = "sys/kernel/security/lockdown"
-SYSCALL_PREFIXES = {"x86_64": "__x64_", "aarch64": "__arm64_", "s390x": "__s390x_", "riscv64": "__riscv_", "i686": "__ia32_"}
+SYSCALL_PREFIXES = {
+    "x86_64": "__x64_",
+    "aarch64": "__arm64_",
+    "s390x": "__s390x_",
+    "riscv64": "__riscv_",
+    "i686": "__ia32_",
+}
 FSESSION_ARCHES = frozenset(("x86_64", "aarch64", "riscv64", "s390x"))
 _NARROW_LIMIT = 64  # distinct narrow views kept
 
@@ -98,7 +104,9 @@ class Kernel:
 
     def spoil(self, fact: str, error: ProbeScoutError, cure: str = "") -> None:
         """Mark a fact as unread because its bytes make no sense."""
-        self._unread[fact] = Unread(fact, "malformed", str(error), cure or "take the file again; it is not what the kernel writes")
+        self._unread[fact] = Unread(
+            fact, "malformed", str(error), cure or "take the file again; it is not what the kernel writes"
+        )
 
     def unread(self, fact: str) -> Unread | None:
         """Why a fact could not be had; None if it could. Tries to read it."""
@@ -121,7 +129,9 @@ class Kernel:
         """The bytes of proc/kallsyms, or None (unread)."""
         found = self._try(facts.KALLSYMS, (KALLSYMS,))
         if found is not None and not found[1]:
-            self._unread[facts.KALLSYMS] = Unread(facts.KALLSYMS, "not_there", f"{KALLSYMS}: the file is empty", "CONFIG_KALLSYMS=y, or read it as root")
+            self._unread[facts.KALLSYMS] = Unread(
+                facts.KALLSYMS, "not_there", f"{KALLSYMS}: the file is empty", "CONFIG_KALLSYMS=y, or read it as root"
+            )
             return None
         return found[1] if found else None
 
@@ -155,7 +165,7 @@ class Kernel:
             return None
         from .scanners import kallsyms
 
-        with_bases = {name for name in wanted}
+        with_bases = set(wanted)
         with_bases.update(name.partition(b".")[0] for name in wanted if b"." in name)
         symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases))
         # An alias may be the name that the kernel prints: its base name decides as well.
@@ -183,7 +193,9 @@ class Kernel:
         self._unread[facts.FILTER_FUNCTIONS] = None
         self._evidence[facts.FILTER_FUNCTIONS] = path
         if not raw:
-            self._unread[facts.FILTER_FUNCTIONS] = Unread(facts.FILTER_FUNCTIONS, "not_there", f"{path}: the file is empty", "CONFIG_DYNAMIC_FTRACE=y")
+            self._unread[facts.FILTER_FUNCTIONS] = Unread(
+                facts.FILTER_FUNCTIONS, "not_there", f"{path}: the file is empty", "CONFIG_DYNAMIC_FTRACE=y"
+            )
             return None
         try:
             if path == filter_functions.PATH_ADDRS:
@@ -214,7 +226,9 @@ class Kernel:
                 if module is None:
                     self._unread[facts.BTF] = Unread(facts.BTF, error.kind, f"{error.path}: {error.why}", error.cure)
                 elif not isinstance(error, NotThere):
-                    self._unread[facts.MODULE_BTF] = Unread(facts.MODULE_BTF, error.kind, f"{error.path}: {error.why}", error.cure)
+                    self._unread[facts.MODULE_BTF] = Unread(
+                        facts.MODULE_BTF, error.kind, f"{error.path}: {error.why}", error.cure
+                    )
                 return None
             from .scanners.btf import Btf
 
@@ -283,7 +297,13 @@ class Kernel:
         """The value of a CONFIG_ option ("y", "m", …), "" if it is not set, None if no configuration can be read."""
         if self._config is None:
             release = self.release()
-            paths = ("proc/config.gz", f"boot/config-{release}", f"usr/lib/modules/{release}/config", f"lib/modules/{release}/config", "boot/config")
+            paths = (
+                "proc/config.gz",
+                f"boot/config-{release}",
+                f"usr/lib/modules/{release}/config",
+                f"lib/modules/{release}/config",
+                "boot/config",
+            )
             self._config = self._try(facts.CONFIG, paths) or ("", b"")
         path, raw = self._config
         if not path:
@@ -677,10 +697,19 @@ _FLAG_FACTS = {
     "may_perfmon": facts.CAPABILITIES,
     "may_perf": facts.SYSCTL,
     **dict.fromkeys(
-        ("vmlinux_wins", "type_kprobe_multi", "type_kprobe_session", "type_fsession", "type_tracing_multi", "module_btf"),
+        (
+            "vmlinux_wins",
+            "type_kprobe_multi",
+            "type_kprobe_session",
+            "type_fsession",
+            "type_tracing_multi",
+            "module_btf",
+        ),
         facts.BTF,
     ),
-    **dict.fromkeys(("module_scoped", "struct_arguments", "union_arguments", "wide_return_check", "multi_sees_modules"), facts.BTF),
+    **dict.fromkeys(
+        ("module_scoped", "struct_arguments", "union_arguments", "wide_return_check", "multi_sees_modules"), facts.BTF
+    ),
 }
 
 _LOADERS: dict[str, Callable[[Kernel], object]] = {

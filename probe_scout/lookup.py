@@ -50,7 +50,16 @@ class KernelLookup:
                 black = name.encode() in blacklist.names if blacklist.hidden else blacklist.covers(symbol.address)
             traced = view.sites.known(symbols, row) if view.sites is not None else None
             found.append(
-                SymbolView(name, symbol.module, symbol.letter, where in (TEXT, INIT, MODULE), where == INIT, traced, black, symbol.address)
+                SymbolView(
+                    name,
+                    symbol.module,
+                    symbol.letter,
+                    where in (TEXT, INIT, MODULE),
+                    where == INIT,
+                    traced,
+                    black,
+                    symbol.address,
+                )
             )
         return tuple(found)
 

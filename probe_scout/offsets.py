@@ -36,7 +36,9 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     outcome = engine.judge(k, attach, traits)
     from .check import _function_evidence
 
-    verdict = words.verdict(k, attach, outcome, _function_evidence(k, target.name, target.module), words.notes(k, attach))
+    verdict = words.verdict(
+        k, attach, outcome, _function_evidence(k, target.name, target.module), words.notes(k, attach)
+    )
     view = k.view((target.name.encode(),))
     if verdict.answer == NO or view is None:
         return verdict
@@ -46,7 +48,9 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     if judged.answer == NO:
         return _said(k, attach, judged, verdict.unread)._replace(errno_certain=False)
     if judged.answer == UNKNOWN:
-        gap = words.explain_gap(k, facts.CODE, "")._replace(why=f"{judged.says}; {k.code_why() or 'no code of this kernel was read'}")
+        gap = words.explain_gap(k, facts.CODE, "")._replace(
+            why=f"{judged.says}; {k.code_why() or 'no code of this kernel was read'}"
+        )
         return verdict._replace(answer=UNKNOWN, unread=(*verdict.unread, gap), notes=())
     return verdict
 
@@ -59,12 +63,21 @@ def _said(k: Kernel, attach: str, judged: rules.Judgement, unread: tuple[Unread,
 
 def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:
     symbols = view.symbols
-    rows = [r for r in symbols.rows(target.name.encode()) if target.module in (None, "vmlinux") or symbols.modules[r] == (target.module or "").encode()]
+    rows = [
+        r
+        for r in symbols.rows(target.name.encode())
+        if target.module in (None, "vmlinux") or symbols.modules[r] == (target.module or "").encode()
+    ]
     row = rows[0]
     start, end = symbols.extent(row)
     offset = target.offset_bytes
     if end < 1 << 64 and offset >= end - start:
-        return rules.Judgement(UNKNOWN, None, "kprobe_instruction.other_symbol", f"the offset lies behind the end of {target.name} ({end - start:#x} bytes), in another symbol")
+        return rules.Judgement(
+            UNKNOWN,
+            None,
+            "kprobe_instruction.other_symbol",
+            f"the offset lies behind the end of {target.name} ({end - start:#x} bytes), in another symbol",
+        )
     size = end - start if end < 1 << 64 else None
     site = view.sites.site(symbols, row) if view.sites is not None else None
     found = _code(k, symbols, row, min(size or _CODE_BYTES_MAX, _CODE_BYTES_MAX))

@@ -6,10 +6,10 @@ one name), `scan` the whole one; a test demands equal traits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .model import facts
-from .model.traits import DATA, INIT, MODULE, NONE, NOWHERE, TEXT, EventTraits, Proto, Traits
+from .model.traits import DATA, INIT, MODULE, NOWHERE, TEXT, EventTraits, Proto, Traits
 
 if TYPE_CHECKING:
     from .kernel import Kernel, View
@@ -31,11 +31,17 @@ ITERATORS_RESCHED = ("task", "task_file", "task_vma", "cgroup", "ksym", "kmem_ca
 # Union of btf_id_deny and noreturn_deny over the kernels read (6.1 to 7.3): used only where the kernel's
 # own sets cannot be seen, and then the answer is unknown, not no.
 DENY_EVER = frozenset(
-    "___migrate_enable migrate_disable migrate_enable rcu_read_unlock_strict preempt_count_add preempt_count_sub __rcu_read_lock __rcu_read_unlock".split()
+    (
+        *("___migrate_enable", "migrate_disable", "migrate_enable", "rcu_read_unlock_strict"),
+        *("preempt_count_add", "preempt_count_sub", "__rcu_read_lock", "__rcu_read_unlock"),
+    )
 )
 NORETURN_EVER = frozenset(
-    "do_exit do_group_exit kthread_complete_and_exit kthread_exit make_task_dead __module_put_and_kthread_exit __x64_sys_exit __x64_sys_exit_group "
-    "__ia32_sys_exit __ia32_sys_exit_group __kunit_abort kunit_try_catch_throw".split()
+    (
+        *("do_exit", "do_group_exit", "kthread_complete_and_exit", "kthread_exit", "make_task_dead"),
+        *("__module_put_and_kthread_exit", "__kunit_abort", "kunit_try_catch_throw"),
+        *("__x64_sys_exit", "__x64_sys_exit_group", "__ia32_sys_exit", "__ia32_sys_exit_group"),
+    )
 )
 
 
@@ -49,10 +55,12 @@ def function_traits(k: Kernel, name: str, module: str | None = None) -> Traits:
     return Traits(**symbol, **typed, unread=frozenset(unread) if unread else NOWHERE)
 
 
-def _symbol_traits(k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]) -> dict[str, object]:
+def _symbol_traits(
+    k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]
+) -> dict[str, Any]:
     """What the symbol table, ftrace's list, the blacklist and the code say."""
     qualified = module not in (None, "vmlinux")
-    common: dict[str, object] = {
+    common: dict[str, Any] = {
         "qualified": qualified,
         "name_fits": len(plain) < KSYM_NAME_LEN,
         "padding": name.startswith(PADDING),
@@ -156,14 +164,16 @@ def proto_of_shape(shape: Shape) -> Proto:
     )
 
 
-def _typed_traits(k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]) -> dict[str, object]:
+def _typed_traits(
+    k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]
+) -> dict[str, Any]:
     """What BTF, the id sets and the address behind a BTF name say."""
     found = btf_function(k, name, module)
     if found is None:
         return {}
     owner, btf, func = found
     shape = btf.shape(func.proto_id)
-    common: dict[str, object] = {"btf": "module" if owner else "vmlinux", "proto": proto_of_shape(shape)}
+    common: dict[str, Any] = {"btf": "module" if owner else "vmlinux", "proto": proto_of_shape(shape)}
     common.update(name_traits(k, name, shape.first_arg_struct, unread))
     if view is None:
         return common
@@ -191,10 +201,10 @@ def _typed_traits(k: Kernel, view: View | None, name: str, plain: bytes, module:
     return common
 
 
-def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> dict[str, object]:
+def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> dict[str, Any]:
     """What the kernel decides by a function's name: id sets, prefixes, lists."""
     ids = k.ids()
-    common: dict[str, object] = {}
+    common: dict[str, Any] = {}
     if name.startswith("security_"):
         common["security"] = True
     if name.startswith(k.syscall_prefix()):
@@ -212,8 +222,14 @@ def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> di
         if name.startswith("bpf_lsm_"):
             common["lsm_hook"] = ids.holds("bpf_lsm_hooks", name)
             common["lsm_disabled"] = ids.holds("bpf_lsm_disabled_hooks", name)
-            common["lsm_sleepable"] = ids.holds("sleepable_lsm_hooks", name) or ids.holds("btf_sleepable_lsm_hooks", name)
-    elif name in DENY_EVER or name in NORETURN_EVER or name.startswith(("bpf_lsm_", "bpf_modify_return_", "bpf_fentry_test")):
+            common["lsm_sleepable"] = ids.holds("sleepable_lsm_hooks", name) or ids.holds(
+                "btf_sleepable_lsm_hooks", name
+            )
+    elif (
+        name in DENY_EVER
+        or name in NORETURN_EVER
+        or name.startswith(("bpf_lsm_", "bpf_modify_return_", "bpf_fentry_test"))
+    ):
         unread.add(facts.BTF_IDS)
     injectable = k.injectable()
     if name in injectable:

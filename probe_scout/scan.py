@@ -171,7 +171,9 @@ class _Bulk:
         owner = module.encode() if module else None
         return any(self.symbols.modules[row] == owner for row in self.symbols.rows(name.encode()))
 
-    def _of(self, owner: _Owner, types: dict[str, Proto], in_modules: set[str], shown: set[str], plain: bool) -> Iterator[Line]:
+    def _of(
+        self, owner: _Owner, types: dict[str, Proto], in_modules: set[str], shown: set[str], plain: bool
+    ) -> Iterator[Line]:
         symbols, k, module = self.symbols, self.k, owner.module
         where, addresses, made = symbols.where, symbols.addresses, self.made
         key_owner = module.encode() if module else None
@@ -209,12 +211,16 @@ class _Bulk:
                         black = black or bool(blacklist is not None and blacklist.covers(addresses[base]))
                     code = base_site and not site and not black
                 place = (TEXT if address < etext else INIT) if vmlinux else MODULE
-                ordinary = not (code and place != INIT and self.has_code) and not (vmlinux and proto is None and name in in_modules)
+                ordinary = not (code and place != INIT and self.has_code) and not (
+                    vmlinux and proto is None and name in in_modules
+                )
                 if ordinary and not (self.has_code and proto is not None and not site):
                     key = (vmlinux, place, site, base_site, black, code, proto)
                     traits = made.get(key)
                     if traits is None:
-                        traits = made[key] = _make(vmlinux, place, site, base_site, black, code and place != INIT, proto)
+                        traits = made[key] = _make(
+                            vmlinux, place, site, base_site, black, code and place != INIT, proto
+                        )
                     yield Line(name, module, traits)
                     continue
             yield Line(name, module, questions.function_traits(k, name, module))
@@ -236,11 +242,16 @@ def _text(names: list[bytes]) -> list[str]:
 
 def _repeated(addresses: list[int]) -> set[int]:
     """Addresses that several functions share."""
-    seen: set[int] = set()
-    return {a for a in addresses if a in seen or seen.add(a)} if len(set(addresses)) < len(addresses) else seen
+    if len(set(addresses)) == len(addresses):
+        return set()
+    from collections import Counter
+
+    return {address for address, count in Counter(addresses).items() if count > 1}
 
 
-def _make(vmlinux: bool, place: str, site: bool, base_site: bool, black: bool, code: bool, proto: Proto | None) -> Traits:
+def _make(
+    vmlinux: bool, place: str, site: bool, base_site: bool, black: bool, code: bool, proto: Proto | None
+) -> Traits:
     typed = proto is not None
     return Traits(
         vmlinux=1 if vmlinux else 0,
@@ -340,7 +351,11 @@ def ndjson(k: Kernel, glob: str, types: Sequence[str], answer: str | None) -> It
         if head is None:
             head = heads[module] = b',"module":' + json.dumps(module).encode() + b","
         plain = name.encode()
-        shown = plain if name.isascii() and name.isprintable() and '"' not in name and "\\" not in name else json.dumps(name)[1:-1].encode()
+        shown = (
+            plain
+            if name.isascii() and name.isprintable() and '"' not in name and "\\" not in name
+            else json.dumps(name)[1:-1].encode()
+        )
         yield b'{"target":"' + shown + b'"' + head + tail
 
 
@@ -349,4 +364,3 @@ def unread(k: Kernel) -> tuple[Unread, ...]:
     wanted = (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS, facts.KPROBE_BLACKLIST, facts.CONFIG)
     found = [k.unread(fact) for fact in wanted]
     return tuple(u for u in found if u is not None)
-

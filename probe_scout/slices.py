@@ -45,24 +45,30 @@ def of_kernel(k: Kernel, image: kernel_image.KernelImage | None, modules: Iterab
     if view is None or view.sites is None or view.symbols.hidden:
         raise UsageError("--with-code needs proc/kallsyms with addresses and available_filter_functions: run as root")
     if image is None:
-        raise UsageError(f"--with-code needs the kernel's image: {k.code_why() or 'none in /boot'}; name it with --vmlinux")
+        raise UsageError(
+            f"--with-code needs the kernel's image: {k.code_why() or 'none in /boot'}; name it with --vmlinux"
+        )
     check_same_build(image, view)
     return code_slices.write_slices([*vmlinux_slices(image, view), *module_slices(modules, view)])
 
 
 def check_same_build(image: kernel_image.KernelImage, view: View) -> None:
-    """Refuses an image in which more than one in a thousand traced functions has no call, no-op or ENDBR at its start."""
+    """Refuses an image in which more than one in a hundred traced functions begins with no call, no-op or ENDBR.
+
+    Raises UsageError.
+    """
     symbols, sites = view.symbols, view.sites
     starts = sites.starts_of(None) if sites is not None else None
     asked = good = 0
     for start in sorted(starts or ()):
-        offset = 0
         code = _link_code(image, symbols, start, WINDOW_BYTES)
         kind = x86_code.first_instruction(code or b"").kind
         asked += 1
-        good += kind in (kinds.CALL, kinds.NOP5, kinds.ENDBR) or offset > 0
+        good += kind in (kinds.CALL, kinds.NOP5, kinds.ENDBR)
     if good * 1000 < asked * 990:
-        raise UsageError(f"the image is of another kernel: {asked - good} of {asked} traced functions do not begin as they must")
+        raise UsageError(
+            f"the image is of another kernel: {asked - good} of {asked} traced functions do not begin as they must"
+        )
 
 
 def _link_code(image: kernel_image.KernelImage, symbols: SymbolTable, address: int, size: int) -> bytes | None:
@@ -129,9 +135,16 @@ def module_slices(files: Iterable[tuple[str, bytes]], view: View) -> Iterator[co
         if module.encode() not in loaded or sites is None:
             continue
         traced = sites.starts_of(module.encode()) or set()
-        listed = {symbols.names[row] for row in range(symbols.vmlinux_count, len(symbols.names)) if symbols.modules[row] == module.encode() and symbols.addresses[row] in traced}
+        listed = {
+            symbols.names[row]
+            for row in range(symbols.vmlinux_count, len(symbols.names))
+            if symbols.modules[row] == module.encode() and symbols.addresses[row] in traced
+        }
         raw = kernel_image.unpack(packed, path)
-        tables = {word: kernel_image.module_sites(raw, table, entry_bytes, path) for word, (table, entry_bytes) in MODULE_TABLES.items()}
+        tables = {
+            word: kernel_image.module_sites(raw, table, entry_bytes, path)
+            for word, (table, entry_bytes) in MODULE_TABLES.items()
+        }
         codes = kernel_image.module_code_table(raw, WINDOW_BYTES, path)
         for name, places in kernel_image.module_places(raw, path).items():
             if name.encode() in listed:

@@ -19,7 +19,9 @@ _KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
 _FTRACE = frozenset(("tp", "raw_tp", "tp_btf", "iter", "iter.s"))
 
 
-def verdict(k: Kernel, attach: str, outcome: Outcome, evidence: dict[str, str], notes: tuple[Finding, ...] = ()) -> Verdict:
+def verdict(
+    k: Kernel, attach: str, outcome: Outcome, evidence: dict[str, str], notes: tuple[Finding, ...] = ()
+) -> Verdict:
     """The verdict of one outcome. `evidence` maps facts to what was read about this very target."""
     findings = tuple(Finding(rule.id, rule.says, _evidence(k, rule, evidence)) for rule in outcome.fired)
     unread = tuple(dict.fromkeys(explain_gap(k, fact, flag) for fact, flag in outcome.missing))
@@ -53,10 +55,20 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     if known is not None:
         return known
     if flag:
-        return Unread(fact, "not_there", f"nothing that was read shows whether this kernel has it ({k.flag_evidence(flag)})", _CURES.get(fact, ""))
+        return Unread(
+            fact,
+            "not_there",
+            f"nothing that was read shows whether this kernel has it ({k.flag_evidence(flag)})",
+            _CURES.get(fact, ""),
+        )
     if fact == facts.FILTER_FUNCTIONS:
         if k.addresses_hidden():
-            return Unread(facts.ADDRESSES, "hidden", "kernel.kptr_restrict hides the addresses in proc/kallsyms", "read it as root, with kernel.kptr_restrict at 0 or 1")
+            return Unread(
+                facts.ADDRESSES,
+                "hidden",
+                "kernel.kptr_restrict hides the addresses in proc/kallsyms",
+                "read it as root, with kernel.kptr_restrict at 0 or 1",
+            )
         return Unread(
             facts.SYMBOL_CHOICE,
             "hidden",
@@ -69,17 +81,24 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
             fact,
             "not_recorded",
             f"the answer hangs on the function's first instruction, and {why}",
-            "name the kernel's image with --vmlinux, ask on the machine itself as root, or take the snapshot with --with-code",
+            "name the kernel's image with --vmlinux, ask on the machine itself as root, "
+            "or take the snapshot with --with-code",
         )
     if fact == facts.ENTRY_CODE:
         return Unread(
             fact,
             "not_recorded",
-            "ftrace has no site here, and the first instruction is one that boot may have turned into the no-op a trampoline looks for",
+            "ftrace has no site here, and boot may have turned the first instruction into the no-op "
+            "that a trampoline looks for",
             "ask on the machine itself as root, where proc/kcore shows the running code",
         )
     if fact == facts.BTF_IDS:
-        return Unread(fact, "hidden", "kallsyms shows no __BTF_ID__ symbols, so the kernel's own lists cannot be read", "a kernel with CONFIG_KALLSYMS_ALL=y; or ask the kernel itself")
+        return Unread(
+            fact,
+            "hidden",
+            "kallsyms shows no __BTF_ID__ symbols, so the kernel's own lists cannot be read",
+            "a kernel with CONFIG_KALLSYMS_ALL=y; or ask the kernel itself",
+        )
     return Unread(fact, "not_there", f"{k.evidence(fact)} does not tell", _CURES.get(fact, ""))
 
 
@@ -97,17 +116,29 @@ def notes(k: Kernel, attach: str) -> tuple[Finding, ...]:
     found: list[Finding] = []
     if attach not in _FTRACE and _setting(k, "proc/sys/kernel/ftrace_enabled") == "0":
         found.append(
-            Finding("silent.ftrace_off", "It attaches and never fires while kernel.ftrace_enabled is 0.", "proc/sys/kernel/ftrace_enabled: 0")
+            Finding(
+                "silent.ftrace_off",
+                "It attaches and never fires while kernel.ftrace_enabled is 0.",
+                "proc/sys/kernel/ftrace_enabled: 0",
+            )
         )
     if attach in _KPROBES and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
         found.append(
-            Finding("silent.kprobes_off", "It attaches and never fires while kprobes are disarmed.", "sys/kernel/debug/kprobes/enabled: 0")
+            Finding(
+                "silent.kprobes_off",
+                "It attaches and never fires while kprobes are disarmed.",
+                "sys/kernel/debug/kprobes/enabled: 0",
+            )
         )
     if attach in ("lsm", "lsm.s"):
         names = _setting(k, "sys/kernel/security/lsm")
         if names and "bpf" not in names.split(","):
             found.append(
-                Finding("silent.bpf_not_in_lsm", "It attaches and is never called: bpf is not among the active security modules.", f"sys/kernel/security/lsm: {names}")
+                Finding(
+                    "silent.bpf_not_in_lsm",
+                    "It attaches and is never called: bpf is not among the active security modules.",
+                    f"sys/kernel/security/lsm: {names}",
+                )
             )
     return tuple(found)
 

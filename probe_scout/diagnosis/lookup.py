@@ -29,7 +29,9 @@ class SymbolView(NamedTuple):
 class Lookup(Protocol):
     """One kernel, as questions with small answers. No method raises for a name that does not exist."""
 
-    arch: str
+    @property
+    def arch(self) -> str:
+        """The machine word: x86_64, aarch64 …"""
 
     def symbols(self, name: str) -> tuple[SymbolView, ...]:
         """All kallsyms entries of exactly this name: vmlinux first, modules in the file's order."""

@@ -26,7 +26,13 @@ def _table(*rows: tuple[str, str, str, str, str]) -> dict[str, AttachType]:
 ATTACH_TYPES: dict[str, AttachType] = _table(
     ("kprobe", "KPROBE", "", "function offset syscall", "probe at entry or inside, by perf"),
     ("kretprobe", "KPROBE", "", "function offset syscall", "probe at return, by perf"),
-    ("kprobe.multi", "KPROBE", "BPF_TRACE_KPROBE_MULTI", "function syscall", "many entries by one link, through fprobe"),
+    (
+        "kprobe.multi",
+        "KPROBE",
+        "BPF_TRACE_KPROBE_MULTI",
+        "function syscall",
+        "many entries by one link, through fprobe",
+    ),
     ("kretprobe.multi", "KPROBE", "BPF_TRACE_KPROBE_MULTI", "function", "many returns by one link"),
     ("kprobe.session", "KPROBE", "BPF_TRACE_KPROBE_SESSION", "function", "entry and return by one program"),
     ("ksyscall", "KPROBE", "", "syscall", "kprobe on the syscall's wrapper"),

@@ -61,7 +61,10 @@ class Form(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """Will a probe see every call. `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none."""
+    """Will a probe see every call.
+
+    `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none.
+    """
 
     answer: str = "unknown"
     basis: str = "none"

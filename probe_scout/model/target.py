@@ -37,7 +37,10 @@ class Target(NamedTuple):
 def parse(text: str) -> Target:
     """A target from its written form. Raises UsageError with the forms that exist."""
     if not text or len(text) > 2 * NAME_MAX_BYTES or not text.isprintable() or text != text.strip() or " " in text:
-        raise UsageError(f"{text[:40]!r} is not a name: give vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME")
+        raise UsageError(
+            f"{text[:40]!r} is not a name: give vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT "
+            "or syscall:NAME"
+        )
     head, _, rest = text.partition(":")
     if head in ("tp", "tracepoint", "raw_tp", "tp_btf") and rest:
         category, colon, name = rest.replace("/", ":").partition(":")

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from . import attach_target as target
-from . import caller, iterator, kprobe_multi, kprobe_register, lsm_hook, prototype, symbol_lookup, tracepoint, trampoline
+from . import (
+    caller,
+    iterator,
+    kprobe_multi,
+    kprobe_register,
+    lsm_hook,
+    prototype,
+    symbol_lookup,
+    tracepoint,
+    trampoline,
+)
 from .gate import REGISTRY, Flags, Gate, Rule, all_rules
 
 __all__ = ["PATHS", "REGISTRY", "Flags", "Gate", "Rule", "all_rules"]
@@ -37,7 +47,13 @@ PATHS: dict[str, tuple[Gate, ...]] = {
     ),
     "fentry.multi": (caller.BPF, target.MULTI_ENTRY, prototype.ENTRY, trampoline.MULTI_SITE, trampoline.MULTI_SLOTS),
     "fexit.multi": (caller.BPF, target.MULTI_RETURN, prototype.RETURN, trampoline.MULTI_SITE, trampoline.MULTI_SLOTS),
-    "fsession.multi": (caller.BPF, target.MULTI_RETURN, prototype.RETURN, trampoline.MULTI_SITE, trampoline.MULTI_SLOTS),
+    "fsession.multi": (
+        caller.BPF,
+        target.MULTI_RETURN,
+        prototype.RETURN,
+        trampoline.MULTI_SITE,
+        trampoline.MULTI_SLOTS,
+    ),
     "fmod_ret": (*_RETURN, target.MODIFY, target.DENY_RETURN, trampoline.GATE),
     "fmod_ret.s": (*_RETURN, target.SLEEPABLE, target.DENY_RETURN, trampoline.GATE),
     "lsm": (*_LSM, lsm_hook.HOOK, trampoline.GATE),

@@ -32,13 +32,27 @@ def not_in_btf(t: Traits, _k: Flags) -> bool:
     return t.btf == NONE
 
 
-@GATE.rule("module_btf_unknown", errno="EINVAL", decides="bpf_prog_load: attach_btf_obj_fd", needs=(MODULE_BTF,), unless="module_btf", known="until 5.10")
+@GATE.rule(
+    "module_btf_unknown",
+    errno="EINVAL",
+    decides="bpf_prog_load: attach_btf_obj_fd",
+    needs=(MODULE_BTF,),
+    unless="module_btf",
+    known="until 5.10",
+)
 def module_btf_unknown(t: Traits, _k: Flags) -> bool:
     """This kernel cannot take a target from a module's BTF."""
     return t.btf == "module"
 
 
-@GATE.rule("unknown_fsession", errno="EINVAL", decides="bpf_check_attach_target: expected_attach_type", needs=(BTF,), unless="type_fsession", known="since 7.0")
+@GATE.rule(
+    "unknown_fsession",
+    errno="EINVAL",
+    decides="bpf_check_attach_target: expected_attach_type",
+    needs=(BTF,),
+    unless="type_fsession",
+    known="since 7.0",
+)
 def unknown_fsession(_t: Traits, _k: Flags) -> bool:
     """This kernel does not know the attach type BPF_TRACE_FSESSION."""
     return True
@@ -59,7 +73,12 @@ def no_address(t: Traits, _k: Flags) -> bool:
     return t.btf != NONE and t.target_place == NONE
 
 
-@GATE.rule("not_sleepable", errno="EINVAL", decides="btf_id_allow_sleepable, check_attach_sleepable", needs=(ERROR_INJECTION, BTF_IDS))
+@GATE.rule(
+    "not_sleepable",
+    errno="EINVAL",
+    decides="btf_id_allow_sleepable, check_attach_sleepable",
+    needs=(ERROR_INJECTION, BTF_IDS),
+)
 def not_sleepable(t: Traits, k: Flags) -> bool:
     """Sleepable programs may only be attached to functions marked for it, and this one is not.
 
@@ -73,7 +92,12 @@ def not_sleepable(t: Traits, k: Flags) -> bool:
     return not (t.syscall and k.flag("syscalls_sleepable"))
 
 
-@GATE.rule("not_modifiable", errno="EINVAL", decides="check_attach_modify_return, btf_kfunc_is_modify_return", needs=(ERROR_INJECTION, BTF_IDS))
+@GATE.rule(
+    "not_modifiable",
+    errno="EINVAL",
+    decides="check_attach_modify_return, btf_kfunc_is_modify_return",
+    needs=(ERROR_INJECTION, BTF_IDS),
+)
 def not_modifiable(t: Traits, k: Flags) -> bool:
     """The return value of this function may not be replaced.
 
@@ -87,7 +111,13 @@ def not_modifiable(t: Traits, k: Flags) -> bool:
     return not (t.syscall and k.flag("syscalls_sleepable"))
 
 
-@GATE.rule("denied", errno="EINVAL", decides="check_attach_btf_id: btf_id_deny", needs=(BTF_IDS,), known="6.1 and later; absent in 5.10")
+@GATE.rule(
+    "denied",
+    errno="EINVAL",
+    decides="check_attach_btf_id: btf_id_deny",
+    needs=(BTF_IDS,),
+    known="6.1 and later; absent in 5.10",
+)
 def denied(t: Traits, _k: Flags) -> bool:
     """The kernel keeps tracing programs away from this function, because its own trampoline calls it.
 
@@ -97,7 +127,13 @@ def denied(t: Traits, _k: Flags) -> bool:
     return t.denied
 
 
-@GATE.rule("noreturn", errno="EINVAL", decides="check_attach_btf_id: noreturn_deny", needs=(BTF_IDS,), known="6.15 and stable 6.12; absent in 5.10 and 6.1")
+@GATE.rule(
+    "noreturn",
+    errno="EINVAL",
+    decides="check_attach_btf_id: noreturn_deny",
+    needs=(BTF_IDS,),
+    known="6.15 and stable 6.12; absent in 5.10 and 6.1",
+)
 def noreturn(t: Traits, _k: Flags) -> bool:
     """The function never returns, so a program at its return is refused.
 
@@ -112,13 +148,25 @@ def multi_no_btf(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@MULTI.rule("unknown_type", errno="EINVAL", decides="bpf_prog_load: is_tracing_multi", needs=(BTF,), unless="type_tracing_multi", known="since 7.2")
+@MULTI.rule(
+    "unknown_type",
+    errno="EINVAL",
+    decides="bpf_prog_load: is_tracing_multi",
+    needs=(BTF,),
+    unless="type_tracing_multi",
+    known="since 7.2",
+)
 def multi_unknown_type(_t: Traits, _k: Flags) -> bool:
     """This kernel does not know the attach types for many functions (BPF_TRACE_FENTRY_MULTI and its like)."""
     return True
 
 
-@MULTI.rule("unsupported", errno="EOPNOTSUPP", decides="bpf_tracing_multi_attach: HAVE_SINGLE_FTRACE_DIRECT_OPS", unless="multi_direct")
+@MULTI.rule(
+    "unsupported",
+    errno="EOPNOTSUPP",
+    decides="bpf_tracing_multi_attach: HAVE_SINGLE_FTRACE_DIRECT_OPS",
+    unless="multi_direct",
+)
 def multi_unsupported(_t: Traits, k: Flags) -> bool:
     """This kernel was built without direct calls by one ftrace_ops, on which the multi link stands (x86-64 only)."""
     return k.flag("type_tracing_multi") is True

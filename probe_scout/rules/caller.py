@@ -50,7 +50,12 @@ def paranoid(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@PERF.rule("no_kprobes", errno="ENOENT", decides="Kconfig KPROBES, KPROBE_EVENTS; /sys/bus/event_source/devices/kprobe", unless="kprobe_pmu")
+@PERF.rule(
+    "no_kprobes",
+    errno="ENOENT",
+    decides="Kconfig KPROBES, KPROBE_EVENTS; /sys/bus/event_source/devices/kprobe",
+    unless="kprobe_pmu",
+)
 def no_kprobes(_t: Traits, _k: Flags) -> bool:
     """This kernel was built without kprobes, or without kprobe events: perf has no kprobe device.
 

@@ -19,7 +19,14 @@ def not_a_target(t: Traits, _k: Flags) -> bool:
     return t.btf != NONE and not t.iterator
 
 
-@GATE.rule("sleepable_unknown", errno="EINVAL", decides="check_attach_btf_id: can_be_sleepable", needs=(BTF,), unless="sleepable_iterators", known="6.1 and later")
+@GATE.rule(
+    "sleepable_unknown",
+    errno="EINVAL",
+    decides="check_attach_btf_id: can_be_sleepable",
+    needs=(BTF,),
+    unless="sleepable_iterators",
+    known="6.1 and later",
+)
 def sleepable_unknown(_t: Traits, _k: Flags) -> bool:
     """This kernel takes no sleepable iterator programs."""
     return True

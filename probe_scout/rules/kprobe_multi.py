@@ -14,13 +14,27 @@ from .gate import Flags, Gate
 GATE = Gate("kprobe_multi", source="kernel/trace/bpf_trace.c", entry="bpf_kprobe_multi_link_attach")
 
 
-@GATE.rule("unknown_type", errno="EINVAL", decides="kernel/bpf/syscall.c link_create", needs=(BTF,), unless="type_kprobe_multi", known="since 5.18")
+@GATE.rule(
+    "unknown_type",
+    errno="EINVAL",
+    decides="kernel/bpf/syscall.c link_create",
+    needs=(BTF,),
+    unless="type_kprobe_multi",
+    known="since 5.18",
+)
 def unknown_type(_t: Traits, _k: Flags) -> bool:
     """This kernel does not know the attach type BPF_TRACE_KPROBE_MULTI."""
     return True
 
 
-@GATE.rule("unknown_session", errno="EINVAL", decides="bpf_kprobe_multi_link_attach: is_kprobe_multi", needs=(BTF,), unless="type_kprobe_session", known="since 6.10")
+@GATE.rule(
+    "unknown_session",
+    errno="EINVAL",
+    decides="bpf_kprobe_multi_link_attach: is_kprobe_multi",
+    needs=(BTF,),
+    unless="type_kprobe_session",
+    known="since 6.10",
+)
 def unknown_session(_t: Traits, _k: Flags) -> bool:
     """This kernel does not know the attach type BPF_TRACE_KPROBE_SESSION.
 
@@ -38,7 +52,9 @@ def no_fprobe(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@GATE.rule("no_site", errno="ESRCH", decides="kernel/trace/ftrace.c ftrace_lookup_symbols", needs=(KALLSYMS, FILTER_FUNCTIONS))
+@GATE.rule(
+    "no_site", errno="ESRCH", decides="kernel/trace/ftrace.c ftrace_lookup_symbols", needs=(KALLSYMS, FILTER_FUNCTIONS)
+)
 def no_site(t: Traits, k: Flags) -> bool:
     """No function of this name can be patched by ftrace.
 

@@ -13,7 +13,13 @@ from .gate import Flags, Gate
 GATE = Gate("kprobe_register", source="kernel/trace/trace_kprobe.c, kernel/kprobes.c", entry="__register_trace_kprobe")
 
 
-@GATE.rule("locked_down", errno="EPERM", decides="security_locked_down(LOCKDOWN_KPROBES)", needs=(LOCKDOWN,), witness="locked_down")
+@GATE.rule(
+    "locked_down",
+    errno="EPERM",
+    decides="security_locked_down(LOCKDOWN_KPROBES)",
+    needs=(LOCKDOWN,),
+    witness="locked_down",
+)
 def locked_down(_t: Traits, _k: Flags) -> bool:
     """The kernel is locked down (confidentiality), which forbids kprobes through perf and tracefs.
 
@@ -22,7 +28,13 @@ def locked_down(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@GATE.rule("notrace", errno="EINVAL", decides="within_notrace_func", needs=(KALLSYMS, FILTER_FUNCTIONS), witness="notrace_check")
+@GATE.rule(
+    "notrace",
+    errno="EINVAL",
+    decides="within_notrace_func",
+    needs=(KALLSYMS, FILTER_FUNCTIONS),
+    witness="notrace_check",
+)
 def notrace(t: Traits, _k: Flags) -> bool:
     """ftrace cannot patch this function, and such functions are refused to kprobe events.
 
@@ -39,7 +51,12 @@ def kretprobe_blacklist(t: Traits, _k: Flags) -> bool:
     return t.switch_to
 
 
-@GATE.rule("not_text", errno="EINVAL", decides="check_kprobe_address_safe: core_kernel_text, __module_text_address", needs=(KALLSYMS,))
+@GATE.rule(
+    "not_text",
+    errno="EINVAL",
+    decides="check_kprobe_address_safe: core_kernel_text, __module_text_address",
+    needs=(KALLSYMS,),
+)
 def not_text(t: Traits, _k: Flags) -> bool:
     """The address is not kernel or module text: data, or init code that was given back after boot.
 
@@ -57,13 +74,24 @@ def blacklisted(t: Traits, _k: Flags) -> bool:
     return t.blacklisted
 
 
-@GATE.rule("padding", errno="EINVAL", decides="is_cfi_preamble_symbol", witness="padding_check", known="6.1 and later; in 5.10.223 the test has its arguments swapped")
+@GATE.rule(
+    "padding",
+    errno="EINVAL",
+    decides="is_cfi_preamble_symbol",
+    witness="padding_check",
+    known="6.1 and later; in 5.10.223 the test has its arguments swapped",
+)
 def padding(t: Traits, _k: Flags) -> bool:
     """The symbol names padding in front of a function (__pfx_, __cfi_), not a function."""
     return t.padding
 
 
-@GATE.rule("bug_or_patch_site", errno="EINVAL", decides="check_kprobe_address_safe: find_bug, static_call_text_reserved, jump_label_text_reserved", needs=(CODE,))
+@GATE.rule(
+    "bug_or_patch_site",
+    errno="EINVAL",
+    decides="check_kprobe_address_safe: find_bug, static_call_text_reserved, jump_label_text_reserved",
+    needs=(CODE,),
+)
 def bug_or_patch_site(t: Traits, _k: Flags) -> bool:
     """The first instruction is a BUG or WARN trap (ud2), or a static call's, which the kernel reserves.
 
@@ -84,7 +112,16 @@ def not_emulated(t: Traits, _k: Flags) -> bool:
     return t.first == "indirect"
 
 
-_ENTRY = ("locked_down", "notrace", "not_text", "blacklisted", "padding", "bug_or_patch_site", "trap_instruction", "not_emulated")
+_ENTRY = (
+    "locked_down",
+    "notrace",
+    "not_text",
+    "blacklisted",
+    "padding",
+    "bug_or_patch_site",
+    "trap_instruction",
+    "not_emulated",
+)
 KPROBE = GATE.part(*_ENTRY)
 KRETPROBE = GATE
 _ = INIT

@@ -24,7 +24,9 @@ def not_sleepable(t: Traits, _k: Flags) -> bool:
     return t.btf != NONE and not t.lsm_sleepable
 
 
-@GATE.rule("disabled", errno="EINVAL", decides="bpf_lsm_disabled_hooks", needs=(BTF_IDS,), known="6.12; absent in 5.10 and 6.1")
+@GATE.rule(
+    "disabled", errno="EINVAL", decides="bpf_lsm_disabled_hooks", needs=(BTF_IDS,), known="6.12; absent in 5.10 and 6.1"
+)
 def disabled(t: Traits, _k: Flags) -> bool:
     """The kernel closes this hook to BPF."""
     return t.lsm_disabled

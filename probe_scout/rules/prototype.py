@@ -56,7 +56,14 @@ def empty_argument(t: Traits, _k: Flags) -> bool:
     return t.proto is not None and t.proto.empty_arg
 
 
-@GATE.rule("wide_return", errno="EOPNOTSUPP", decides="attach_uses_trampoline_retval: ret_size > 8", needs=(BTF,), witness="wide_return_check", known="since 7.2")
+@GATE.rule(
+    "wide_return",
+    errno="EOPNOTSUPP",
+    decides="attach_uses_trampoline_retval: ret_size > 8",
+    needs=(BTF,),
+    witness="wide_return_check",
+    known="since 7.2",
+)
 def wide_return(t: Traits, _k: Flags) -> bool:
     """The return value is wider than 8 bytes, which programs at the return cannot be given."""
     return t.proto is not None and t.proto.wide_return

@@ -22,7 +22,12 @@ def name_too_long(t: Traits, _k: Flags) -> bool:
     return not t.name_fits
 
 
-@GATE.rule("no_symbol", errno="ENOENT", decides="number_of_same_symbols; _kprobe_addr before that check existed", needs=(KALLSYMS,))
+@GATE.rule(
+    "no_symbol",
+    errno="ENOENT",
+    decides="number_of_same_symbols; _kprobe_addr before that check existed",
+    needs=(KALLSYMS,),
+)
 def no_symbol(t: Traits, _k: Flags) -> bool:
     """kallsyms has no symbol of exactly this name.
 
@@ -60,7 +65,8 @@ def ambiguous(t: Traits, k: Flags) -> bool:
     needs=(KALLSYMS,),
     witness="unique_check",
     unless="vmlinux_wins",
-    known="until 7.1; 7.2 stops counting once vmlinux has the name. That change left no symbol or type, so a contemporary is the witness",
+    known="until 7.1; 7.2 stops counting once vmlinux has the name. "
+    "That change left no symbol or type, so a contemporary is the witness",
 )
 def module_has_it_too(t: Traits, _k: Flags) -> bool:
     """vmlinux and a loaded module both have a symbol of this name, and the kernel counts both.

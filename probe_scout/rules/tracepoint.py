@@ -30,7 +30,12 @@ def no_event(t: EventTraits, _k: Flags) -> bool:
     return not t.event
 
 
-@EVENT.rule("ring_buffer_format", errno="EINVAL", decides="perf_trace_init: class->reg; __perf_event_set_bpf_prog", needs=(EVENTS,))
+@EVENT.rule(
+    "ring_buffer_format",
+    errno="EINVAL",
+    decides="perf_trace_init: class->reg; __perf_event_set_bpf_prog",
+    needs=(EVENTS,),
+)
 def ring_buffer_format(t: EventTraits, _k: Flags) -> bool:
     """Events of the category ftrace describe the ring buffer's own records and cannot carry a program."""
     return t.ftrace_only
@@ -74,7 +79,12 @@ def not_in_btf(t: EventTraits, _k: Flags) -> bool:
     return not t.typed
 
 
-@TYPED.rule("not_registered", errno="EINVAL", decides="bpf_check_attach_target: bpf_get_raw_tracepoint", needs=(KALLSYMS, EVENTS))
+@TYPED.rule(
+    "not_registered",
+    errno="EINVAL",
+    decides="bpf_check_attach_target: bpf_get_raw_tracepoint",
+    needs=(KALLSYMS, EVENTS),
+)
 def not_registered(t: EventTraits, _k: Flags) -> bool:
     """BTF knows the tracepoint, but no raw tracepoint of this name is registered."""
     return not t.raw

@@ -14,11 +14,16 @@ GATE = Gate("trampoline", source="kernel/bpf/trampoline.c", entry="bpf_trampolin
 MULTI = Gate("trampoline_multi", source="kernel/bpf/verifier.c", entry="bpf_check_attach_btf_id_multi")
 
 
-@GATE.rule("no_trampoline", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline; Kconfig DYNAMIC_FTRACE_WITH_DIRECT_CALLS", unless="direct_calls")
+@GATE.rule(
+    "no_trampoline",
+    errno="ENOTSUPP",
+    decides="arch_prepare_bpf_trampoline; Kconfig DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    unless="direct_calls",
+)
 def no_trampoline(_t: Traits, _k: Flags) -> bool:
-    """This kernel has no direct calls from ftrace sites (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS), so no trampoline can be entered.
+    """This kernel has no direct calls from ftrace sites, so no trampoline can be entered.
 
-    ENOTSUPP is 524, which has no name in the C library.
+    Needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y. ENOTSUPP is 524, which has no name in the C library.
     """
     return True
 
@@ -42,7 +47,12 @@ def not_text(t: Traits, _k: Flags) -> bool:
     return t.target_place not in (NONE, TEXT) and not t.target_site
 
 
-@GATE.rule("not_traced", errno="EBUSY", decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP", needs=(KALLSYMS, FILTER_FUNCTIONS, ENTRY_CODE))
+@GATE.rule(
+    "not_traced",
+    errno="EBUSY",
+    decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP",
+    needs=(KALLSYMS, FILTER_FUNCTIONS, ENTRY_CODE),
+)
 def not_traced(t: Traits, _k: Flags) -> bool:
     """ftrace has no site in this function (notrace, noinstr, assembler), so there is nothing to patch.
 
@@ -52,7 +62,12 @@ def not_traced(t: Traits, _k: Flags) -> bool:
     return not t.target_site and t.target_place == TEXT
 
 
-@MULTI.rule("no_site", errno="ENOENT", decides="bpf_check_attach_btf_id_multi: ftrace_location", needs=(KALLSYMS, FILTER_FUNCTIONS))
+@MULTI.rule(
+    "no_site",
+    errno="ENOENT",
+    decides="bpf_check_attach_btf_id_multi: ftrace_location",
+    needs=(KALLSYMS, FILTER_FUNCTIONS),
+)
 def multi_no_site(t: Traits, _k: Flags) -> bool:
     """No symbol carries the name, or ftrace has no site in it."""
     return t.btf != NONE and not t.target_site

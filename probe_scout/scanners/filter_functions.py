@@ -161,7 +161,11 @@ def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes]) -> Site
             owner, title = symbols.modules[row], symbols.canonical(row)
             plain = owner.decode() if owner else None
             listed = find(raw, title.decode("utf-8", "replace")).count(plain)
-            same = {symbols.addresses[r] for r in symbols.rows(title) if symbols.modules[r] == owner and symbols.canonical(r) == title}
+            same = {
+                symbols.addresses[r]
+                for r in symbols.rows(title)
+                if symbols.modules[r] == owner and symbols.canonical(r) == title
+            }
             if 0 < listed < len(same):
                 return None
             begin, end = symbols.extent(row)

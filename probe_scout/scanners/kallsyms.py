@@ -62,7 +62,7 @@ class SymbolTable:
         split = raw.find(b"\t")
         start = raw.rfind(b"\n", 0, split) + 1 if split >= 0 else len(raw)
         names, addresses, letters = _columns(raw[:start], 0)
-        if any(a > b for a, b in zip(addresses, addresses[1:], strict=False)):
+        if addresses != sorted(addresses):
             order = sorted(range(len(addresses)), key=addresses.__getitem__)
             names = [names[i] for i in order]
             addresses = [addresses[i] for i in order]

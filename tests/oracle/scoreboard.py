@@ -110,7 +110,10 @@ def raw_answers(folder: Path, name: str) -> Iterator[Answer]:
 
 
 def answers(folder: Path, name: str) -> Iterator[Answer]:
-    """The attempts of one file, from the recorder's own files or from the packed form. Crashes are hazards, not answers."""
+    """The attempts of one file, from the recorder's own files or from the packed form.
+
+    Crashes are hazards, not answers.
+    """
     if folder.is_dir():
         yield from raw_answers(folder, name)
         return
@@ -138,7 +141,9 @@ def unpack(path: Path) -> dict[str, list[Answer]]:
     found: dict[str, list[Answer]] = defaultdict(list)
     for line in lzma.decompress(path.read_bytes()).decode().splitlines():
         name, symbol, module, attach, errno, stage = line.split("\t")
-        found[name].append(Answer(symbol, module or None, attach, errno == "ok", None if errno == "ok" else errno, stage))
+        found[name].append(
+            Answer(symbol, module or None, attach, errno == "ok", None if errno == "ok" else errno, stage)
+        )
     return found
 
 
@@ -265,7 +270,9 @@ def main() -> int:
             for text in (*row.wrong[: options.names], *row.errno_wrong[: options.names]):
                 print(f"         {text}")
             if row.unknown:
-                print(f"         unknown for want of {dict(row.reasons)}: {', '.join(row.unknown_names[: options.names])}")
+                print(
+                    f"         unknown for want of {dict(row.reasons)}: {', '.join(row.unknown_names[: options.names])}"
+                )
     return 1 if wrong else 0
 
 

@@ -1,6 +1,6 @@
 """Write a snapshot's code/slices from the kernel's own image and modules.
 
-    python tests/tools/make_code_slices.py --image vmlinuz --modules lib/modules/RELEASE --snapshot FOLDER -o OUT
+python tests/tools/make_code_slices.py --image vmlinuz --modules lib/modules/RELEASE --snapshot FOLDER -o OUT
 """
 
 from __future__ import annotations
