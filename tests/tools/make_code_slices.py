@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from probe_scout import slices
+from probe_scout.errors import ProbeScoutError
 from probe_scout.kernel import Kernel
 from probe_scout.scanners import code_slices, kernel_image, x86_code
 from probe_scout.sources import open_source
@@ -29,7 +30,11 @@ def main() -> None:
     elf = kernel_image.vmlinux_of(raw, str(options.image)) if kernel_image.is_bzimage(raw) else raw
     image = kernel_image.KernelImage(elf, str(options.image))
     files = sorted(options.modules.rglob("*.ko*")) if options.modules else []
-    made = slices.of_kernel(Kernel(open_source(options.snapshot)), image, ((str(p), p.read_bytes()) for p in files))
+    kernel = Kernel(open_source(options.snapshot))
+    try:
+        made = slices.of_kernel(kernel, image, ((str(p), p.read_bytes()) for p in files))
+    except ProbeScoutError as error:
+        sys.exit(str(error))
     options.output.write_bytes(made)
     found = [one for group in code_slices.table(made).values() for one in group]
     print(f"{image.banner() or 'no banner'}\n{len(found)} slices, {len(made)} bytes")
