@@ -53,7 +53,7 @@ def wrapper(k: Kernel, call: str) -> str:
     """
     head = k.syscall_prefix() + "sys_"
     for prefix in (head, "__se_sys_", "sys_"):
-        if k.has_symbol(prefix + call):
+        if k.has_function(prefix + call):
             return prefix + call
     return head + call
 

@@ -51,6 +51,9 @@ def judge(k: Asked, attach: str, traits: Any) -> Outcome:
     certain = True
     for gate in PATHS[attach]:
         for rule in gate.rules:
+            unread = [fact for fact in rule.needs if fact in traits.unread or k.unread(fact) is not None]
+            if not unread and not rule.fires(traits, k):
+                continue  # whatever its witness says
             gaps: list[tuple[str, str]] = []
             if rule.witness:
                 seen = k.flag(rule.witness)
@@ -64,18 +67,14 @@ def judge(k: Asked, attach: str, traits: Any) -> Outcome:
                     continue
                 if seen is None:
                     gaps.append((k.flag_fact(rule.unless), rule.unless))
-            gaps += [(fact, "") for fact in rule.needs if fact in traits.unread or k.unread(fact) is not None]
+            gaps += [(fact, "") for fact in unread]
             if gaps:
-                # A rule that would not fire on what is known of it is no gap: ask it where its traits are there.
-                if all(flag for _, flag in gaps) and not rule.fires(traits, k):
-                    continue
                 if not fired:
                     missing += [gap for gap in gaps if gap not in missing]
                 continue
-            if rule.fires(traits, k):
-                if not fired:
-                    certain = not missing
-                fired.append(rule)
+            if not fired:
+                certain = not missing
+            fired.append(rule)
     if fired:
         return Outcome(NO, fired[0].errno, certain, tuple(fired), tuple(missing))
     return Outcome(UNKNOWN if missing else YES, None, True, (), tuple(missing))

@@ -74,6 +74,7 @@ class Kernel:
         self._injection: dict[str, str] | None = None
         self._config: tuple[str, bytes] | None = None
         self._arch = ""
+        self._limits: bytes | None = None
         self._evidence: dict[str, str] = {}
 
     # ---------------------------------------------------------------- reading
@@ -167,13 +168,13 @@ class Kernel:
 
         with_bases = set(wanted)
         with_bases.update(name.partition(b".")[0] for name in wanted if b"." in name)
-        symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases))
+        symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases, self._limit_lines(raw)))
         # An alias may be the name that the kernel prints: its base name decides as well.
         more = {symbols.canonical(row) for name in wanted for row in symbols.rows(name)} - with_bases
         if any(b"." in name for name in more):
             with_bases.update(more)
             with_bases.update(name.partition(b".")[0] for name in more)
-            symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases))
+            symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases, self._limit_lines(raw)))
         sites = self._sites(symbols, with_bases)
         if sites is None and self._unread.get(facts.FILTER_FUNCTIONS) is None:
             return self.full()  # only the order of the whole list tells the copies apart
@@ -181,6 +182,23 @@ class Kernel:
         if len(self._narrow) < _NARROW_LIMIT:
             self._narrow[wanted] = view
         return view
+
+    def _limit_lines(self, raw: bytes) -> bytes:
+        if self._limits is None:
+            from .scanners import kallsyms
+
+            self._limits = kallsyms.limits_of(raw)
+        return self._limits
+
+    def stext(self) -> int:
+        """The address of _stext; 0 where it is hidden or kallsyms cannot be read."""
+        raw = self.kallsyms()
+        if raw is None:
+            return 0
+        for line in self._limit_lines(raw).splitlines():
+            if line.endswith(b" _stext"):
+                return int(line.partition(b" ")[0], 16)
+        return 0
 
     def _sites(self, symbols: SymbolTable, names: set[bytes] | None) -> Sites | None:
         """ftrace's sites. None if unread, or if a narrow question needs the whole list."""
@@ -397,9 +415,9 @@ class Kernel:
                 for btf in (base, *map(self.btf, self.btf_modules())):
                     self._typed_points.update(btf.typedefs_named("btf_trace_") if btf is not None else ())
             return wanted in self._typed_points
-        if _typedef(base, wanted):
+        if base.find_typedef(wanted):
             return True
-        return any(btf is not None and _typedef(btf, wanted) for btf in map(self.btf, self.btf_modules()))
+        return any(btf is not None and btf.find_typedef(wanted) for btf in map(self.btf, self.btf_modules()))
 
     def is_dynamic_event(self, category: str, name: str) -> bool:
         """The event was made by kprobe_events, uprobe_events or dynamic_events."""
@@ -480,16 +498,27 @@ class Kernel:
         return _FLAG_FACTS.get(name, facts.CONFIG)
 
     def has_symbol(self, *names: str) -> bool | None:
-        """True if kallsyms or BTF knows one of these functions; None if neither can be read."""
+        """True if kallsyms or BTF knows one of these functions; None if neither can be read.
+
+        For witnesses, whose names belong to functions alone: BTF is asked for the name as a string.
+        """
+        if self._full is not None:
+            where = self._full.symbols.where
+            if any(name.encode() in where for name in names):
+                return True
         btf = self.btf()
-        if btf is not None and any(btf.find_functions(name) for name in names):
+        if btf is not None and any(btf.has_name(name) for name in names):
             return True
         raw = self.kallsyms()
         if raw is None:
             return None
+        return self._full is None and any(b" " + name.encode() + b"\n" in raw for name in names)
+
+    def has_function(self, name: str) -> bool:
+        """kallsyms has a symbol of exactly this name in vmlinux."""
         if self._full is not None:
-            return any(name.encode() in self._full.symbols.where for name in names)
-        return any(b" " + name.encode() + b"\n" in raw for name in names)
+            return name.encode() in self._full.symbols.where
+        return b" " + name.encode() + b"\n" in (self.kallsyms() or b"")
 
     def _option(self, *options: str) -> bool | None:
         """True if all options are set; None if the configuration cannot be read."""
@@ -507,11 +536,11 @@ class Kernel:
 
     def _enumerator(self, name: str) -> bool | None:
         btf = self.btf()
-        return None if btf is None else bool(btf.find_enumerators(name))
+        return None if btf is None else btf.has_name(name)
 
     def _member(self, struct: str, member: str) -> bool | None:
         btf = self.btf()
-        return None if btf is None else btf.has_member(struct, member)
+        return None if btf is None else btf.has_name(member) and btf.has_member(struct, member)
 
     def has_struct(self, name: str) -> bool:
         """BTF of vmlinux or of a module has a struct of this name."""
@@ -561,10 +590,6 @@ class Kernel:
     def evidence(self, fact: str) -> str:
         """Which file was read for a fact, for people."""
         return self._evidence.get(fact) or _EVIDENCE.get(fact, fact)
-
-
-def _typedef(btf: Btf, name: str) -> bool:
-    return bool(btf._records_named(name, lambda info: info >> 24 & 0x1F == 8))
 
 
 def _has_btf(k: Kernel) -> bool | None:

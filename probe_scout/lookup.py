@@ -32,6 +32,8 @@ class KernelLookup:
 
     def symbols(self, name: str) -> tuple[SymbolView, ...]:
         """All kallsyms entries of exactly this name."""
+        if name == "_stext" and self._k.stext():
+            return (SymbolView(name, None, "T", True, False, None, None, self._k.stext()),)
         if name not in self._symbols:
             self._symbols[name] = self._find(name)
         return self._symbols[name]

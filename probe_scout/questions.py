@@ -256,7 +256,7 @@ def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
     return EventTraits(
         event=event,
         ftrace_only=group == "ftrace",
-        perf_perm=bool(k.has_symbol(f"perf_perm_{name}")),
+        perf_perm=k.has_function(f"perf_perm_{name}"),
         dynamic=k.is_dynamic_event(group, name),
         raw=bool(raw),
         typed=bool(typed),

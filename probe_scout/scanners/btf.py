@@ -139,6 +139,10 @@ class Btf:
             return type_id
         return None
 
+    def has_name(self, name: str) -> bool:
+        """True if some record of this blob is called so: a type, a function, a member or an enumerator. No walk."""
+        return bool(self._own_offsets(name.encode("utf-8", "surrogateescape") + b"\0"))
+
     def find_enumerators(self, enumerator: str) -> tuple[Enumerator, ...]:
         """Every place where an ENUM or ENUM64 defines this enumerator; empty if none does.
 

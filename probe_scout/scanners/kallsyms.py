@@ -225,7 +225,7 @@ def find(raw: bytes, name: str) -> tuple[Symbol, ...]:
     Compares the whole name: "vfs_read" does not find "vfs_readv" or "vfs_read.cold".
     """
     found = []
-    for line in _lines_of(raw, name.encode()):
+    for line in _lines_of(raw, name.encode(), modules_begin(raw)):
         found.append(_symbol_of(raw, line))
     return tuple(s for s in found if (s.module or "").encode() not in PSEUDO_MODULES)
 
@@ -235,16 +235,28 @@ def table(raw: bytes) -> SymbolTable:
     return SymbolTable(raw)
 
 
-def _lines_of(raw: bytes, name: bytes) -> list[int]:
-    """Byte positions of the lines of exactly this name."""
+def modules_begin(raw: bytes) -> int:
+    """Byte position of the first line of a module; the length of the file if there is none."""
+    at = raw.find(b"\t")
+    return raw.rfind(b"\n", 0, at) + 1 if at >= 0 else len(raw)
+
+
+def _lines_of(raw: bytes, name: bytes, split: int) -> list[int]:
+    """Byte positions of the lines of exactly this name; `split` is where the modules begin."""
     found = []
-    for tail in (b"\n", b"\t"):
-        needle = b" " + name + tail
-        at = raw.find(needle)
+    for needle, begin, end in ((b" " + name + b"\n", 0, split), (b" " + name + b"\t", split, len(raw))):
+        at = raw.find(needle, begin, end)
         while at >= 0:
             found.append(raw.rfind(b"\n", 0, at) + 1)
-            at = raw.find(needle, at + 1)
-    return sorted(found)
+            at = raw.find(needle, at + 1, end)
+    return found
+
+
+def limits_of(raw: bytes) -> bytes:
+    """The lines of the section limits alone, for `narrow`."""
+    split = modules_begin(raw)
+    spans = {line: raw.find(b"\n", line) + 1 for name in _LIMITS for line in _lines_of(raw, name, split)}
+    return b"".join(raw[line : spans[line]] for line in sorted(spans) if line < split)
 
 
 def _symbol_of(raw: bytes, line: int) -> Symbol:
@@ -267,17 +279,20 @@ def _symbol_of(raw: bytes, line: int) -> Symbol:
     )
 
 
-def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
+def narrow(raw: bytes, names: Iterable[bytes], limits: bytes | None = None) -> bytes:
     """The part of the file that decides about these names, itself in the file's format.
 
     Holds every line of each name, its neighbours up to the next different address on both sides,
-    the whole of each module that has one of the names, and the section limits. A SymbolTable of it
-    answers rows, lookup, extent, canonical and the ranges for these names as one of the whole file does.
+    the whole of each module that has one of the names, and the section limits (`limits` of limits_of
+    saves looking for them). A SymbolTable of it answers rows, lookup, extent, canonical and the ranges for
+    these names as one of the whole file does.
     """
     spans: list[tuple[int, int]] = []
     chunks: dict[bytes, tuple[int, int]] = {}
-    for name in {*names, *_LIMITS}:
-        for line in _lines_of(raw, name):
+    split = modules_begin(raw)
+    limits = limits_of(raw) if limits is None else limits
+    for name in set(names):
+        for line in _lines_of(raw, name, split):
             end = raw.find(b"\n", line)
             tab = raw.find(b"\t", line, end)
             if end < 0:
@@ -297,7 +312,9 @@ def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
         if begin < stop:
             parts.append(raw[begin:stop])
             done = stop
-    return b"".join(parts)
+    # The limits may stand among the parts already; each line once, vmlinux sorted by the table itself.
+    there = b"".join(parts)
+    return b"".join(line for line in limits.splitlines(True) if line not in there) + there
 
 
 def _neighbourhood(raw: bytes, line: int) -> tuple[int, int]:
