@@ -193,7 +193,7 @@ def _last_in_module(k: Kernel, target: Target) -> bool | None:
             text = [
                 symbols.addresses[i]
                 for i in range(symbols.vmlinux_count, len(symbols.names))
-                if symbols.modules[i] == module and chr(symbols.letters[i]) in "tTwW"
+                if symbols.modules[i] == module and symbols.letter(i) in "tTwW"
             ]
             return symbols.addresses[row] >= max(text)
     return None

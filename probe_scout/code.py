@@ -168,9 +168,9 @@ def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
     return x86_code.may_be_nop5(x86_code.entry_instruction(one.code).kind, one.sites, False)
 
 
-def has_slices(k: Kernel) -> bool:
-    """The snapshot holds code slices."""
-    return _store(k).slices is not None
+def sliced_names(k: Kernel) -> frozenset[str]:
+    """Names in the snapshot's code slices, of whatever owner."""
+    return frozenset(name for _, name in _store(k).slices or ())
 
 
 def slices_for_snapshot(k: Kernel) -> bytes:

@@ -573,11 +573,11 @@ class Kernel:
         at = raw.find(b" T _stext\n")
         return at > 0 and bool(raw[raw.rfind(b"\n", 0, at) + 1 : at].strip(b"0"))
 
-    def has_code(self) -> bool:
-        """A snapshot's code slices are there."""
+    def sliced_names(self) -> frozenset[str]:
+        """Names of functions whose first bytes a snapshot holds; empty where it holds none."""
         from . import code
 
-        return code.has_slices(self)
+        return code.sliced_names(self)
 
     def code_why(self) -> str:
         """Why no code was found, "" if nothing was tried."""

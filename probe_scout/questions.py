@@ -115,9 +115,9 @@ def place(view: View, row: int) -> str:
     symbols = view.symbols
     module = symbols.modules[row]
     if module is not None:
-        return MODULE if chr(symbols.letters[row]) in "tTwW" else DATA
+        return MODULE if symbols.letter(row) in "tTwW" else DATA
     if symbols.hidden:
-        return TEXT if chr(symbols.letters[row]) in "tTwW" else DATA
+        return TEXT if symbols.letter(row) in "tTwW" else DATA
     address = symbols.addresses[row]
     if symbols.is_core_text(address):
         return TEXT

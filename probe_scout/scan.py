@@ -7,7 +7,7 @@ test demands that both ways give equal traits for every name.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import engine, questions
@@ -19,13 +19,13 @@ from .model.traits import INIT, MODULE, NONE, NOWHERE, TEXT, Proto, Traits
 from .model.verdict import NO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .kernel import Kernel, View
     from .model.facts import Unread
 
 _PADDING = (b"__pfx_", b"__cfi_")
-_LISTED = ("security_", "bpf_lsm_", "bpf_iter_", "bpf_modify_return_", "bpf_fentry_test")
+_LISTED = ("bpf_lsm_", "bpf_iter_", "bpf_modify_return_", "bpf_fentry_test")
 
 
 class ScanReport(NamedTuple):
@@ -50,7 +50,7 @@ def is_function(view: View, row: int) -> bool:
     if symbols.names[row].startswith(_PADDING):
         return False
     if symbols.modules[row] is not None or symbols.hidden:
-        return chr(symbols.letters[row]) in "tTwW"
+        return symbols.letter(row) in "tTwW"
     address = symbols.addresses[row]
     return symbols.is_core_text(address) or symbols.is_init_text(address)
 
@@ -70,17 +70,24 @@ def function_names(k: Kernel) -> Iterator[str]:
 
 def lines(k: Kernel) -> Iterator[Line]:
     """Every function with its traits: distinct names of vmlinux, of each module, then those only BTF knows."""
+    for group in groups(k):
+        for name, traits in zip(group.names, group.traits, strict=True):
+            yield Line(name, group.module, traits)
+
+
+def groups(k: Kernel) -> Iterator[Group]:
+    """The same by owner, as parallel lists."""
     view = k.full()
     if view is not None:
-        yield from _Bulk(k, view).lines()
+        yield from _Bulk(k, view).groups()
 
 
-class _Owner(NamedTuple):
-    """One owner's functions: vmlinux, or one module; rows of the symbol table with their names as text."""
+class Group(NamedTuple):
+    """Functions of one owner (None for vmlinux) with their traits."""
 
     module: str | None
-    rows: list[int]
     names: list[str]
+    traits: list[Traits]
 
 
 class _Bulk:
@@ -98,10 +105,23 @@ class _Bulk:
             self.special.update(ids.sets.get(name, ()))
         if not ids.visible:
             self.special.update(questions.DENY_EVER, questions.NORETURN_EVER)
-        self.heads = (*_LISTED, k.syscall_prefix())
-        self.has_code = k.has_code() or k.source.describe().kind == "live" or k.image is not None
-        self.made: dict[tuple[object, ...], Traits] = {}
-        self.protos: dict[object, Proto] = {}
+        self.syscalls = k.syscall_prefix()
+        self.sliced = k.sliced_names()
+        self.reads_code = k.source.describe().kind == "live" or k.image is not None
+        self.protos: list[Proto | None] = [None]
+        self.numbers: dict[object, int] = {}
+        self.made: dict[int, Traits] = {}
+        self.black = self._black()
+
+    def _black(self) -> set[int]:
+        """Addresses of symbols that the kprobe blacklist covers."""
+        blacklist = self.k.blacklist()
+        found: set[int] = set()
+        if blacklist is not None and not blacklist.hidden:
+            addresses = sorted(self.symbols.addresses)
+            for begin, end in zip(blacklist.starts, blacklist.ends, strict=True):
+                found.update(addresses[bisect_left(addresses, begin) : bisect_left(addresses, end)])
+        return found
 
     def is_plain(self) -> bool:
         """All lists are there with addresses, so that look-ups in sets are exact."""
@@ -115,7 +135,7 @@ class _Bulk:
             and not blacklist.hidden
         )
 
-    def owners(self) -> Iterator[_Owner]:
+    def owners(self) -> Iterator[tuple[str | None, list[int]]]:
         """vmlinux and each module in the file's order, with the rows that are functions."""
         symbols = self.symbols
         names, addresses = symbols.names, symbols.addresses
@@ -127,113 +147,129 @@ class _Bulk:
                 first = bisect_left(addresses, symbols.limits.get(low, 0), 0, symbols.vmlinux_count)
                 last = bisect_left(addresses, symbols.limits.get(high, 0), 0, symbols.vmlinux_count)
                 rows += [row for row in range(first, last) if not names[row].startswith(_PADDING)]
-        yield _Owner(None, rows, _text([names[row] for row in rows]))
+        yield None, rows
         grouped: dict[bytes, list[int]] = {}
         for row in range(symbols.vmlinux_count, len(names)):
             if symbols.letters[row] in _TEXT_LETTERS and not names[row].startswith(_PADDING):
                 grouped.setdefault(symbols.modules[row] or b"", []).append(row)
         for module, members in grouped.items():
-            yield _Owner(module.decode("utf-8", "replace"), members, _text([names[row] for row in members]))
+            yield module.decode("utf-8", "replace"), members
 
-    def typed(self, module: str | None) -> dict[str, Proto]:
-        """Prototypes of the functions of one BTF by name; the first where a name has several."""
+    def typed(self, module: str | None) -> dict[str, int]:
+        """Functions of one BTF: name to the number of its prototype; the first where a name has several."""
         btf = self.k.btf(module)
         if btf is None:
             return {}
-        shapes = btf.function_shapes()
-        known, found = self.protos, {}
-        for name, ids in btf.functions().items():
-            shape = shapes[ids[0]]
-            proto = known.get(shape)
-            if proto is None:
-                proto = known[shape] = questions.proto_of_shape(shape)
-            found[name] = proto
-        return found
+        numbers, shapes = self.numbers, btf.function_shapes()
+        for shape in set(shapes.values()):
+            if shape not in numbers:
+                numbers[shape] = len(self.protos)
+                self.protos.append(questions.proto_of_shape(shape))
+        return {name: numbers[shapes[ids[0]]] for name, ids in btf.functions().items()}
 
-    def lines(self) -> Iterator[Line]:
+    def groups(self) -> Iterator[Group]:
         """Every function of every owner, then the functions that only BTF knows."""
         k = self.k
-        base_types = self.typed(None)
-        in_modules = {name for module in k.btf_modules() for name in (k.btf(module) or _EMPTY).functions()}
-        shown: dict[str | None, set[str]] = {}
+        types = {module: self.typed(module) for module in (None, *k.btf_modules())}
+        in_modules = {name for module, names in types.items() if module is not None for name in names}
         plain = self.is_plain()
-        for owner in self.owners():
-            types = base_types if owner.module is None else self.typed(owner.module)
-            shown[owner.module] = set()
-            yield from self._of(owner, types, in_modules, shown[owner.module], plain)
-        for module in (None, *k.btf_modules()):
-            seen = shown.get(module, set())
-            for name in base_types if module is None else self.typed(module):
-                if name not in seen and not self._has_symbol(name, module):
-                    yield Line(name, module, questions.function_traits(k, name, module))
+        alone = {module: dict.fromkeys(names) for module, names in types.items()}
+        for module, rows in self.owners():
+            group = self._group(module, rows, types.get(module, {}), in_modules, plain)
+            left = alone.get(module, {})
+            for name in group.names:
+                left.pop(name, None)
+            yield group
+        for module, names in alone.items():
+            rest = [name for name in names if not self._has_symbol(name, module)]
+            if rest:
+                yield Group(module, rest, [self._without_symbol(name, module, types[module][name]) for name in rest])
+
+    def _without_symbol(self, name: str, module: str | None, number: int) -> Traits:
+        """The record of a function that only BTF knows."""
+        if (
+            name.encode() in self.symbols.where
+            or name in self.special
+            or name.startswith(_LISTED)
+            or name.startswith(("security_", self.syscalls))
+            or module is not None
+        ):
+            return questions.function_traits(self.k, name, module)
+        key = -number
+        if key not in self.made:
+            self.made[key] = Traits(btf="vmlinux", proto=self.protos[number])
+        return self.made[key]
 
     def _has_symbol(self, name: str, module: str | None) -> bool:
+        plain = name.encode()
+        if plain not in self.symbols.where:
+            return False
         owner = module.encode() if module else None
-        return any(self.symbols.modules[row] == owner for row in self.symbols.rows(name.encode()))
+        return any(self.symbols.modules[row] == owner for row in self.symbols.rows(plain))
 
-    def _of(
-        self, owner: _Owner, types: dict[str, Proto], in_modules: set[str], shown: set[str], plain: bool
-    ) -> Iterator[Line]:
-        symbols, k, module = self.symbols, self.k, owner.module
-        where, addresses, made = symbols.where, symbols.addresses, self.made
-        key_owner = module.encode() if module else None
+    def _group(
+        self, module: str | None, rows: list[int], types: dict[str, int], in_modules: set[str], plain: bool
+    ) -> Group:
+        symbols, k = self.symbols, self.k
+        where, addresses, made, black = symbols.where, symbols.addresses, self.made, self.black
+        owner = module.encode() if module else None
         sites = self.view.sites
-        starts = (sites.starts_of(key_owner) if sites is not None else None) or set()
-        blacklist = k.blacklist()
-        black_starts, black_ends = (blacklist.starts, blacklist.ends) if blacklist is not None else ([], [])
-        special, heads = self.special, self.heads
+        starts = (sites.starts_of(owner) if sites is not None else None) or set()
+        special, syscalls, sliced, reads_code = self.special, self.syscalls, self.sliced, self.reads_code
         etext = symbols.limits.get(b"_etext", 0)
         vmlinux = module is None
-        shared = _repeated([addresses[row] for row in owner.rows])
-        for row, name in zip(owner.rows, owner.names, strict=True):
-            if name in shown:
-                continue
-            shown.add(name)
+        shared = _repeated([addresses[row] for row in rows])
+        raws = [symbols.names[row] for row in rows]
+        shown: set[str] = set()
+        names: list[str] = []
+        found: list[Traits] = []
+        for row, raw, name in zip(rows, raws, _text(raws), strict=True):
             address = addresses[row]
-            raw = symbols.names[row]
-            if (
-                plain
-                and where[raw] == row
-                and name not in special
-                and not name.startswith(heads)
-                and address not in shared
-                and len(raw) < questions.KSYM_NAME_LEN
-            ):
-                proto = types.get(name)
+            if where[raw] == row and plain and address not in shared and name not in special:
+                number = types.get(name, 0)
                 site = address in starts
-                at = bisect_right(black_starts, address) - 1
-                black = at >= 0 and address < black_ends[at]
-                base_site = code = False
+                # From the top: prototype, system call, security_, init text, site, suffix of a traced function,
+                # blacklist, missing code, vmlinux.
+                key = number << 8 | (vmlinux and address >= etext) << 5 | site << 4 | (address in black) << 2
+                ordinary = not name.startswith(_LISTED)
+                if number:
+                    key |= name.startswith(syscalls) << 7 | name.startswith("security_") << 6
                 if "." in name:
                     base = symbols.lookup(raw.partition(b".")[0])
                     if base is not None:
-                        base_site = bool(sites.known(symbols, base)) if sites is not None else False
-                        black = black or bool(blacklist is not None and blacklist.covers(addresses[base]))
-                    code = base_site and not site and not black
-                place = (TEXT if address < etext else INIT) if vmlinux else MODULE
-                ordinary = not (code and place != INIT and self.has_code) and not (
-                    vmlinux and proto is None and name in in_modules
-                )
-                if ordinary and not (self.has_code and proto is not None and not site):
-                    key = (vmlinux, place, site, base_site, black, code, proto)
+                        key |= (sites is not None and sites.known(symbols, base) is True) << 3
+                        key |= (addresses[base] in black) << 2
+                    if key & 0b111100 == 0b001000:
+                        ordinary = ordinary and not reads_code and name not in sliced
+                        key |= 2
+                if not site and number:
+                    ordinary = ordinary and not reads_code and name not in sliced
+                if vmlinux and not number and name in in_modules:
+                    ordinary = False
+                if ordinary and len(raw) < questions.KSYM_NAME_LEN:
+                    key |= vmlinux
                     traits = made.get(key)
                     if traits is None:
-                        traits = made[key] = _make(
-                            vmlinux, place, site, base_site, black, code and place != INIT, proto
-                        )
-                    yield Line(name, module, traits)
+                        traits = made[key] = self._make(key)
+                    names.append(name)
+                    found.append(traits)
                     continue
-            yield Line(name, module, questions.function_traits(k, name, module))
+            if name not in shown:
+                shown.add(name)
+                names.append(name)
+                found.append(questions.function_traits(k, name, module))
+        return Group(module, names, found)
+
+    def _make(self, key: int) -> Traits:
+        """The record behind a key of _group."""
+        vmlinux, code, black = bool(key & 1), bool(key & 2), bool(key & 4)
+        base_site, site, init = bool(key & 8), bool(key & 16), bool(key & 32)
+        place = MODULE if not vmlinux else INIT if init else TEXT
+        made = _make(vmlinux, place, site, base_site, black, code, self.protos[key >> 8])
+        return made._replace(security=bool(key & 64), syscall=bool(key & 128))
 
 
-class _Nothing:
-    def functions(self) -> dict[str, tuple[int, ...]]:
-        """No functions."""
-        return {}
-
-
-_EMPTY = _Nothing()
-_TEXT_LETTERS = frozenset(b"tTwW")
+_TEXT_LETTERS = frozenset((b"t", b"T", b"w", b"W"))
 
 
 def _text(names: list[bytes]) -> list[str]:
@@ -280,7 +316,6 @@ class Sweep:
     def __init__(self, k: Kernel, types: Sequence[str]) -> None:
         self.k, self.types = k, tuple(types)
         self.known: dict[Traits, tuple[dict[str, str], dict[str, str]]] = {}
-        self.by_identity: dict[int, tuple[dict[str, str], dict[str, str]]] = {}
 
     def answers(self, traits: Traits) -> tuple[dict[str, str], dict[str, str]]:
         """Attach type to answer, and to errno where the answer is no."""
@@ -300,7 +335,7 @@ def default_types() -> tuple[str, ...]:
     return for_kind(FUNCTION)
 
 
-def _matcher(glob: str) -> Iterator[str] | object:
+def _matcher(glob: str) -> Callable[[str], object] | None:
     if glob in ("", "*"):
         return None
     import fnmatch
@@ -309,19 +344,27 @@ def _matcher(glob: str) -> Iterator[str] | object:
     return re.compile(fnmatch.translate(glob)).match
 
 
+def _matching(k: Kernel, glob: str) -> Iterator[Group]:
+    """Groups reduced to the names that match; a glob with a colon is held against module:name."""
+    match = _matcher(glob)
+    for group in groups(k):
+        if match is None:
+            yield group
+            continue
+        head = f"{group.module or 'vmlinux'}:" if ":" in glob else ""
+        kept = [at for at, name in enumerate(group.names) if match(head + name)]
+        if kept:
+            yield Group(group.module, [group.names[at] for at in kept], [group.traits[at] for at in kept])
+
+
 def rows(k: Kernel, glob: str, types: Sequence[str], answer: str | None) -> Iterator[ScanRow]:
     """One row for each function whose name (or module:name) matches."""
     sweep = Sweep(k, types or default_types())
-    match = _matcher(glob)
-    with_module = ":" in glob
-    for line in lines(k):
-        if match is not None:
-            written = f"{line.module or 'vmlinux'}:{line.name}" if with_module else line.name
-            if not match(written):  # type: ignore[operator]
-                continue
-        answers, errno = sweep.answers(line.traits)
-        if answer is None or answer in answers.values():
-            yield ScanRow(line.name, line.module, answers, errno)
+    for group in _matching(k, glob):
+        for name, traits in zip(group.names, group.traits, strict=True):
+            answers, errno = sweep.answers(traits)
+            if answer is None or answer in answers.values():
+                yield ScanRow(name, group.module, answers, errno)
 
 
 def ndjson(k: Kernel, glob: str, types: Sequence[str], answer: str | None) -> Iterator[bytes]:
@@ -329,34 +372,31 @@ def ndjson(k: Kernel, glob: str, types: Sequence[str], answer: str | None) -> It
     import json
 
     sweep = Sweep(k, types or default_types())
-    match = _matcher(glob)
-    with_module = ":" in glob
-    tails: dict[int, bytes | None] = {}
-    kept: list[Traits] = []
-    heads: dict[str | None, bytes] = {}
-    for line in lines(k):
-        name, module, traits = line
-        if match is not None and not match(f"{module or 'vmlinux'}:{name}" if with_module else name):  # type: ignore[operator]
-            continue
-        tail = tails.get(id(traits), b"")
-        if tail == b"":
-            kept.append(traits)  # keeps the id from being used again
-            answers, errno = sweep.answers(traits)
-            text = json.dumps({"answers": answers, "errno": errno}, separators=(",", ":"))
-            tail = None if answer is not None and answer not in answers.values() else text[1:].encode() + b"\n"
-            tails[id(traits)] = tail
-        if tail is None:
-            continue
-        head = heads.get(module)
-        if head is None:
-            head = heads[module] = b',"module":' + json.dumps(module).encode() + b","
-        plain = name.encode()
-        shown = (
-            plain
-            if name.isascii() and name.isprintable() and '"' not in name and "\\" not in name
-            else json.dumps(name)[1:-1].encode()
-        )
-        yield b'{"target":"' + shown + b'"' + head + tail
+    texts: dict[Traits, bytes | None] = {}
+    for group in _matching(k, glob):
+        head = b'","module":' + json.dumps(group.module).encode() + b","
+        tails: dict[int, bytes | None] = {}
+        for traits in {id(t): t for t in group.traits}.values():
+            if traits not in texts:
+                answers, errno = sweep.answers(traits)
+                text = json.dumps({"answers": answers, "errno": errno}, separators=(",", ":"))
+                texts[traits] = None if answer is not None and answer not in answers.values() else text[1:].encode()
+            known = texts[traits]
+            tails[id(traits)] = None if known is None else head + known + b"\n"
+        for name, traits in zip(_quoted(group.names), group.traits, strict=True):
+            tail = tails[id(traits)]
+            if tail is not None:
+                yield b'{"target":"' + name + tail
+
+
+def _quoted(names: list[str]) -> list[bytes]:
+    """Names as they stand inside JSON quotes. Kernel names need no escapes; others are escaped."""
+    text = "\n".join(names)
+    if text.isascii() and '"' not in text and "\\" not in text and text.replace("\n", "").isprintable():
+        return text.encode().split(b"\n") if names else []
+    import json
+
+    return [json.dumps(name)[1:-1].encode() for name in names]
 
 
 def unread(k: Kernel) -> tuple[Unread, ...]:

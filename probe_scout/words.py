@@ -46,7 +46,7 @@ def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
             return evidence[fact]
     if rule.witness:
         return k.flag_evidence(rule.witness)
-    return "; ".join(k.evidence(fact) for fact in rule.needs)
+    return "; ".join(k.evidence(fact) for fact in rule.needs) or f"{rule.source}: {rule.decides}"
 
 
 def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
