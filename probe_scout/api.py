@@ -16,15 +16,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import Malformed, ProbeScoutError, SourceError, UsageError
-from .kernel import Kernel
+from .errors import ProbeScoutError, UsageError
 from .model import facts
 from .model.report import CheckReport, DoctorReport, KernelInfo, TargetReport
-from .sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .kernel import Kernel
     from .model.facts import Unread
     from .model.trace import EventReport
     from .scan import ScanReport
@@ -39,44 +38,67 @@ class TracepointReport(NamedTuple):
     unread: tuple[Unread, ...] = ()
 
 
-def open_kernel(root: str = "", *, vmlinux: str | None = None) -> OpenKernel:
+def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
     """The kernel behind a path: "" for this machine, a snapshot (archive or folder), or a mounted root.
 
     `vmlinux` names an image of the same build (vmlinux or vmlinuz) for answers that hang on an instruction.
-    Raises NotThere, Denied or Broken with one sentence.
+    `cache` keeps answers of `check` between runs (see cache.py); the command line does. The source is opened
+    when it is first needed: then NotThere, Denied or Broken is raised, with one sentence.
     """
-    image = None
-    if vmlinux:
-        try:
-            with open(vmlinux, "rb") as handle:
-                image = handle.read()
-        except OSError as error:
-            raise UsageError(f"--vmlinux {vmlinux}: {error.strerror or error}") from None
-    return OpenKernel(Kernel(open_source(root), image=image))
+    return OpenKernel(root, vmlinux, cache)
 
 
 class OpenKernel:
     """One kernel, ready to be asked. Reads what a question needs, once."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, root: str = "", vmlinux: str | None = None, cache: bool = False) -> None:
+        self._root, self._vmlinux, self._cache = root, vmlinux, cache
+        self._opened: Kernel | None = None
+
+    @property
+    def _kernel(self) -> Kernel:
+        if self._opened is None:
+            from .kernel import Kernel
+            from .sources import open_source
+
+            image = None
+            if self._vmlinux:
+                try:
+                    with open(self._vmlinux, "rb") as handle:
+                        image = handle.read()
+                except OSError as error:
+                    raise UsageError(f"--vmlinux {self._vmlinux}: {error.strerror or error}") from None
+            self._opened = Kernel(open_source(self._root), image=image)
+        return self._opened
 
     def check(self, names: Sequence[str], types: Sequence[str] = (), as_me: bool = False) -> CheckReport:
         """The verdicts of each target for each attach type (all that apply where `types` is empty).
 
         Judged for a fully privileged root, or with `as_me` for the present process. Raises UsageError for
-        a name or an attach type that cannot be asked, Malformed for a kernel file that makes no sense.
+        a name or an attach type that cannot be asked, ProbeScoutError for a kernel file that makes no sense.
         """
+        question = None
+        if self._cache:
+            from . import cache
+
+            question = cache.key(self._root, self._vmlinux, names, types, as_me)
+            kept = cache.load(question) if question else None
+            if kept is not None:
+                return kept
         from . import check
 
         k = self._kernel
+        k.set_caller(None)
         if as_me:
             from . import caller
 
-            k.caller = caller.present(k)
+            k.set_caller(caller.present(k))
         targets: list[TargetReport] = [check.target_report(k, name, types) for name in names]
         self._broken()
-        return CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
+        report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
+        if question:
+            cache.store(question, report)
+        return report
 
     def _broken(self) -> None:
         """A file that makes no sense is an error of its own (exit 4), not an unknown to be shrugged at."""
@@ -152,6 +174,3 @@ class OpenKernel:
             tool_version=__version__,
             now=time.time(),
         )
-
-
-_ = (Malformed, SourceError)

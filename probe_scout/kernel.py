@@ -77,6 +77,12 @@ class Kernel:
         self._limits: bytes | None = None
         self._evidence: dict[str, str] = {}
 
+    def set_caller(self, may: Callable[[str], bool | None] | None) -> None:
+        """Judge for a caller that may do this and that; None is a fully privileged root."""
+        self.caller = may
+        for flag in [flag for flag in self._flags if flag.startswith("may_")]:
+            del self._flags[flag]
+
     # ---------------------------------------------------------------- reading
     def read(self, path: str) -> bytes:
         """The bytes of a path, read once. Raises NotThere, Denied or Broken."""

@@ -29,7 +29,7 @@ def open_kernel(root: str, vmlinux: str | None = None) -> OpenKernel:
     """The kernel behind `--root`. Tests put their own in this place."""
     from .. import api
 
-    return api.open_kernel(root, vmlinux=vmlinux)
+    return api.open_kernel(root, vmlinux=vmlinux, cache=True)
 
 
 def main(args: Sequence[str]) -> int:
