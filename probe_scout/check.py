@@ -138,6 +138,14 @@ def _function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, st
         if rows and not symbols.hidden:
             address = symbols.addresses[rows[0]]
             found[facts.KPROBE_BLACKLIST] = f"{k.evidence(facts.KPROBE_BLACKLIST)}: covers {address:#x}"
+    ids = k.ids()
+    if ids.visible:
+        sets = sorted(title for title, members in ids.sets.items() if name in members)
+        found[facts.BTF_IDS] = (
+            f"proc/kallsyms: __BTF_ID__ symbols put {name} in {', '.join(sets) if sets else 'no set'}"
+        )
+        if k.flag("error_injection") is False:
+            found[facts.ERROR_INJECTION] = f"error injection is not built; {found[facts.BTF_IDS]}"
     btf = questions.btf_function(k, name, module)
     if btf is None:
         found[facts.BTF] = f"{k.evidence(facts.BTF)}: no FUNC named {name}"

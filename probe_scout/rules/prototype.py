@@ -37,9 +37,9 @@ def variadic(t: Traits, _k: Flags) -> bool:
 
 @GATE.rule("argument_type", errno="EINVAL", decides="__get_type_size: argument", needs=(BTF,))
 def argument_type(t: Traits, k: Flags) -> bool:
-    """An argument is of a type that BPF cannot pass: a float, an array, or a struct above 16 bytes.
+    """An argument is of a type that this kernel's BPF cannot pass by value.
 
-    5.10 takes no struct by value at all; a union by value is taken since 6.18 (no witness of its own: a
+    Floats, arrays and structs above 16 bytes never pass. 5.10 takes no struct by value at all; a union by value is taken since 6.18 (no witness of its own: a
     contemporary of the same release stands in).
     """
     p = t.proto

@@ -26,6 +26,7 @@ DOWN = {
     "questions": "kernel scanners model",
     "advice": "diagnosis model engine",
     "tracepoints": "rules scanners model",
+    "cache": "model",
     **dict.fromkeys(
         QUESTIONS,
         " ".join(QUESTIONS) + " advice diagnosis engine questions tracepoints kernel code scanners rules model errors",
