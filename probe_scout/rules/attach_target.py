@@ -77,7 +77,7 @@ def no_address(t: Traits, _k: Flags) -> bool:
     "not_sleepable",
     errno="EINVAL",
     decides="btf_id_allow_sleepable, check_attach_sleepable",
-    needs=(ERROR_INJECTION, BTF_IDS),
+    needs=(BTF_IDS, ERROR_INJECTION),
 )
 def not_sleepable(t: Traits, k: Flags) -> bool:
     """Sleepable programs may only be attached to functions marked for it, and this one is not.
@@ -96,7 +96,7 @@ def not_sleepable(t: Traits, k: Flags) -> bool:
     "not_modifiable",
     errno="EINVAL",
     decides="check_attach_modify_return, btf_kfunc_is_modify_return",
-    needs=(ERROR_INJECTION, BTF_IDS),
+    needs=(BTF_IDS, ERROR_INJECTION),
 )
 def not_modifiable(t: Traits, k: Flags) -> bool:
     """The return value of this function may not be replaced.
