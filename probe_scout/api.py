@@ -129,6 +129,12 @@ class OpenKernel:
         self._full()
         return scan.ndjson(self._kernel, glob, types, answer)
 
+    def gaps(self) -> tuple[Unread, ...]:
+        """Facts that could not be read and leave answers of a scan unknown."""
+        from . import scan
+
+        return scan.unread(self._kernel)
+
     def _full(self) -> None:
         k = self._kernel
         k.full()

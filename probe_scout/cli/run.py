@@ -186,7 +186,7 @@ def _scan(request: Request) -> int:
     answer = request.answer or None
     try:
         if request.format == "ndjson" and _ndjson(kernel, glob, request.types, answer):
-            return YES
+            return _told(kernel.gaps())
         report = kernel.scan(glob, request.types, answer)
     except (Denied, NotThere) as error:
         return _fail(str(error), CANNOT_TELL)
@@ -210,8 +210,13 @@ def _scan(request: Request) -> int:
 
         types = listing.scan_types(rows)
         _table(request, ("function", "module", *types), listing.scan_rows(rows, types))
-    _unread(report.unread)
-    return YES
+    return _told(report.unread)
+
+
+def _told(unread: Sequence[Unread]) -> int:
+    """Says what could not be read; 3 if there is any, since some answers are then unknown."""
+    _unread(unread)
+    return CANNOT_TELL if unread else YES
 
 
 def _ndjson(kernel: OpenKernel, glob: str, types: Sequence[str], answer: str | None) -> int:

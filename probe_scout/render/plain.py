@@ -46,6 +46,7 @@ def _target(target: TargetReport, style: Style) -> Iterator[str]:
     yield from _coverage(target.coverage, style)
     if len(target.copies) > 1:
         yield from _copies(target, style)
+    yield from _forms(target, style)
     for label, diagnosis in zip(_once("because"), target.diagnosis, strict=False):
         likely = "likely: " if diagnosis.certainty == "likely" else ""
         yield from _labelled(label, likely + diagnosis.says, style)
@@ -150,6 +151,9 @@ def _copies(target: TargetReport, style: Style) -> Iterator[str]:
         yield from style.wrap(line, 15, 13)
     if len(target.copies) > _SHOWN_COPIES:
         yield f"             and {len(target.copies) - _SHOWN_COPIES} more"
+
+
+def _forms(target: TargetReport, style: Style) -> Iterator[str]:
     for label, form in zip(_once("name it"), target.forms, strict=False):
         yield from _labelled(label, f"{form.loader} {form.form}" + (f": {form.says}" if form.says else ""), style)
 

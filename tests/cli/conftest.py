@@ -51,6 +51,9 @@ class StubKernel:
         self.events = events
         self.calls = []
 
+    def gaps(self):
+        return self.unread
+
     def check(self, names, types=(), as_me=False):
         self.calls.append(("check", tuple(names), tuple(types), as_me))
         wanted = types or tuple(self.answers)

@@ -93,7 +93,7 @@ def test_several_copies_show_who_takes_which_and_how_to_name_them():
         "             0x9f0 t xfs: ftrace does not list it",
         "  name it  bpftrace kprobe:xfs:f",
     ]
-    assert drawn(Verdict("fentry", "yes"), copies=copies[:1], forms=forms)[2:] == []
+    assert drawn(Verdict("fentry", "yes"), copies=copies[:1], forms=forms)[2:] == ["  name it  bpftrace kprobe:xfs:f"]
 
 
 def test_groups_differ_by_reason_and_not_by_evidence():
