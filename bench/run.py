@@ -1,6 +1,6 @@
 """Prints what questions cost, as CPU time of whole processes and as ratios to an empty Python program.
 
-    python bench/run.py --root fixtures/kernels/debian-6.12.tar.xz [--runs 7]
+    python bench/run.py --root fixtures/kernels/debian-6.12.107-amd64.tar.xz [--runs 7]
 
 CPU time is user + system of the process with its children (wait4), in milliseconds: the minimum is the
 figure to compare, the median says how noisy the machine was. Each program runs once before it is counted.
@@ -126,8 +126,7 @@ def main() -> int:
         bench.measure("check vfs_read --type kprobe, folder, cold", line, bench.forget)
         bench.measure("complete vfs_re, folder", [*tool, "__complete", "vfs_re", "--root", folder])
         line = [*tool, "scan", "--format", "ndjson", "--root", folder]
-        bench.measure("scan, everything, ndjson, cold", line, bench.forget, min(bench.runs, 3))
-        bench.measure("scan, everything, ndjson, cached", line, runs=min(bench.runs, 3))
+        bench.measure("scan, every function and type, ndjson", line, bench.forget, min(bench.runs, 5))
         if not os.path.isdir(root):
             line = [*tool, "check", "vfs_read", "--root", root]
             bench.measure("check vfs_read, archive, cold", line, bench.forget, min(bench.runs, 3))
@@ -135,6 +134,7 @@ def main() -> int:
         btf = os.path.join(folder, "sys/kernel/btf/vmlinux")
         bench.peer("bpftool btf dump file (BTF alone)", ["bpftool", "btf", "dump", "file", btf])
         bench.peer("bpftrace -l 'kprobe:*' (this machine)", ["bpftrace", "-l", "kprobe:*"])
+        bench.peer("bpftrace -l 'tracepoint:*' (this machine)", ["bpftrace", "-l", "tracepoint:*"])
     return 0
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .code import Store
     from .model.report import KernelInfo
-    from .scanners.btf import Btf
+    from .scanners.btf import Btf, Func
     from .scanners.btf_ids import BtfIdSets
     from .scanners.filter_functions import Sites
     from .scanners.kallsyms import SymbolTable
@@ -75,6 +75,7 @@ class Kernel:
         self._config: tuple[str, bytes] | None = None
         self._arch = ""
         self._limits: bytes | None = None
+        self.found_functions: dict[tuple[str, str | None], tuple[str | None, Btf, Func] | None] = {}
         self._evidence: dict[str, str] = {}
 
     def set_caller(self, may: Callable[[str], bool | None] | None) -> None:

@@ -126,6 +126,13 @@ def place(view: View, row: int) -> str:
 
 def btf_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, Btf, Func] | None:
     """The BTF function a loader finds: vmlinux's first, then the modules'. None if there is none."""
+    key = (name, module)
+    if key not in k.found_functions:
+        k.found_functions[key] = _find_function(k, name, module)
+    return k.found_functions[key]
+
+
+def _find_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, Btf, Func] | None:
     base = k.btf()
     if base is None:
         return None

@@ -39,8 +39,8 @@ def variadic(t: Traits, _k: Flags) -> bool:
 def argument_type(t: Traits, k: Flags) -> bool:
     """An argument is of a type that this kernel's BPF cannot pass by value.
 
-    Floats, arrays and structs above 16 bytes never pass. 5.10 takes no struct by value at all; a union by value is taken since 6.18 (no witness of its own: a
-    contemporary of the same release stands in).
+    Floats, arrays and structs above 16 bytes never pass. 5.10 takes no struct by value at all; a union by
+    value is taken since 6.18 (no witness of its own: a contemporary of the same release stands in).
     """
     p = t.proto
     if p is None:

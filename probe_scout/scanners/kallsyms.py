@@ -260,8 +260,16 @@ def _lines_of(raw: bytes, name: bytes, split: int) -> list[int]:
 def limits_of(raw: bytes) -> bytes:
     """The lines of the section limits alone, for `narrow`."""
     split = modules_begin(raw)
-    spans = {line: raw.find(b"\n", line) + 1 for name in _LIMITS for line in _lines_of(raw, name, split)}
-    return b"".join(raw[line : spans[line]] for line in sorted(spans) if line < split)
+    lines: list[bytes] = []
+    before = 0
+    for name in _LIMITS:  # in the order of addresses, so each is sought behind the one before
+        at = raw.find(b" " + name + b"\n", before, split)
+        if at < 0:
+            at = raw.find(b" " + name + b"\n", 0, before)
+        if at >= 0:
+            lines.append(raw[raw.rfind(b"\n", 0, at) + 1 : raw.index(b"\n", at) + 1])
+            before = at
+    return b"".join(sorted(lines))
 
 
 def _symbol_of(raw: bytes, line: int) -> Symbol:
