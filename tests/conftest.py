@@ -1,0 +1,48 @@
+"""Fixtures for every room: small kernels written by tests/builders/tiny_kernel.py, and the bundled recorded one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from probe_scout.api import OpenKernel
+from probe_scout.kernel import Kernel
+from probe_scout.sources import open_source
+from tests.builders.tiny_kernel import Changed, tiny_files
+from tests.builders.tree import write_tree
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDED = ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--rewrite-goldens", action="store_true", help="write fixtures/goldens anew; review the diff")
+
+
+@pytest.fixture
+def tiny_folder(tmp_path):
+    """tiny_folder(symbols, …) writes a snapshot folder and returns its path; a new folder for each call."""
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(write_tree(tmp_path / f"kernel{len(made)}", tiny_files(*args, **kwargs)))
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture
+def tiny_kernel(tiny_folder):
+    """tiny_kernel(symbols, …, denied=paths) is an open kernel as probe_scout.open_kernel gives it."""
+
+    def make(*args, denied=(), **kwargs):
+        return OpenKernel(Kernel(Changed(open_source(str(tiny_folder(*args, **kwargs))), denied)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def recorded():
+    """The bundled kernel's source; read once for the whole run."""
+    return open_source(str(RECORDED))

@@ -1,0 +1,407 @@
+"""One table for all rules: a kernel on which the rule fires, one on which it just does not, one where it cannot tell.
+
+`fires` is a question whose first finding is the rule; `passes` one that comes as near and is answered yes; `unread` one
+that is answered unknown, with the fact that was missing. NAME_ALONE marks a rule that reads nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tests.builders.tiny_kernel import BLACKLIST, BTF, FILTER, FILTER_ADDRS, INJECTION, LOCKDOWN, TRACING
+
+KALLSYMS, CONFIG = "proc/kallsyms", "boot/config"
+EVENTS = f"{TRACING}/available_events"
+NAME_ALONE = None
+
+
+class Ask(NamedTuple):
+    """One question: attach type, target (a name may be longer than the command line takes), the kernel."""
+
+    attach: str
+    target: str
+    kernel: dict[str, Any]
+
+
+class Case(NamedTuple):
+    fires: Ask
+    passes: Ask
+    unread: tuple[Ask, str] | None
+
+
+def ask(attach: str, target: str, *symbols: str, **kernel: Any) -> Ask:
+    return Ask(attach, target, {"symbols": symbols or (target,), **kernel})
+
+
+def event(attach: str, target: str, **kernel: Any) -> Ask:
+    return Ask(attach, f"tp:{target}", kernel)
+
+
+SILENT = (KALLSYMS, BTF, CONFIG)  # nothing that could tell how the kernel was built
+FILTERS = (FILTER, FILTER_ADDRS)
+ON_NOTRACE = {"without": ("within_notrace_func",), "config": {"CONFIG_KPROBE_EVENTS_ON_NOTRACE": "y"}}
+NO_BTF = {"absent": (BTF,), "config": {"CONFIG_DEBUG_INFO_BTF": None}}
+COLD = ("foo", "foo.cold notrace")
+PROBED = ("kprobes:p_0 noraw notyped", "sched:sched_switch")
+ME = {"may_bpf": True, "may_perfmon": True, "may_perf": True}
+
+
+def proto(returns: str, *arguments: str) -> dict[str, Any]:
+    return {"prototypes": {"foo": (returns, list(arguments))}}
+
+
+def foo(attach: str, **kernel: Any) -> Ask:
+    return ask(attach, "foo", **kernel)
+
+
+CASES: dict[str, Case] = {
+    # kernel/bpf/syscall.c
+    "bpf_syscall.absent": Case(
+        foo("fentry", without=("bpf_prog_load",)), foo("fentry"), (foo("kprobe.multi", denied=SILENT), "config")
+    ),
+    "bpf_syscall.unprivileged": Case(
+        foo("fentry", caller={**ME, "may_bpf": False}),
+        foo("fentry", caller=ME),
+        (foo("fentry", caller={**ME, "may_bpf": None}), "capabilities"),
+    ),
+    "bpf_syscall.no_perfmon": Case(
+        foo("fentry", caller={**ME, "may_perfmon": False}),
+        foo("fentry", caller=ME),
+        (foo("fentry", caller={**ME, "may_perfmon": None}), "capabilities"),
+    ),
+    # kernel/events/core.c
+    "perf_open.paranoid": Case(
+        foo("kprobe", caller={**ME, "may_perf": False}),
+        foo("fentry", caller={**ME, "may_perf": False}),
+        (foo("kprobe", caller={**ME, "may_perf": None}), "sysctl"),
+    ),
+    "perf_open.no_kprobes": Case(
+        foo("kprobe", without=("perf_kprobe_init",)),
+        foo("fentry", without=("perf_kprobe_init",)),
+        (foo("kprobe", denied=SILENT), "config"),
+    ),
+    # kernel/trace/trace_kprobe.c
+    "symbol_lookup.name_too_long": Case(
+        ask("kprobe", "f" * 512, "foo"), ask("kprobe", "f" * 511, "f" * 511), NAME_ALONE
+    ),
+    "symbol_lookup.no_symbol": Case(
+        ask("kprobe", "foo", "foo.cold", "food"), foo("kprobe"), (foo("kprobe", denied=(KALLSYMS,)), "kallsyms")
+    ),
+    "symbol_lookup.ambiguous": Case(
+        ask("kprobe", "foo", "foo", "foo data"),
+        ask("kprobe", "a:foo", "foo [a]", "foo [b]"),
+        (foo("kprobe", denied=(KALLSYMS,)), "kallsyms"),
+    ),
+    "symbol_lookup.module_has_it_too": Case(
+        ask("kprobe", "foo", "foo", "foo [xfs]", without=("BPF_TRACE_FENTRY_MULTI",)),
+        ask("kprobe", "foo", "foo", "foo [xfs]"),
+        (ask("kprobe", "foo", "foo", "foo [xfs]", denied=(BTF,)), "btf"),
+    ),
+    # kernel/kprobes.c
+    "kprobe_register.locked_down": Case(
+        foo("kprobe", lockdown="confidentiality"),
+        foo("kprobe", lockdown="integrity"),
+        (foo("kprobe", denied=(LOCKDOWN,)), "lockdown"),
+    ),
+    "kprobe_register.notrace": Case(
+        ask("kprobe", "foo.isra.0.cold", "foo.isra.0", "foo.isra.0.cold notrace"),
+        ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("55", ())}),
+        (foo("kprobe", denied=FILTERS), "filter_functions"),
+    ),
+    "kprobe_register.kretprobe_blacklist": Case(
+        ask("kretprobe", "__switch_to"),
+        ask("kprobe", "__switch_to"),
+        (ask("kretprobe", "__switch_to", denied=(KALLSYMS,)), "kallsyms"),
+    ),
+    "kprobe_register.not_text": Case(
+        ask("kprobe", "foo", "foo init", **ON_NOTRACE),
+        ask("kprobe", "foo", "foo notrace", **ON_NOTRACE),
+        (foo("kprobe", denied=(KALLSYMS,)), "kallsyms"),
+    ),
+    "kprobe_register.blacklisted": Case(
+        ask("kprobe", "foo", "foo blacklisted"),
+        ask("kprobe", "foo", "food blacklisted", "foo"),
+        (foo("kprobe", denied=(BLACKLIST,)), "kprobe_blacklist"),
+    ),
+    "kprobe_register.padding": Case(
+        ask("kprobe", "__pfx_foo", "__pfx_foo", **ON_NOTRACE),
+        ask(
+            "kprobe",
+            "__pfx_foo",
+            without=(*ON_NOTRACE["without"], "arch_adjust_kprobe_addr"),
+            config=ON_NOTRACE["config"],
+        ),
+        (ask("kprobe", "__pfx_foo", denied=(KALLSYMS, BTF)), "kallsyms"),
+    ),
+    "kprobe_register.bug_or_patch_site": Case(
+        ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("0f0b", ())}),
+        ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("0f05", ())}),
+        (ask("kprobe", "foo.cold", *COLD), "code"),
+    ),
+    "kprobe_register.trap_instruction": Case(
+        ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("cc", ())}),
+        ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("90", ("alternative",))}),
+        (ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("6690", ("unread",))}), "code"),
+    ),
+    "kprobe_register.not_emulated": Case(
+        ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("cf", ())}),
+        ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("c3", ())}),
+        (ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("ff1500000000", ())}), "code"),
+    ),
+    # kernel/trace/bpf_trace.c
+    "kprobe_multi.unknown_type": Case(
+        foo("kprobe.multi", without=("BPF_TRACE_KPROBE_MULTI",)),
+        foo("kprobe", without=("BPF_TRACE_KPROBE_MULTI",)),
+        (foo("kprobe.multi", denied=(BTF,)), "btf"),
+    ),
+    "kprobe_multi.unknown_session": Case(
+        foo("kprobe.session", without=("BPF_TRACE_KPROBE_SESSION",)),
+        foo("kprobe.multi", without=("BPF_TRACE_KPROBE_SESSION",)),
+        (foo("kprobe.session", denied=(BTF,)), "btf"),
+    ),
+    "kprobe_multi.no_fprobe": Case(
+        foo("kprobe.multi", without=("register_fprobe",)),
+        foo("kprobe", without=("register_fprobe",)),
+        (foo("kprobe.multi", denied=SILENT), "config"),
+    ),
+    "kprobe_multi.no_site": Case(
+        ask("kprobe.multi", "foo", "foo notrace", "foo notrace"),
+        ask("kprobe.multi", "foo", "foo notrace", "foo"),
+        (foo("kprobe.multi", denied=FILTERS), "filter_functions"),
+    ),
+    # kernel/bpf/verifier.c
+    "attach_target.no_btf": Case(
+        foo("fentry", **NO_BTF), foo("kprobe", **NO_BTF), (foo("fentry", denied=(BTF,)), "btf")
+    ),
+    "attach_target.not_in_btf": Case(
+        ask("fentry", "foo", "foo nobtf", "food"),
+        ask("kprobe", "foo", "foo nobtf", "food"),
+        (ask("fentry", "foo", "foo nobtf", denied=(BTF,)), "btf"),
+    ),
+    "attach_target.module_btf_unknown": Case(
+        ask("fentry", "foo", "foo [xfs]", without=("bpf_prog_aux.attach_btf",)),
+        ask("fentry", "foo", "foo [xfs]"),
+        (ask("fentry", "foo", "foo [xfs]", denied=(BTF,)), "btf"),
+    ),
+    "attach_target.unknown_fsession": Case(
+        foo("fsession", without=("BPF_TRACE_FSESSION",)),
+        foo("fexit", without=("BPF_TRACE_FSESSION",)),
+        (foo("fsession", denied=(BTF,)), "btf"),
+    ),
+    "attach_target.fsession_jit": Case(
+        ask("fsession", "foo", "foo", "__ia32_sys_bpf", without=("__x64_sys_bpf",)),
+        ask("fsession", "foo", "foo", "__ia32_sys_bpf"),
+        (foo("fsession", without=("__x64_sys_bpf",)), "kallsyms"),
+    ),
+    "attach_target.no_address": Case(
+        ask("fentry", "foo", "foo.isra.0", typed=("foo",)),
+        ask("fentry", "foo", "foo.isra.0", "foo"),
+        (foo("fentry", denied=(KALLSYMS,)), "kallsyms"),
+    ),
+    "attach_target.not_sleepable": Case(
+        ask("fentry.s", "should_failslab", "should_failslab injectable"),
+        ask("fentry.s", "foo", "foo injectable"),
+        (ask("fentry.s", "foo", "foo injectable", denied=(INJECTION,)), "error_injection"),
+    ),
+    "attach_target.not_modifiable": Case(
+        ask("fmod_ret", "foo", "foo", "food injectable"),
+        ask("fmod_ret", "foo", "foo injectable"),
+        (foo("fmod_ret", denied=(INJECTION,)), "error_injection"),
+    ),
+    "attach_target.denied": Case(
+        ask("fentry", "migrate_disable"),
+        ask("fentry", "migrate_disable", ids={"btf_id_deny": ("rcu_read_unlock_strict",)}),
+        (ask("fentry", "migrate_disable", hide_ids=True), "btf_ids"),
+    ),
+    "attach_target.noreturn": Case(
+        ask("fexit", "do_exit"), ask("fentry", "do_exit"), (ask("fexit", "do_exit", hide_ids=True), "btf_ids")
+    ),
+    "attach_target_multi.no_btf": Case(
+        foo("fentry.multi", **NO_BTF), foo("fentry.multi"), (foo("fentry.multi", denied=(BTF,)), "btf")
+    ),
+    "attach_target_multi.unknown_type": Case(
+        foo("fentry.multi", without=("BPF_TRACE_FENTRY_MULTI",)),
+        foo("fentry", without=("BPF_TRACE_FENTRY_MULTI",)),
+        (foo("fentry.multi", denied=(BTF,)), "btf"),
+    ),
+    "attach_target_multi.unsupported": Case(
+        foo("fentry.multi", without=("bpf_trampoline_multi_attach",)),
+        foo("fentry", without=("bpf_trampoline_multi_attach",)),
+        (foo("fentry.multi", without=("bpf_trampoline_multi_attach",), denied=(KALLSYMS,)), "kallsyms"),
+    ),
+    "attach_target_multi.not_in_btf": Case(
+        ask("fentry.multi", "foo", "foo nobtf", "food"),
+        foo("fentry.multi"),
+        (ask("fentry.multi", "foo", "foo nobtf", denied=(BTF,)), "btf"),
+    ),
+    "attach_target_multi.noreturn": Case(
+        ask("fexit.multi", "do_exit"),
+        ask("fentry.multi", "do_exit"),
+        (ask("fexit.multi", "do_exit", hide_ids=True), "btf_ids"),
+    ),
+    "attach_target_multi.denied": Case(
+        ask("fentry.multi", "migrate_disable"),
+        ask("fentry.multi", "migrate_enable", "migrate_enable"),
+        (ask("fentry.multi", "migrate_disable", hide_ids=True), "btf_ids"),
+    ),
+    # kernel/bpf/btf.c
+    "prototype.too_many_arguments": Case(
+        foo("fentry", **proto("int", *["int"] * 13)),
+        foo("fentry", **proto("int", *["int"] * 12)),
+        (foo("fentry", denied=(BTF,)), "btf"),
+    ),
+    "prototype.return_type": Case(
+        foo("fentry", **proto("struct8", "int")),
+        foo("fentry", **proto("u64", "struct8")),
+        (foo("fentry", denied=(BTF,)), "btf"),
+    ),
+    "prototype.variadic": Case(
+        foo("fentry", **proto("int", "ptr", "...")),
+        foo("fentry", **proto("int", "ptr")),
+        (foo("fentry", denied=(BTF,)), "btf"),
+    ),
+    "prototype.argument_type": Case(
+        foo("fentry", **proto("int", "struct24")),
+        foo("fentry", **proto("int", "struct16")),
+        (foo("fentry", denied=(BTF,)), "btf"),
+    ),
+    "prototype.empty_argument": Case(
+        foo("fentry", **proto("int", "empty")),
+        foo("fentry", **proto("int", "struct8")),
+        (foo("fentry", denied=(BTF,)), "btf"),
+    ),
+    "prototype.wide_return": Case(
+        foo("fexit", **proto("u128", "int")),
+        foo("fentry", **proto("u128", "int")),
+        (foo("fexit", denied=(BTF,)), "btf"),
+    ),
+    # kernel/bpf/trampoline.c
+    "trampoline.no_trampoline": Case(
+        foo("fentry", without=("register_ftrace_direct",)),
+        foo("kprobe", without=("register_ftrace_direct",)),
+        (foo("fentry", denied=SILENT), "config"),
+    ),
+    "trampoline.argument_slots": Case(
+        foo("fentry", **proto("int", *["struct16"] * 7)),
+        foo("fentry", **proto("int", *["struct16"] * 6)),
+        (foo("fentry", denied=(BTF,)), "btf"),
+    ),
+    "trampoline.not_text": Case(
+        ask("fentry", "foo", "foo [xfs] notrace"),
+        ask("fentry", "foo", "foo [xfs]"),
+        (foo("fentry", denied=FILTERS), "filter_functions"),
+    ),
+    "trampoline.not_traced": Case(
+        ask("fentry", "foo", "foo notrace", "foo"),
+        ask("fentry", "foo", "foo", "foo notrace"),
+        (foo("fentry", denied=FILTERS), "filter_functions"),
+    ),
+    "trampoline_multi.no_site": Case(
+        ask("fentry.multi", "foo", "foo notrace"),
+        foo("fentry.multi"),
+        (foo("fentry.multi", denied=FILTERS), "filter_functions"),
+    ),
+    "trampoline_multi.argument_slots": Case(
+        foo("fentry.multi", **proto("int", *["struct16"] * 7)),
+        foo("fentry.multi", **proto("int", *["struct16"] * 6)),
+        (foo("fentry.multi", denied=(BTF,)), "btf"),
+    ),
+    # kernel/bpf/bpf_lsm.c
+    "lsm_hook.no_bpf_lsm": Case(
+        ask("lsm", "bpf_lsm_file_open", without=("bpf_lsm_verify_prog",)),
+        ask("lsm", "bpf_lsm_file_open"),
+        (ask("lsm", "bpf_lsm_file_open", denied=(BTF,)), "btf"),
+    ),
+    "lsm_hook.not_sleepable": Case(
+        ask("lsm.s", "bpf_lsm_task_free"),
+        ask("lsm.s", "bpf_lsm_file_open"),
+        (ask("lsm.s", "bpf_lsm_file_open", hide_ids=True), "btf_ids"),
+    ),
+    "lsm_hook.disabled": Case(
+        ask("lsm", "bpf_lsm_vm_enough_memory"),
+        ask("lsm", "bpf_lsm_file_open"),
+        (ask("lsm", "bpf_lsm_vm_enough_memory", hide_ids=True), "btf_ids"),
+    ),
+    "lsm_hook.not_a_hook": Case(
+        ask("lsm", "bpf_lsm_func_proto"),
+        ask("lsm", "bpf_lsm_task_free"),
+        (ask("lsm", "bpf_lsm_task_free", hide_ids=True), "btf_ids"),
+    ),
+    # kernel/bpf/bpf_iter.c
+    "iterator.not_a_target": Case(
+        ask("iter", "bpf_iter_prog_supported", "foo"),
+        ask("iter", "bpf_iter_task", "foo", iterators=("task",)),
+        (ask("iter", "bpf_iter_task", "foo", iterators=("task",), denied=(BTF,)), "btf"),
+    ),
+    "iterator.sleepable_unknown": Case(
+        ask("iter.s", "bpf_iter_task", "foo", iterators=("task",), without=("bpf_iter_prog_supported",)),
+        ask("iter.s", "bpf_iter_task", "foo", iterators=("task",)),
+        (ask("iter.s", "bpf_iter_task", "foo", iterators=("task",), denied=(BTF, KALLSYMS)), "btf"),
+    ),
+    "iterator.cannot_sleep": Case(
+        ask("iter.s", "bpf_iter_bpf_map", "foo", iterators=("bpf_map",)),
+        ask("iter", "bpf_iter_bpf_map", "foo", iterators=("bpf_map",)),
+        (ask("iter.s", "bpf_iter_bpf_map", "foo", iterators=("bpf_map",), denied=(BTF,)), "btf"),
+    ),
+    "iterator.wants_map": Case(
+        ask("iter", "bpf_iter_bpf_map_elem", "foo", iterators=("bpf_map_elem",)),
+        ask("iter", "bpf_iter_bpf_map", "foo", iterators=("bpf_map",)),
+        (ask("iter", "bpf_iter_bpf_map_elem", "foo", iterators=("bpf_map_elem",), denied=(BTF,)), "btf"),
+    ),
+    "iterator.wants_cgroup": Case(
+        ask("iter", "bpf_iter_cgroup", "foo", iterators=("cgroup",)),
+        ask("iter", "bpf_iter_task", "foo", iterators=("task",)),
+        (ask("iter", "bpf_iter_cgroup", "foo", iterators=("cgroup",), denied=(BTF,)), "btf"),
+    ),
+    # tracepoints
+    "trace_event.no_events": Case(
+        event("tp", "sched:sched_switch", without=("perf_trace_init", "bpf_get_raw_tracepoint")),
+        event("raw_tp", "sched:sched_switch", without=("perf_trace_init", "bpf_get_raw_tracepoint")),
+        (event("tp", "sched:sched_switch", denied=SILENT), "config"),
+    ),
+    "trace_event.no_event": Case(
+        event("tp", "sched:sched_waking"),
+        event("tp", "sched:sched_switch"),
+        (event("tp", "sched:sched_waking", denied=(EVENTS,)), "events"),
+    ),
+    "trace_event.ring_buffer_format": Case(
+        event("tp", "ftrace:function", events=("ftrace:function noraw notyped",)),
+        event("tp", "sched:function", events=("sched:function",)),
+        (event("tp", "ftrace:function", events=("ftrace:function noraw notyped",), denied=(EVENTS,)), "events"),
+    ),
+    "trace_event.perf_perm": Case(
+        event("tp", "irq_vectors:irq_work_exit", events=("irq_vectors:irq_work_exit perf_perm",)),
+        event("tp", "irq_vectors:irq_work_entry", events=("irq_vectors:irq_work_entry",)),
+        (
+            event("tp", "irq_vectors:irq_work_exit", events=("irq_vectors:irq_work_exit",), denied=(KALLSYMS,)),
+            "kallsyms",
+        ),
+    ),
+    "trace_event.wrong_program": Case(
+        event("tp", "kprobes:p_0", events=PROBED, dynamic_events=("kprobes/p_0",)),
+        event("tp", "kprobes:p_0", events=PROBED, dynamic_events=("kprobes/p_00",)),
+        (event("tp", "kprobes:p_0", dynamic_events=("kprobes/p_0",), denied=(EVENTS,)), "events"),
+    ),
+    "raw_tracepoint.no_tracepoint": Case(
+        event(
+            "raw_tp", "syscalls:sys_enter_open", events=("syscalls:sys_enter_open noraw notyped", "sched:sched_switch")
+        ),
+        event("raw_tp", "pelt_cfs_tp", bare=("pelt_cfs_tp",)),
+        (event("raw_tp", "sched:sched_switch", denied=(KALLSYMS,)), "kallsyms"),
+    ),
+    "typed_tracepoint.no_btf": Case(
+        event("tp_btf", "sched:sched_switch", **NO_BTF),
+        event("raw_tp", "sched:sched_switch", **NO_BTF),
+        (event("tp_btf", "sched:sched_switch", denied=(BTF,)), "btf"),
+    ),
+    "typed_tracepoint.not_in_btf": Case(
+        event("tp_btf", "sched:sched_switch", events=("sched:sched_switch notyped",)),
+        event("raw_tp", "sched:sched_switch", events=("sched:sched_switch notyped",)),
+        (event("tp_btf", "sched:sched_switch", denied=(BTF,)), "btf"),
+    ),
+    "typed_tracepoint.not_registered": Case(
+        event("tp_btf", "sched:sched_switch", events=("sched:sched_switch noraw", "sched:sched_waking")),
+        event("tp_btf", "sched:sched_waking", events=("sched:sched_switch noraw", "sched:sched_waking")),
+        (event("tp_btf", "sched:sched_switch", denied=(KALLSYMS,)), "kallsyms"),
+    ),
+}

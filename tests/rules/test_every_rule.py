@@ -1,0 +1,85 @@
+"""Every rule fires with its errno, lets the nearest case pass, and is unknown where its fact is unread."""
+
+from __future__ import annotations
+
+import pytest
+
+from probe_scout import check
+from probe_scout.model.target import FUNCTION, TRACEPOINT, Target
+from probe_scout.rules import REGISTRY, all_rules
+from tests.rules.every_rule import CASES, NAME_ALONE
+
+# Known misses, asserted as such.
+MISSES = {"attach_target.fsession_jit": "an architecture that nothing tells is taken for one without fsession"}
+RULES = {rule.id: rule for rule in all_rules()}
+
+
+def test_every_rule_has_a_case_that_fires_one_that_passes_and_one_unread():
+    lacking = [rule_id for rule_id in RULES if rule_id not in CASES]
+    assert not lacking, f"tests/rules/every_rule.py has no case for {', '.join(lacking)}"
+    assert not [rule_id for rule_id in CASES if rule_id not in RULES]
+
+
+def test_every_registered_rule_stands_in_a_path():
+    assert sorted(REGISTRY) == sorted(RULES)
+
+
+def target_of(text):
+    if text.startswith("tp:"):
+        category, colon, name = text[3:].partition(":")
+        return Target(TRACEPOINT, name, category) if colon else Target(TRACEPOINT, category)
+    module, colon, name = text.rpartition(":")
+    return Target(FUNCTION, name, module if colon else None)
+
+
+@pytest.fixture
+def verdict_of(tiny_kernel):
+    """The verdict and the kernel of a question."""
+
+    def verdict(ask):
+        arguments = dict(ask.kernel)
+        caller = arguments.pop("caller", None)
+        kernel = tiny_kernel(**arguments)._kernel
+        if caller is not None:
+            kernel.caller = caller.get
+        return check.verdicts(kernel, target_of(ask.target), (ask.attach,))[0], kernel
+
+    return verdict
+
+
+@pytest.mark.parametrize("rule_id", CASES)
+def test_it_fires_first_and_gives_its_errno(rule_id, verdict_of):
+    verdict, _ = verdict_of(CASES[rule_id].fires)
+    assert (verdict.answer, [f.rule for f in verdict.findings][:1]) == ("no", [rule_id])
+    assert (verdict.errno, verdict.errno_certain) == (RULES[rule_id].errno, True)
+    assert verdict.findings[0].says == RULES[rule_id].says
+    assert verdict.findings[0].evidence
+
+
+@pytest.mark.parametrize("rule_id", CASES)
+def test_the_nearest_case_passes(rule_id, verdict_of):
+    verdict, _ = verdict_of(CASES[rule_id].passes)
+    assert (verdict.answer, verdict.errno, verdict.findings, verdict.unread) == ("yes", None, (), ())
+
+
+@pytest.mark.parametrize(
+    "rule_id",
+    [
+        pytest.param(rule_id, marks=[pytest.mark.xfail(reason=MISSES[rule_id])] if rule_id in MISSES else [])
+        for rule_id in CASES
+        if CASES[rule_id].unread is not NAME_ALONE
+    ],
+)
+def test_an_unread_fact_makes_it_unknown(rule_id, verdict_of):
+    ask, fact = CASES[rule_id].unread
+    verdict, kernel = verdict_of(ask)
+    assert (verdict.answer, verdict.errno) == ("unknown", None)
+    assert fact in {unread.fact for unread in verdict.unread}
+    assert all(unread.why for unread in verdict.unread)
+    rule = RULES[rule_id]
+    own = {*rule.needs, *(kernel.flag_fact(flag) for flag in (rule.witness, rule.unless) if flag)}
+    assert not own or fact in own, f"{rule_id} does not look at {fact}"
+
+
+def test_only_a_rule_about_the_name_reads_nothing():
+    assert [rule_id for rule_id in CASES if CASES[rule_id].unread is NAME_ALONE] == ["symbol_lookup.name_too_long"]
