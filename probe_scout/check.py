@@ -30,6 +30,8 @@ def types_for(target: Target, asked: Sequence[str]) -> tuple[str, ...]:
                 raise UsageError(f"{attach} does not apply to {target}: {_HINTS.get(target.kind, '')}")
         return tuple(asked)
     found = for_kind(target.kind)
+    if target.kind in (TRACEPOINT, SYSCALL):  # sleepable ones for those who ask: few places allow them
+        found = tuple(a for a in found if not a.endswith(".s"))
     if target.kind == FUNCTION:
         if not target.name.startswith("bpf_lsm_"):
             found = tuple(a for a in found if a not in _LSM)
@@ -41,7 +43,7 @@ def types_for(target: Target, asked: Sequence[str]) -> tuple[str, ...]:
 _HINTS = {
     FUNCTION: "for a tracepoint write tp:CATEGORY:EVENT, for a system call syscall:NAME",
     OFFSET: "inside a function only kprobe (and kretprobe at its entry) can be placed",
-    TRACEPOINT: "a tracepoint takes tp, raw_tp and tp_btf",
+    TRACEPOINT: "a tracepoint takes tp, raw_tp, tp_btf and their sleepable forms",
     SYSCALL: "a system call takes ksyscall, kretsyscall, kprobe, kretprobe, kprobe.multi, fentry, fexit and tp",
 }
 

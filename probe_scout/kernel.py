@@ -677,13 +677,21 @@ _FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
     "direct_calls": lambda k: k._built(
         ("register_ftrace_direct", "register_ftrace_direct_multi"), "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
     ),
+    "sleepable_tracepoints": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
     "wide_return_check": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
     "multi_direct": lambda k: k.has_symbol("bpf_trampoline_multi_attach"),
     "bpf_lsm": lambda k: k._built(("bpf_lsm_verify_prog",), "CONFIG_BPF_LSM"),
     "sleepable_iterators": lambda k: k.has_symbol("bpf_iter_prog_supported"),
     "trace_events": _trace_events,
 }
-CONTEMPORARIES = ("vmlinux_wins", "union_arguments", "padding_check", "syscalls_sleepable", "wide_return_check")
+CONTEMPORARIES = (
+    "vmlinux_wins",
+    "union_arguments",
+    "padding_check",
+    "syscalls_sleepable",
+    "wide_return_check",
+    "sleepable_tracepoints",
+)
 
 _FLAG_EVIDENCE = {
     "bpf_syscall": "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
@@ -707,6 +715,7 @@ _FLAG_EVIDENCE = {
     "multi_direct": "bpf_trampoline_multi_attach in kallsyms",
     "bpf_lsm": "bpf_lsm_verify_prog in kallsyms; CONFIG_BPF_LSM",
     "trace_events": "perf_trace_init in kallsyms; CONFIG_EVENT_TRACING, CONFIG_BPF_EVENTS",
+    "sleepable_tracepoints": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary",
     "wide_return_check": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the check",
     "sleepable_iterators": "bpf_iter_prog_supported in kallsyms",
     "may_bpf": "proc/self/status: CapEff",
@@ -740,7 +749,15 @@ _FLAG_FACTS = {
         facts.BTF,
     ),
     **dict.fromkeys(
-        ("module_scoped", "struct_arguments", "union_arguments", "wide_return_check", "multi_sees_modules"), facts.BTF
+        (
+            "module_scoped",
+            "sleepable_tracepoints",
+            "struct_arguments",
+            "union_arguments",
+            "wide_return_check",
+            "multi_sees_modules",
+        ),
+        facts.BTF,
     ),
 }
 

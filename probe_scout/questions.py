@@ -28,6 +28,8 @@ MODIFY_RETURN_SLEEPABLE = ("bpf_fentry_test1", "hid_bpf_device_event", "hid_bpf_
 # Iterators whose link must name a map, and those with BPF_ITER_RESCHED (kernel/bpf/*_iter.c, 6.1 to 7.3).
 ITERATORS_OF_MAPS = ("bpf_map_elem", "bpf_sk_storage_map", "sockmap")
 ITERATORS_RESCHED = ("task", "task_file", "task_vma", "cgroup", "ksym", "kmem_cache", "dmabuf")
+# include/trace/events/syscalls.h: the only two declared by TRACE_EVENT_SYSCALL (7.3).
+FAULTABLE_TRACEPOINTS = ("sys_enter", "sys_exit")
 # Union of btf_id_deny and noreturn_deny over the kernels read (6.1 to 7.3): used only where the kernel's
 # own sets cannot be seen, and then the answer is unknown, not no.
 DENY_EVER = frozenset(
@@ -267,5 +269,7 @@ def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
         dynamic=k.is_dynamic_event(group, name),
         raw=bool(raw),
         typed=bool(typed),
+        faultable=name in FAULTABLE_TRACEPOINTS,
+        syscall=group == "syscalls",
         unread=frozenset(unread) if unread else NOWHERE,
     )

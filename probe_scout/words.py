@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")
 _KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
-_FTRACE = frozenset(("tp", "raw_tp", "tp_btf", "iter", "iter.s"))
+_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s", "iter", "iter.s"))
 
 
 def verdict(

@@ -52,8 +52,11 @@ ATTACH_TYPES: dict[str, AttachType] = _table(
     ("iter", "TRACING", "BPF_TRACE_ITER", "function", "iterator, bpf_iter_<target>"),
     ("iter.s", "TRACING", "BPF_TRACE_ITER", "function", "sleepable iterator"),
     ("tp", "TRACEPOINT", "", "tracepoint syscall", "trace event by perf, the event's record"),
+    ("tp.s", "TRACEPOINT", "", "tracepoint", "sleepable tp, on events of system calls"),
     ("raw_tp", "RAW_TRACEPOINT", "", "tracepoint", "raw tracepoint, untyped arguments"),
+    ("raw_tp.s", "RAW_TRACEPOINT", "", "tracepoint", "sleepable raw tracepoint, sys_enter and sys_exit"),
     ("tp_btf", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "raw tracepoint, typed arguments"),
+    ("tp_btf.s", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "sleepable tp_btf, sys_enter and sys_exit"),
 )
 
 NAMES: tuple[str, ...] = tuple(ATTACH_TYPES)

@@ -88,3 +88,38 @@ def not_in_btf(t: EventTraits, _k: Flags) -> bool:
 def not_registered(t: EventTraits, _k: Flags) -> bool:
     """BTF knows the tracepoint, but no raw tracepoint of this name is registered."""
     return not t.raw
+
+
+SLEEP = Gate("tracepoint_sleep", source="kernel/bpf/verifier.c, kernel/events/core.c", entry="check_attach_btf_id")
+
+
+@SLEEP.rule(
+    "unknown",
+    errno="EINVAL",
+    decides="check_attach_btf_id: can_be_sleepable",
+    needs=(BTF,),
+    unless="sleepable_tracepoints",
+    known="since 7.2. The change left no symbol or type of its own, so a contemporary is the witness",
+)
+def sleep_unknown(_t: EventTraits, _k: Flags) -> bool:
+    """This kernel takes no sleepable programs on tracepoints."""
+    return True
+
+
+@SLEEP.rule("not_a_syscall_event", errno="EINVAL", decides="__perf_event_set_bpf_prog: is_syscall_tp", needs=(EVENTS,))
+def not_a_syscall_event(t: EventTraits, _k: Flags) -> bool:
+    """Only the events of single system calls may sleep."""
+    return not t.syscall
+
+
+@SLEEP.rule("not_faultable", errno="EINVAL", decides="tracepoint_is_faultable", known="sys_enter and sys_exit in 7.3")
+def not_faultable(t: EventTraits, _k: Flags) -> bool:
+    """This tracepoint runs where sleeping is not allowed; only sys_enter and sys_exit are declared faultable.
+
+    No witness: which tracepoints are faultable is known from the kernel's headers.
+    """
+    return not t.faultable
+
+
+SLEEP_EVENT = SLEEP.part("unknown", "not_a_syscall_event")
+SLEEP_RAW = SLEEP.part("unknown", "not_faultable")

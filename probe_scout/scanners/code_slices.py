@@ -7,7 +7,8 @@ Our own format: the line "probe-scout code slices 1", then a zlib stream of line
 MODULE is "-" for vmlinux; OFFSET is hexadecimal, from _stext for vmlinux and from the start of its section
 for a module; CODE is hexadecimal, as few bytes as tell what kind the
 first instruction is (and the one behind ENDBR); SITES are words for what the image's tables say about the first
-instruction: bug, jump_label, static_call, alternative, or unread where no table could be read.
+instruction: bug, jump_label, static_call, alternative, or unread where no table could be read. The word running
+says that CODE was read from the running kernel, after boot had patched it, and not from the image.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from ..errors import Malformed
 HEAD = b"probe-scout code slices 1\n"
 PATH = "code/slices"
 UNREAD = "unread"
-SITE_WORDS = ("bug", "jump_label", "static_call", "alternative", UNREAD)
+RUNNING = "running"
+SITE_WORDS = ("bug", "jump_label", "static_call", "alternative", UNREAD, RUNNING)
 _BODY_BYTES_MAX = 64 << 20
 
 
@@ -123,4 +125,9 @@ def reserved_site(one: Slice) -> str | None:
     """
     if UNREAD in one.sites:
         return None
-    return next((word for word in one.sites if word != "alternative"), "")
+    return next((word for word in one.sites if word not in ("alternative", RUNNING)), "")
+
+
+def is_running(one: Slice) -> bool:
+    """The bytes are the running kernel's own."""
+    return RUNNING in one.sites

@@ -18,6 +18,10 @@ _INSN_BYTES_MAX = 15  # MAX_INSN_SIZE of the architecture; the kernel's buffer h
 _CODE_BYTES_MAX = 1 << 18  # no kernel function is longer
 _CHUNK_BYTES = (64, 4096)  # decoded at once: little behind a trap, where decoding may have to begin again
 _ENDBR64 = b"\xf3\x0f\x1e\xfa"
+# What boot leaves of an ENDBR that no pointer reaches (gen_endbr_poison in arch/x86/include/asm/ibt.h, two forms so
+# far); is_endbr takes it for an ENDBR at the start of a function.
+_POISONED = (b"\x66\x0f\x1f\x00", b"\x0f\x1f\x40\xd6")
+_ENTRIES = (_ENDBR64, *_POISONED)
 _NOP5 = b"\x0f\x1f\x44\0\0"
 
 
@@ -104,7 +108,12 @@ def first_instruction(code: bytes) -> Instruction:
 
 def entry_instruction(code: bytes) -> Instruction:
     """The instruction that a probe of the entry is set on: the first one, or the one behind ENDBR."""
-    return first_instruction(code[4:] if code[:4] == _ENDBR64 else code)
+    return first_instruction(code[entry_offset(code) :])
+
+
+def entry_offset(code: bytes) -> int:
+    """Where the instruction behind ENDBR begins, poisoned or not: 4; 0 where the code starts with another."""
+    return 4 if code[:4] in _ENTRIES else 0
 
 
 def shortest(code: bytes) -> bytes:
@@ -112,8 +121,8 @@ def shortest(code: bytes) -> bytes:
 
     Behind ENDBR the next instruction is kept as well, because probes of the entry are moved there.
     """
-    if code[:4] == _ENDBR64 and len(code) > 4:
-        return _ENDBR64 + shortest(code[4:])
+    if entry_offset(code) and len(code) > 4:
+        return code[:4] + shortest(code[4:])
     kind = first_instruction(code).kind
     return next((code[:n] for n in range(1, len(code)) if first_instruction(code[:n]).kind == kind), code)
 
@@ -215,7 +224,7 @@ def look(code: bytes, offset_bytes: int, is_running_code: bool = False) -> Look:
 
     Raises NoDecoder for other offsets where capstone is not installed.
     """
-    has_endbr = code[:4] == _ENDBR64
+    has_endbr = entry_offset(code) > 0
     kind = first_instruction(code[offset_bytes : offset_bytes + _INSN_BYTES_MAX + 1]).kind
     pair = _feeds_cfi_trap(code, offset_bytes)
     if offset_bytes == 0 or (offset_bytes == 4 and has_endbr):
