@@ -20,6 +20,12 @@ def pytest_addoption(parser):
     parser.addoption("--rewrite-goldens", action="store_true", help="write fixtures/goldens anew; review the diff")
 
 
+@pytest.fixture(autouse=True)
+def no_kept_answers(monkeypatch):
+    """Answers are worked out, not taken from the user's cache; tests/test_cache.py turns it on."""
+    monkeypatch.setenv("PROBE_SCOUT_CACHE", "off")
+
+
 @pytest.fixture
 def tiny_folder(tmp_path):
     """tiny_folder(symbols, …) writes a snapshot folder and returns its path; a new folder for each call."""
@@ -37,7 +43,10 @@ def tiny_kernel(tiny_folder):
     """tiny_kernel(symbols, …, denied=paths) is an open kernel as probe_scout.open_kernel gives it."""
 
     def make(*args, denied=(), **kwargs):
-        return OpenKernel(Kernel(Changed(open_source(str(tiny_folder(*args, **kwargs))), denied)))
+        folder = str(tiny_folder(*args, **kwargs))
+        kernel = OpenKernel(folder)
+        kernel._opened = Kernel(Changed(open_source(folder), denied))
+        return kernel
 
     return make
 

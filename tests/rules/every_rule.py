@@ -43,6 +43,7 @@ ON_NOTRACE = {"without": ("within_notrace_func",), "config": {"CONFIG_KPROBE_EVE
 NO_BTF = {"absent": (BTF,), "config": {"CONFIG_DEBUG_INFO_BTF": None}}
 COLD = ("foo", "foo.cold notrace")
 PROBED = ("kprobes:p_0 noraw notyped", "sched:sched_switch")
+SYSCALLS = ("raw_syscalls:sys_enter", "syscalls:sys_enter_open noraw notyped")
 ME = {"may_bpf": True, "may_perfmon": True, "may_perf": True}
 
 
@@ -403,5 +404,20 @@ CASES: dict[str, Case] = {
         event("tp_btf", "sched:sched_switch", events=("sched:sched_switch noraw", "sched:sched_waking")),
         event("tp_btf", "sched:sched_waking", events=("sched:sched_switch noraw", "sched:sched_waking")),
         (event("tp_btf", "sched:sched_switch", denied=(KALLSYMS,)), "kallsyms"),
+    ),
+    "tracepoint_sleep.unknown": Case(
+        event("tp_btf.s", "raw_syscalls:sys_enter", events=SYSCALLS, without=("BPF_TRACE_FENTRY_MULTI",)),
+        event("tp_btf", "raw_syscalls:sys_enter", events=SYSCALLS, without=("BPF_TRACE_FENTRY_MULTI",)),
+        (event("raw_tp.s", "raw_syscalls:sys_enter", events=SYSCALLS, denied=(BTF,)), "btf"),
+    ),
+    "tracepoint_sleep.not_a_syscall_event": Case(
+        event("tp.s", "raw_syscalls:sys_enter", events=SYSCALLS),
+        event("tp.s", "syscalls:sys_enter_open", events=SYSCALLS),
+        (event("tp.s", "syscalls:sys_enter_open", events=SYSCALLS, denied=(EVENTS,)), "events"),
+    ),
+    "tracepoint_sleep.not_faultable": Case(
+        event("raw_tp.s", "sched:sched_switch"),
+        event("raw_tp.s", "raw_syscalls:sys_enter", events=SYSCALLS),
+        (event("tp_btf.s", "raw_syscalls:sys_enter", events=SYSCALLS, denied=(BTF,)), "btf"),
     ),
 }

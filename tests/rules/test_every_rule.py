@@ -41,7 +41,7 @@ def verdict_of(tiny_kernel):
         caller = arguments.pop("caller", None)
         kernel = tiny_kernel(**arguments)._kernel
         if caller is not None:
-            kernel.caller = caller.get
+            kernel.set_caller(caller.get)
         return check.verdicts(kernel, target_of(ask.target), (ask.attach,))[0], kernel
 
     return verdict

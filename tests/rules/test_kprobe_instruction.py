@@ -203,7 +203,15 @@ def test_the_inside_of_a_patchable_instruction_is_unknown_in_an_image_only():
     thunk_call = b"\x55\xe8\0\0\0\0\xc3"
     facts = facts_of(thunk_call, 3, None)
     assert judge_offset(facts, NEW).answer == UNKNOWN
-    assert short(facts._replace(is_running_code=True), NEW) == "EILSEQ"
+    assert short(facts._replace(is_running_code=True, site=""), NEW) == "EILSEQ"
+
+
+def test_inside_what_may_be_a_jump_label_only_the_errno_is_open():
+    pytest.importorskip("capstone")
+    facts = facts_of(b"\x55\x0f\x1f\x44\0\0\xc3", 3, None)._replace(is_running_code=True)
+    assert judge_offset(facts._replace(site=None), NEW)[:2] == (NO, None)
+    assert judge_offset(facts._replace(site="jump_label"), NEW)[:2] == (NO, "EINVAL")
+    assert judge_offset(facts._replace(site=""), NEW)[:2] == (NO, "EILSEQ")
 
 
 def test_unread_code_is_unknown():
