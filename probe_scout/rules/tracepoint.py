@@ -87,7 +87,7 @@ def not_in_btf(t: EventTraits, _k: Flags) -> bool:
 )
 def not_registered(t: EventTraits, _k: Flags) -> bool:
     """BTF knows the tracepoint, but no raw tracepoint of this name is registered."""
-    return not t.raw
+    return t.typed and not t.raw
 
 
 SLEEP = Gate("tracepoint_sleep", source="kernel/bpf/verifier.c, kernel/events/core.c", entry="check_attach_btf_id")
@@ -109,7 +109,7 @@ def sleep_unknown(_t: EventTraits, _k: Flags) -> bool:
 @SLEEP.rule("not_a_syscall_event", errno="EINVAL", decides="__perf_event_set_bpf_prog: is_syscall_tp", needs=(EVENTS,))
 def not_a_syscall_event(t: EventTraits, _k: Flags) -> bool:
     """Only the events of single system calls may sleep."""
-    return not t.syscall
+    return t.event and not t.syscall
 
 
 @SLEEP.rule("not_faultable", errno="EINVAL", decides="tracepoint_is_faultable", known="sys_enter and sys_exit in 7.3")
@@ -118,7 +118,7 @@ def not_faultable(t: EventTraits, _k: Flags) -> bool:
 
     No witness: which tracepoints are faultable is known from the kernel's headers.
     """
-    return not t.faultable
+    return t.raw and not t.faultable
 
 
 SLEEP_EVENT = SLEEP.part("unknown", "not_a_syscall_event")
