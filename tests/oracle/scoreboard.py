@@ -248,10 +248,53 @@ def open_with_code(snapshot: str) -> Source:
     return WithCode(source, slices[0].read_bytes())
 
 
+def markdown(found: dict[str, dict[str, Row]]) -> str:
+    """The board as a page. Written by --write, never by hand."""
+    from probe_scout.kernel import CONTEMPORARIES
+    from probe_scout.rules import all_rules
+
+    lines = [
+        "# Scoreboard",
+        "",
+        "Verdicts against the recorded words of booted kernels: each row is one kind of attempt on one kernel.",
+        "*Wrong* is a yes for a no or the other way round; *errno* counts refusals whose errno was predicted.",
+        "Attempts that crashed a kernel are hazards, not answers. Made by `python -m tests.oracle.scoreboard --write docs/scoreboard.md`.",
+        "",
+        "| kernel | answers | asked | right | wrong | unknown | errno right |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for kernel, rows in found.items():
+        for name, row in rows.items():
+            errno = f"{row.errno_right} of {row.refused}"
+            lines.append(
+                f"| {kernel} | {name} | {row.asked} | {row.right} | {len(row.wrong)} | {row.unknown} | {errno} |"
+            )
+        total = list(rows.values())
+        lines.append(
+            f"| **{kernel}** | **all** | **{sum(r.asked for r in total)}** | **{sum(r.right for r in total)}** "
+            f"| **{sum(len(r.wrong) for r in total)}** | **{sum(r.unknown for r in total)}** "
+            f"| **{sum(r.errno_right for r in total)} of {sum(r.refused for r in total)}** |"
+        )
+    unknown = sorted({n for rows in found.values() for row in rows.values() for n in row.unknown_names})
+    if unknown:
+        lines += ["", f"Unknown for want of running code: {', '.join(f'`{n}`' for n in unknown)}."]
+    rules = list(all_rules())
+    borrowed = sorted({r.id for r in rules if {r.witness, r.unless} & set(CONTEMPORARIES)})
+    lines += [
+        "",
+        f"{len(rules)} rules; none looks at a release number. Of these, {len(borrowed)} are recognised by a",
+        "contemporary, because the change itself left no symbol, type or option:",
+        ", ".join(f"`{i}`" for i in borrowed) + ".",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kernel", action="append", default=[])
     parser.add_argument("--names", type=int, default=3, help="differences shown per row")
+    parser.add_argument("--write", metavar="FILE", help="also write the board as a page")
     parser.add_argument("--all", action="store_true", help="the packed answers as well as those beside the project")
     parser.add_argument("--pack", nargs=2, metavar=("FOLDER", "FILE"), help="pack a folder of answers and stop")
     options = parser.parse_args()
@@ -261,8 +304,11 @@ def main() -> int:
     everything = {**recorded(), **shared_kernels()} if options.all or options.kernel else shared_kernels() or recorded()
     kernels = {k: v for k, v in everything.items() if not options.kernel or k in options.kernel}
     wrong = 0
+    found = board(kernels)
+    if options.write:
+        Path(options.write).write_text(markdown(found))
     print(f"{'kernel':8} {'answers':18} {'asked':>7} {'right':>7} {'wrong':>6} {'unknown':>8} {'errno right':>14}")
-    for kernel, rows in board(kernels).items():
+    for kernel, rows in found.items():
         for name, row in rows.items():
             wrong += len(row.wrong)
             errno = f"{row.errno_right}/{row.refused}"
