@@ -258,7 +258,8 @@ def markdown(found: dict[str, dict[str, Row]]) -> str:
         "",
         "Verdicts against the recorded words of booted kernels: each row is one kind of attempt on one kernel.",
         "*Wrong* is a yes for a no or the other way round; *errno* counts refusals whose errno was predicted.",
-        "Attempts that crashed a kernel are hazards, not answers. Made by `python -m tests.oracle.scoreboard --write docs/scoreboard.md`.",
+        "Attempts that crashed a kernel are hazards, not answers.",
+        "Made by `python -m tests.oracle.scoreboard --write docs/scoreboard.md`.",
         "",
         "| kernel | answers | asked | right | wrong | unknown | errno right |",
         "|---|---|--:|--:|--:|--:|--:|",
@@ -279,7 +280,7 @@ def markdown(found: dict[str, dict[str, Row]]) -> str:
     if unknown:
         lines += ["", f"Unknown for want of running code: {', '.join(f'`{n}`' for n in unknown)}."]
     rules = list(all_rules())
-    borrowed = sorted({r.id for r in rules if {r.witness, r.unless} & set(CONTEMPORARIES)})
+    borrowed = sorted({r.id for r in rules if {r.witness, r.unless, *r.fires.__code__.co_consts} & set(CONTEMPORARIES)})
     lines += [
         "",
         f"{len(rules)} rules; none looks at a release number. Of these, {len(borrowed)} are recognised by a",
