@@ -255,7 +255,7 @@ def _for_event(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) ->
         if call is not None:
             yield from _syscall_points(lookup, call)
     if lookup.symbols(f"__traceiter_{target.name}"):
-        known = any(name == target.name for _, name in lookup.events())
+        known = not lookup.events() or any(name == target.name for _, name in lookup.events())
         why = "The tracepoint itself." if known else "The tracepoint itself, which has no event in tracefs."
         for attach in ("tp_btf", "raw_tp"):
             yield attach, f"tp:{target.name}", why

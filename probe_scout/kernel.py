@@ -668,7 +668,7 @@ _FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
     "btf": _has_btf,
     "module_btf": lambda k: k._member("bpf_prog_aux", "attach_btf"),
     "module_scoped": lambda k: k._member("bpf_attach_target_info", "tgt_mod"),
-    "fsession_jit": lambda k: k.arch() in FSESSION_ARCHES,
+    "fsession_jit": lambda k: None if k.arch() == "unknown" else k.arch() in FSESSION_ARCHES,
     "error_injection": _error_injection,
     "syscalls_sleepable": lambda k: k.has_symbol("btf_id_allow_sleepable", "bpf_tracing_multi_attach"),  # contemporary
     "struct_arguments": lambda k: k._member("btf_func_model", "arg_flags"),

@@ -66,7 +66,7 @@ def _event_as_function(lookup: Lookup, target: Target) -> Diagnosis | None:
     if lookup.symbols(target.name) or lookup.variants(target.name) or ladder.rung(target.name) is not None:
         return None
     homes = [category for category, name in lookup.events() if name == target.name]
-    if not homes and lookup.symbols(f"__traceiter_{target.name}"):
+    if not homes and lookup.events() and lookup.symbols(f"__traceiter_{target.name}"):
         says = (
             f"{target.name} is a tracepoint without an event in tracefs; raw_tp and tp_btf reach it as "
             f"tp:{target.name}."
@@ -200,7 +200,7 @@ def tracepoint(lookup: Lookup, target: Target) -> list[Diagnosis]:
 
 def _bare_tracepoint(lookup: Lookup, target: Target) -> list[Diagnosis]:
     """Tracepoints without an event in tracefs show as `__traceiter_<name>` (include/linux/tracepoint.h)."""
-    if lookup.symbols(f"__traceiter_{target.name}"):
+    if lookup.events() and lookup.symbols(f"__traceiter_{target.name}"):
         says = f"{target.name} is a tracepoint without an event in tracefs: raw_tp and tp_btf reach it, tp does not."
         return [Diagnosis("bare_tracepoint", says, "is")]
     if lookup.symbols(f"__traceiter_{target.name}_tp"):

@@ -57,7 +57,7 @@ def wrong_program(t: EventTraits, _k: Flags) -> bool:
     return t.dynamic
 
 
-@RAW.rule("no_tracepoint", errno="ENOENT", decides="bpf_get_raw_tracepoint", needs=(KALLSYMS, EVENTS))
+@RAW.rule("no_tracepoint", errno="ENOENT", decides="bpf_get_raw_tracepoint", needs=(KALLSYMS,))
 def no_tracepoint(t: EventTraits, _k: Flags) -> bool:
     """No raw tracepoint of this name is registered.
 
@@ -83,7 +83,7 @@ def not_in_btf(t: EventTraits, _k: Flags) -> bool:
     "not_registered",
     errno="EINVAL",
     decides="bpf_check_attach_target: bpf_get_raw_tracepoint",
-    needs=(KALLSYMS, EVENTS),
+    needs=(KALLSYMS,),
 )
 def not_registered(t: EventTraits, _k: Flags) -> bool:
     """BTF knows the tracepoint, but no raw tracepoint of this name is registered."""
