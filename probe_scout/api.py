@@ -14,28 +14,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .errors import ProbeScoutError, UsageError
 from .model import facts
-from .model.report import CheckReport, DoctorReport, KernelInfo, TargetReport
+from .model.report import CheckReport, DoctorReport, TargetReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .kernel import Kernel
     from .model.facts import Unread
-    from .model.trace import EventReport
+    from .model.trace import TracepointReport
     from .scan import ScanReport
     from .sources.snapshot import SnapshotResult
-
-
-class TracepointReport(NamedTuple):
-    """`probe-scout tracepoint`."""
-
-    kernel: KernelInfo
-    events: tuple[EventReport, ...]
-    unread: tuple[Unread, ...] = ()
 
 
 def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
@@ -144,6 +136,7 @@ class OpenKernel:
     def tracepoint(self, glob: str = "*") -> TracepointReport:
         """Events that match `category:name` or a name, with the fields of each (format files of those events only)."""
         from . import events
+        from .model.trace import TracepointReport
 
         found, unread = events.reports(self._kernel, glob)
         return TracepointReport(self._kernel.info(), found, unread)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .facts import Unread
 from .report import KernelInfo
 from .verdict import Finding, Verdict
 
@@ -120,3 +121,4 @@ class TracepointReport(NamedTuple):
 
     kernel: KernelInfo
     events: tuple[EventReport, ...]
+    unread: tuple[Unread, ...] = ()  # why the list is not whole
