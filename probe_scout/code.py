@@ -11,24 +11,30 @@ from typing import TYPE_CHECKING
 from .errors import Malformed, ProbeScoutError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .kernel import Kernel
+    from .reserved import Tables
     from .scanners.code_slices import Slice
     from .scanners.kallsyms import SymbolTable
     from .scanners.kernel_image import KernelImage
 
 SLICES = "code/slices"
 _WINDOW_BYTES = 16
+_BREAKPOINT = b"\xcc"
 
 
 class Store:
     """What code of one kernel could be had."""
 
-    __slots__ = ("image", "image_tried", "live", "slices", "why")
+    __slots__ = ("image", "image_tried", "live", "slices", "tables", "tables_tried", "why")
 
     def __init__(self, k: Kernel) -> None:
         self.slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
         self.image: KernelImage | None = None
         self.image_tried = False
+        self.tables: Tables | None = None
+        self.tables_tried = False
         self.live = k.source.describe().kind == "live"
         self.why = ""
         from .scanners import code_slices
@@ -96,22 +102,49 @@ def slice_of(k: Kernel, symbols: SymbolTable, row: int) -> Slice | None:
 def text(k: Kernel, symbols: SymbolTable, row: int, size_bytes: int) -> tuple[bytes, bool] | None:
     """The first bytes of a symbol and whether they are the running kernel's own; None if no source has them."""
     symbol = symbols.symbol(row)
+    return bytes_at(k, symbols, symbol.address, size_bytes, in_image=symbol.module is None)
+
+
+def bytes_at(
+    k: Kernel, symbols: SymbolTable, address: int, size_bytes: int, in_image: bool = True
+) -> tuple[bytes, bool] | None:
+    """As `text`, for a runtime address; `in_image` False leaves the image aside (modules are not in it)."""
     store = _store(k)
-    if store.live and symbol.address:
+    if store.live and address:
         from .sources import kcore
 
         try:
-            return kcore.read_text("/proc/kcore", symbol.address, size_bytes), True
+            return kcore.read_text("/proc/kcore", address, size_bytes), True
         except ProbeScoutError as error:
             store.why = str(error)
-    if symbol.module is None:
-        image = store.open_image(k)
-        if image is not None:
-            address = symbol.address - symbols.limits.get(b"_stext", 0) + image.link_base
-            found = image.text_at(address, size_bytes)
-            if found:
-                return found, False
+    image = store.open_image(k) if in_image else None
+    if image is not None and not symbols.hidden:
+        found = image.text_at(address - symbols.limits.get(b"_stext", 0) + image.link_base, size_bytes)
+        if found:
+            return found, False
     return None
+
+
+def reserved_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, raw: bytes) -> str | None:
+    """Which of the kernel's tables holds this byte of a function: bug, jump_label, static_call, "" for none.
+
+    `raw` is the function's code from its first byte. None where the tables cannot be read, and for modules.
+    """
+    if symbols.modules[row] is not None or symbols.hidden:
+        return None
+    from . import reserved
+
+    def read(bounds: SymbolTable, start: int, size_bytes: int) -> bytes | None:
+        found = bytes_at(k, bounds, start, size_bytes)
+        return found[0] if found is not None else None
+
+    store = _store(k)
+    if not store.tables_tried:
+        store.tables_tried = True
+        store.tables = reserved.tables(k.kallsyms() or b"", read)
+    if store.tables is None:
+        return None
+    return reserved.word_at(store.tables, symbols.addresses[row], offset_bytes, raw)
 
 
 def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
@@ -122,18 +155,22 @@ def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
     from .scanners import code_slices, x86_code
 
     one = slice_of(k, symbols, row)
-    running = False
-    site: str | None = None
     if one is not None:
-        raw, site = one.code, code_slices.reserved_site(one)
+        raw, running, site = one.code, code_slices.is_running(one), code_slices.reserved_site(one)
     else:
         found = text(k, symbols, row, _WINDOW_BYTES)
         if found is None:
             return None
         raw, running = found
+        site = None
+    entry = x86_code.entry_offset(raw)
+    kind = x86_code.entry_instruction(raw).kind
+    if running and raw[entry : entry + 1] == _BREAKPOINT:
+        return None  # somebody's kprobe, perhaps; the kernel knows what it stands for
+    if site is None and kind in kinds.PATCHABLE:
+        site = reserved_word(k, symbols, row, entry, raw)
     if site:
         return "bug"
-    kind = x86_code.entry_instruction(raw).kind
     if kind == kinds.UD:
         return "bug"
     if kind == kinds.INT:
@@ -165,7 +202,8 @@ def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
     one = slice_of(k, symbols, row)
     if one is None:
         return False
-    return x86_code.may_be_nop5(x86_code.entry_instruction(one.code).kind, one.sites, False)
+    running = "running" in one.sites
+    return x86_code.may_be_nop5(x86_code.entry_instruction(one.code).kind, one.sites, running)
 
 
 def sliced_names(k: Kernel) -> frozenset[str]:
@@ -177,4 +215,19 @@ def slices_for_snapshot(k: Kernel) -> bytes:
     """The member code/slices of a new snapshot. Raises UsageError where there is no image of this kernel."""
     from . import slices
 
-    return slices.of_kernel(k, _store(k).open_image(k), slices.module_files(k))
+    return slices.of_kernel(k, _store(k).open_image(k), slices.module_files(k), _running_reader(k))
+
+
+def _running_reader(k: Kernel) -> Callable[[int, int], bytes | None] | None:
+    """Reads running code by runtime address and size in bytes; None for what is not this machine."""
+    if not _store(k).live:
+        return None
+    from .sources import kcore
+
+    def read(address: int, size_bytes: int) -> bytes | None:
+        try:
+            return kcore.read_text("/proc/kcore", address, size_bytes)
+        except SourceError:
+            return None
+
+    return read

@@ -84,11 +84,14 @@ def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rule
     boundaries: tuple[int, ...] | None = None
     decoded, kind, inside, endbr, cfi = 0, None, None, None, False
     running = False
+    word: str | None = None
     if found is not None:
         from .scanners import x86_code
 
         raw, running = found
         look = x86_code.look(raw, offset, running)
+        probed = x86_code.entry_offset(raw) if offset == 0 else offset
+        word = code.reserved_word(k, symbols, row, probed, raw)
         boundaries, decoded, kind, inside, endbr, cfi = (
             look.boundaries,
             look.decoded_bytes,
@@ -110,7 +113,7 @@ def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rule
         decoded,
         kind,
         inside,
-        None,
+        word,
         running,
         cfi,
     )

@@ -206,7 +206,7 @@ def _typed_traits(
             if nop is None:
                 unread.add(facts.ENTRY_CODE)
             elif nop:
-                common["target_site"] = True
+                common["target_nop"] = True
     return common
 
 

@@ -3,7 +3,8 @@
 Those are text symbols that ftrace does not list and that carry a compiler's suffix (.cold, .part, .isra,
 .constprop) or begin with a five-byte jump or no-op. The image's own tables tell which first instructions
 the kernel reserves (bug table, jump labels, static calls, alternatives). Needs the kernel's image; code of
-modules comes from their files.
+modules comes from their files. On the machine itself, first instructions that boot may have patched are
+taken from the running kernel.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .model import instruction as kinds
 from .scanners import code_slices, kernel_image, x86_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .kernel import Kernel, View
     from .scanners.kallsyms import SymbolTable
@@ -36,8 +37,16 @@ MODULE_TABLES = {  # entry sizes where an entry relocates more than one address 
 }
 
 
-def of_kernel(k: Kernel, image: kernel_image.KernelImage | None, modules: Iterable[tuple[str, bytes]]) -> bytes:
+def of_kernel(
+    k: Kernel,
+    image: kernel_image.KernelImage | None,
+    modules: Iterable[tuple[str, bytes]],
+    running: Callable[[int, int], bytes | None] | None = None,
+) -> bytes:
     """The whole member. `modules` are (file name, bytes of the .ko as it lies on disk).
+
+    `running` reads the running kernel by address and size in bytes; without it, or where it gives None, the
+    image's bytes are kept and an instruction that boot may have patched stays an unknown.
 
     Raises UsageError where there is no image of this kernel, or symbols and sites cannot be read.
     """
@@ -49,7 +58,7 @@ def of_kernel(k: Kernel, image: kernel_image.KernelImage | None, modules: Iterab
             f"--with-code needs the kernel's image: {k.code_why() or 'none in /boot'}; name it with --vmlinux"
         )
     check_same_build(image, view)
-    return code_slices.write_slices([*vmlinux_slices(image, view), *module_slices(modules, view)])
+    return code_slices.write_slices([*vmlinux_slices(image, view, running), *module_slices(modules, view)])
 
 
 def check_same_build(image: kernel_image.KernelImage, view: View) -> None:
@@ -108,7 +117,9 @@ def wants(name: bytes, code: bytes, words: tuple[str, ...]) -> bool:
     return kind == kinds.NOP5 or (kind == kinds.JUMP and bool({"alternative", "jump_label", "unread"} & set(words)))
 
 
-def vmlinux_slices(image: kernel_image.KernelImage, view: View) -> Iterator[code_slices.Slice]:
+def vmlinux_slices(
+    image: kernel_image.KernelImage, view: View, running: Callable[[int, int], bytes | None] | None = None
+) -> Iterator[code_slices.Slice]:
     """Slices of vmlinux."""
     symbols, sites = view.symbols, view.sites
     tables = read_tables(image, symbols)
@@ -123,7 +134,19 @@ def vmlinux_slices(image: kernel_image.KernelImage, view: View) -> Iterator[code
         words = tuple(word for word, at in tables.items() if at is not None and probed in at)
         words += () if all(at is not None for at in tables.values()) else (code_slices.UNREAD,)
         if code and wants(name, code, words):
+            if (
+                running is not None
+                and x86_code.may_be_nop5(x86_code.entry_instruction(code).kind, words, False) is None
+            ):
+                code, words = _as_running(running(address, WINDOW_BYTES), code, words)
             yield code_slices.Slice(None, name.decode(), address - stext, x86_code.shortest(code), words)
+
+
+def _as_running(found: bytes | None, code: bytes, words: tuple[str, ...]) -> tuple[bytes, tuple[str, ...]]:
+    """The running bytes in place of the image's, unless a breakpoint stands there (a kprobe that is armed now)."""
+    if not found or found[x86_code.entry_offset(found) :][:1] == b"\xcc":
+        return code, words
+    return found, (*words, code_slices.RUNNING)
 
 
 def module_slices(files: Iterable[tuple[str, bytes]], view: View) -> Iterator[code_slices.Slice]:

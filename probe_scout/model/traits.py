@@ -55,6 +55,7 @@ class Traits(NamedTuple):
     proto: Proto | None = None
     target_place: str = NONE  # of the copy that the kernel resolves the BTF name to
     target_site: bool = False
+    target_nop: bool = False  # no site, but the entry is the five-byte no-op that a trampoline looks for
     security: bool = False  # name begins with security_
     syscall: bool = False  # name begins with the architecture's syscall prefix
     denied: bool = False

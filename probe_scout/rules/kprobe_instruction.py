@@ -213,7 +213,9 @@ def _boundary(facts: OffsetFacts, witnesses: Witnesses) -> Judgement | None:
             "kprobe_instruction.not_boundary",
             "the offset lies inside an instruction that boot may have replaced; only the running code tells",
         )
-    return Judgement(NO, "EILSEQ", "kprobe_instruction.not_boundary", says)
+    # Inside a jump label or a static call the kernel's tables refuse first, with EINVAL.
+    errno = None if facts.site is None and facts.inside in kinds.PATCHABLE else "EILSEQ"
+    return Judgement(NO, errno, "kprobe_instruction.not_boundary", says)
 
 
 def _trap(facts: OffsetFacts, witnesses: Witnesses) -> Judgement | None:

@@ -59,7 +59,7 @@ def not_traced(t: Traits, _k: Flags) -> bool:
     EBUSY, because the kernel then compares the entry with a five-byte NOP and finds code. A function
     whose entry happens to be such a NOP is accepted; that shows only in the code.
     """
-    return not t.target_site and t.target_place == TEXT
+    return not t.target_site and not t.target_nop and t.target_place == TEXT
 
 
 @MULTI.rule(

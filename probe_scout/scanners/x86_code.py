@@ -225,7 +225,8 @@ def look(code: bytes, offset_bytes: int, is_running_code: bool = False) -> Look:
     Raises NoDecoder for other offsets where capstone is not installed.
     """
     has_endbr = entry_offset(code) > 0
-    kind = first_instruction(code[offset_bytes : offset_bytes + _INSN_BYTES_MAX + 1]).kind
+    probed = offset_bytes or entry_offset(code)
+    kind = first_instruction(code[probed : probed + _INSN_BYTES_MAX + 1]).kind
     pair = _feeds_cfi_trap(code, offset_bytes)
     if offset_bytes == 0 or (offset_bytes == 4 and has_endbr):
         return Look(has_endbr, (0, 4) if has_endbr else (0,), 5 if has_endbr else 1, kind, None, pair)

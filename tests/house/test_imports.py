@@ -21,7 +21,8 @@ DOWN = {
     "diagnosis": "model engine",
     "render": "model",
     "engine": "rules model",
-    "code": "slices sources scanners model errors",  # slices: only to write a snapshot, inside the function
+    "code": "reserved slices sources scanners model errors",  # reserved, slices: inside the functions that need them
+    "reserved": "slices scanners",
     "kernel": "code sources scanners model errors",
     "questions": "kernel scanners model",
     "advice": "diagnosis model engine",

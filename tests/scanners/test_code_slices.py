@@ -145,3 +145,11 @@ def test_damaged_lines_are_read_or_malformed(text):
     if table is not None:
         for module, name in table:
             assert code_slices.find(body(text), module, name) == table[module, name]
+
+
+def test_running_bytes_are_no_site_of_a_table():
+    raw = code_slices.write_slices([Slice(None, "cet_disable", 0x10, b"\xeb", ("alternative", "running"))])
+    (one,) = code_slices.find(raw, None, "cet_disable")
+    assert code_slices.is_running(one)
+    assert code_slices.reserved_site(one) == ""
+    assert not code_slices.is_running(one._replace(sites=("alternative",)))

@@ -253,3 +253,18 @@ def test_shortest_keeps_the_kind(code):
     assert code.startswith(short)
     assert x86_code.first_instruction(short).kind == x86_code.first_instruction(code).kind
     assert x86_code.entry_instruction(short).kind == x86_code.entry_instruction(code).kind
+
+
+@pytest.mark.parametrize("endbr", [b"\xf3\x0f\x1e\xfa", b"\x66\x0f\x1f\x00", b"\x0f\x1f\x40\xd6"])
+def test_a_poisoned_endbr_is_stepped_over_like_an_endbr(endbr):
+    assert x86_code.entry_offset(endbr + b"\xe9") == 4
+    assert x86_code.entry_instruction(endbr + b"\x0f\x1f\x44\0\0").kind == kinds.NOP5
+    assert x86_code.shortest(endbr + b"\xe9\0\0\0\0\xc3") == endbr + b"\xe9"
+    look = x86_code.look(endbr + b"\x0f\x0b", 0)
+    assert (look.starts_with_endbr, look.kind) == (True, kinds.UD)
+    assert x86_code.look(endbr + b"\x0f\x0b", 4).boundaries == (0, 4)
+
+
+def test_a_function_without_endbr_is_probed_at_its_first_byte():
+    assert x86_code.entry_offset(b"\x0f\x1f\x44\0\0") == 0
+    assert x86_code.look(b"\x0f\x0b", 0).kind == kinds.UD
