@@ -33,22 +33,23 @@ def table(raw: bytes) -> BtfIdSets:
     at = raw.find(_MARK)
     if at < 0:
         return BtfIdSets(False, {})
-    first_module = raw.find(b"\t")
-    stop = raw.rfind(_MARK, 0, first_module) if first_module >= 0 else raw.rfind(_MARK)
-    if stop >= at:
-        block = raw[raw.rfind(b"\n", 0, at) + 1 : raw.find(b"\n", stop) + 1 or len(raw)]
-        _collect(block.split(b"\n"), sets)
-    if first_module >= 0:
-        per_module: dict[bytes, list[bytes]] = {}
-        at = raw.find(_MARK, first_module)
-        while at >= 0:
-            end = raw.find(b"\n", at)
-            line = raw[raw.rfind(b"\n", 0, at) + 1 : end]
-            body, _, module = line.partition(b"\t")
-            per_module.setdefault(module, []).append(body)
-            at = raw.find(_MARK, at + 1)
-        for lines in per_module.values():
-            _collect(sorted(lines), sets)
+    modules = raw.find(b"\t")
+    modules = raw.rfind(b"\n", 0, modules) + 1 if modules >= 0 else len(raw)
+    last = raw.rfind(_MARK, 0, modules)
+    if last >= at:
+        # One line more: a list's own name may stand behind its only member.
+        end = raw.find(b"\n", raw.find(b"\n", last) + 1, modules)
+        _collect(raw[raw.rfind(b"\n", 0, at) + 1 : end if end >= 0 else modules].split(b"\n"), sets)
+    per_module: dict[bytes, list[bytes]] = {}
+    at = raw.find(_MARK, modules)
+    while at >= 0:
+        end = raw.find(b"\n", at)
+        line = raw[raw.rfind(b"\n", 0, at) + 1 : end if end >= 0 else len(raw)]
+        body, _, module = line.partition(b"\t")
+        per_module.setdefault(module, []).append(body)
+        at = raw.find(_MARK, at + 1)
+    for lines in per_module.values():
+        _collect(sorted(lines), sets)
     return BtfIdSets(True, {name: frozenset(members) for name, members in sets.items()})
 
 
@@ -59,7 +60,7 @@ def _collect(lines: list[bytes], sets: dict[str, set[str]]) -> None:
     while at < len(lines):
         address = lines[at].partition(b" ")[0]
         stop = at + 1
-        while stop < len(lines) and lines[stop].startswith(address) and int(address or b"0", 16):
+        while stop < len(lines) and address.strip(b"0") and lines[stop].startswith(address + b" "):
             stop += 1
         group = [line[line.find(b" ") + 3 :] for line in lines[at:stop]]
         at = stop

@@ -1,0 +1,227 @@
+"""proc/kallsyms: one name, all names, and the narrow part of the file that decides about a name."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probe_scout.errors import Malformed
+from probe_scout.scanners import kallsyms
+from tests.builders.damage import EXAMPLES, answer, damaged
+
+LINES = """\
+ffffffff81000000 T _stext
+ffffffff81000100 t __pfx_vfs_read
+ffffffff81000110 T vfs_read
+ffffffff81000110 T vfs_read_alias
+ffffffff81000200 t vfs_readv
+ffffffff81000300 t s_next
+ffffffff81000400 t vfs_read.cold
+ffffffff81000500 t s_next
+ffffffff82000000 T _etext
+ffffffff82000000 D _sdata
+ffffffff82000010 d s_next
+ffffffff83000000 T _sinittext
+ffffffff83000010 t start_kernel
+ffffffff83000100 T _einittext
+ffffffffc0200000 t xfs_b\t[xfs]
+ffffffffc0200100 t s_next\t[xfs]
+ffffffffc0200000 t xfs_a\t[xfs]
+ffffffffc0300000 t s_next\t[md_mod]
+ffffffffc0400000 t bpf_prog_1\t[bpf]
+ffffffffc0400100 t ftrace_trampoline\t[__builtin__ftrace]
+ffffffffc0400200 t kprobe_insn_page\t[__builtin__kprobes]
+"""
+RAW = LINES.encode()
+NAMES = sorted({line.split()[2] for line in LINES.splitlines()} | {"vfs_rea", "s_nex", "next", "", "t"})
+
+
+def places(symbols):
+    return [(s.address & 0xFFFFFFFF, s.module) for s in symbols]
+
+
+def test_one_name_is_compared_whole():
+    assert places(kallsyms.find(RAW, "vfs_read")) == [(0x81000110, None)]
+    assert kallsyms.find(RAW, "vfs_rea") == ()
+    assert kallsyms.find(RAW, "read") == ()
+
+
+def test_copies_come_vmlinux_first_in_the_order_of_addresses():
+    assert places(kallsyms.find(RAW, "s_next")) == [
+        (0x81000300, None),
+        (0x81000500, None),
+        (0x82000010, None),
+        (0xC0200100, "xfs"),
+        (0xC0300000, "md_mod"),
+    ]
+    table = kallsyms.table(RAW)
+    assert [table.symbol(row) for row in table.rows(b"s_next")] == list(kallsyms.find(RAW, "s_next"))
+    assert table.symbol(table.lookup(b"s_next")).address == 0xFFFFFFFF81000300
+
+
+def test_pseudo_modules_are_left_out_and_counted():
+    table = kallsyms.table(RAW)
+    assert table.pseudo_count == 3
+    assert table.rows(b"bpf_prog_1") == ()
+    assert kallsyms.find(RAW, "bpf_prog_1") == ()
+
+
+def test_ranges_decide_what_is_text_and_not_the_letter():
+    table = kallsyms.table(RAW)
+    asked = {name: table.addresses[table.lookup(name.encode())] for name in ("vfs_read", "_sdata", "start_kernel")}
+    assert [table.is_core_text(a) for a in asked.values()] == [True, False, False]
+    assert [table.is_init_text(a) for a in asked.values()] == [False, False, True]
+
+
+def test_the_first_alias_is_the_name_that_the_kernel_prints():
+    table = kallsyms.table(RAW)
+    assert table.canonical(table.lookup(b"vfs_read_alias")) == b"vfs_read"
+    assert table.canonical(table.lookup(b"xfs_a")) == b"xfs_b"  # first in the file's order, whatever its letters
+
+
+def test_a_symbol_reaches_to_the_next_address_of_its_owner():
+    table = kallsyms.table(RAW)
+    extent = {name: table.extent(table.lookup(name)) for name in (b"vfs_read", b"vfs_read_alias", b"xfs_a")}
+    assert extent[b"vfs_read"] == extent[b"vfs_read_alias"] == (0xFFFFFFFF81000110, 0xFFFFFFFF81000200)
+    assert extent[b"xfs_a"] == (0xFFFFFFFFC0200000, 0xFFFFFFFFC0200100)
+    assert table.extent(table.rows(b"s_next")[4]) == (0xFFFFFFFFC0300000, 1 << 64)
+
+
+def test_vmlinux_out_of_order_is_sorted():
+    lines = LINES.splitlines(keepends=True)
+    shuffled = "".join([lines[6], lines[0], lines[4], *lines[1:4], lines[5], *lines[7:]])
+    table, right = kallsyms.table(shuffled.encode()), kallsyms.table(RAW)
+    assert table.addresses == right.addresses
+    assert [table.extent(table.lookup(n.encode())) for n in ("vfs_readv", "vfs_read.cold")] == [
+        right.extent(right.lookup(n.encode())) for n in ("vfs_readv", "vfs_read.cold")
+    ]
+
+
+def test_hidden_addresses_leave_names_and_letters():
+    raw = "".join(f"{'0' * 16}{line[16:]}\n" for line in LINES.splitlines()).encode()
+    table = kallsyms.table(raw)
+    assert table.hidden
+    assert not kallsyms.table(RAW).hidden
+    assert len(table.rows(b"s_next")) == 5
+    assert table.canonical(table.lookup(b"vfs_read_alias")) == b"vfs_read_alias"
+    assert table.letter(table.rows(b"s_next")[2]) == "d"
+
+
+def test_a_32_bit_kernel_writes_eight_digits():
+    raw = "".join(f"{line[8:]}\n" for line in LINES.splitlines()).encode()
+    table = kallsyms.table(raw)
+    assert table.symbol(table.lookup(b"vfs_read")).address == 0x81000110
+    assert places(kallsyms.find(raw, "s_next")) == places(kallsyms.find(RAW, "s_next"))
+    narrow = kallsyms.table(kallsyms.narrow(raw, [b"vfs_read"]))
+    assert narrow.extent(narrow.lookup(b"vfs_read")) == (0x81000110, 0x81000200)
+
+
+@pytest.mark.parametrize(
+    ("line", "at"),
+    [
+        (b"ffffffff81000600 t\n", 0),
+        (b"ffffffff81000600 t \n", 0),
+        (b"ffffffff8100060 t foo\n", 0),
+        (b"ffffffff8100g600 t foo\n", 0),
+        (b"ffffffff81000600  t foo\n", 0),
+        (b"ffffffff81000600 tt foo\n", 0),
+        (b"\n", 0),
+        (b"ffffffff81000600 t fo", 0),
+    ],
+)
+def test_other_lines_are_malformed_where_they_stand(line, at):
+    head = RAW[: RAW.index(b"ffffffffc0200000")]
+    with pytest.raises(Malformed) as caught:
+        kallsyms.table(head + line)
+    assert caught.value.offset_bytes == len(head) + at
+
+
+@pytest.mark.parametrize("tail", [b"[xfs", b"xfs]", b"xfs", b"", b"[xfs]\t[xfs]"])
+def test_a_module_is_written_in_brackets(tail):
+    with pytest.raises(Malformed):
+        kallsyms.table(RAW + b"ffffffffc0500000 t foo\t" + tail + b"\n")
+
+
+def test_an_empty_file_has_no_symbols():
+    assert kallsyms.table(b"").names == []
+    assert kallsyms.find(b"", "vfs_read") == ()
+    assert kallsyms.narrow(b"", [b"vfs_read"]) == b""
+
+
+def test_variants_of_a_name():
+    raw = RAW.replace(b"s_next\t[xfs]", b"vfs_read.isra.0\t[xfs]")
+    assert kallsyms.prefixed(raw, b"vfs_read.") == (b"vfs_read.cold", b"vfs_read.isra.0")
+
+
+def view_of(table, name):
+    """What is asked of a table about one name."""
+    rows = table.rows(name)
+    return [
+        (
+            table.symbol(row),
+            table.extent(row),
+            table.canonical(row),
+            table.is_core_text(table.addresses[row]),
+            table.is_init_text(table.addresses[row]),
+        )
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_narrow_part_decides_as_the_whole_file(name):
+    narrow = kallsyms.narrow(RAW, [name.encode()])
+    assert view_of(kallsyms.table(narrow), name.encode()) == view_of(kallsyms.table(RAW), name.encode())
+
+
+def test_the_narrow_part_is_small():
+    assert kallsyms.narrow(RAW, [b"vfs_readv"]).count(b"\n") == 6  # the limits, itself, the next
+    assert kallsyms.narrow(RAW, [b"nowhere"]).count(b"\n") == 4
+
+
+LIMITS = ("_stext", "_etext", "_sinittext", "_einittext")
+WORDS = st.sampled_from(("a", "ab", "b", "a.cold", "a.b", *LIMITS, "bpf"))
+OWNERS = st.sampled_from((None, None, "m", "n", "bpf"))
+SYMBOLS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("tTdDw"), WORDS, OWNERS), max_size=16)
+
+
+def written(symbols, digits=16):
+    """Lines as the kernel orders them: vmlinux by address, then module by module."""
+    address, head, tail = 0x1000, [], {}
+    for step, letter, name, module in symbols:
+        if name in LIMITS and (module or f" {name}\n" in "".join(head)):
+            continue  # the linker makes each of them once
+        address += step * 16
+        line = f"{address:0{digits}x} {letter} {name}"
+        if module is None:
+            head.append(line + "\n")
+        else:
+            tail.setdefault(module, []).append(f"{line}\t[{module}]\n")
+    return "".join(head + [line for lines in tail.values() for line in lines]).encode()
+
+
+@pytest.mark.property
+@EXAMPLES
+@given(SYMBOLS, st.sampled_from((8, 16)))
+def test_one_name_the_narrow_part_and_all_names_agree(symbols, digits):
+    raw = written(symbols, digits)
+    table = kallsyms.table(raw)
+    for name in ("a", "ab", "b", "a.cold", "a.b", "bpf", "_stext", "", "x"):
+        assert [table.symbol(row) for row in table.rows(name.encode())] == list(kallsyms.find(raw, name))
+        narrow = kallsyms.table(kallsyms.narrow(raw, [name.encode()]))
+        assert view_of(narrow, name.encode()) == view_of(table, name.encode())
+
+
+@pytest.mark.property
+@EXAMPLES
+@given(damaged(RAW))
+def test_damaged_files_give_the_same_symbols_or_are_malformed(raw):
+    table = answer(kallsyms.table, raw)
+    for name in ("vfs_read", "s_next", "_etext", "xfs_a"):
+        found = answer(lambda raw, name=name: kallsyms.find(raw, name), raw)
+        narrow = answer(lambda raw, name=name: kallsyms.table(kallsyms.narrow(raw, [name.encode()])), raw)
+        if table is not None:
+            assert found is not None
+            assert narrow is not None
+            assert sorted(found, key=str) == sorted((table.symbol(row) for row in table.rows(name.encode())), key=str)
