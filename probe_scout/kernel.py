@@ -66,7 +66,7 @@ class Kernel:
         self._narrow: dict[frozenset[bytes], View] = {}
         self._btfs: dict[str, Btf | None] = {}
         self._ids: BtfIdSets | None = None
-        self._raw_points: set[str] | None = None
+        self._named: dict[bytes, frozenset[bytes]] = {}
         self._typed_points: set[str] | None = None
         self._btf_modules: tuple[str, ...] | None = None
         self._owners: dict[str, list[str]] | None = None
@@ -389,42 +389,36 @@ class Kernel:
         Seen as __bpf_trace_tp_map_<name> (include/trace/bpf_probe.h) where kallsyms shows data symbols; else a
         typedef btf_trace_<name>, which the same macro makes, says yes, and no __traceiter_<name> says no.
         """
-        if self._full is not None:
-            if self._raw_points is None:
-                head = b"__bpf_trace_tp_map_"
-                self._raw_points = {n[len(head) :].decode() for n in self._full.symbols.where if n.startswith(head)}
-            if self._raw_points:
-                return name in self._raw_points
-        raw = self.kallsyms()
-        if raw is None:
+        if self.kallsyms() is None:
             return None
-        needle = b" __bpf_trace_tp_map_" + name.encode()
-        if needle + b"\n" in raw or needle + b"\t" in raw:
-            return True
-        if b" __bpf_trace_tp_map_" in raw:
-            return False
+        shown = self.names_with(b"__bpf_trace_tp_map_")
+        if shown:
+            return name.encode() in shown
         if self.typed_tracepoint(name):
             return True
-        iterator = b" __traceiter_" + name.encode()
-        if iterator + b"\n" in raw or iterator + b"\t" in raw or b" __traceiter_" not in raw:
-            return None
-        return False
+        iterators = self.names_with(b"__traceiter_")
+        return None if not iterators or name.encode() in iterators else False
 
     def typed_tracepoint(self, name: str) -> bool | None:
         """BTF of vmlinux or of a module has btf_trace_<name>; None if BTF cannot be read."""
         base = self.btf()
         if base is None:
             return None
-        wanted = f"btf_trace_{name}"
-        if self._full is not None:
-            if self._typed_points is None:
-                self._typed_points = set()
-                for btf in (base, *map(self.btf, self.btf_modules())):
-                    self._typed_points.update(btf.typedefs_named("btf_trace_") if btf is not None else ())
-            return wanted in self._typed_points
-        if base.find_typedef(wanted):
-            return True
-        return any(btf is not None and btf.find_typedef(wanted) for btf in map(self.btf, self.btf_modules()))
+        if self._typed_points is None:
+            found: set[str] = set()
+            for btf in (base, *map(self.btf, self.btf_modules())):
+                found.update(btf.names_starting("btf_trace_") if btf is not None else ())
+            self._typed_points = found
+        return f"btf_trace_{name}" in self._typed_points
+
+    def names_with(self, head: bytes) -> frozenset[bytes]:
+        """What follows `head` in the symbols that begin with it, of vmlinux and of modules; read once."""
+        if head not in self._named:
+            from .scanners import kallsyms
+
+            raw = self.kallsyms() or b""
+            self._named[head] = frozenset(name[len(head) :] for name in kallsyms.prefixed(raw, head))
+        return self._named[head]
 
     def is_dynamic_event(self, category: str, name: str) -> bool:
         """The event was made by kprobe_events, uprobe_events or dynamic_events."""

@@ -143,6 +143,18 @@ class Btf:
         """True if some record of this blob is called so: a type, a function, a member or an enumerator. No walk."""
         return bool(self._own_offsets(name.encode("utf-8", "surrogateescape") + b"\0"))
 
+    def names_starting(self, prefix: str) -> set[str]:
+        """Names of this blob's records that begin so. No walk: strings are there because some record uses them."""
+        raw, end = self.raw, self._strings_end
+        needle = b"\0" + prefix.encode()
+        found = set()
+        at = raw.find(needle, self._strings_at, end)
+        while at >= 0:
+            stop = raw.find(b"\0", at + 1, end)
+            found.add(raw[at + 1 : stop].decode("utf-8", "replace"))
+            at = raw.find(needle, stop, end)
+        return found
+
     def find_enumerators(self, enumerator: str) -> tuple[Enumerator, ...]:
         """Every place where an ENUM or ENUM64 defines this enumerator; empty if none does.
 
