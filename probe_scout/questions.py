@@ -265,7 +265,7 @@ def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
     return EventTraits(
         event=event,
         ftrace_only=group == "ftrace",
-        perf_perm=k.has_function(f"perf_perm_{name}"),
+        perf_perm=name.encode() in k.names_with(b"perf_perm_"),
         dynamic=k.is_dynamic_event(group, name),
         raw=bool(raw),
         typed=bool(typed),
