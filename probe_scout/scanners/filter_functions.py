@@ -317,7 +317,7 @@ def _place_invalid(group: list[tuple[bytes, list[int]]], starts: list[int], foun
             ]
             if len(fitting) == 1:
                 found.add(fitting[0])
-            elif not found.intersection(fitting):
+            else:
                 unsure.update(fitting)
         pending.clear()
         low = high
