@@ -64,7 +64,9 @@ class Store:
                 try:
                     raws.append((path, k.source.read(path)))
                     break
-                except SourceError:
+                except SourceError as error:
+                    if not raws and (error.kind == "denied" or path.startswith("boot")):
+                        self.why = f"no image of this kernel: {error}"
                     continue
         for path, raw in raws:
             try:

@@ -22,9 +22,10 @@ VMX = "vmx"  # 0f 01, register form, /0: vmcall, vmlaunch …
 INDIRECT = "indirect_memory"  # near call or jump through memory
 MASKING = "masking"  # mov/pop %ss: holds back exceptions for one instruction
 EMULATED = "emulated"  # the forced-emulation prefix of Xen or KVM
+RETURN0 = "return0"  # xor %eax,%eax with prefixes, five bytes: a static call that boot made return 0
 TRUNCATED = "truncated"  # the bytes end before the opcode is known
 
-PATCHABLE = (NOP5, CALL, JUMP, PATCH2)  # the running kernel may hold another form of these bytes
+PATCHABLE = (NOP5, CALL, JUMP, PATCH2, RETURN0)  # the running kernel may hold another form of these bytes
 
 
 class Instruction(NamedTuple):

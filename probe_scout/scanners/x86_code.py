@@ -23,6 +23,7 @@ _ENDBR64 = b"\xf3\x0f\x1e\xfa"
 _POISONED = (b"\x66\x0f\x1f\x00", b"\x0f\x1f\x40\xd6")
 _ENTRIES = (_ENDBR64, *_POISONED)
 _NOP5 = b"\x0f\x1f\x44\0\0"
+_XOR5RAX = (b"\x2e\x2e\x2e\x31\xc0", b"\x66\x66\x48\x31\xc0")  # arch/x86/kernel/static_call.c, two forms so far
 
 
 class NoDecoder(ProbeScoutError):
@@ -47,6 +48,8 @@ def first_instruction(code: bytes) -> Instruction:
         return Instruction(kinds.ENDBR, 4)
     if code[:5] == _NOP5:
         return Instruction(kinds.NOP5, 5)
+    if code[:5] in _XOR5RAX:
+        return Instruction(kinds.RETURN0, 5)
     if code[:5] in (b"\x0f\x0bxen", b"\x0f\x0bkvm"):
         return Instruction(kinds.EMULATED, None)
     at, prefixes, rex = 0, 0, False

@@ -22,6 +22,8 @@ FIRST = [
     ("0f1f440000", kinds.NOP5, 5),
     ("e837d7c4ff", kinds.CALL, 5),
     ("e9ed1d8402", kinds.JUMP, 5),
+    ("2e2e2e31c0", kinds.RETURN0, 5),  # what boot makes of a static call that returns 0
+    ("66664831c0", kinds.RETURN0, 5),
     ("eb10", kinds.PATCH2, 2),
     ("6690", kinds.PATCH2, 2),
     ("0f0b", kinds.UD, 2),
