@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,16 @@ RECORDED = ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz"
 
 def pytest_addoption(parser):
     parser.addoption("--rewrite-goldens", action="store_true", help="write fixtures/goldens anew; review the diff")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With PROBE_SCOUT_NO_SKIP set, a skip is a failure that tells its reason."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("PROBE_SCOUT_NO_SKIP"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome, report.longrepr = "failed", f"skipped where no skip is allowed: {reason}"
+    return report
 
 
 @pytest.fixture(autouse=True)
