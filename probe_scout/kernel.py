@@ -586,7 +586,7 @@ class Kernel:
 
     def flag_evidence(self, flag: str) -> str:
         """What is looked at to settle a flag."""
-        return _FLAG_EVIDENCE.get(flag, flag)
+        return witness_words(flag)
 
     def evidence(self, fact: str) -> str:
         """Which file was read for a fact, for people."""
@@ -689,7 +689,7 @@ CONTEMPORARIES = (
 
 _FLAG_EVIDENCE = {
     "bpf_syscall": "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
-    "kprobe_pmu": "perf_kprobe_init is not in kallsyms; CONFIG_KPROBES, CONFIG_KPROBE_EVENTS",
+    "kprobe_pmu": "perf_kprobe_init in kallsyms; CONFIG_KPROBES, CONFIG_KPROBE_EVENTS",
     "notrace_check": "within_notrace_func in kallsyms; CONFIG_KPROBE_EVENTS_ON_NOTRACE",
     "unique_check": "count_symbols in kallsyms",
     "unique_check_in_module": "validate_probe_symbol in kallsyms",
@@ -700,11 +700,17 @@ _FLAG_EVIDENCE = {
     "type_kprobe_session": "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_SESSION",
     "type_fsession": "enum bpf_attach_type in BTF: BPF_TRACE_FSESSION",
     "type_tracing_multi": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI",
-    "fprobe": "register_fprobe is not in kallsyms; CONFIG_FPROBE",
+    "fprobe": "register_fprobe in kallsyms; CONFIG_FPROBE",
     "btf": "sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF",
     "module_btf": "struct bpf_prog_aux in BTF: attach_btf",
     "fsession_jit": "the architecture",
     "error_injection": "within_error_injection_list in kallsyms; CONFIG_FUNCTION_ERROR_INJECTION",
+    "struct_arguments": "struct btf_func_model in BTF: arg_flags",
+    "stack_arguments": "arch_bpf_trampoline_size or save_args in kallsyms",
+    "union_arguments": "struct bpf_prog_aux in BTF: kprobe_write_ctx, a contemporary of the change",
+    "syscalls_sleepable": "btf_id_allow_sleepable in kallsyms, a contemporary of the change",
+    "module_scoped": "struct bpf_attach_target_info in BTF: tgt_mod",
+    "multi_sees_modules": "kallsyms_callback in BTF takes three arguments",
     "direct_calls": "register_ftrace_direct in kallsyms; CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
     "multi_direct": "bpf_trampoline_multi_attach in kallsyms",
     "bpf_lsm": "bpf_lsm_verify_prog in kallsyms; CONFIG_BPF_LSM",
@@ -754,6 +760,12 @@ _FLAG_FACTS = {
         facts.BTF,
     ),
 }
+
+
+def witness_words(flag: str) -> str:
+    """What is looked at to settle a flag, for people."""
+    return _FLAG_EVIDENCE.get(flag, flag)
+
 
 _LOADERS: dict[str, Callable[[Kernel], object]] = {
     facts.KALLSYMS: lambda k: k.kallsyms(),

@@ -55,6 +55,9 @@ def _field_pages() -> list[RulePage]:
 
 
 def _witness(witness: str, unless: str) -> str:
-    present = f"{witness} is present" if witness else ""
-    absent = f"{unless} is absent" if unless else ""
-    return " and ".join(part for part in (present, absent) if part)
+    """What shows that a kernel has the rule, in words; "" for a rule that every kernel has."""
+    from ..kernel import witness_words
+
+    present = f"there: {witness_words(witness)}" if witness else ""
+    absent = f"not there: {witness_words(unless)}" if unless else ""
+    return "; ".join(part for part in (present, absent) if part)

@@ -1,0 +1,29 @@
+"""Every witness that a rule names is one the kernel can settle, and can be told to a person."""
+
+from __future__ import annotations
+
+import pytest
+
+from probe_scout import kernel
+from probe_scout.rules import all_rules
+
+FLAGS = sorted({flag for rule in all_rules() for flag in (rule.witness, rule.unless) if flag})
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_witness_is_known_and_has_words(flag):
+    assert flag.startswith("may_") or flag in kernel._FLAGS
+    assert kernel.witness_words(flag) != flag
+
+
+def test_no_witness_is_left_without_a_user():
+    used = set(FLAGS) | {
+        const for rule in all_rules() for const in rule.fires.__code__.co_consts if isinstance(const, str)
+    }
+    elsewhere = {"error_injection", "module_scoped", "refuses_traps"}  # asked by questions and offsets
+    assert set(kernel._FLAGS) - used - elsewhere == set()
+
+
+def test_no_rule_reads_a_release():
+    source = {name for rule in all_rules() for name in rule.fires.__code__.co_names}
+    assert not source & {"release", "KernelRelease", "uname"}
