@@ -137,10 +137,10 @@ def _why_instead(lookup: Lookup, target: Target, attach: str) -> str:
     why = _WHY_INSTEAD[attach]
     if attach not in ("kprobe", "kretprobe"):
         if any(symbol.blacklisted for symbol in copies):
-            why = why.replace("ftrace record", "ftrace record, not through the kprobe blacklist")
+            why = why.replace("ftrace record", "ftrace record, for which the kprobe blacklist is not asked")
         elif len(copies) > 1 and target.module is None:
             why = f"takes the first of {len(copies)} copies without a word"
-    return _sentence(why, lookup, target.name, attach)
+    return why[:1].upper() + why[1:] + "."
 
 
 def _same_function(lookup: Lookup, name: str, attaches: tuple[str, ...], why: str) -> Iterator[tuple[str, str, str]]:
@@ -199,7 +199,7 @@ def _sentence(why: str, lookup: Lookup, function: str, attach: str) -> str:
     text = why[:1].upper() + why[1:]
     prototype = lookup.prototype_text(function) if function and attach not in ("kretprobe", "kretprobe.multi") else None
     parameters = names.arguments(prototype) if prototype else ""
-    if parameters:
+    if parameters not in ("", "(void)"):
         text = f"{text}; arguments {parameters}" if text else f"Arguments {parameters}"
     return (text or "The nearest point to the one asked for") + ("" if text.endswith(".") else ".")
 

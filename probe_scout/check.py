@@ -87,7 +87,7 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
             found += _event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
             continue
         outcome = engine.judge(k, attach, traits)
-        more = words.notes(k, attach) + _copy_note(attach, traits)
+        more = words.notes(k, attach) + _copy_note(attach, traits) + _return_note(k, attach, traits)
         found.append(words.verdict(k, attach, outcome, evidence, more))
     return tuple(found)
 
@@ -111,6 +111,24 @@ def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
     )
 
 
+def _return_note(k: Kernel, attach: str, traits: Traits) -> tuple[Finding, ...]:
+    """Return probes that attach to a function which never returns."""
+    if not traits.noreturn or not attach.startswith(
+        ("kretprobe", "kretsyscall", "kprobe.session", "fexit", "fsession")
+    ):
+        return ()
+    what = "Its return is never seen" if "session" in attach else "It attaches and never fires"
+    return (
+        Finding("silent.never_returns", f"{what}: the function does not return.", _set_evidence(k, ("noreturn_deny",))),
+    )
+
+
+def _set_evidence(k: Kernel, sets: tuple[str, ...]) -> str:
+    """Which of these id sets this kernel has, for people."""
+    there = [title for title in sets if title in k.ids().sets]
+    return f"{k.evidence(facts.BTF_IDS)} of {', '.join(there)}" if there else k.evidence(facts.BTF_IDS)
+
+
 def _event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[str]) -> tuple[Verdict, ...]:
     traits = questions.event_traits(k, category, name)
     written = f"{category}:{name}" if category else name
@@ -124,6 +142,12 @@ def _event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[
     )
 
 
+_DECIDING_SETS = (
+    *("btf_id_deny", "noreturn_deny", "btf_non_sleepable_error_inject", *questions.MODIFY_RETURN_SETS),
+    *("bpf_lsm_hooks", "bpf_lsm_disabled_hooks", "sleepable_lsm_hooks", "btf_sleepable_lsm_hooks"),
+)
+
+
 def _function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str]:
     """What was read about this very name, by fact."""
     found: dict[str, str] = {}
@@ -135,19 +159,32 @@ def _function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, st
         found[facts.KALLSYMS] = f"proc/kallsyms: {count} symbol{'' if count == 1 else 's'} named {name}"
         if rows and view.sites is not None:
             sites = sum(1 for row in rows if view.sites.known(symbols, row))
-            listed = "no site" if not sites else f"{sites} site{'' if sites == 1 else 's'}"
-            found[facts.FILTER_FUNCTIONS] = f"{k.evidence(facts.FILTER_FUNCTIONS)}: {listed} in {name}"
-        if rows and not symbols.hidden:
-            address = symbols.addresses[rows[0]]
-            found[facts.KPROBE_BLACKLIST] = f"{k.evidence(facts.KPROBE_BLACKLIST)}: covers {address:#x}"
+            listed = f"a site in {name}" if sites else f"no site in {name}"
+            if count > 1:
+                first = "and" if view.sites.known(symbols, rows[0]) else "but not"
+                some = f"a site in {sites} of the {count} symbols named {name}, {first} in the first"
+                listed = some if sites else f"no site in any of the {count} symbols named {name}"
+            found[facts.FILTER_FUNCTIONS] = f"{k.evidence(facts.FILTER_FUNCTIONS)}: {listed}"
+        blacklist = k.blacklist() if rows else None
+        if blacklist is not None:
+            base = symbols.canonical(rows[0]).partition(b".")[0]
+            covered = name
+            if not questions._blacklisted(blacklist, symbols.addresses[rows[0]], name.encode()) and base:
+                covered = f"{base.decode('utf-8', 'replace')}, to which {name} belongs"
+            found[facts.KPROBE_BLACKLIST] = f"{k.evidence(facts.KPROBE_BLACKLIST)}: a range of it covers {covered}"
     ids = k.ids()
     if ids.visible:
-        sets = sorted(title for title, members in ids.sets.items() if name in members)
-        found[facts.BTF_IDS] = (
-            f"proc/kallsyms: __BTF_ID__ symbols put {name} in {', '.join(sets) if sets else 'no set'}"
+        sets = sorted(title for title in _DECIDING_SETS if ids.holds(title, name))
+        found[facts.BTF_IDS] = f"proc/kallsyms: __BTF_ID__ symbols put {name} in " + (
+            ", ".join(sets) if sets else "no set that decides about programs"
         )
         if k.flag("error_injection") is False:
-            found[facts.ERROR_INJECTION] = f"error injection is not built; {found[facts.BTF_IDS]}"
+            inside = [title for title in questions.MODIFY_RETURN_SETS if ids.holds(title, name)]
+            found[facts.ERROR_INJECTION] = "error injection is not built, and " + (
+                f"{name} is in {', '.join(inside)} without the mark for sleepable programs"
+                if inside
+                else f"{name} is in none of the kernel's fmod_ret sets"
+            )
     btf = questions.btf_function(k, name, module)
     if btf is None:
         found[facts.BTF] = f"{k.evidence(facts.BTF)}: no FUNC named {name}"

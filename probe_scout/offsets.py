@@ -56,7 +56,8 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
 
 
 def _said(k: Kernel, attach: str, judged: rules.Judgement, unread: tuple[Unread, ...]) -> Verdict:
-    evidence = k.evidence(facts.CODE)
+    place = judged.rule.endswith((".not_entry", ".inside_ftrace_site", ".offset_range"))
+    evidence = "the offset asked for, and the function's ftrace site" if place else k.evidence(facts.CODE)
     finding = Finding(judged.rule, judged.says[:1].upper() + judged.says[1:] + ".", evidence)
     return Verdict(attach, judged.answer, judged.errno, judged.errno is not None, (finding,), unread)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..model.report import Diagnosis
 from ..model.target import TRACEPOINT
-from ..model.verdict import NO
+from ..model.verdict import NO, YES
 
 if TYPE_CHECKING:
     from ..model.target import Target
@@ -73,15 +73,24 @@ def switched_off(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) 
             if attaches not in told and not refused.keys().isdisjoint(attaches) and is_off(lookup, option):
                 found.append(Diagnosis("build", says, "is"))
                 told.add(attaches)
-        found += _modify_return(lookup, target, refused)
+        others = [v.answer for v in verdicts if not v.attach.startswith("fmod_ret")]
+        found += _modify_return(lookup, target, refused, YES in others if others else None)
         found += _no_enotsupp_reason(lookup, refused, _TRAMPOLINE in told)
     return found
 
 
-def _modify_return(lookup: Lookup, target: Target, refused: dict[str, Verdict]) -> list[Diagnosis]:
-    """fmod_ret without the error-injection list is left with security hooks and a few marked functions."""
-    if "fmod_ret" not in refused or target.name.startswith("security_"):
+def _modify_return(
+    lookup: Lookup, target: Target, refused: dict[str, Verdict], entered: bool | None
+) -> list[Diagnosis]:
+    """fmod_ret without the error-injection list is left with security hooks and a few marked functions.
+
+    `entered`: another attach type says yes; None where no other was asked.
+    """
+    verdict = refused.get("fmod_ret")
+    if verdict is None or [f.rule for f in verdict.findings[:1]] != ["attach_target.not_modifiable"]:
         return []
+    if entered is False:
+        return []  # no program at all gets in, so that it may not replace the result is no news
     if not lookup.symbols(target.name) or not is_off(lookup, "CONFIG_FUNCTION_ERROR_INJECTION"):
         return []
     says = (

@@ -45,11 +45,11 @@ def copies(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...] = ()) -
         multi = kprobe_multi_copy(tuple(asked_for))
         if multi is not None:
             takers.setdefault(multi, []).extend(attach for attach in _MULTI if attach in accepted)
-    base = _stext(lookup)
+    base = stext(lookup)
     return tuple(Copy(s.module, address(s, base) or "", s.letter, s.traced, tuple(takers.get(s, ()))) for s in found)
 
 
-def _stext(lookup: Lookup) -> int:
+def stext(lookup: Lookup) -> int:
     """The address of _stext; 0 where it is hidden or not there."""
     found = [s.address for s in lookup.symbols("_stext") if s.module is None]
     return found[0] if len(found) == 1 else 0
@@ -148,7 +148,7 @@ def _module(module: str, name: str) -> list[Form]:
 
 def _addresses(lookup: Lookup, name: str, text: list[SymbolView]) -> list[Form]:
     """One of several copies: only an address tells them apart."""
-    base = _stext(lookup)
+    base = stext(lookup)
     known = [(s, where) for s in text if (where := address(s, base)) is not None]
     if not known:
         says = (
@@ -170,7 +170,11 @@ def _addresses(lookup: Lookup, name: str, text: list[SymbolView]) -> list[Form]:
         choice = "fentry on the bare name takes the copy in vmlinux."
     return [
         *found,
-        Form("perf", f"perf probe -a '{number}'", "By address; by name perf leaves the choice to the kernel."),
+        Form(
+            "perf",
+            f"perf probe -a '{number}'",
+            "By address, which KASLR moves at every boot; by name perf leaves the choice to the kernel.",
+        ),
         Form(
             "bpftrace",
             f"kprobe:{number}",

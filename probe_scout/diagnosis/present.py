@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..model.report import Diagnosis
 from . import absent, ladder, names, texts
 from .choice import kprobe_multi_copy, named_copy
+from .forms import address, stext
 
 if TYPE_CHECKING:
     from ..model.report import Coverage
@@ -50,7 +51,7 @@ def reasons(
     closed = _closed(lookup, name, text, answers) if len(copies) == 1 else []
     found += closed
     if len(copies) > 1:
-        found += _ambiguous(name, copies, answers)
+        found += _ambiguous(lookup, name, copies, answers)
     if not closed and len(copies) == 1 and not any(part for part in names.suffixes(name)):
         found += _not_in_btf(lookup, name, answers)
     found += _ladder(lookup, name, bool(closed))
@@ -90,9 +91,11 @@ def _closed(lookup: Lookup, name: str, text: tuple[SymbolView, ...], answers: di
     return []
 
 
-def _ambiguous(name: str, copies: tuple[SymbolView, ...], answers: dict[str, str]) -> list[Diagnosis]:
+def _ambiguous(lookup: Lookup, name: str, copies: tuple[SymbolView, ...], answers: dict[str, str]) -> list[Diagnosis]:
     """How many things carry the name, and what each family of probes does about it."""
-    places = texts.listed([_place(symbol) for symbol in copies], "and")
+    base = stext(lookup)
+    first = _place(named_copy(copies), base)
+    places = texts.listed([_place(symbol, base) for symbol in copies], "and")
     data = sum(not symbol.is_text for symbol in copies)
     says = f"{len(copies)} symbols are called {name} ({places})"
     if data:
@@ -102,38 +105,34 @@ def _ambiguous(name: str, copies: tuple[SymbolView, ...], answers: dict[str, str
         says = "A kprobe by name is refused while several symbols have it; MODULE:NAME or an address is not ambiguous."
         found.append(Diagnosis("ambiguous_kprobe", says, "is"))
     elif answers.get("kprobe") == "yes":
-        says = (
-            f"This kernel takes a kprobe by name and puts it on one copy, {_place(named_copy(copies))}; the others "
-            "stay unseen."
-        )
+        says = f"This kernel takes a kprobe by name and puts it on one copy, {first}; the others stay unseen."
         found.append(Diagnosis("ambiguous_kprobe", says, "likely"))
     if answers.get("fentry") == "yes":
-        says = (
-            f"fentry resolves the name and silently takes {_place(named_copy(copies))}, whatever prototype BTF holds."
-        )
+        says = f"fentry resolves the name and silently takes {first}, whatever prototype BTF holds."
         found.append(Diagnosis("ambiguous_fentry", says, "is"))
     elif answers.get("fentry") == "no" and named_copy(copies).traced is False and any(s.traced for s in copies):
         says = (
-            f"fentry resolves the name to {_place(named_copy(copies))}, which ftrace does not trace; another copy is "
+            f"fentry resolves the name to {first}, which ftrace does not trace; another copy is "
             "traced but cannot be named."
         )
         found.append(Diagnosis("ambiguous_fentry", says, "is"))
     multi = kprobe_multi_copy(copies)
     if answers.get("kprobe.multi") == "yes" and multi is not None:
-        says = f"kprobe.multi by name silently takes the first copy that ftrace traces, {_place(multi)}."
+        says = f"kprobe.multi by name silently takes the first copy that ftrace traces, {_place(multi, base)}."
         found.append(Diagnosis("ambiguous_multi", says, "is"))
     return found
 
 
-def _place(symbol: SymbolView) -> str:
+def _place(symbol: SymbolView, base: int) -> str:
     """Where a copy is, and how it differs from an ordinary function."""
     text = symbol.module or "vmlinux"
     if not symbol.is_text:
         text += " data"
     elif symbol.in_init:
         text += " init code"
-    if symbol.address:
-        text += f" at {symbol.address:#x}"
+    where = address(symbol, base)
+    if where:
+        text += f" at {where}"
     return text
 
 

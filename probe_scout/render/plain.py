@@ -41,8 +41,10 @@ def _target(target: TargetReport, style: Style) -> Iterator[str]:
     for hazard in target.hazards:
         yield style.paint("  danger   ", "hazard") + style.wrap(f"{hazard.says}   {hazard.id}", 11)[0].strip()
         yield from style.wrap(f"{hazard.says}   {hazard.id}", 11)[1:]
-    for group in grouped(target.verdicts):
-        yield from _group(group, style)
+    groups = grouped(target.verdicts)
+    told = {finding.says for group in groups for finding in group[0].findings[:1]}
+    for group in groups:
+        yield from _group(group, style, told)
     yield from _coverage(target.coverage, style)
     if len(target.copies) > 1:
         yield from _copies(target, style)
@@ -50,7 +52,8 @@ def _target(target: TargetReport, style: Style) -> Iterator[str]:
     for label, diagnosis in zip(_once("because"), target.diagnosis, strict=False):
         likely = "likely: " if diagnosis.certainty == "likely" else ""
         yield from _labelled(label, likely + diagnosis.says, style)
-    yield from _alternatives(target.alternatives, style)
+    shown = {(v.attach, target.target) for v in target.verdicts if v.answer == YES}
+    yield from _alternatives(tuple(a for a in target.alternatives if (a.attach, a.target) not in shown), style)
     if target.suggestions:
         yield from _labelled("similar", " ".join(target.suggestions), style)
     yield from _cures(target.verdicts, style)
@@ -77,7 +80,8 @@ def _is_settled(verdict: Verdict) -> bool:
     return verdict.answer == YES or (verdict.answer == NO and verdict.errno_certain)
 
 
-def _group(group: tuple[Verdict, ...], style: Style) -> Iterator[str]:
+def _group(group: tuple[Verdict, ...], style: Style, told: set[str]) -> Iterator[str]:
+    """One answer with its reason. Further reasons are left out where some group of the target tells them already."""
     verdict = group[0]
     names = " ".join(v.attach for v in group)
     if verdict.answer == NO and verdict.errno:
@@ -90,8 +94,11 @@ def _group(group: tuple[Verdict, ...], style: Style) -> Iterator[str]:
     further: dict[tuple[str, str], list[str]] = {}
     for one in group:
         for finding in one.findings[1:]:
+            if finding.says in told:
+                continue
             further.setdefault((finding.rule, finding.says), []).append(one.attach)
     for (rule, says), names_of in further.items():
+        told.add(says)
         whom = "" if len(names_of) == len(group) else f" {' '.join(names_of)}"
         yield from _finding(Finding(rule, says, ""), style, f"also{whom}: ", with_evidence=False)
     if verdict.answer == UNKNOWN:

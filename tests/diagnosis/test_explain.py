@@ -7,7 +7,7 @@ import pytest
 from probe_scout.diagnosis.explain import explain
 from probe_scout.model.report import Coverage
 from probe_scout.model.target import parse
-from probe_scout.model.verdict import Verdict
+from probe_scout.model.verdict import Finding, Verdict
 
 from .conftest import FakeLookup
 
@@ -365,8 +365,20 @@ def test_modify_return_without_error_injection():  # 65
     lookup = FakeLookup(
         ["T vfs_read"], config={"CONFIG_DEBUG_INFO_BTF": "y", "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS": "y"}
     )
-    (found,) = diagnose(lookup, "vfs_read", (Verdict("fmod_ret", "no", "EINVAL"),))
+    refused = Verdict("fmod_ret", "no", "EINVAL", findings=(Finding("attach_target.not_modifiable", "", ""),))
+    (found,) = diagnose(lookup, "vfs_read", (refused,))
     assert "CONFIG_FUNCTION_ERROR_INJECTION" in found.says
+    assert diagnose(lookup, "vfs_read", (refused, Verdict("kprobe", "yes"))) == (found,)
+
+
+def test_modify_return_is_no_news_where_no_program_gets_in_or_another_rule_refuses():
+    lookup = FakeLookup(
+        ["T vfs_read"], config={"CONFIG_DEBUG_INFO_BTF": "y", "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS": "y"}
+    )
+    refused = Verdict("fmod_ret", "no", "EINVAL", findings=(Finding("attach_target.not_modifiable", "", ""),))
+    unnamed = Verdict("fmod_ret", "no", "ESRCH", findings=(Finding("attach_target.not_in_btf", "", ""),))
+    for verdicts in ((refused, Verdict("kprobe", "no")), (unnamed, Verdict("kprobe", "yes"))):
+        assert not [d for d in diagnose(lookup, "vfs_read", verdicts) if "ERROR_INJECTION" in d.says]
 
 
 def test_an_event_that_was_renamed():  # 55
