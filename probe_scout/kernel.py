@@ -725,6 +725,7 @@ _FLAG_EVIDENCE = {
 
 _FLAG_FACTS = {
     "locked_down": facts.LOCKDOWN,
+    "fsession_jit": facts.KALLSYMS,
     "btf": facts.BTF,
     "notrace_check": facts.CONFIG,
     "unique_check": facts.KALLSYMS,
