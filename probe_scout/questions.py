@@ -99,7 +99,7 @@ def _symbol_traits(
         common["blacklisted"] = _blacklisted(blacklist, symbols.addresses[row], title) or (
             base_row is not None and _blacklisted(blacklist, symbols.addresses[base_row], symbols.names[base_row])
         )
-    if not site and base_site and common["place"] in (TEXT, MODULE) and not common["blacklisted"]:
+    if not site and base_site and common["place"] in (TEXT, MODULE) and not common.get("blacklisted"):
         first = k.first_instruction(symbols, row)
         if first is None:
             unread.add(facts.CODE)

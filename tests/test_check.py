@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.builders.tiny_kernel import FILTER_ADDRS
+from tests.builders.tiny_kernel import BLACKLIST, FILTER_ADDRS
 
 MIGRATE = "migrate_disable"
 
@@ -54,3 +54,9 @@ def test_the_report_tells_a_reason_once(tiny_kernel):
     text = "\n".join(check_lines(report, Style(False)))
     assert text.count("trampoline.not_traced") == 1
     assert sum(f.rule == "trampoline.not_traced" for v in report.targets[0].verdicts for f in v.findings) > 3
+
+
+def test_an_unread_blacklist_leaves_a_part_of_a_function_unknown(tiny_kernel):
+    kernel = tiny_kernel(["foo", "foo.cold notrace"], code={"foo.cold": ("55", ())}, denied=(BLACKLIST,))
+    found = verdicts(kernel, "foo.cold", "kprobe")["kprobe"]
+    assert (found.answer, [unread.fact for unread in found.unread]) == ("unknown", ["kprobe_blacklist"])

@@ -100,9 +100,15 @@ class Sites:
                 self._starts[owner] = {starts[bisect_right(starts, ip) - 1] for ip in mine[low:]}
 
 
-def _split(raw: bytes, path: str) -> list[bytes]:
+def _ends(raw: bytes, path: str) -> bytes:
+    """The first line, of a file that has its last line end."""
     if raw and not raw.endswith(b"\n"):
         raise Malformed(path, raw.rfind(b"\n") + 1, "a line end (the file is cut off)", repr(raw[-24:]))
+    return raw[: raw.find(b"\n") + 1].rstrip(b"\n")
+
+
+def _split(raw: bytes, path: str) -> list[bytes]:
+    _ends(raw, path)
     return raw.split(b"\n")[:-1]
 
 
@@ -132,7 +138,15 @@ def table_addrs(raw: bytes) -> Sites:
 
 
 def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
-    """The lines of an `_addrs` file that are printed under one of these names, and those under no name."""
+    """The lines of an `_addrs` file that are printed under one of these names, and those under no name.
+
+    Raises Malformed for a file that is cut off or does not begin as one; the other lines are not looked at.
+    """
+    head = _ends(raw, PATH_ADDRS)
+    try:
+        int(head[: head.index(b" ")] if raw else b"0", 16)
+    except ValueError:
+        raise _bad_line(raw) from None
     parts: list[tuple[int, bytes]] = []
     for name in {*names, _INVALID}:
         needle = b" " + name
@@ -151,8 +165,12 @@ def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes]) -> Site
     """What the file without addresses says of a few names, without placing the whole list.
 
     None where only the order of the whole list can tell: several copies of which some are listed, or an
-    unlisted function that could hold a site printed without a name.
+    unlisted function that could hold a site printed without a name. Raises Malformed for a file that is cut
+    off or does not begin with a name.
     """
+    head = _ends(raw, PATH)
+    if raw and (not head or head.count(b" ") > 1):
+        raise Malformed(PATH, 0, "a function name", repr(head[:40]))
     sites = Sites()
     placed: dict[bytes | None, set[int]] = {}
     loose = min((int(d) for d in _digits(raw)), default=None)
