@@ -9,7 +9,7 @@ import pytest
 from tests.oracle import scoreboard
 
 KERNELS = {**scoreboard.recorded(), **{k: v for k, v in scoreboard.shared_kernels().items() if k == "7.3"}}
-# What a snapshot without the running kernel's bytes does not tell: whether boot turned a function's first instruction into a no-op.
+# What a snapshot without running code does not tell: whether boot made a no-op of a first instruction.
 TELLABLE_BY_CODE_ALONE = {"entry_code"}
 ERRNO_RIGHT_MIN = 0.999
 
