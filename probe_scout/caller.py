@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def present(k: Kernel) -> Callable[[str], bool | None]:
-    """The flags may_bpf, may_perfmon and may_perf of this process. Raises UsageError for a snapshot."""
+    """The flags may_bpf, may_perfmon, may_perf and may_admin of this process. Raises UsageError for a snapshot."""
     if k.source.describe().kind != "live":
         raise UsageError("--as-me asks about the present caller; a snapshot or another root has none")
     from .scanners import proc_status
@@ -44,6 +44,8 @@ def present(k: Kernel) -> Callable[[str], bool | None]:
             return True
         if flag == "may_bpf":
             return "CAP_BPF" in caps
+        if flag == "may_admin":
+            return False
         if "CAP_PERFMON" not in caps:
             return False
         if flag == "may_perfmon":

@@ -720,6 +720,7 @@ _FLAG_EVIDENCE = {
     "sleepable_iterators": "bpf_iter_prog_supported in kallsyms",
     "may_bpf": "proc/self/status: CapEff",
     "may_perfmon": "proc/self/status: CapEff",
+    "may_admin": "proc/self/status: CapEff",
     "may_perf": "proc/self/status: CapEff; kernel.perf_event_paranoid",
 }
 
@@ -737,6 +738,7 @@ _FLAG_FACTS = {
     "sleepable_iterators": facts.BTF,
     "may_bpf": facts.CAPABILITIES,
     "may_perfmon": facts.CAPABILITIES,
+    "may_admin": facts.CAPABILITIES,
     "may_perf": facts.SYSCTL,
     **dict.fromkeys(
         (

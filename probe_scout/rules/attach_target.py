@@ -46,6 +46,22 @@ def module_btf_unknown(t: Traits, _k: Flags) -> bool:
 
 
 @GATE.rule(
+    "module_btf_closed",
+    errno="ESRCH",
+    decides="kernel/bpf/syscall.c bpf_btf_get_fd_by_id; the loader: libbpf load_module_btfs",
+    needs=(MODULE_BTF,),
+    unless="may_admin",
+)
+def module_btf_closed(t: Traits, _k: Flags) -> bool:
+    """A module's BTF is handed out to CAP_SYS_ADMIN only, so this caller's loader does not find the function.
+
+    CAP_BPF and CAP_PERFMON are enough for functions of vmlinux. The loader takes the EPERM for modules
+    without BTF and reports that no such function is there. A BPF token may open it; that is not looked at.
+    """
+    return t.btf == "module"
+
+
+@GATE.rule(
     "unknown_fsession",
     errno="EINVAL",
     decides="bpf_check_attach_target: expected_attach_type",
@@ -190,7 +206,7 @@ def multi_denied(t: Traits, _k: Flags) -> bool:
     return t.denied
 
 
-LOAD = GATE.part("no_btf", "not_in_btf", "module_btf_unknown")
+LOAD = GATE.part("no_btf", "not_in_btf", "module_btf_unknown", "module_btf_closed")
 SESSION = GATE.part("unknown_fsession", "fsession_jit")
 ADDRESS = GATE.part("no_address")
 SLEEPABLE = GATE.part("not_sleepable")

@@ -44,7 +44,7 @@ NO_BTF = {"absent": (BTF,), "config": {"CONFIG_DEBUG_INFO_BTF": None}}
 COLD = ("foo", "foo.cold notrace")
 PROBED = ("kprobes:p_0 noraw notyped", "sched:sched_switch")
 SYSCALLS = ("raw_syscalls:sys_enter", "syscalls:sys_enter_open noraw notyped")
-ME = {"may_bpf": True, "may_perfmon": True, "may_perf": True}
+ME = {"may_bpf": True, "may_perfmon": True, "may_perf": True, "may_admin": True}
 
 
 def proto(returns: str, *arguments: str) -> dict[str, Any]:
@@ -178,6 +178,11 @@ CASES: dict[str, Case] = {
         ask("fentry", "foo", "foo nobtf", "food"),
         ask("kprobe", "foo", "foo nobtf", "food"),
         (ask("fentry", "foo", "foo nobtf", denied=(BTF,)), "btf"),
+    ),
+    "attach_target.module_btf_closed": Case(
+        ask("fentry", "foo", "foo [xfs]", caller={**ME, "may_admin": False}),
+        foo("fentry", caller={**ME, "may_admin": False}),
+        (ask("fentry", "foo", "foo [xfs]", caller={**ME, "may_admin": None}), "capabilities"),
     ),
     "attach_target.module_btf_unknown": Case(
         ask("fentry", "foo", "foo [xfs]", without=("bpf_prog_aux.attach_btf",)),
