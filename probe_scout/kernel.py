@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import Malformed, NotThere, ProbeScoutError, SourceError
+from .errors import Malformed, ProbeScoutError, SourceError
 from .model import facts
 from .model.facts import Unread
 
@@ -75,6 +75,7 @@ class Kernel:
         self._config: tuple[str, bytes] | None = None
         self._arch = ""
         self._limits: bytes | None = None
+        self.module_gaps: dict[str, Unread] = {}  # modules whose BTF could not be read
         self.found_functions: dict[tuple[str, str | None], tuple[str | None, Btf, Func] | None] = {}
         self._evidence: dict[str, str] = {}
 
@@ -250,8 +251,8 @@ class Kernel:
             except SourceError as error:
                 if module is None:
                     self._unread[facts.BTF] = Unread(facts.BTF, error.kind, f"{error.path}: {error.why}", error.cure)
-                elif not isinstance(error, NotThere):
-                    self._unread[facts.MODULE_BTF] = Unread(
+                elif error.kind != "not_there":
+                    self.module_gaps[key] = Unread(
                         facts.MODULE_BTF, error.kind, f"{error.path}: {error.why}", error.cure
                     )
                 return None
@@ -260,7 +261,10 @@ class Kernel:
             try:
                 self._btfs[key] = Btf(raw, base, f"{BTF_FOLDER}/{key}")
             except Malformed as error:
-                self.spoil(facts.BTF if module is None else facts.MODULE_BTF, error)
+                if module is None:
+                    self.spoil(facts.BTF, error)
+                else:
+                    self.module_gaps[key] = Unread(facts.MODULE_BTF, "malformed", str(error), "read the file again")
         return self._btfs[key]
 
     def btf_modules(self) -> tuple[str, ...]:

@@ -179,6 +179,10 @@ def _typed_traits(
     """What BTF, the id sets and the address behind a BTF name say."""
     found = btf_function(k, name, module)
     if found is None:
+        if view is not None:
+            owners = {view.symbols.modules[row] for row in view.symbols.rows(plain)}
+            if any((owner or b"").decode("utf-8", "replace") in k.module_gaps for owner in owners):
+                unread.add(facts.MODULE_BTF)
         return {}
     owner, btf, func = found
     shape = btf.shape(func.proto_id)

@@ -219,6 +219,7 @@ class _Bulk:
         etext = symbols.limits.get(b"_etext", 0)
         vmlinux = module is None
         shared = _repeated([addresses[row] for row in rows])
+        plain = plain and module not in k.module_gaps
         raws = [symbols.names[row] for row in rows]
         shown: set[str] = set()
         names: list[str] = []

@@ -92,6 +92,8 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
             "that a trampoline looks for",
             "ask on the machine itself as root, where proc/kcore shows the running code",
         )
+    if fact == facts.MODULE_BTF and k.module_gaps:
+        return next(iter(k.module_gaps.values()))
     if fact == facts.BTF_IDS:
         return Unread(
             fact,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.builders.tiny_kernel import BLACKLIST, FILTER_ADDRS
 
 MIGRATE = "migrate_disable"
@@ -64,7 +62,6 @@ def test_an_unread_blacklist_leaves_a_part_of_a_function_unknown(tiny_kernel):
     assert (found.answer, [unread.fact for unread in found.unread]) == ("unknown", ["kprobe_blacklist"])
 
 
-@pytest.mark.xfail(reason="a module's BTF that cannot be read is taken for one that lacks the function")
 def test_a_module_whose_btf_is_unread_leaves_fentry_unknown(tiny_kernel):
     kernel = tiny_kernel(["foo [xfs]"], denied=("sys/kernel/btf/xfs",))
     assert verdicts(kernel, "foo", "fentry")["fentry"].answer == "unknown"

@@ -22,7 +22,7 @@ def no_btf(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@GATE.rule("not_in_btf", errno="ESRCH", decides="the loader: libbpf find_kernel_btf_id", needs=(BTF,))
+@GATE.rule("not_in_btf", errno="ESRCH", decides="the loader: libbpf find_kernel_btf_id", needs=(BTF, MODULE_BTF))
 def not_in_btf(t: Traits, _k: Flags) -> bool:
     """BTF holds no function of this name, so the loader cannot name the target and the kernel is not asked.
 
@@ -188,7 +188,7 @@ def multi_unsupported(_t: Traits, k: Flags) -> bool:
     return k.flag("type_tracing_multi") is True
 
 
-@MULTI.rule("not_in_btf", errno="ESRCH", decides="the loader: libbpf", needs=(BTF,))
+@MULTI.rule("not_in_btf", errno="ESRCH", decides="the loader: libbpf", needs=(BTF, MODULE_BTF))
 def multi_not_in_btf(t: Traits, _k: Flags) -> bool:
     """BTF holds no function of this name, so the loader cannot name the target and the kernel is not asked."""
     return t.btf == NONE
