@@ -53,7 +53,7 @@ class LiveSource:
             except OSError as exc:
                 if exc.errno not in _ABSENT:
                     raise refusal(path, exc) from None
-        raise absent(path, self._entries_total)
+        raise absent(path, self._entries_total, self._is_mounted)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The entries of a folder, sorted; "" is the root. Raises NotThere, Denied or Broken."""
@@ -70,7 +70,7 @@ class LiveSource:
                 continue
             if found or folder not in MOUNT_POINTS:
                 return found
-        raise absent(folder, self._entries_total)
+        raise absent(folder, self._entries_total, self._is_mounted)
 
     def describe(self) -> Description:
         """Kind "live"; the release is uname's."""
@@ -91,6 +91,9 @@ class LiveSource:
         if path != TRACING and not path.startswith(TRACING + "/"):
             return None
         return None if self._entries_total(TRACING) else TRACING_OLD + path[len(TRACING) :]
+
+    def _is_mounted(self, folder: str) -> bool:
+        return os.path.ismount(self._prefix + folder)
 
     def _entries_total(self, folder: str) -> int | None:
         """Entries of a folder, counted once: -1 if it may not be listed, None if there is none."""

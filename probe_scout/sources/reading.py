@@ -33,6 +33,8 @@ _MOUNTS = (
     ("proc", "proc", "mount -t proc none /proc"),
     ("sys", "sysfs", "mount -t sysfs none /sys"),
 )
+_CURE_EMPTY = {"tracefs": "lockdown=confidentiality leaves it so: boot with lockdown=integrity, or without lockdown"}
+_CURE_KILLED = "dmesg has the error; boot again"  # kernel/trace/ftrace.c, ftrace_kill: ftrace_disabled
 MOUNT_POINTS = frozenset(mount for mount, _, _ in _MOUNTS)
 _KINDS = (
     (S_ISDIR, "a folder"),
@@ -78,20 +80,27 @@ def refusal(path: str, exc: OSError) -> SourceError:
         else:
             cure = "run as root"
         return Denied(path, sentence(exc), cure)
+    if code == errno.ENODEV and path.startswith(TRACING + "/"):
+        return Denied(path, f"{sentence(exc)}: ftrace has shut itself down after an error", _CURE_KILLED)
     if code == errno.EAGAIN:
         return Broken(path, "reading it would wait for data that never ends")
     return Broken(path, sentence(exc))
 
 
-def absent(path: str, entries_total: Callable[[str], int | None]) -> NotThere:
-    """Why a path is absent: the kernel has no such file, or its filesystem is not mounted.
+def absent(
+    path: str, entries_total: Callable[[str], int | None], is_mounted: Callable[[str], bool] | None = None
+) -> SourceError:
+    """Why a path is absent: the kernel has no such file, or its filesystem is not mounted, or mounted and empty.
 
     `entries_total` says how many entries a folder has, None if there is no such folder. What an unmounted
-    filesystem would hold is unknown, so `kind` is then "not_recorded" and never "not_there".
+    filesystem would hold is unknown, so `kind` is then "not_recorded" and never "not_there". A kernel booted
+    under lockdown=confidentiality leaves tracefs empty (kernel/trace/trace.c, tracing_init_dentry).
     """
     for mount, name, cure in _MOUNTS:
         if path == mount or path.startswith(mount + "/"):
             total = entries_total(mount)
+            if total == 0 and is_mounted is not None and is_mounted(mount):
+                return Denied(path, f"{name} is mounted but empty", _CURE_EMPTY.get(name, ""))
             if total == 0 or (total is None and mount in ("proc", "sys")):
                 found = NotThere(path, f"{name} is not mounted", cure)
                 found.kind = "not_recorded"

@@ -176,3 +176,22 @@ def test_a_long_seq_file_of_this_machine_is_read_to_its_end():
         pytest.skip("this machine's kallsyms is empty")
     assert symbols.endswith(b"\n")
     assert symbols.count(b"\n") > 1000
+
+
+def test_a_tracefs_that_lockdown_left_empty_is_not_called_unmounted(tmp_path, monkeypatch):
+    (tmp_path / "sys/kernel/tracing").mkdir(parents=True)
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path).endswith("sys/kernel/tracing"))
+    live = LiveSource(str(tmp_path))
+    with pytest.raises(Denied, match="mounted but empty") as found:
+        live.read("sys/kernel/tracing/available_events")
+    assert "lockdown=confidentiality" in found.value.cure
+    with pytest.raises(Denied):
+        live.names("sys/kernel/tracing/events")
+
+
+def test_an_ftrace_that_shut_itself_down_is_told_with_its_cure():
+    error = OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+    found = reading.refusal("sys/kernel/tracing/available_filter_functions", error)
+    assert isinstance(found, Denied)
+    assert "boot again" in found.cure
+    assert isinstance(reading.refusal("proc/kallsyms", error), Broken)
