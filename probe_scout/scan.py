@@ -241,8 +241,10 @@ class _Bulk:
                         key |= (sites is not None and sites.known(symbols, base) is True) << 3
                         key |= (addresses[base] in black) << 2
                     if key & 0b111100 == 0b001000:
-                        ordinary = ordinary and not reads_code and name not in sliced
-                        key |= 2
+                        if reads_code or name in sliced:
+                            ordinary = ordinary and k.first_instruction(symbols, row) == ""
+                        else:
+                            key |= 2
                 if not site and number:
                     ordinary = ordinary and not reads_code and name not in sliced
                 if vmlinux and not number and name in in_modules:
