@@ -33,14 +33,35 @@ def test_a_refused_cold_part_begins_with_a_bug_entry(release, module, name, site
     assert (x86_code.entry_instruction(found.code).kind == kinds.UD) == (site == "bug")
 
 
-# fentry attached to the first two without an ftrace record, and was refused (EBUSY) at the third: the
-# processor's features decide which jump became a no-op, so the image alone cannot tell.
-@pytest.mark.parametrize("name", ["__pkru_allows_pkey", "random_get_entropy", "__rdgsbase_inactive"])
+# The processor's features decide which jump becomes a no-op, so the image alone cannot tell.
+@pytest.mark.parametrize("name", ["pgd_none", "__rdgsbase_inactive"])
 def test_an_entry_that_boot_patches_is_not_decided_by_the_image(name):
-    for found in code_slices.find(slices("7.3.4"), None, name):
+    copies = code_slices.find(slices("6.1.176"), None, name)
+    assert copies
+    for found in copies:
         kind = x86_code.entry_instruction(found.code).kind
         assert (kind, found.sites) == (kinds.JUMP, ("alternative",))
         assert x86_code.may_be_nop5(kind, found.sites, False) is None
+
+
+# fentry attached to the first two without an ftrace record, and was refused (EBUSY) at the others.
+@pytest.mark.parametrize(
+    ("release", "name", "expected"),
+    [
+        ("7.3.4", "__pkru_allows_pkey", True),
+        ("7.3.4", "random_get_entropy", True),
+        ("7.3.4", "__rdgsbase_inactive", False),
+        ("7.3.4", "fpu_idle_fpregs", False),
+        ("6.12.107", "__rdgsbase_inactive", False),
+        ("6.12.107", "pgd_none", False),
+    ],
+)
+def test_running_code_decides_it(release, name, expected):
+    copies = code_slices.find(slices(release), None, name)
+    assert copies
+    for found in copies:
+        assert code_slices.is_running(found)
+        assert x86_code.may_be_nop5(x86_code.entry_instruction(found.code).kind, found.sites, True) is expected
 
 
 @pytest.mark.parametrize(
