@@ -80,7 +80,7 @@ def refusal(path: str, exc: OSError) -> SourceError:
         else:
             cure = "run as root"
         return Denied(path, sentence(exc), cure)
-    if code == errno.ENODEV and path.startswith(TRACING + "/"):
+    if code == errno.ENODEV and path.startswith((TRACING + "/", "proc/sys/kernel/ftrace_enabled")):
         return Denied(path, f"{sentence(exc)}: ftrace has shut itself down after an error", _CURE_KILLED)
     if code == errno.EAGAIN:
         return Broken(path, "reading it would wait for data that never ends")

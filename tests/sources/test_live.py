@@ -194,4 +194,5 @@ def test_an_ftrace_that_shut_itself_down_is_told_with_its_cure():
     found = reading.refusal("sys/kernel/tracing/available_filter_functions", error)
     assert isinstance(found, Denied)
     assert "boot again" in found.cure
+    assert isinstance(reading.refusal("proc/sys/kernel/ftrace_enabled", error), Denied)
     assert isinstance(reading.refusal("proc/kallsyms", error), Broken)
