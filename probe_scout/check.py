@@ -71,7 +71,7 @@ def answer(k: Kernel, text: str, attach: str) -> str:
 def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
     """The verdicts of one target, in the order of the types."""
     if target.kind == TRACEPOINT:
-        return _event_verdicts(k, target.module, target.name, types)
+        return event_verdicts(k, target.module, target.name, types)
     if target.kind == OFFSET:
         from . import offsets
 
@@ -80,11 +80,11 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
     if target.kind == SYSCALL:
         name = wrapper(k, target.name)
     traits = questions.function_traits(k, name, module)
-    evidence = _function_evidence(k, name, module)
+    evidence = function_evidence(k, name, module)
     found: list[Verdict] = []
     for attach in types:
         if attach in _BY_TRACEPOINT:
-            found += _event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
+            found += event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
             continue
         outcome = engine.judge(k, attach, traits)
         more = words.notes(k, attach) + _copy_note(attach, traits) + _return_note(k, attach, traits)
@@ -94,10 +94,7 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
 
 def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
     """Types that silently take one of several copies."""
-    if traits.vmlinux + traits.modules < 2 or (
-        attach.startswith(("kprobe.", "kretprobe.")) is False
-        and attach.startswith(("kprobe", "kretprobe", "ksys", "kret"))
-    ):
+    if traits.vmlinux + traits.modules < 2 or attach in words.KPROBES:
         return ()
     which = (
         "the first that ftrace can patch"
@@ -129,7 +126,7 @@ def _set_evidence(k: Kernel, sets: tuple[str, ...]) -> str:
     return f"{k.evidence(facts.BTF_IDS)} of {', '.join(there)}" if there else k.evidence(facts.BTF_IDS)
 
 
-def _event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[str]) -> tuple[Verdict, ...]:
+def event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[str]) -> tuple[Verdict, ...]:
     traits = questions.event_traits(k, category, name)
     written = f"{category}:{name}" if category else name
     evidence = {
@@ -148,7 +145,7 @@ _DECIDING_SETS = (
 )
 
 
-def _function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str]:
+def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str]:
     """What was read about this very name, by fact."""
     found: dict[str, str] = {}
     view = k.view((name.encode(),))

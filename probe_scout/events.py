@@ -59,7 +59,7 @@ def reports(k: Kernel, glob: str) -> tuple[tuple[EventReport, ...], tuple[Unread
 def report(k: Kernel, category: str, name: str, with_arguments: bool) -> EventReport:
     """One event: its format file is read, and no other's."""
     folder = f"{TRACING}/events/{category}/{name}"
-    verdicts = check._event_verdicts(k, category, name, _TYPES)
+    verdicts = check.event_verdicts(k, category, name, _TYPES)
     return describe_event(
         category,
         name,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .rules import Rule
 
 _PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")
-_KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
+KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
 _FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s", "iter", "iter.s"))
 
 
@@ -124,7 +124,7 @@ def notes(k: Kernel, attach: str) -> tuple[Finding, ...]:
                 "proc/sys/kernel/ftrace_enabled: 0",
             )
         )
-    if attach in _KPROBES and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
+    if attach in KPROBES and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
         found.append(
             Finding(
                 "silent.kprobes_off",

@@ -7,7 +7,7 @@ kernel/trace/trace_kprobe.c __register_trace_kprobe, then kernel/kprobes.c regis
 from __future__ import annotations
 
 from ..model.facts import CODE, FILTER_FUNCTIONS, KALLSYMS, KPROBE_BLACKLIST, LOCKDOWN
-from ..model.traits import INIT, MODULE, NONE, TEXT, Traits
+from ..model.traits import MODULE, NONE, TEXT, Traits
 from .gate import Flags, Gate
 
 GATE = Gate("kprobe_register", source="kernel/trace/trace_kprobe.c, kernel/kprobes.c", entry="__register_trace_kprobe")
@@ -124,4 +124,3 @@ _ENTRY = (
 )
 KPROBE = GATE.part(*_ENTRY)
 KRETPROBE = GATE
-_ = INIT

@@ -47,7 +47,6 @@ class SymbolTable:
         "_first",
         "_module_starts",
         "_starts",
-        "_stops",
         "addresses",
         "hidden",
         "letters",
@@ -109,7 +108,6 @@ class SymbolTable:
             if at:
                 self.limits[name] = addresses[at[0]]
         self._starts: list[int] = []
-        self._stops: list[int] = []
         self._module_starts: dict[bytes, list[int]] = {}
         self._first: dict[tuple[bytes | None, int], int] = {}
 

@@ -47,10 +47,6 @@ class Manifest:
             raise Broken(where, f"{NAME}: files and unread must be objects and asked a list")
         self._files, self._unread, self._asked, self._where = files, unread, asked, where
 
-    def files_total(self) -> int:
-        """How many files the snapshot says it holds."""
-        return len(self._files)
-
     def asked(self) -> tuple[str, ...]:
         """Every path and pattern that the writer tried."""
         return tuple(pattern for pattern in self._asked if isinstance(pattern, str))

@@ -86,7 +86,7 @@ def test_a_planted_machine_path_is_caught(line):
 
 
 @pytest.mark.parametrize(
-    "line", ["proc/1/root/etc", "$ROOT/tmp/x", "a mounted /root folder", "the network/" + "work/load"]
+    "line", ["proc/1/" + "root/etc", "$ROOT/tmp/x", "a mounted /root folder", "the network/" + "work/load"]
 )
 def test_other_slashes_are_left_alone(line):
     assert not MACHINE_PATH.search(line)
