@@ -84,7 +84,16 @@ class ReadAnswer(NamedTuple):
 
 
 class EventField(NamedTuple):
-    """A field with its access, in the words of the JSON contract; `offset` and `size` are bytes."""
+    """A field with its access, in the words of the JSON contract; `offset`, `size`, `element_size`, `load` are bytes.
+
+    `kind` is a TraceField's. `element_type`, `elements` and `element_size` describe an array, a string and
+    the data of data_loc and rel_loc (there `elements` is None: the record says the length); `signed` is the
+    element's then. `load` is the widest aligned load inside the field that the verifier takes: smaller than
+    `size` where the field is an array, a structure, or not aligned; 0 where no load is taken. `memory` says
+    where the data lies that the field leads to: "kernel" or "user" (a pointer's), "record" (of data_loc and
+    rel_loc), None for a value; `memory_certainty` is "is" or "likely". `read_with` is the helper for that
+    data. `instead` tells how a program gets what an unreadable or absent field is named for.
+    """
 
     name: str
     type: str
@@ -94,17 +103,97 @@ class EventField(NamedTuple):
     access: str
     rule: str | None
     says: str
+    kind: str = VALUE
+    element_type: str | None = None
+    elements: int | None = None
+    element_size: int | None = None
+    load: int = 0
+    memory: str | None = None
+    memory_certainty: str | None = None
+    read_with: str | None = None
+    instead: str | None = None
+    common: bool = False
 
 
 class RawArgument(NamedTuple):
-    """An argument of raw_tp and tp_btf programs: ctx[n], as BTF types it."""
+    """An argument of raw_tp and tp_btf programs as BTF types it: ctx[`index`], counted without `void *__data`.
+
+    `name` is "" where BTF has none. `shape`: "scalar" (integers, enums, bool), "struct_pointer" (to a struct
+    or union: a tp_btf program may follow it), "pointer" (to anything else: an address and no more),
+    "struct" (by value), "other". `size` is bytes of the type itself; `slot` the 8-byte word of ctx where it
+    begins. `type_id` is the parameter's BTF type id in `btf` ("vmlinux" or a module). `nullable` ("yes",
+    "no", "unknown") and `nullable_why` tell whether the verifier demands a NULL check of a tp_btf program
+    before the pointer is followed; "no" for what is no pointer to a struct. `struct` names the struct pointed to.
+    """
 
     name: str
     type: str
+    index: int = 0
+    slot: int = 0
+    size: int = 8
+    shape: str = "scalar"
+    struct: str | None = None
+    type_id: int | None = None
+    btf: str | None = None
+    nullable: str = "unknown"
+    nullable_why: str = ""
+    read_with: str | None = None
+
+
+class Gap(NamedTuple):
+    """Bytes of the record, before its last field ends, that no field names: padding. `before` names the next field."""
+
+    offset: int
+    size: int
+    before: str
+
+
+class RecordType(NamedTuple):
+    """The BTF struct of the event's record, `trace_event_raw_<class>`; events of one class share it.
+
+    `basis`: "btf_ids" (the kernel says so), "name" (the struct has the event's own name and its layout fits),
+    "layout" (the only struct whose members are the format's fields, and whose class takes these arguments).
+    `others` are further structs that fit as well as `name`: same members at the same offsets.
+    `type_id` is its id in `btf` ("vmlinux" or a module). `differs` lists what does not agree with the format.
+    """
+
+    name: str
+    basis: str
+    btf: str
+    type_id: int
+    others: tuple[str, ...] = ()
+    differs: tuple[str, ...] = ()
+
+
+class EventRead(NamedTuple):
+    """What the kernel says to one load from ctx of a `tp` program: `tracepoint EVENT --reads OFFSET:SIZE`.
+
+    `answer` is "yes", "no" or "unknown"; `stage` "load" or "attach"; `field` the field the first byte lies in.
+    """
+
+    offset: int
+    size: int
+    answer: str
+    stage: str | None
+    errno: str | None
+    rule: str | None
+    says: str
+    field: str | None = None
+
+
+# EventReport.kind
+EVENT, SYSCALL, FTRACE, BARE = "event", "syscall", "ftrace", "bare"
+DYNAMIC = "dynamic"  # made at run time: kprobe_events, uprobe_events, synthetic_events, user_events, dynamic_events
 
 
 class EventReport(NamedTuple):
-    """Everything `tracepoint` says about one event. `event` is `category:name`; `id` None if it has none."""
+    """Everything `tracepoint` says about one event. `event` is `category:name`; `id` None if it has none.
+
+    `kind`: "event"; "syscall" (one system call's: no raw tracepoint, programs get a private copy); "ftrace"
+    (describes the ring buffer's own records: takes no program); "bare" (a raw tracepoint without an event:
+    `event` is the tracepoint's name alone, no fields); "dynamic". `common_bytes` is where the common fields
+    end; `end_bytes` where the last defined field ends: no load may pass it. None where there are no fields.
+    """
 
     event: str
     id: int | None
@@ -114,11 +203,18 @@ class EventReport(NamedTuple):
     notes: tuple[Finding, ...] = ()
     btf_ids: BtfIds | None = None
     print_fmt: str = ""
+    kind: str = EVENT
+    record: RecordType | None = None
+    gaps: tuple[Gap, ...] = ()
+    common_bytes: int | None = None
+    end_bytes: int | None = None
+    reads: tuple[EventRead, ...] = ()
 
 
 class TracepointReport(NamedTuple):
-    """`probe-scout tracepoint`."""
+    """`probe-scout tracepoint`. `notes`: where available_events and the events tree disagree."""
 
     kernel: KernelInfo
     events: tuple[EventReport, ...]
     unread: tuple[Unread, ...] = ()  # why the list is not whole
+    notes: tuple[Finding, ...] = ()
