@@ -10,8 +10,6 @@ sockaddr_in6)]`). The print fmt is kept as text, may hold line ends, and is neve
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from ..errors import Malformed
 from ..model.trace import (
     ARRAY,
@@ -31,6 +29,7 @@ from .lines import show
 PATH = "sys/kernel/tracing/events/*/*/format"
 _PRINT_FMT = "\n\nprint fmt: "
 _FIELD = "\tfield:"
+_FOREIGN = frozenset("\"'`\\#$@?!;{}/~%")  # in no C type that a kernel prints, and able to end a comment or a string
 _SIZES = {
     **dict.fromkeys(
         ("char", "signed char", "unsigned char", "u8", "s8", "__u8", "__s8", "uint8_t", "int8_t", "bool"), 1
@@ -48,8 +47,9 @@ _SIZES = {
 def parse(raw: bytes, path: str = PATH, category: str = "") -> TraceFormat:
     """The event this file describes.
 
-    Fields that overlap or repeat a name are kept and noted. Raises Malformed, with the byte offset of
-    the first line that does not fit, for a file that is cut off or is something else.
+    Fields that overlap or repeat a name are kept and noted: kernels print such (regmap:regcache_sync).
+    Raises Malformed, with the byte offset of the first line that does not fit, for a file that is cut
+    off or is something else.
     """
     try:
         head, separator, print_fmt = raw.decode().partition(_PRINT_FMT)
@@ -62,24 +62,42 @@ def parse(raw: bytes, path: str = PATH, category: str = "") -> TraceFormat:
         raise Malformed(path, len(lines[0]) + 1, "the event's ID and format", show(lines[1].encode()))
     if not separator or not print_fmt.endswith("\n"):
         raise Malformed(path, len(raw), "the end of the print fmt line (the file is cut off)", "the end of the file")
+    try:  # most lines were seen in an earlier event, and the common fields in every one
+        blank = lines.index("", 3)
+        fields = (*map(_COMMON.__getitem__, lines[3:blank]), *map(_OWN.__getitem__, lines[blank + 1 :]))
+    except (KeyError, ValueError):
+        fields = _fields(lines, path)
+    return TraceFormat(lines[0][6:], int(lines[1][4:]), fields, print_fmt[:-1], category, _oddities(fields))
+
+
+# Lines to fields, filled as they are met: of the common fields, and of an event's own.
+_COMMON: dict[str, TraceField] = {}
+_OWN: dict[str, TraceField] = {}
+_LINES_MAX = 16384  # a kernel has 3,500 different lines
+
+
+def _fields(lines: list[str], path: str) -> tuple[TraceField, ...]:
+    """The fields of all lines from the fourth on. Raises Malformed at the first line that declares none."""
     fields = []
-    is_common = True
+    known = _COMMON
     for row in range(3, len(lines)):
         line = lines[row]
-        field = _field(line, is_common)
+        field = known.get(line) or _field(line, known is _COMMON)
         if field is not None:
+            if len(known) >= _LINES_MAX:
+                known.clear()
+            known[line] = field
             fields.append(field)
-        elif not line and is_common:
-            is_common = False
+        elif not line and known is _COMMON:
+            known = _OWN
         else:
             at = sum(len(earlier.encode()) + 1 for earlier in lines[:row])
             raise Malformed(path, at, "a field with offset and size", show(line.encode()))
-    return TraceFormat(lines[0][6:], int(lines[1][4:]), tuple(fields), print_fmt[:-1], category, _oddities(fields))
+    return tuple(fields)
 
 
-@lru_cache(maxsize=8192)
 def _field(line: str, is_common: bool) -> TraceField | None:
-    """The field a line declares, None if it declares none. Many events share the same lines."""
+    """The field a line declares, None if it declares none that can be."""
     if not line.startswith(_FIELD):
         return None
     declaration, *parts = line[len(_FIELD) :].removesuffix(";").split(";\t")
@@ -96,6 +114,8 @@ def _field(line: str, is_common: bool) -> TraceField | None:
     if declared is None:
         return None
     name, type_text, kind, elements = declared
+    if not _is_possible(type_text, kind, elements, numbers[1]):
+        return None
     signed = bool(numbers[2]) if len(numbers) == 3 else None
     return TraceField(name, type_text, numbers[0], numbers[1], signed, kind, elements, is_common)
 
@@ -109,7 +129,7 @@ def _declaration(text: str, size_bytes: int) -> tuple[str, str, str, int | None]
         text, count = text[:at].rstrip(), text[at + 1 : -1].strip()
     name = text[_name_begin(text) :]
     base = text[: len(text) - len(name)].strip()
-    if not name or not base:
+    if not base or not _is_word(name) or _FOREIGN.intersection(base) or not (base.isascii() and base.isprintable()):
         return None
     type_text = base if count is None else f"{base}[{count}]"
     for word, kind in (("__data_loc", DATA_LOC), ("__rel_loc", REL_LOC)):
@@ -160,7 +180,33 @@ def _kind(base: str, size_bytes: int) -> str:
     return ENUM if plain.startswith("enum ") else VALUE
 
 
-def _oddities(fields: list[TraceField]) -> tuple[str, ...]:
+def _is_possible(type_text: str, kind: str, elements: int | None, size_bytes: int) -> bool:
+    """False for a size that contradicts the declaration: no offset after such a field could be believed."""
+    if kind in (DATA_LOC, REL_LOC):
+        return size_bytes == 4
+    if kind in (ARRAY, STRING) and elements is not None:
+        one = _element_bytes(element_type(type_text))
+        return size_bytes == elements * one if one else not elements or size_bytes % elements == 0
+    return True
+
+
+def element_type(type_text: str) -> str:
+    """What an array, a dynamic one too, is made of: "char" of `char[16]` and of `__data_loc char[]`."""
+    text = type_text.removeprefix("__data_loc ").removeprefix("__rel_loc ")
+    return text[: _opening(text)].rstrip() if text.endswith("]") else text
+
+
+def _element_bytes(base: str) -> int | None:
+    """Bytes of a type whose size no kernel changes; None for all others, longs and pointers too."""
+    return _SIZES.get(base.removeprefix("const "))
+
+
+def _is_word(name: str) -> bool:
+    """A C identifier, which a field's name is."""
+    return name.isascii() and name.isidentifier()
+
+
+def _oddities(fields: tuple[TraceField, ...]) -> tuple[str, ...]:
     """Sentences about fields that overlap or share a name; usually none."""
     end = -1
     for field in fields:

@@ -132,6 +132,54 @@ def test_other_bytes_are_malformed_where_they_stop_fitting(raw, offset_bytes):
     assert caught.value.offset_bytes == offset_bytes
 
 
+@pytest.mark.parametrize(
+    ("declaration", "size"),
+    [
+        ("char comm[16]", 17),  # the count and the size cannot both be right
+        ("u32 words[3]", 16),
+        ("struct strange x[3]", 16),
+        ("__data_loc char[] name", 8),
+        ("__rel_loc char name[]", 2),
+        ("int 9lives", 4),
+        ("int größe", 4),
+        ("größe x", 4),
+        ("int */ x", 4),
+        ('int" x', 4),
+        ("int $x", 4),
+        ("struct { int a } x", 4),
+    ],
+)
+def test_a_declaration_that_cannot_be_is_malformed(declaration, size):
+    raw = f"name: e\nID: 1\nformat:\n\n\tfield:{declaration};\toffset:8;\tsize:{size};\tsigned:0;\n\nprint fmt: \n"
+    with pytest.raises(Malformed) as caught:
+        trace_format.parse(raw.encode())
+    assert caught.value.offset_bytes == 23
+    possible = raw.replace(f"{declaration};", "int x;").replace(f"size:{size};", "size:4;")
+    assert trace_format.parse(possible.encode()).fields[0].name == "x"
+
+
+@pytest.mark.parametrize(
+    ("type_text", "element"),
+    [
+        ("char[16]", "char"),
+        ("__data_loc unsigned long[]", "unsigned long"),
+        ("__rel_loc char[]", "char"),
+        ("const void *[4]", "const void *"),
+        ("u64", "u64"),
+    ],
+)
+def test_what_an_array_is_made_of(type_text, element):
+    assert trace_format.element_type(type_text) == element
+
+
+def test_lines_seen_before_give_the_same_fields():
+    """The second reading takes no line apart, and an own field that reads like a common one stays an own field."""
+    raw = event_format("e", 1, [COMMON[0]])
+    first, second = trace_format.parse(raw), trace_format.parse(raw)
+    assert first == second
+    assert [f.is_common for f in second.fields] == [True] * 4 + [False]
+
+
 def test_every_cut_of_the_file_is_malformed():
     for length in range(len(EXEC)):
         with pytest.raises(Malformed):
@@ -158,7 +206,8 @@ NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
 @EXAMPLES
 @given(st.lists(st.tuples(TYPES, NAMES, st.integers(0, 4096), st.integers(0, 9000), st.integers(0, 1))))
 def test_what_was_written_is_read(drawn):
-    fields = [Field(t, n, o, s, signed, 7 if t == "char[7]" else 0) for t, n, o, s, signed in drawn]
+    sizes = {"char[7]": 7, "__data_loc char[]": 4, "__rel_loc u8[]": 4}
+    fields = [Field(t, n, o, sizes.get(t, s), signed, 7 if t == "char[7]" else 0) for t, n, o, s, signed in drawn]
     found = trace_format.parse(event_format("e", 1, fields)).fields[4:]
     assert [(f.type_text, f.name, f.offset_bytes, f.size_bytes, f.signed) for f in found] == [
         (f.type, f.name, f.offset, f.size, bool(f.signed)) for f in fields
