@@ -1026,7 +1026,8 @@ int main(int argc, char **argv)
 	}
 	out_used += snprintf(out_text + out_used, 64, "END %ld\n", count);
 	flush();
-	while (stay) // a guest that is thrown away need not detach: that costs ten times what attaching costs
-		pause();
+	if (stay && holding && fork() == 0) // a guest that is thrown away need not detach: that costs ten times what attaching costs
+		for (;;)
+			pause();
 	return 0;
 }

@@ -28,6 +28,8 @@ PANIC = 126
 # A group of answers that a panic swallowed is smaller than this: the guilty question is among so many.
 CAREFUL_QUESTIONS = 3000
 BOOT_QUESTIONS = 60_000
+# Attachments that one guest holds at most: every traced function makes the guest a little slower.
+BOOT_ATTACHMENTS = 5000
 CAREFUL_TIMEOUT_S = 240.0
 BOOTS_WITHOUT_ANSWER_MAX = 3
 
@@ -160,7 +162,7 @@ def ask(
         left_s = until - time.monotonic()
         if left_s < min(boot_s, 60.0):
             return False
-        part = pending[: CAREFUL_QUESTIONS if careful else BOOT_QUESTIONS]
+        part = pending[:CAREFUL_QUESTIONS] if careful else one_boot(pending)
         ended = guest(part, careful, min(left_s, CAREFUL_TIMEOUT_S if careful else boot_s))
         if ended.status == LAB_ERROR:
             raise AskingFailed(f"the lab could not boot the guest: {ended.words.strip()[-400:]}")
@@ -180,6 +182,16 @@ def ask(
         is_slow = ended.status == TIME_LIMIT and found and not careful
         careful = not (progress.ended or guilty or is_slow)
     return True
+
+
+def one_boot(pending: Sequence[Question]) -> Sequence[Question]:
+    """The first of the questions: as many as one guest can be asked while it holds what it attached."""
+    attachments = 0
+    for number, question in enumerate(pending[:BOOT_QUESTIONS]):
+        attachments += not question.type.endswith(("_load", "_event", "_field", "_arg"))
+        if attachments > BOOT_ATTACHMENTS:
+            return pending[:number]
+    return pending[:BOOT_QUESTIONS]
 
 
 def _how(progress: Progress, ended: Ended) -> str:

@@ -244,7 +244,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--limit", type=float, default=36000, metavar="SECONDS", help="stop asking after this time")
     made.add_argument("--boot", type=float, default=BOOT_S, metavar="SECONDS", help="the longest life of one guest")
     made.add_argument("--prober", type=Path, help="a built prober instead of bpf/prober")
-    made.add_argument("--prober-options", default="", help="handed to the prober: '--batch 200 --hold 100'")
+    made.add_argument("--prober-options", default=f"--hold {asking.BOOT_ATTACHMENTS} --stay", help="for the prober")
     made.add_argument("--dry", action="store_true", help="print the plan and its cost, ask nothing")
     made.add_argument("--snapshot-again", action="store_true", help="take the snapshot anew; answers stay")
     return made
