@@ -1,0 +1,81 @@
+"""The kernels of the lab: the one table that code, tests and docs/lab.md use.
+
+A name stands for a line of Debian's kernel packages. `pinned` is the build whose answers are recorded;
+when it has left the archive the newest of the suite that matches `release` is taken, and `fetch` says so.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# What recorded kernels have loaded: file systems, network, KVM, a compressed archive of drivers' usual sorts.
+USUAL = (
+    "crc32c_generic ext4 xfs nf_conntrack kvm_amd tun veth overlay 9pnet_virtio 9p bridge btrfs nf_tables sch_fq dm_mod"
+)
+CLOUD = "crc32c_generic ext4 xfs nf_conntrack tun veth overlay bridge btrfs nf_tables sch_fq dm_mod"
+
+
+class Kernel(NamedTuple):
+    """One line of kernels. `release` is a pattern for `uname -r`; `modules` are loaded for recordings."""
+
+    name: str
+    suite: str
+    release: str
+    pinned: str
+    flavour: str
+    modules: tuple[str, ...]
+    purpose: str
+
+    @property
+    def image(self) -> str:
+        """Package names begin with this; what follows is the release."""
+        return "linux-image-"
+
+
+def _kernel(name: str, suite: str, release: str, pinned: str, purpose: str) -> Kernel:
+    flavour = name.partition("-")[2] or "generic"
+    usual = CLOUD if flavour == "cloud" else USUAL
+    return Kernel(name, suite, release, pinned, flavour, tuple(usual.split()), purpose)
+
+
+_TABLE = (
+    _kernel(
+        "5.10",
+        "bullseye",
+        r"5\.10\.0-\d+-amd64",
+        "5.10.0-32-amd64",
+        "the oldest supported: no kprobe.multi, no BPF LSM",
+    ),
+    _kernel("6.1", "bookworm", r"6\.1\.0-\d+-amd64", "6.1.0-50-amd64", "kprobe.multi; lists before 6.2"),
+    _kernel(
+        "6.12", "trixie", r"6\.12\.\d+\+deb13-amd64", "6.12.107+deb13-amd64", "kprobe and fentry asked for all names"
+    ),
+    _kernel(
+        "6.12-cloud",
+        "trixie",
+        r"6\.12\.\d+\+deb13-cloud-amd64",
+        "6.12.107+deb13-cloud-amd64",
+        "flavour: few drivers, no 9p",
+    ),
+    _kernel("6.12-rt", "trixie", r"6\.12\.\d+\+deb13-rt-amd64", "6.12.107+deb13-rt-amd64", "flavour: PREEMPT_RT locks"),
+    _kernel(
+        "6.18",
+        "trixie-backports",
+        r"6\.18\.\d+\+deb13-amd64",
+        "6.18.15+deb13-amd64",
+        "kallsyms letters of the new kind",
+    ),
+    _kernel("7.2", "trixie-backports", r"7\.2\.\d+\+deb13-amd64", "7.2.12+deb13-amd64", "between 6.18 and the newest"),
+    _kernel(
+        "7.3", "trixie-backports", r"7\.3\.\d+\+deb13-amd64", "7.3.4+deb13-amd64", "the newest: all names, CI's smoke"
+    ),
+    _kernel(
+        "7.3-cloud",
+        "trixie-backports",
+        r"7\.3\.\d+\+deb13-cloud-amd64",
+        "7.3.4+deb13-cloud-amd64",
+        "flavour of the newest",
+    ),
+)
+KERNELS = {kernel.name: kernel for kernel in _TABLE}
+NEWEST = "7.3"
