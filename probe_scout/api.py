@@ -133,13 +133,17 @@ class OpenKernel:
         k.blacklist()
         self._broken()
 
-    def tracepoint(self, glob: str = "*") -> TracepointReport:
-        """Events that match `category:name` or a name, with the fields of each (format files of those events only)."""
+    def tracepoint(self, glob: str = "*", reads: Sequence[tuple[int, int]] = ()) -> TracepointReport:
+        """Events that match `category:name` or a name, with the fields of each (format files of those events only).
+
+        `reads` are loads from ctx, (offset, size) in bytes: each event then says whether the kernel takes them.
+        One event comes with its raw arguments and the struct of its record.
+        """
         from . import events
         from .model.trace import TracepointReport
 
-        found, unread = events.reports(self._kernel, glob)
-        return TracepointReport(self._kernel.info(), found, unread)
+        found, unread, notes = events.reports(self._kernel, glob, reads)
+        return TracepointReport(self._kernel.info(), found, unread, notes)
 
     def doctor(self) -> DoctorReport:
         """What can be read here, what not, and what would open it."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .kernel import Kernel
-    from .model.traits import Traits
+    from .model.traits import EventTraits, Traits
 
 _LSM, _ITER = ("lsm", "lsm.s"), ("iter", "iter.s")
 _BY_TRACEPOINT = ("tp",)
@@ -127,16 +127,22 @@ def _set_evidence(k: Kernel, sets: tuple[str, ...]) -> str:
 
 
 def event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[str]) -> tuple[Verdict, ...]:
+    """The verdicts of one event; of a raw tracepoint by its name alone where `category` is None."""
     traits = questions.event_traits(k, category, name)
+    evidence = event_evidence(k, category, name, traits)
+    return tuple(
+        words.verdict(k, attach, engine.judge(k, attach, traits), evidence, words.notes(k, attach)) for attach in types
+    )
+
+
+def event_evidence(k: Kernel, category: str | None, name: str, traits: EventTraits) -> dict[str, str]:
+    """What was read about this very event, by fact."""
     written = f"{category}:{name}" if category else name
-    evidence = {
+    return {
         facts.EVENTS: f"{k.evidence(facts.EVENTS)}: {written} {'is there' if traits.event else 'is not there'}",
         facts.BTF: f"{k.evidence(facts.BTF)}: btf_trace_{name} {'is there' if traits.typed else 'is not there'}",
         facts.KALLSYMS: f"proc/kallsyms: __bpf_trace_tp_map_{name} {'is there' if traits.raw else 'is not there'}",
     }
-    return tuple(
-        words.verdict(k, attach, engine.judge(k, attach, traits), evidence, words.notes(k, attach)) for attach in types
-    )
 
 
 _DECIDING_SETS = (

@@ -4,71 +4,232 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import check
+from . import check, engine, questions, words
 from .errors import SourceError
 from .kernel import TRACING
 from .model import facts
-from .model.trace import EventReport, RawArgument
-from .tracepoints import describe_event
+from .model.facts import Unread
+from .model.trace import BARE, DYNAMIC, EVENT, FTRACE, SYSCALL, EventReport
+from .model.verdict import Finding
+from .tracepoints import describe_event, event_read
 
 if TYPE_CHECKING:
-    from .kernel import Kernel
-    from .model.facts import Unread
+    from collections.abc import Sequence
 
+    from .arguments import TraceTypes
+    from .engine import Outcome
+    from .kernel import Kernel
+    from .model.trace import RawArgument, RecordType
+    from .model.traits import EventTraits
+    from .model.verdict import Verdict
+
+EVENTS = f"{TRACING}/events"
 _TYPES = ("tp", "raw_tp", "tp_btf")
+_MADE_LATER = frozenset(("synthetic", "user_events"))  # categories of kernel/trace/trace_events_synth.c, _user.c
+_NOT_EVENTS = frozenset(("enable", "filter", "header_event", "header_page"))
+
+
+class Listing:
+    """Names of events, from both places that hold them, and what these disagree about.
+
+    `events`: (category, name) of available_events, those of the category ftrace, which the file leaves out,
+    and those of the tree that the file should list. `notes` tells the differences; empty where the tree
+    cannot be listed.
+    """
+
+    __slots__ = ("events", "notes")
+
+    def __init__(self, k: Kernel) -> None:
+        self.notes: tuple[Finding, ...] = ()
+        listed = dict.fromkeys(k.index_events())
+        raw = k.available_events()
+        tree = _tree(k)
+        found = dict(listed)
+        if tree is None:
+            found.update(dict.fromkeys(("ftrace", name) for name in _entries(k, f"{EVENTS}/ftrace")))
+        else:
+            found.update(dict.fromkeys(event for event in tree if raw is None or event[0] == "ftrace"))
+        if tree is not None and raw is not None:
+            notes = []
+            for category, name in sorted(tree.keys() - listed.keys()):
+                if category != "ftrace":
+                    found[category, name] = None
+                    says = f"{category}:{name} has a folder and is not in available_events"
+                    notes.append(Finding("events.not_listed", says, f"{EVENTS}/{category}/{name}"))
+            for category, name in sorted(listed.keys() - tree.keys()):
+                says = f"{category}:{name} is in available_events and has no folder"
+                notes.append(Finding("events.no_folder", says, f"{EVENTS}/{category}/{name}"))
+            self.notes = tuple(notes)
+        self.events = tuple(found)
+
+
+def _tree(k: Kernel) -> dict[tuple[str, str], None] | None:
+    """Every folder events/<category>/<name>; None if there is no such tree or it cannot be listed."""
+    categories = _entries(k, EVENTS)
+    return {(c, n): None for c in categories for n in _entries(k, f"{EVENTS}/{c}")} if categories else None
+
+
+def _entries(k: Kernel, folder: str) -> tuple[str, ...]:
+    try:
+        return tuple(name for name in k.source.names(folder) if name not in _NOT_EVENTS)
+    except SourceError:
+        return ()
 
 
 def listed(k: Kernel) -> tuple[tuple[str, str], ...]:
-    """Every event of available_events, and those of the category ftrace, which the file leaves out."""
-    from .scanners import available_events
+    """Every event, as (category, name)."""
+    return Listing(k).events
 
-    raw = k.available_events()
-    if raw is None:
-        return ()
-    found = dict.fromkeys(available_events.table(raw))
-    try:
-        for name in k.source.names(f"{TRACING}/events/ftrace"):
-            if name not in ("enable", "filter"):
-                found["ftrace", name] = None
-    except SourceError:
-        pass
-    return tuple(found)
+
+def bare(k: Kernel, events: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Raw tracepoints without an event of their name (DECLARE_TRACE), sorted; () where none can be told."""
+    names = {name for _, name in events}
+    shown = k.names_with(b"__bpf_trace_tp_map_") or k.names_with(b"__traceiter_")
+    return tuple(sorted({name.decode("utf-8", "replace") for name in shown} - names))
 
 
 def matching(k: Kernel, glob: str) -> tuple[tuple[str, str], ...]:
-    """Events whose `category:name`, or name where the glob has no colon, matches."""
+    """Events whose `category:name` matches, or whose name if the glob has no colon. Bare tracepoints: category ""."""
+    return _matching(k, glob)[0]
+
+
+def _matching(k: Kernel, glob: str) -> tuple[tuple[tuple[str, str], ...], tuple[Finding, ...]]:
     import fnmatch
     import re
 
     glob = glob.removeprefix("tp:").replace("/", ":")
-    if ":" in glob and not set(glob) & set("*?["):
+    is_plain = not set(glob) & set("*?[")
+    if is_plain and ":" in glob:
         category, _, name = glob.partition(":")
-        return ((category, name),) if category in (k.events_named(name) or ()) else ()
+        if category in (k.events_named(name) or ()) or _has_folder(k, category, name):
+            return ((category, name),), ()
+        return (), ()
+    if is_plain:
+        found = tuple((category, glob) for category in k.events_named(glob) or ())
+        if found:
+            return found, ()
+    names = Listing(k)
     match = re.compile(fnmatch.translate(glob)).match
-    return tuple((c, n) for c, n in listed(k) if match(f"{c}:{n}" if ":" in glob else n))
+    with_colon = ":" in glob
+    found = tuple((c, n) for c, n in names.events if match(f"{c}:{n}" if with_colon else n))
+    if not with_colon:
+        found += tuple(("", name) for name in bare(k, names.events) if match(name))
+    notes = tuple(n for n in names.notes if with_colon is False or match(n.says.partition(" ")[0]))
+    return found, notes if glob == "*" or with_colon else ()
 
 
-def reports(k: Kernel, glob: str) -> tuple[tuple[EventReport, ...], tuple[Unread, ...]]:
-    """Reports of the matching events; the second part says why a list is not whole."""
-    found = matching(k, glob)
+def _has_folder(k: Kernel, category: str, name: str) -> bool:
+    try:
+        return bool(k.read(f"{EVENTS}/{category}/{name}/format"))
+    except SourceError:
+        return False
+
+
+def reports(
+    k: Kernel, glob: str, loads: Sequence[tuple[int, int]] = ()
+) -> tuple[tuple[EventReport, ...], tuple[Unread, ...], tuple[Finding, ...]]:
+    """Reports of the matching events; why a list is not whole; what available_events and the tree disagree about.
+
+    `loads` are (offset, size) pairs to judge for each event.
+    """
+    found, notes = _matching(k, glob)
     gap = k.known_unread(facts.EVENTS)
-    with_arguments = len(found) == 1
-    return tuple(report(k, c, n, with_arguments) for c, n in found), (gap,) if gap is not None else ()
+    unread = [gap] if gap is not None else []
+    from .arguments import TraceTypes
+
+    types = TraceTypes(k)
+    told: list[EventReport] = []
+    if len(found) == 1:
+        told.append(report(k, *found[0], True, types, loads, unread))
+    else:
+        k.read_many([f"{EVENTS}/{c}/{n}/format" for c, n in found if c])
+        answers = Answers(k)
+        for category, name in found:
+            told.append(_report(k, category, name, answers.verdicts(category, name), (), None, loads, unread, False))
+    return tuple(told), tuple(unread), notes
 
 
-def report(k: Kernel, category: str, name: str, with_arguments: bool) -> EventReport:
-    """One event: its format file is read, and no other's."""
-    folder = f"{TRACING}/events/{category}/{name}"
-    verdicts = check.event_verdicts(k, category, name, _TYPES)
+def report(
+    k: Kernel,
+    category: str,
+    name: str,
+    with_arguments: bool = True,
+    types: TraceTypes | None = None,
+    loads: Sequence[tuple[int, int]] = (),
+    unread: list[Unread] | None = None,
+) -> EventReport:
+    """One event: its format file is read, and no other's. A bare tracepoint has the category "".
+
+    `types` saves work for many events of one kernel. A format that cannot be read leaves the report without
+    fields, with a note; its reason is added to `unread`. Raises Malformed for one that makes no sense.
+    """
+    verdicts = check.event_verdicts(k, category or None, name, _TYPES)
+    arguments: tuple[RawArgument, ...] = ()
+    if with_arguments and category not in ("syscalls", "ftrace"):
+        from .arguments import TraceTypes
+
+        types = types or TraceTypes(k)
+        arguments = types.arguments(name)
+    return _report(k, category, name, verdicts, arguments, types, loads, unread, True)
+
+
+def _report(
+    k: Kernel,
+    category: str,
+    name: str,
+    verdicts: tuple[Verdict, ...],
+    arguments: tuple[RawArgument, ...],
+    types: TraceTypes | None,
+    loads: Sequence[tuple[int, int]],
+    unread: list[Unread] | None,
+    is_single: bool,
+) -> EventReport:
+    if not category:
+        reads = tuple(event_read(offset, size, None, verdicts[0]) for offset, size in loads)
+        return EventReport(name, None, (), verdicts, arguments, kind=BARE, reads=reads)
+    folder = f"{EVENTS}/{category}/{name}"
+    kind = _kind(k, category, name)
+    try:
+        raw = k.read(f"{folder}/format")
+    except SourceError as error:
+        why = f"{error.path}: {error.why}"
+        if unread is not None:
+            unread.append(Unread(facts.EVENTS, error.kind, why, error.cure))
+        note = Finding("events.format_unread", f"its fields cannot be told: {error.why}", error.path)
+        reads = tuple(event_read(offset, size, None, verdicts[0]) for offset, size in loads)
+        return EventReport(f"{category}:{name}", None, (), verdicts, arguments, (note,), kind=kind, reads=reads)
+    ids_raw = _maybe(k, f"{folder}/btf_ids") if is_single else None
+    record = _record(types, category, name, raw, ids_raw, folder) if types is not None else None
     return describe_event(
         category,
         name,
-        k.read(f"{folder}/format"),
-        _maybe(k, f"{folder}/id"),
-        _maybe(k, f"{folder}/btf_ids"),
+        raw,
+        _maybe(k, f"{folder}/id") if is_single else None,
+        ids_raw,
         verdicts=verdicts,
-        raw_args=raw_arguments(k, name) if with_arguments else (),
+        raw_args=arguments,
+        kind=kind,
+        record=record,
+        loads=loads,
     )
+
+
+def _record(
+    types: TraceTypes, category: str, name: str, raw: bytes, ids_raw: bytes | None, folder: str
+) -> RecordType | None:
+    from .scanners import event_ids, trace_format
+
+    fmt = trace_format.parse(raw, f"{folder}/format", category)
+    ids = None if ids_raw is None else event_ids.btf_ids(ids_raw, f"{folder}/btf_ids")
+    return types.record(category, name, fmt, ids)
+
+
+def _kind(k: Kernel, category: str, name: str) -> str:
+    if category == "syscalls":
+        return SYSCALL
+    if category == "ftrace":
+        return FTRACE
+    return DYNAMIC if category in _MADE_LATER or k.is_dynamic_event(category, name) else EVENT
 
 
 def _maybe(k: Kernel, path: str) -> bytes | None:
@@ -78,16 +239,29 @@ def _maybe(k: Kernel, path: str) -> bytes | None:
         return None
 
 
-def raw_arguments(k: Kernel, name: str) -> tuple[RawArgument, ...]:
-    """ctx[n] of raw_tp and tp_btf: the arguments of btf_trace_<name>, without the leading `void *__data`.
+class Answers:
+    """Verdicts of many events: events with equal traits are judged once, and differ in their evidence only."""
 
-    Names come from FUNC __bpf_trace_<name> or __traceiter_<name> where BTF has one; the typedef has none.
-    """
-    for title in (f"__traceiter_{name}", f"__bpf_trace_{name}"):
-        for module in (None, *k.btf_modules()):
-            btf = k.btf(module)
-            found = btf.find_functions(title) if btf is not None else ()
-            if btf is not None and found:
-                args = btf.prototype(found[0]).args[1:]
-                return tuple(RawArgument(arg.name, arg.type) for arg in args)
-    return ()
+    def __init__(self, k: Kernel) -> None:
+        self._k = k
+        self._known: dict[EventTraits, tuple[tuple[str, Outcome, Verdict], ...]] = {}
+        self._notes = {attach: words.notes(k, attach) for attach in _TYPES}
+
+    def verdicts(self, category: str, name: str) -> tuple[Verdict, ...]:
+        """The same as check.event_verdicts for tp, raw_tp and tp_btf."""
+        k = self._k
+        traits = questions.event_traits(k, category or None, name)
+        known = self._known.get(traits)
+        if known is None:
+            judged = [(attach, engine.judge(k, attach, traits)) for attach in _TYPES]
+            known = tuple((a, outcome, words.verdict(k, a, outcome, {}, self._notes[a])) for a, outcome in judged)
+            self._known[traits] = known
+        evidence: dict[str, str] = {}
+        told = []
+        for attach, outcome, plain in known:
+            if outcome.fired:
+                evidence = evidence or check.event_evidence(k, category or None, name, traits)
+                told.append(words.verdict(k, attach, outcome, evidence, self._notes[attach]))
+            else:
+                told.append(plain)
+        return tuple(told)

@@ -68,6 +68,8 @@ class Kernel:
         self._ids: BtfIdSets | None = None
         self._named: dict[bytes, frozenset[bytes]] = {}
         self._typed_points: set[str] | None = None
+        self._event_names: dict[str, tuple[str, ...]] | None = None
+        self._made_events: bytes | None = None
         self._btf_modules: tuple[str, ...] | None = None
         self._owners: dict[str, list[str]] | None = None
         self._blacklist: Blacklist | None = None
@@ -97,6 +99,13 @@ class Kernel:
         if isinstance(found, SourceError):
             raise found
         return found
+
+    def read_many(self, paths: Iterable[str]) -> None:
+        """Read these paths now, so that `read` has them: cheaper for a source that can read neighbours together."""
+        many = getattr(self.source, "read_many", None)
+        wanted = [path for path in paths if path not in self._raw]
+        if many is not None:
+            self._raw.update(zip(wanted, many(wanted), strict=True))
 
     def _try(self, fact: str, paths: Iterable[str]) -> tuple[str, bytes] | None:
         """The first of the paths that can be read. None with the fact marked unread otherwise."""
@@ -378,13 +387,27 @@ class Kernel:
         raw = self.available_events()
         if raw is None:
             return None
-        found = available_events.find_by_name(raw, name)
+        found = (
+            available_events.find_by_name(raw, name) if self._event_names is None else self._event_names.get(name, ())
+        )
         if not found:
             try:
                 self.read(f"{TRACING}/events/ftrace/{name}/format")
                 return ("ftrace",)
             except (SourceError, ValueError):
                 pass
+        return found
+
+    def index_events(self) -> tuple[tuple[str, str], ...]:
+        """Every (category, name) of available_events, () if unread; from then on `events_named` looks names up."""
+        from .scanners import available_events
+
+        raw = self.available_events()
+        found = available_events.table(raw) if raw is not None else ()
+        if raw is not None and self._event_names is None:
+            self._event_names = {}
+            for category, name in found:
+                self._event_names[name] = (*self._event_names.get(name, ()), category)
         return found
 
     def raw_tracepoint(self, name: str) -> bool | None:
@@ -426,14 +449,15 @@ class Kernel:
 
     def is_dynamic_event(self, category: str, name: str) -> bool:
         """The event was made by kprobe_events, uprobe_events or dynamic_events."""
-        wanted = f":{category}/{name} ".encode()
-        for path in ("dynamic_events", "kprobe_events", "uprobe_events"):
-            try:
-                if wanted in self.read(f"{TRACING}/{path}"):
-                    return True
-            except SourceError:
-                continue
-        return False
+        if self._made_events is None:
+            found = []
+            for path in ("dynamic_events", "kprobe_events", "uprobe_events"):
+                try:
+                    found.append(self.read(f"{TRACING}/{path}"))
+                except SourceError:
+                    continue
+            self._made_events = b"\n".join(found)
+        return bool(self._made_events) and f":{category}/{name} ".encode() in self._made_events
 
     # ---------------------------------------------------------------- identity
     def release(self) -> str:

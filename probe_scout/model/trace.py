@@ -116,7 +116,7 @@ class EventField(NamedTuple):
 
 
 class RawArgument(NamedTuple):
-    """An argument of raw_tp and tp_btf programs as BTF types it: ctx[`index`], counted without `void *__data`.
+    """An argument of raw_tp and tp_btf programs as BTF types it: ctx[`place`], counted without `void *__data`.
 
     `name` is "" where BTF has none. `shape`: "scalar" (integers, enums, bool), "struct_pointer" (to a struct
     or union: a tp_btf program may follow it), "pointer" (to anything else: an address and no more),
@@ -124,11 +124,13 @@ class RawArgument(NamedTuple):
     begins. `type_id` is the parameter's BTF type id in `btf` ("vmlinux" or a module). `nullable` ("yes",
     "no", "unknown") and `nullable_why` tell whether the verifier demands a NULL check of a tp_btf program
     before the pointer is followed; "no" for what is no pointer to a struct. `struct` names the struct pointed to.
+    `access`: "value" if a tp_btf program may load the argument, "unreadable" if the verifier refuses, "unknown";
+    `says` why. raw_tp programs may load every one.
     """
 
     name: str
     type: str
-    index: int = 0
+    place: int = 0
     slot: int = 0
     size: int = 8
     shape: str = "scalar"
@@ -138,6 +140,8 @@ class RawArgument(NamedTuple):
     nullable: str = "unknown"
     nullable_why: str = ""
     read_with: str | None = None
+    access: str = READABLE
+    says: str = ""
 
 
 class Gap(NamedTuple):

@@ -28,6 +28,7 @@ from ..model.trace import (
 )
 
 PERF_MAX_TRACE_SIZE = 8192  # include/linux/trace_events.h
+SYSCALL_NUMBER_BYTES = 4  # kernel/trace/trace_syscalls.c, struct syscall_tp_t: int nr
 LOAD_SIZES = (1, 2, 4, 8)  # BPF_B, BPF_H, BPF_W, BPF_DW
 
 
@@ -171,6 +172,76 @@ def field_access(field: TraceField, fmt: TraceFormat, pointer_bytes: int = 8) ->
         )
         return FieldAccess(field.name, INDIRECT, LOCATED, says)
     return FieldAccess(field.name, READABLE, *_how(field, copy))
+
+
+def load_bytes(field: TraceField, fmt: TraceFormat, access: str) -> int:
+    """The widest load inside the field that is worth making; 0 for a field that cannot be read or holds nothing."""
+    if access in (UNREADABLE, ABSENT):
+        return 0
+    if field.name == "__syscall_nr" and is_syscall_copy(fmt):
+        return load_size_bytes(field.offset_bytes, min(field.size_bytes, SYSCALL_NUMBER_BYTES))
+    return load_size_bytes(field.offset_bytes, field.size_bytes)
+
+
+class Pointee(NamedTuple):
+    """Where the data lies that a field leads to, how sure that is, and the helper that reads it.
+
+    `memory`: "kernel", "user", "record"; None where the field leads nowhere. `certainty`: "is" or "likely".
+    """
+
+    memory: str | None = None
+    certainty: str | None = None
+    helper: str | None = None
+
+
+NOWHERE = Pointee()
+
+
+def pointee(field: TraceField, copy: bool) -> Pointee:
+    """Whose memory a pointer or a dynamic array leads to. `copy`: the event is one system call's.
+
+    A system call's pointers come from user space. All others are kernel addresses unless the type says
+    `__user`; the format file cannot tell an exception, so that is likely and no more. Strings are known by
+    their type: `char *`; one that is called a buffer has a length and no end.
+    """
+    text = field.type_text
+    if field.kind in (DATA_LOC, REL_LOC):
+        text = text.removeprefix("__data_loc ").removeprefix("__rel_loc ")
+        is_string = text.startswith("char[")
+        return Pointee("record", "is", "bpf_probe_read_kernel_str" if is_string else "bpf_probe_read_kernel")
+    if field.kind != POINTER:
+        return NOWHERE
+    if "(*" in text:
+        return Pointee("kernel", "is", None)  # code: its address is all there is to read
+    user = copy or "__user" in text
+    plain = text.replace("const", "").replace("__user", "").replace(" ", "")
+    is_string = plain == "char*" and (not copy or ("const" in text and field.name not in _BUFFERS))
+    helper = ("bpf_probe_read_user" if user else "bpf_probe_read_kernel") + ("_str" if is_string else "")
+    return Pointee("user" if user else "kernel", "is" if user else "likely", helper)
+
+
+_BUFFERS = frozenset(("buf", "ubuf", "buffer", "data", "value", "msg_ptr", "u_msg_ptr"))
+_INSTEAD = {
+    "common_type": "the event's id is a constant of this kernel: write it into the program",
+    "common_flags": "no helper gives it: the interrupt state is written after the program has run",
+    "common_preempt_count": "no helper gives it: it is written after the program has run",
+    "common_pid": "(__u32)bpf_get_current_pid_tgid(), which is the same thread id",
+    "common_preempt_lazy_count": "no helper gives it: it is written after the program has run",
+}
+
+
+def instead(field: TraceField, access: FieldAccess) -> str | None:
+    """How a program gets what the field is named for; None where the field itself gives it."""
+    if access.access == ABSENT:
+        return f"bpf_probe_read_user_str from the pointer in {_argument(field.name)}"
+    if field.is_common:
+        return _INSTEAD.get(field.name)
+    return None
+
+
+def _argument(name: str) -> str:
+    """The argument that a syscall's copied data was taken from: __filename_val is filename's."""
+    return name.removeprefix("__").removesuffix("_val")
 
 
 def _how(field: TraceField, copy: bool) -> tuple[str | None, str]:

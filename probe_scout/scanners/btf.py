@@ -139,6 +139,12 @@ class Btf:
             return type_id
         return None
 
+    def find_struct(self, name: str) -> int | None:
+        """The id of the first STRUCT or UNION of exactly this name; None if there is none."""
+        for type_id, _ in self._records_named(name, _is_struct):
+            return type_id
+        return None
+
     def has_name(self, name: str) -> bool:
         """True if some record of this blob is called so: a type, a function, a member or an enumerator. No walk."""
         return bool(self._own_offsets(name.encode("utf-8", "surrogateescape") + b"\0"))
@@ -224,8 +230,15 @@ class Btf:
 
     def typedefs_named(self, prefix: str) -> dict[str, int]:
         """Whole name to type id of every TYPEDEF whose name begins with prefix; the first id where a name repeats."""
+        return self._named(TYPEDEF, prefix)
+
+    def structs_named(self, prefix: str) -> dict[str, int]:
+        """Whole name to type id of every STRUCT whose name begins with prefix; the first id where a name repeats."""
+        return self._named(STRUCT, prefix)
+
+    def _named(self, kind: int, prefix: str) -> dict[str, int]:
         found: dict[str, int] = {}
-        for type_id, at in zip(*self._records_of(TYPEDEF), strict=True):
+        for type_id, at in zip(*self._records_of(kind), strict=True):
             name = self.string(self.words[at - 1], at)
             if name.startswith(prefix):
                 found.setdefault(name, type_id)

@@ -233,6 +233,24 @@ def find(raw: bytes, name: str) -> tuple[Symbol, ...]:
     return tuple(s for s in found if (s.module or "").encode() not in PSEUDO_MODULES)
 
 
+def extent_bytes(raw: bytes, name: str) -> int | None:
+    """Bytes from the vmlinux symbol of this name to the next higher address; None if it is absent or hidden.
+
+    The next line of the file is the next address, as the kernel sorts them. An aligned symbol behind it makes
+    the extent a little larger than the object.
+    """
+    split = modules_begin(raw)
+    for line in _lines_of(raw, name.encode(), split):
+        begin = int(raw[line : raw.index(b" ", line)], 16) if line < split else 0
+        at = raw.find(b"\n", line) + 1
+        while begin and 0 < at < split:
+            address = _symbol_of(raw, at).address
+            if address != begin:
+                return address - begin if address > begin else None
+            at = raw.find(b"\n", at) + 1
+    return None
+
+
 def table(raw: bytes) -> SymbolTable:
     """Every symbol. Raises Malformed with the position of the first line that is not one."""
     return SymbolTable(raw)

@@ -185,7 +185,7 @@ def _is_possible(type_text: str, kind: str, elements: int | None, size_bytes: in
     if kind in (DATA_LOC, REL_LOC):
         return size_bytes == 4
     if kind in (ARRAY, STRING) and elements is not None:
-        one = _element_bytes(element_type(type_text))
+        one = element_bytes(element_type(type_text))
         return size_bytes == elements * one if one else not elements or size_bytes % elements == 0
     return True
 
@@ -196,7 +196,7 @@ def element_type(type_text: str) -> str:
     return text[: _opening(text)].rstrip() if text.endswith("]") else text
 
 
-def _element_bytes(base: str) -> int | None:
+def element_bytes(base: str) -> int | None:
     """Bytes of a type whose size no kernel changes; None for all others, longs and pointers too."""
     return _SIZES.get(base.removeprefix("const "))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from stat import S_ISDIR, S_ISLNK
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from ..errors import NotThere, SourceError
 from . import manifest, unpack
@@ -25,6 +25,10 @@ from .reading import (
     require_regular,
 )
 from .source import Description
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _FOLDER_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKS_MAX = 40  # MAXSYMLINKS, include/linux/namei.h
@@ -50,6 +54,59 @@ class FolderSource:
         if self._kind == "snapshot" and path != manifest.NAME and (found := self._read_manifest()):
             found.verify(path, data)
         return data
+
+    def read_many(self, paths: Sequence[str]) -> Iterator[bytes | SourceError]:
+        """What `read` gives or raises for each path, in their order. Fast where neighbours share folders.
+
+        The folders on the way to a file stay open for the next path, and a plain file in plain folders is
+        opened below them; links, packed files and all else go the way of `read`.
+        """
+        walk: list[tuple[str, int]] = [("", os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))]
+        found = self._read_manifest() if self._kind == "snapshot" else None
+        try:
+            for path in paths:
+                try:
+                    data = self._read_near(walk, path)
+                    if data is None:
+                        yield self.read(path)
+                        continue
+                    if found:
+                        found.verify(path, data)
+                    yield data
+                except SourceError as error:
+                    yield error
+        finally:
+            for _, fd in walk:
+                os.close(fd)
+
+    @staticmethod
+    def _read_near(walk: list[tuple[str, int]], path: str) -> bytes | None:
+        """The file's bytes, opened below the folders of `walk`, which is moved to its folder. None: not that plain."""
+        folder, _, name = path.rpartition("/")
+        try:
+            if walk[-1][0] != folder:
+                parts = plain_parts(folder) if folder else []
+                shared = 1
+                while shared < len(walk) and shared <= len(parts) and walk[shared][0] == "/".join(parts[:shared]):
+                    shared += 1
+                while len(walk) > shared:
+                    os.close(walk.pop()[1])
+                for depth in range(shared, len(parts) + 1):
+                    below = os.open(parts[depth - 1], os.O_PATH | _FOLDER_FLAGS, dir_fd=walk[-1][1])
+                    walk.append(("/".join(parts[:depth]), below))
+            if name in ("", ".", ".."):
+                return None
+            fd = os.open(name, OPEN_FLAGS | os.O_NOFOLLOW, dir_fd=walk[-1][1])
+        except (OSError, ValueError):
+            return None
+        try:
+            if not S_ISREG(os.fstat(fd).st_mode):
+                return None
+            return read_all(fd, path)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The entries of a folder, sorted, packed files under their own names without the suffix."""

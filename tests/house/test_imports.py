@@ -10,7 +10,19 @@ import pytest
 from .tree import PACKAGE, Import, imports, modules
 
 # The top-level modules that answer one kind of question each; they may use one another and all rooms below.
-QUESTIONS = ("caller", "check", "doctor", "events", "lookup", "names", "offsets", "scan", "slices", "words")
+QUESTIONS = (
+    "arguments",
+    "caller",
+    "check",
+    "doctor",
+    "events",
+    "lookup",
+    "names",
+    "offsets",
+    "scan",
+    "slices",
+    "words",
+)
 # Room to the rooms it may import at run time. A room may always import itself; nothing imports cli.
 DOWN = {
     "model": "errors",
