@@ -1,8 +1,9 @@
-"""The lab's command: python -m tests.vm fetch | list | run."""
+"""The lab's command: python -m tests.vm fetch | list | run | record | pack | compare-shared | smoke."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
@@ -11,13 +12,18 @@ from .kernels import KERNELS
 from .problems import LabError
 
 CONSOLE_LINES = 25
+# Commands with options of their own: name to module.
+OTHERS = {"record": "record", "pack": "pack", "compare-shared": "compare_shared", "smoke": "smoke"}
 
 
 def main(args: list[str] | None = None) -> int:
     """The exit code: the guest command's own; 124 time limit, 125 lab error, 126 the guest ended without a status."""
-    asked = _parser().parse_args(args)
+    words = sys.argv[1:] if args is None else args
     boot.interrupt_on_term()
     try:
+        if words[:1] and words[0] in OTHERS:
+            return int(importlib.import_module(f"tests.vm.{OTHERS[words[0]]}").main(words[1:]))
+        asked = _parser().parse_args(words)
         return int(asked.do(asked))
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
@@ -31,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.vm", description="Boot Debian kernels and run commands in them."
     )
-    verbs = parser.add_subparsers(required=True, metavar="fetch|list|run")
+    verbs = parser.add_subparsers(required=True, metavar="fetch|list|run|" + "|".join(OTHERS))
     fetching = verbs.add_parser("fetch", help="download kernels into the cache")
     fetching.add_argument("kernel", nargs="*", help="names of the table; none: all")
     fetching.add_argument("--force", action="store_true", help="fetch anew")

@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import asking, plan
+from .problems import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY_MB = 3072
+NICE = 10  # a recording takes hours and gives way
 SNAPSHOT_TIMEOUT_S = 900
 BOOT_S = 570.0
 QUESTIONS, PROBER = "questions", "prober"
@@ -43,7 +45,7 @@ def folder_of(kernel: str) -> Path:
     """Where a kernel's recording is kept."""
     from . import cache
 
-    return cache.folder("recorded", kernel)
+    return cache.root() / "recorded" / kernel
 
 
 def build_prober(folder: Path) -> Path:
@@ -116,24 +118,56 @@ def modules_of(kernel: str) -> tuple[str, ...]:
     return tuple(kernels.KERNELS[kernel].modules)
 
 
+def files_of(kernel: str) -> dict[str, str | Path]:
+    """What an installed system has on disk: the image, the lists of modules, the files of those that are loaded."""
+    from . import cache, modules
+
+    cached = cache.get(kernel)
+    found = modules.index(cached.modules)
+    place = f"/usr/lib/modules/{cached.release}"
+    share: dict[str, str | Path] = {f"/boot/vmlinuz-{cached.release}": cached.vmlinuz}
+    names = [found.files[name] for name in modules.order(found, modules_of(kernel)).modules]
+    for name in ("modules.dep", "modules.builtin", *names):
+        if (cached.modules / name).exists():
+            share[f"{place}/{name}"] = cached.modules / name
+    return share
+
+
+def files_on_disk(kernel: str) -> dict[str, Path]:
+    """Guest path to file: what an installed system has of this kernel: its image, the loaded modules' files, their index."""
+    from . import cache, modules
+
+    cached = cache.get(kernel)
+    index = modules.index(cached.modules)
+    folder = f"/lib/modules/{cached.release}"
+    wanted = [index.files[name] for name in modules.order(index, modules_of(kernel)).modules]
+    kept = [name for name in (*wanted, "modules.dep", "modules.builtin") if (cached.modules / name).exists()]
+    return {f"/boot/vmlinuz-{cached.release}": cached.vmlinuz, **{f"{folder}/{n}": cached.modules / n for n in kept}}
+
+
 def take_snapshot(kernel: str, work: Path) -> None:
     """Boots the kernel once and keeps its snapshot, unpacked too, and what the guest was."""
-    from . import boot
+    from . import boot, fetch
 
+    fetch.fetch(kernel)
+    files = files_on_disk(kernel)
     out = work / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     ended = boot.run(
         kernel,
         ["sh", "-c", SNAPSHOT_COMMAND],
+        share=files_of(kernel),
         out=out,
         modules=modules_of(kernel),
         timeout_s=SNAPSHOT_TIMEOUT_S,
         memory_mb=MEMORY_MB,
+        share=files,
         tool=True,
     )
     if ended.status or not (out / "snapshot.tar.xz").exists():
-        raise asking.AskingFailed(f"no snapshot of {kernel} (status {ended.status}): {ended.stderr.strip()[-600:]}")
+        words = ended.stderr.strip() or _last_words(ended.console)
+        raise asking.AskingFailed(f"no snapshot of {kernel} (status {ended.status}): {words[-600:]}")
     write_guest(work / "guest.toml", out, ended.stderr)
     unpack(out / "snapshot.tar.xz", work / "files")
     (out / "snapshot.tar.xz").replace(work / "snapshot.tar.xz")  # last: its presence says that all is there
@@ -253,6 +287,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 when all is answered, 3 when the time limit came first."""
     options = parser().parse_args(arguments)
+    os.nice(NICE)
     types = [name for name in options.types.split(",") if name]
     try:
         work = folder_of(options.kernel)
@@ -277,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         guest = LabGuest(options.kernel, work, prober, options.prober_options.split())
         done = ask_all(parts, work, guest, limit_s=options.limit, boot_s=options.boot, types=types)
         print(summary(asking.Record(work / "answers.tsv")))
-    except asking.AskingFailed as exc:
+    except (asking.AskingFailed, LabError) as exc:
         print(f"record: {exc}", file=sys.stderr)
         return 2
     return 0 if done else 3
