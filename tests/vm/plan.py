@@ -421,7 +421,7 @@ def _trampolines(make: _Maker, files: Files, traced: list[str], untraced: list[s
         cost = 120 if type_ == "fsession" else 20
         make.add(f"{type_} listed", type_, traced, f"listed functions{note}", cost, most=1000 if has else 5)
         make.add(f"{type_} unlisted", type_, untraced, f"{unlisted}{note}", 20, most=500 if has else 5)
-    make.add("fentry listed", "fentry", traced, "functions of BTF that ftrace lists", 120, most=0 if full else 1500)
+    make.add("fentry listed", "fentry", traced, "functions of BTF that ftrace lists", 12, most=0 if full else 1500)
 
 
 LAST = "hazards"

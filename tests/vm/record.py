@@ -133,24 +133,11 @@ def files_of(kernel: str) -> dict[str, str | Path]:
     return share
 
 
-def files_on_disk(kernel: str) -> dict[str, Path]:
-    """Guest path to file: what an installed system has of this kernel: its image, the loaded modules' files, their index."""
-    from . import cache, modules
-
-    cached = cache.get(kernel)
-    index = modules.index(cached.modules)
-    folder = f"/lib/modules/{cached.release}"
-    wanted = [index.files[name] for name in modules.order(index, modules_of(kernel)).modules]
-    kept = [name for name in (*wanted, "modules.dep", "modules.builtin") if (cached.modules / name).exists()]
-    return {f"/boot/vmlinuz-{cached.release}": cached.vmlinuz, **{f"{folder}/{n}": cached.modules / n for n in kept}}
-
-
 def take_snapshot(kernel: str, work: Path) -> None:
     """Boots the kernel once and keeps its snapshot, unpacked too, and what the guest was."""
     from . import boot, fetch
 
     fetch.fetch(kernel)
-    files = files_on_disk(kernel)
     out = work / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -162,7 +149,6 @@ def take_snapshot(kernel: str, work: Path) -> None:
         modules=modules_of(kernel),
         timeout_s=SNAPSHOT_TIMEOUT_S,
         memory_mb=MEMORY_MB,
-        share=files,
         tool=True,
     )
     if ended.status or not (out / "snapshot.tar.xz").exists():
