@@ -145,6 +145,12 @@ class OpenKernel:
         found, unread, notes = events.reports(self._kernel, glob, reads)
         return TracepointReport(self._kernel.info(), found, unread, notes)
 
+    def similar_events(self, name: str) -> tuple[str, ...]:
+        """Events that may be meant by a name that no event has: renamed, of another category, spelt alike."""
+        from . import events
+
+        return events.suggestions(self._kernel, name)
+
     def doctor(self) -> DoctorReport:
         """What can be read here, what not, and what would open it."""
         from . import doctor

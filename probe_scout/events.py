@@ -81,6 +81,11 @@ def listed(k: Kernel) -> tuple[tuple[str, str], ...]:
     return Listing(k).events
 
 
+def listed_quickly(k: Kernel) -> tuple[tuple[str, str], ...]:
+    """The events of available_events and of the category ftrace: two files looked at, and no tree walked."""
+    return (*k.index_events(), *(("ftrace", name) for name in _entries(k, f"{EVENTS}/ftrace")))
+
+
 def bare(k: Kernel, events: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Raw tracepoints without an event of their name (DECLARE_TRACE), sorted; () where none can be told."""
     names = {name for _, name in events}
@@ -123,6 +128,50 @@ def _has_folder(k: Kernel, category: str, name: str) -> bool:
         return bool(k.read(f"{EVENTS}/{category}/{name}/format"))
     except SourceError:
         return False
+
+
+# Event to what took its place; said only where the new one is there and the old one is not.
+_RENAMED = {
+    "io_uring:io_uring_submit_sqe": "io_uring:io_uring_submit_req",
+    "kmem:kmalloc_node": "kmem:kmalloc",
+    "kmem:kmem_cache_alloc_node": "kmem:kmem_cache_alloc",
+    "writeback:writeback_dirty_page": "writeback:writeback_dirty_folio",
+    "writeback:wait_on_page_writeback": "writeback:folio_wait_writeback",
+    "ext4:ext4_releasepage": "ext4:ext4_release_folio",
+    "ext4:ext4_invalidatepage": "ext4:ext4_invalidate_folio",
+    "ext4:ext4_writepage": "ext4:ext4_writepages",
+}
+_SUGGESTIONS_MAX = 5
+
+
+def suggestions(k: Kernel, glob: str) -> tuple[str, ...]:
+    """Events that may be meant by a name that matches none: renamed, in another category, bare, spelt alike.
+
+    At most five, the surest first. A pattern has none.
+    """
+    import difflib
+
+    glob = glob.removeprefix("tp:").replace("/", ":")
+    if set(glob) & set("*?["):
+        return ()
+    category, _, name = glob.rpartition(":")
+    events = dict.fromkeys(listed_quickly(k))
+    raw = bare(k, tuple(events))
+    found: dict[str, None] = {}
+    for old, new in (*_RENAMED.items(), *((new, old) for old, new in _RENAMED.items())):
+        if glob in (old, old.partition(":")[2]) and tuple(new.split(":")) in events:
+            found[new] = None
+    found.update(dict.fromkeys(f"{c}:{n}" for c, n in events if n == name))
+    found.update(dict.fromkeys(one for one in (name, f"{name}_tp", name.removesuffix("_tp")) if one in raw))
+    found.update(dict.fromkeys(f"{c}:{n}" for c, n in events if n == name.removesuffix("_tp") != name))
+    if not found:
+        names: dict[str, list[str]] = {}
+        for c, n in events:
+            names.setdefault(n, []).append(f"{c}:{n}")
+        near = difflib.get_close_matches(name, (*names, *raw), _SUGGESTIONS_MAX, 0.75)
+        found.update(dict.fromkeys(full for n in near for full in names.get(n, [n])))
+    ranked = sorted(found, key=lambda full: not full.startswith(f"{category}:")) if category else list(found)
+    return tuple(ranked[:_SUGGESTIONS_MAX])
 
 
 def reports(

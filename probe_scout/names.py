@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 def starting(k: Kernel, prefix: str, limit: int) -> list[str]:
     """Up to `limit` names, sorted. Searches bytes; builds no table."""
     if prefix.startswith("tp:"):
-        from .events import listed
+        from .events import listed_quickly
 
-        return sorted(t for t in (f"tp:{c}:{n}" for c, n in listed(k)) if t.startswith(prefix))[:limit]
+        return sorted(t for t in (f"tp:{c}:{n}" for c, n in listed_quickly(k)) if t.startswith(prefix))[:limit]
     if prefix.startswith("syscall:"):
         head = k.syscall_prefix() + "sys_"
         found = functions(k, head + prefix[8:], limit)

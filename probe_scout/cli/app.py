@@ -104,6 +104,11 @@ def scan(
 @app.command()
 def tracepoint(
     glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
+    reads: Annotated[
+        list[str],
+        typer.Option("--reads", metavar="OFFSET:SIZE", help="Say whether a tp program may load this; repeat it."),
+    ] = [],  # noqa: B006
+    fields: Annotated[bool, typer.Option("--fields", help="The fields of every event in a list.")] = False,
     root: Root = "",
     json: Json = False,
     format: Format = "",
@@ -112,8 +117,11 @@ def tracepoint(
     """List events; for one event, its fields and arguments.
 
     A field has an offset, a size, and whether a program may read it, and if not, why.
+    Exit code with --reads: 0 every load is accepted, 1 one is refused, 3 cannot tell.
     """
-    return build("tracepoint", names=[glob], root=root, json=json, format=format, color=color)
+    return build(
+        "tracepoint", names=[glob], root=root, json=json, format=format, color=color, reads=reads, fields=fields
+    )
 
 
 @app.command()

@@ -25,7 +25,7 @@ _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "check": ("--type", "--as-me", "--vmlinux", *_COMMON),
     "scan": ("--type", "--answer", *_COMMON),
-    "tracepoint": _COMMON,
+    "tracepoint": ("--reads", "--fields", *_COMMON),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
     "snapshot": ("--out", "--with-code", "--keep-addresses", *_COMMON),

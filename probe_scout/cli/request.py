@@ -7,7 +7,7 @@ holds the two together. This module is imported before anything else: keep it to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import UsageError
@@ -33,6 +33,8 @@ class Request(NamedTuple):
     out: str = ""
     with_code: bool = False
     keep_addresses: bool = False
+    reads: tuple[tuple[int, int], ...] = ()
+    fields: bool = False
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -40,6 +42,21 @@ def one_of(value: str, choices: Sequence[str], option: str) -> str:
     if value not in choices:
         raise UsageError(f"{option} {value!r} is not known: choose {', '.join(choices[:-1])} or {choices[-1]}")
     return value
+
+
+def loads(values: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """(offset, size) of each OFFSET:SIZE, bytes, decimal or 0x. Raises UsageError for what is no load of BPF."""
+    found = []
+    for value in values:
+        offset, colon, size = value.partition(":")
+        digits = offset[2:] if offset[:2] in ("0x", "0X") else offset
+        is_hex = digits != offset and digits and not set(digits.lower()) - set("0123456789abcdef")
+        if not colon or not (is_hex or (digits.isascii() and digits.isdigit())) or len(digits) > 9:
+            raise UsageError(f"--reads {value!r} is not OFFSET:SIZE, such as 24:4")
+        if size not in ("1", "2", "4", "8"):
+            raise UsageError(f"--reads {value!r}: a load has 1, 2, 4 or 8 bytes")
+        found.append((int(digits, 16 if is_hex else 10), int(size)))
+    return tuple(found)
 
 
 def attach_types(values: Sequence[str]) -> tuple[str, ...]:
@@ -81,6 +98,8 @@ def build(
     out: str = "",
     with_code: bool = False,
     keep_addresses: bool = False,
+    reads: Sequence[str] = (),
+    fields: bool = False,
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if json and format not in ("", "json"):
@@ -98,6 +117,48 @@ def build(
         out,
         with_code,
         keep_addresses,
+        reads=loads(reads),
+        fields=fields,
+    )
+
+
+def _tracepoint(words: Iterator[str]) -> Request | None:
+    """`tracepoint [GLOB] [known options]`, as `read_fast`."""
+    names: list[str] = []
+    reads: list[str] = []
+    flags: dict[str, bool] = {}
+    values: dict[str, str] = {}
+    for word in words:
+        if not word:
+            return None
+        if word[0] != "-":
+            names.append(word)
+            continue
+        if word in ("--json", "--fields"):
+            flags[word] = True
+            continue
+        option, equals, value = word.partition("=")
+        if option not in ("--root", "--format", "--color", "--reads"):
+            return None
+        if not equals:
+            value = next(words, "")
+        if not value or value[0] == "-":
+            return None
+        if option == "--reads":
+            reads.append(value)
+        else:
+            values[option] = value
+    if len(names) > 1:
+        return None
+    return build(
+        "tracepoint",
+        names=names or ["*"],
+        root=values.get("--root", ""),
+        json="--json" in flags,
+        format=values.get("--format", ""),
+        color=values.get("--color", "auto"),
+        fields="--fields" in flags,
+        reads=reads,
     )
 
 
@@ -106,12 +167,14 @@ _VALUES = {"--root": "root", "--format": "format", "--color": "color", "--vmlinu
 
 
 def read_fast(args: Sequence[str]) -> Request | None:
-    """The Request of `check NAME… [known options]`; None for every other line, which is then typer's.
+    """The Request of `check NAME… [known options]` and of `tracepoint`; None for every other line, which is then typer's.
 
     Declines rather than decides: anything that starts with a dash and is not a known option or its
     value, an empty word, and a missing value are all left to typer, and so are its error messages.
     Raises UsageError where `build` does.
     """
+    if args and args[0] == "tracepoint":
+        return _tracepoint(iter(args[1:]))
     if len(args) < 2 or args[0] != "check":
         return None
     names: list[str] = []

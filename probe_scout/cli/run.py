@@ -258,6 +258,8 @@ def _nothing(kernel: OpenKernel, noun: str, request: Request, unread: Sequence[U
 
 def _similar(kernel: OpenKernel, glob: str, noun: str) -> list[str]:
     """Up to five real names that begin as the glob does, as long a beginning as matches any."""
+    if noun == "event" and (found := kernel.similar_events(glob)):
+        return list(found)
     head = glob
     for place, sign in enumerate(glob):
         if sign in "*?[":
@@ -279,32 +281,38 @@ def _similar(kernel: OpenKernel, glob: str, noun: str) -> list[str]:
 
 
 def _tracepoint(request: Request) -> int:
+    import gc
+
     kernel = _open(request)
+    gc.disable()  # as for scan
     try:
-        report = kernel.tracepoint(request.names[0])
+        report = kernel.tracepoint(request.names[0], request.reads) if request.reads else kernel.tracepoint(*request.names)
     except (Denied, NotThere) as error:
         return _fail(str(error), CANNOT_TELL)
     if not report.events:
-        return _nothing(kernel, "event", request, getattr(report, "unread", ()))
+        return _nothing(kernel, "event", request, report.unread)
     if request.format == "table":
         from ..render.events import tracepoint_lines
 
-        _write(tracepoint_lines(report, _style(request)))
+        _write(tracepoint_lines(report, _style(request), request.fields))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("tracepoint", report)])
+        _write([json.tracepoint_document(report)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.lines(report.events))
+        _write(json.event_lines(report.events))
     else:
         from ..render import events
 
         rows = events.field_rows(report.events[0]) if len(report.events) == 1 else events.event_rows(report.events)
         _table(request, *rows)
-    _unread(getattr(report, "unread", ()))
-    return YES
+    _unread(report.unread)
+    answers = {read.answer for event in report.events for read in event.reads}
+    if "no" in answers:
+        return NO
+    return CANNOT_TELL if report.unread or "unknown" in answers else YES
 
 
 # rules

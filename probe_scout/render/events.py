@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ..model.report import KernelInfo
-from ..model.trace import EventReport
+from ..model.trace import EventField, EventRead, EventReport
+from ..model.verdict import Finding
 from . import table
 from .plain import grouped, kernel_line
-from .style import Style
+from .style import Style, printable
 
 
 class TracepointReport(Protocol):
@@ -19,6 +20,8 @@ class TracepointReport(Protocol):
     def kernel(self) -> KernelInfo: ...
     @property
     def events(self) -> tuple[EventReport, ...]: ...
+    @property
+    def notes(self) -> tuple[Finding, ...]: ...
 
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
@@ -51,27 +54,74 @@ def field_rows(event: EventReport) -> Rows:
     return ("offset", "size", "sign", "access", "type", "name", "rule", "says"), rows
 
 
-def tracepoint_lines(report: TracepointReport, style: Style) -> Iterator[str]:
-    """One event with everything known about it; several as a list."""
+def tracepoint_lines(report: TracepointReport, style: Style, with_fields: bool = False) -> Iterator[str]:
+    """One event with everything known about it; several as a list, on demand with the fields of each."""
     yield kernel_line(report.kernel, style)
     yield ""
     if len(report.events) == 1:
         yield from _event(report.events[0], style)
-        return
-    for event in report.events:
-        yield event.event
+    else:
+        known: dict[EventField, str] = {}
+        for event in report.events:
+            yield event.event + ("" if event.kind == "event" else f"   {_KINDS[event.kind]}")
+            if with_fields:
+                yield from [known.get(field) or known.setdefault(field, _brief(field)) for field in event.fields]
+            for read in event.reads:
+                yield from _read(read, style, 2)
+    for note in report.notes:
+        yield from style.wrap(f"note: {note.says}   {note.rule}", 4, 2)
+
+
+_KINDS = {
+    "event": "",
+    "syscall": "programs get a copy with the arguments; no raw tracepoint of its own",
+    "ftrace": "a record of the ring buffer itself: takes no program",
+    "bare": "a raw tracepoint without an event: raw_tp and tp_btf only",
+    "dynamic": "made at run time",
+}
+
+
+def _brief(field: EventField) -> str:
+    size = f"{field.offset:>6} {field.size:>4}"
+    return f"{size}  {field.access:<10}  {printable(f'{field.type} {field.name}')}"
+
+
+def _read(read: EventRead, style: Style, indent: int) -> Iterator[str]:
+    """One load and the kernel's answer to it."""
+    where = "" if read.stage is None else f" at {read.stage}"
+    errno = "" if read.errno is None else f" ({read.errno})"
+    rule = "" if read.rule is None else f"   {read.rule}"
+    field = "" if read.field is None else f" {read.field}"
+    text = f"load {read.offset}:{read.size}{field}{errno}{where}: {read.says}{rule}"
+    first, *rest = style.wrap(text, indent + 9)
+    yield " " * indent + style.paint(read.answer.ljust(9), read.answer) + first.lstrip()
+    yield from rest
 
 
 def _event(event: EventReport, style: Style) -> Iterator[str]:
     yield style.paint(event.event, "name") + ("" if event.id is None else f"  id {event.id}")
     heads, rows = field_rows(event)
     brief = [(*row[:2], row[3], f"{row[4]} {row[5]}", f"{row[7]}   {row[6]}" if row[6] else "") for row in rows]
-    yield from ("  " + line for line in table.plain((*heads[:2], "access", "field", ""), brief, _narrower(style, 2)))
+    if brief:
+        yield from ("  " + line for line in table.plain((*heads[:2], "access", "field", ""), brief, _narrower(style, 2)))
+    if _KINDS[event.kind]:
+        yield f"  {_KINDS[event.kind]}"
+    for field in event.fields:
+        if field.instead:
+            yield from style.wrap(f"instead of {field.name}: {field.instead}", 6, 2)
+    if event.record is not None:
+        others = f"; the same members: {' '.join(event.record.others)}" if event.record.others else ""
+        yield from style.wrap(f"record: struct {event.record.name} ({_BASES[event.record.basis]}{others})", 6, 2)
     if event.raw_args:
-        yield "  raw arguments"
-        for place, argument in enumerate(event.raw_args):
+        yield "  raw arguments, ctx[n]"
+        for argument in event.raw_args:
             gap = "" if argument.type.endswith("*") else " "
-            yield f"    {place}  {argument.type}{gap}{argument.name}".rstrip()
+            remarks = [_NULLABLE[argument.nullable], "" if argument.access == "value" else f"tp_btf: {argument.says}"]
+            remark = "; ".join(part for part in remarks if part)
+            line = f"    {argument.place}  {argument.type}{gap}{argument.name}".rstrip()
+            yield from style.wrap(f"{line.lstrip()}   {remark}".rstrip() if remark else line.lstrip(), 7, 4)
+    for read in event.reads:
+        yield from _read(read, style, 2)
     for group in grouped(event.verdicts):
         verdict = group[0]
         names = " ".join(v.attach for v in group)
@@ -83,6 +133,15 @@ def _event(event: EventReport, style: Style) -> Iterator[str]:
         yield from rest
     for note in event.notes:
         yield from style.wrap(f"note: {note.says}   {note.rule}", 4, 2)
+
+
+_NULLABLE = {"yes": "may be NULL: tp_btf must check", "no": "", "unknown": "may be NULL, or not: not known"}
+_BASES = {
+    "btf_ids": "by btf_ids",
+    "name": "by its name",
+    "layout": "by its members",
+    "syscall": "of every system call",
+}
 
 
 def _narrower(style: Style, columns: int) -> Style:

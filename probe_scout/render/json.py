@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from ..model.diff import DiffReport
 from ..model.report import CheckReport, Coverage, ScanRow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..model.trace import EventReport, TracepointReport
 
 SCHEMAS = {
     name: f"probe-scout/{name}/1" for name in ("check", "scan", "tracepoint", "doctor", "rules", "snapshot", "error")
@@ -40,6 +45,46 @@ def document(command: str, report: object) -> str:
     return _dump({"schema": SCHEMAS[command], **body}, indent=1)
 
 
+def tracepoint_document(report: TracepointReport) -> str:
+    """The report of `tracepoint`: one event indented for reading, several with a line for each."""
+    if len(report.events) <= 1:
+        return document("tracepoint", report)
+    head = _dump({"schema": SCHEMAS["tracepoint"], "kernel": plain(report.kernel)})[:-1]
+    rest = {name: plain(getattr(report, name)) for name in report._fields if name not in ("kernel", "events")}
+    return head + ',"events":[\n' + ",\n".join(event_lines(report.events)) + "],\n" + _dump(rest)[1:]
+
+
+def event_lines(events: Iterable[EventReport]) -> Iterator[str]:
+    """The same as `lines`, for thousands of events: fields and verdicts that events share are written once."""
+    from json.encoder import encode_basestring_ascii as quoted
+
+    by_identity: dict[int, str] = {}  # the events hold their parts, so an identity stays what it is
+    by_value: dict[object, str] = {}
+    kept: list[object] = []
+
+    def item(value: object) -> str:
+        text = by_identity.get(id(value))
+        if text is None:
+            text = by_value.get(value)
+            if text is None:
+                text = by_value[value] = _dump(plain(value))
+            by_identity[id(value)] = text
+            kept.append(value)
+        return text
+
+    for event in events:
+        parts = []
+        for name, value in zip(event._fields, event, strict=True):
+            if isinstance(value, str):
+                text = quoted(value)
+            elif type(value) is tuple:
+                text = "[" + ",".join([by_identity.get(id(one)) or item(one) for one in value]) + "]" if value else "[]"
+            else:
+                text = "null" if value is None else str(value) if type(value) is int else item(value)
+            parts.append(f'"{name}":{text}')
+        yield "{" + ",".join(parts) + "}"
+
+
 def check_ndjson(report: CheckReport) -> Iterator[str]:
     """One line for each target and attach type of a check report."""
     for target in report.targets:
@@ -53,6 +98,21 @@ def scan_ndjson(rows: Iterable[ScanRow]) -> Iterator[str]:
     """One line for each function of a scan."""
     for row in rows:
         yield _dump(row._asdict())
+
+
+def diff_ndjson(report: DiffReport) -> Iterator[str]:
+    """One line for each difference, with its kind: type, common_field, module, function, event."""
+    for kind, items in (
+        ("type", report.types),
+        ("common_field", report.common),
+        ("module", report.modules),
+        ("function", report.functions),
+        ("event", report.events),
+    ):
+        for item in items:
+            body = plain(item)
+            assert isinstance(body, dict)
+            yield _dump({"kind": kind, **body})
 
 
 def lines(items: Iterable[object]) -> Iterator[str]:

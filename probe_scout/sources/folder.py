@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _FOLDER_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_SMALL_BYTES = 1 << 16
 _LINKS_MAX = 40  # MAXSYMLINKS, include/linux/namei.h
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
@@ -100,9 +101,12 @@ class FolderSource:
         except (OSError, ValueError):
             return None
         try:
-            if not S_ISREG(os.fstat(fd).st_mode):
+            state = os.fstat(fd)
+            if not S_ISREG(state.st_mode):
                 return None
-            return read_all(fd, path)
+            data = os.read(fd, state.st_size + 1) if state.st_size <= _SMALL_BYTES else b""
+            # A short read is the end of a regular file; tracefs and procfs give no size.
+            return data if data and len(data) == state.st_size else data + read_all(fd, path)
         except OSError:
             return None
         finally:

@@ -92,6 +92,9 @@ class StubKernel:
     def scan_ndjson(self, glob="*", types=(), answer=None):
         return (line.encode() + b"\n" for line in json.scan_ndjson(self._rows(glob, answer)))
 
+    def similar_events(self, name):
+        return ()
+
     def tracepoint(self, glob="*"):
         if self.events is None:
             raise Denied("sys/kernel/tracing/events", "Permission denied", "run as root")
