@@ -19,6 +19,23 @@ class UsageError(ProbeScoutError):
     exit_code = 2
 
 
+class NoStub(ProbeScoutError):
+    """No stub of this target can be right: it does not exist, takes no such program, or has no types.
+
+    `exit_code` is 1 for a no and 3 where something could not be read.
+    """
+
+    def __init__(self, sentence: str, exit_code: int = 1) -> None:
+        self.exit_code = exit_code
+        super().__init__(sentence)
+
+
+class CannotAsk(ProbeScoutError):
+    """The running kernel cannot be asked at all: rights are missing, or the machine is not known."""
+
+    exit_code = 3
+
+
 class SourceError(ProbeScoutError):
     """A path of the source could not be read. `kind` is the word used in `Unread.kind`."""
 

@@ -62,6 +62,11 @@ def prototype(btf: Btf, func: Func) -> Prototype:
     )
 
 
+def declaration(btf: Btf, type_id: int, name: str = "") -> str:
+    """A type as C writes it, with the name it declares or alone. Raises Malformed."""
+    return _Writer(btf).declare(btf, type_id, name, 0)
+
+
 class _Writer:
     """Writes the types of one declaration and counts them."""
 

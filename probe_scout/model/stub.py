@@ -1,0 +1,134 @@
+"""Stubs: source text that mirrors what a program sees in ctx.
+
+A `Stub` is the layout of one target's ctx, the same for every language; `stubs/` writes it out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .report import KernelInfo
+
+# Stub.shape
+RECORD, SLOTS, REGISTERS = "record", "slots", "registers"
+# Member.kind
+RESERVED, PADDING, INTEGER, BYTES, ARRAY, POINTER, LOCATED = (
+    "reserved",
+    "padding",
+    "integer",
+    "bytes",
+    "array",
+    "pointer",
+    "located",
+)
+LANGUAGES = ("c", "rust", "go", "python", "bpftrace")
+STUB_ATTACH = ("tp", "raw_tp", "tp_btf", "fentry", "fexit", "kprobe", "kretprobe", "ksyscall")
+
+
+class PlainType(NamedTuple):
+    """A C type in words that need no other declaration.
+
+    `kind`: int, bool, enum, pointer, struct, float, void, other. `size` is bytes. `text` is the kernel's own
+    spelling. A pointer's `target` is what it leads to, spelled with fixed-width integers, `char`, `void` or
+    `struct NAME`; `struct` is that NAME with its keyword, "" for anything else. `user` is True if the type
+    is tagged __user, None if nothing tells.
+    """
+
+    kind: str
+    size: int
+    signed: bool
+    text: str
+    target: str = ""
+    struct: str = ""
+    user: bool | None = None
+
+
+class Argument(NamedTuple):
+    """A parameter. `name` is never "". `slot`: the first 8-byte word of ctx; `slots` how many.
+
+    `is_loaded` is true if every typed program may load it from ctx on this kernel.
+    """
+
+    name: str
+    type: PlainType
+    slot: int
+    slots: int
+    nullable: str = "unknown"
+    is_loaded: bool = True
+
+
+class RecordMember(NamedTuple):
+    """A member of a BTF struct, for CO-RE: its type in words that libbpf takes for compatible."""
+
+    name: str
+    type: PlainType
+    offset: int
+    size: int
+    elements: int | None = None
+
+
+class Member(NamedTuple):
+    """Bytes of ctx, in the order of their offsets and without holes between them.
+
+    `name` is the kernel's; made-up ones for reserved bytes and padding. `size` is of all elements.
+    `declared` is the kernel's C type. `says` tells what a person must know, "" if nothing. For located
+    data: `base` is where the offset in its low half counts from, `text` true for strings. `helper` reads
+    what a pointer or a located word leads to. `argument` is set for the words of SLOTS and REGISTERS.
+    """
+
+    name: str
+    kind: str
+    offset: int
+    size: int
+    element_size: int
+    signed: bool
+    declared: str
+    says: str = ""
+    base: int = 0
+    text: bool = False
+    helper: str = ""
+    argument: Argument | None = None
+
+    @property
+    def elements(self) -> int:
+        """How many elements; 1 for what is no array."""
+        return self.size // self.element_size if self.element_size else 0
+
+
+class Stub(NamedTuple):
+    """One target. `size` is of the members, `end` where the kernel lets no load pass (both bytes).
+
+    `title` begins every name the text defines. `section` is what libbpf calls it. `arguments` and
+    `returns` are a function's or a raw tracepoint's. `core` is the BTF struct to relocate against, with
+    `core_members`. `inner` is true where the arguments lie in the pt_regs that the first register points
+    to; `arch` whose registers they are. `facts` are lines of provenance, `notes` what the reader must know.
+    """
+
+    target: str
+    attach: str
+    title: str
+    section: str
+    shape: str
+    members: tuple[Member, ...] = ()
+    size: int = 0
+    end: int = 0
+    arguments: tuple[Argument, ...] = ()
+    returns: PlainType | None = None
+    core: str = ""
+    core_members: tuple[RecordMember, ...] = ()
+    arch: str = ""
+    inner: bool = False
+    has_func_arg: bool = False
+    facts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class StubReport(NamedTuple):
+    """`probe-scout stub`. `skipped` names targets that a pattern matched and that take no such program."""
+
+    kernel: KernelInfo
+    language: str
+    text: str
+    stubs: tuple[Stub, ...]
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,74 @@
+"""Python: a ctypes.Structure of ctx; importing it raises where an offset or a size is another."""
+
+from __future__ import annotations
+
+from ..model.stub import ARRAY, BYTES, INTEGER, LOCATED, POINTER, Member, Stub
+from . import words
+from .c_struct import LICENCE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMON = '''\
+import ctypes
+
+
+def _check(cls, size, places):
+    """Raises ImportError where ctypes lays the structure out in another way."""
+    if ctypes.sizeof(cls) != size:
+        raise ImportError(f"{cls.__name__}: {ctypes.sizeof(cls)} bytes, not {size}")
+    for name, offset, count in places:
+        field = getattr(cls, name)
+        if (field.offset, field.size) != (offset, count):
+            found = f"at {field.offset} with {field.size} bytes"
+            raise ImportError(f"{cls.__name__}.{name}: {found}, not at {offset} with {count}")'''
+
+
+def write(stubs: Sequence[Stub], provenance: Sequence[str]) -> str:
+    """One module with these stubs."""
+    lines = [f"# {LICENCE}", *(f"# {words.comment(line)}".rstrip() for line in provenance), "", _COMMON]
+    names = words.Unique("_check", "ctypes")
+    for stub in stubs:
+        lines += ["", "", *_definition(stub, names(words.camel(stub.title)))]
+    return "\n".join(lines) + "\n"
+
+
+def _definition(stub: Stub, name: str) -> list[str]:
+    # What ctypes.Structure has itself, and what this class defines.
+    unique = words.Unique("_fields_", "SECTION", "_anonymous_", "_pack_", "_layout_", "_align_")
+    fields = [(member, unique(words.python(member.name))) for member in stub.members]
+    facts = [words.comment(line).replace("\\", "/").replace('"', "'") for line in (*stub.facts, *stub.notes)]
+    lines = [f"class {name}(ctypes.Structure):", f'    """{facts[0]}']
+    lines += [f"    {line}" for line in ["", *facts[1:]]] if facts[1:] else []
+    lines += ['    """', "", f'    SECTION = "{stub.section}"', "    _fields_ = ("]
+    for member, field in fields:
+        note = ". ".join(words.comment(part) for part in (member.declared, member.says) if part)
+        lines.append(f'        ("{field}", {_type(member)}),' + (f"  # {note}" if note else ""))
+    lines.append("    )")
+    for member, field in fields:
+        if member.kind == LOCATED:
+            base = unique(f"{words.python(member.name.removesuffix('_loc'))}_bytes")
+            start = f"{member.base} + " if member.base else ""
+            lines += [
+                "",
+                f"    def {base}(self, record):",
+                f'        """The part of the record (bytes) that holds {words.comment(member.declared)}."""'.replace(
+                    "\\", "/"
+                ),
+                f"        begin = {start}(self.{field} & 0xFFFF)",
+                f"        return record[begin : begin + (self.{field} >> 16)]",
+            ]
+    lines += ["", "", f"_check({name}, {stub.size}, ("]
+    lines += [f'    ("{field}", {member.offset}, {member.size}),' for member, field in fields]
+    lines.append("))")
+    return lines
+
+
+def _type(member: Member) -> str:
+    kind = f"ctypes.c_{'' if member.signed else 'u'}int{8 * member.element_size}"
+    if member.kind in (INTEGER, POINTER, LOCATED):
+        return kind
+    if member.kind == BYTES and member.text:
+        return f"ctypes.c_char * {member.size}"
+    return f"{kind if member.kind == ARRAY else 'ctypes.c_uint8'} * {member.elements}"
