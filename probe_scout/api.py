@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .kernel import Kernel
+    from .model.diff import DiffReport
     from .model.facts import Unread
     from .model.trace import TracepointReport
     from .scan import ScanReport
@@ -150,6 +151,25 @@ class OpenKernel:
         from . import events
 
         return events.suggestions(self._kernel, name)
+
+    def diff(
+        self,
+        other: OpenKernel,
+        glob: str = "",
+        kinds: Sequence[str] = (),
+        types: Sequence[str] = (),
+        whole: bool = True,
+    ) -> DiffReport:
+        """What differs in `other`: functions and events that match `glob` ("" for all), their fields and verdicts.
+
+        `kinds`: functions, events, or empty for both. `whole` false leaves the rows out and keeps the counts.
+        """
+        from . import diff
+
+        report = diff.report(self._kernel, other._kernel, glob, kinds, types, whole)
+        self._broken()
+        other._broken()
+        return report
 
     def doctor(self) -> DoctorReport:
         """What can be read here, what not, and what would open it."""

@@ -14,7 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import UsageError
-from .request import ANSWERS, COLORS, FORMATS, SHELLS, Request, build
+from .request import ANSWERS, COLORS, FORMATS, KINDS, SHELLS, Request, build
 
 app = typer.Typer(
     name="probe-scout",
@@ -121,6 +121,38 @@ def tracepoint(
     """
     return build(
         "tracepoint", names=[glob], root=root, json=json, format=format, color=color, reads=reads, fields=fields
+    )
+
+
+@app.command()
+def diff(
+    root_a: Annotated[str, typer.Argument(metavar="ROOT_A", show_default=False)],
+    root_b: Annotated[str, typer.Argument(metavar="ROOT_B", show_default=False)],
+    glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "",
+    types: Types = [],  # noqa: B006
+    kind: Annotated[
+        list[str], typer.Option("--kind", metavar="|".join(KINDS), help="Only functions or only events.")
+    ] = [],  # noqa: B006
+    all: Annotated[bool, typer.Option("--all", help="Every difference, also without a pattern.")] = False,
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Say what differs between two kernels: functions and events.
+
+    ROOT is as for --root; "live" is this machine. Gone, appeared, renamed by the compiler; arguments,
+    fields, verdicts. Without GLOB a summary.
+    Exit code: 0 nothing differs, 1 something does, 2 usage, 3 something could not be read, 4 a source is broken.
+    """
+    return build(
+        "diff",
+        names=[root_a, root_b, glob],
+        types=types,
+        kinds=kind,
+        whole=all,
+        json=json,
+        format=format,
+        color=color,
     )
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..errors import ProbeScoutError
-from .request import ANSWERS, COLORS, FORMATS, SHELLS
+from .request import ANSWERS, COLORS, FORMATS, KINDS, SHELLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +26,13 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "check": ("--type", "--as-me", "--vmlinux", *_COMMON),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),
+    "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
     "snapshot": ("--out", "--with-code", "--keep-addresses", *_COMMON),
     "completion": ("--help",),
 }
-_TAKES_VALUE = ("--root", "--type", "--format", "--color", "--answer", "--vmlinux", "--out", "-o")
+_TAKES_VALUE = ("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--out", "-o")
 _TAKES_FILE = ("--root", "--vmlinux", "--out", "-o")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
@@ -76,6 +77,8 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         if equals:
             return _value(option, value, option + "=")
         return _starting(word, OPTIONS.get(command, ()))
+    if command == "diff":
+        return _diff(before[1:], word, open_kernel)
     if command == "completion":
         return _starting(word, SHELLS)
     if command == "rules":
@@ -87,6 +90,14 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
     return []
 
 
+def _diff(before: Sequence[str], word: str, open_kernel: Open) -> list[str]:
+    """Two roots, then names of the second one."""
+    words = [
+        w for place, w in enumerate(before) if w[:1] != "-" and (not place or before[place - 1] not in _TAKES_VALUE)
+    ]
+    return [FILES] if len(words) < 2 else _names(word, "" if words[1] == "live" else words[1], open_kernel)
+
+
 def _value(option: str, word: str, prefix: str) -> list[str]:
     if option in _TAKES_FILE:
         return [FILES]
@@ -95,7 +106,7 @@ def _value(option: str, word: str, prefix: str) -> list[str]:
 
         done, comma, word = word.rpartition(",")
         return [prefix + done + comma + name for name in _starting(word, NAMES)]
-    choices = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS}.get(option, ())
+    choices = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS}.get(option, ())
     return [prefix + choice for choice in _starting(word, choices)]
 
 

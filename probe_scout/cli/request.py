@@ -15,6 +15,7 @@ from ..errors import UsageError
 FORMATS = ("table", "json", "ndjson", "csv", "md", "grid")
 COLORS = ("auto", "always", "never")
 ANSWERS = ("yes", "no", "unknown")
+KINDS = ("functions", "events")
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -35,6 +36,8 @@ class Request(NamedTuple):
     keep_addresses: bool = False
     reads: tuple[tuple[int, int], ...] = ()
     fields: bool = False
+    kinds: tuple[str, ...] = ()
+    whole: bool = False
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -100,6 +103,8 @@ def build(
     keep_addresses: bool = False,
     reads: Sequence[str] = (),
     fields: bool = False,
+    kinds: Sequence[str] = (),
+    whole: bool = False,
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if json and format not in ("", "json"):
@@ -119,6 +124,8 @@ def build(
         keep_addresses,
         reads=loads(reads),
         fields=fields,
+        kinds=tuple(dict.fromkeys(one_of(kind, KINDS, "--kind") for kind in kinds)),
+        whole=whole,
     )
 
 

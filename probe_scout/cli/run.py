@@ -286,7 +286,9 @@ def _tracepoint(request: Request) -> int:
     kernel = _open(request)
     gc.disable()  # as for scan
     try:
-        report = kernel.tracepoint(request.names[0], request.reads) if request.reads else kernel.tracepoint(*request.names)
+        report = (
+            kernel.tracepoint(request.names[0], request.reads) if request.reads else kernel.tracepoint(*request.names)
+        )
     except (Denied, NotThere) as error:
         return _fail(str(error), CANNOT_TELL)
     if not report.events:
@@ -313,6 +315,49 @@ def _tracepoint(request: Request) -> int:
     if "no" in answers:
         return NO
     return CANNOT_TELL if report.unread or "unknown" in answers else YES
+
+
+# diff
+
+
+def _diff(request: Request) -> int:
+    """1 something differs, 3 something could not be read or told."""
+    import gc
+
+    gc.disable()  # as for scan
+    root_a, root_b, glob = request.names
+    whole = bool(glob) or request.whole or request.format not in ("table", "json")
+    kernel, other = (open_kernel("" if root == "live" else root) for root in (root_a, root_b))
+    try:
+        report = kernel.diff(other, glob, request.kinds, request.types, whole)
+    except (Denied, NotThere) as error:
+        return _fail(str(error), CANNOT_TELL)
+    for side, fact in report.unread:
+        _note(f"{side.upper()}: {fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else ""))
+    if glob and not report.unread and not any(total.in_a or total.in_b for total in report.totals):
+        _note(f"nothing matches {glob!r} in either kernel")
+        return NO
+    if request.format == "table":
+        from ..render.diff import diff_lines
+
+        _write(diff_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("diff", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.diff_ndjson(report))
+    else:
+        from ..render import diff
+
+        _table(request, diff.HEADS, diff.diff_rows(report))
+    if report.unread:
+        return CANNOT_TELL
+    if report.differs():
+        return NO
+    return CANNOT_TELL if any(total.untold for total in report.totals) else YES
 
 
 # rules
@@ -402,6 +447,7 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "check": _check,
     "scan": _scan,
     "tracepoint": _tracepoint,
+    "diff": _diff,
     "rules": _rules,
     "doctor": _doctor,
     "snapshot": _snapshot,

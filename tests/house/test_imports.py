@@ -40,6 +40,7 @@ DOWN = {
     "advice": "diagnosis model engine",
     "tracepoints": "rules scanners model",
     "cache": "model",
+    "diff": "scan events questions engine kernel scanners model errors",
     **dict.fromkeys(
         QUESTIONS,
         " ".join(QUESTIONS) + " advice diagnosis engine questions tracepoints kernel code scanners rules model errors",
