@@ -127,7 +127,16 @@ def main() -> int:
         bench.measure("complete vfs_re, folder", [*tool, "__complete", "vfs_re", "--root", folder])
         line = [*tool, "scan", "--format", "ndjson", "--root", folder]
         bench.measure("scan, every function and type, ndjson", line, bench.forget, min(bench.runs, 5))
+        line = [*tool, "tracepoint", "--root", folder]
+        bench.measure("tracepoint, names of all events, folder", line)
+        bench.measure("tracepoint --fields, all events, folder", [*line, "--fields"])
+        bench.measure("tracepoint, all that is known, ndjson, folder", [*line, "--format", "ndjson"])
+        bench.measure(
+            "tracepoint sched:sched_switch, folder", [*tool, "tracepoint", "sched:sched_switch", "--root", folder]
+        )
         if not os.path.isdir(root):
+            line = [*tool, "tracepoint", "--fields", "--root", root]
+            bench.measure("tracepoint --fields, all events, archive", line, runs=min(bench.runs, 3))
             line = [*tool, "check", "vfs_read", "--root", root]
             bench.measure("check vfs_read, archive, cold", line, bench.forget, min(bench.runs, 3))
             bench.measure("check vfs_read, archive, cached", line, runs=min(bench.runs, 3))
@@ -135,6 +144,9 @@ def main() -> int:
         bench.peer("bpftool btf dump file (BTF alone)", ["bpftool", "btf", "dump", "file", btf])
         bench.peer("bpftrace -l 'kprobe:*' (this machine)", ["bpftrace", "-l", "kprobe:*"])
         bench.peer("bpftrace -l 'tracepoint:*' (this machine)", ["bpftrace", "-l", "tracepoint:*"])
+        bench.peer("bpftrace -lv 'tracepoint:*' (this machine)", ["bpftrace", "-lv", "tracepoint:*"])
+        bench.peer("trace-cmd list -F (this machine)", ["trace-cmd", "list", "-F"])
+        bench.peer("tplist-bpfcc -v (this machine)", ["tplist-bpfcc", "-v"])
     return 0
 
 

@@ -214,11 +214,12 @@ def report(
     """
     verdicts = check.event_verdicts(k, category or None, name, _TYPES)
     arguments: tuple[RawArgument, ...] = ()
-    if with_arguments and category not in ("syscalls", "ftrace"):
+    if with_arguments:
         from .arguments import TraceTypes
 
         types = types or TraceTypes(k)
-        arguments = types.arguments(name)
+        if category not in ("syscalls", "ftrace"):
+            arguments = types.arguments(name)
     return _report(k, category, name, verdicts, arguments, types, loads, unread, True)
 
 

@@ -98,8 +98,8 @@ class FolderSource:
             if name in ("", ".", ".."):
                 return None
             fd = os.open(name, OPEN_FLAGS | os.O_NOFOLLOW, dir_fd=walk[-1][1])
-        except (OSError, ValueError):
-            return None
+        except (OSError, ValueError, SourceError):
+            return None  # `read` says why
         try:
             state = os.fstat(fd)
             if not S_ISREG(state.st_mode):

@@ -241,3 +241,45 @@ def test_output_that_the_encoding_lacks_is_escaped():
     program = "from probe_scout.cli import run; run._write(['na\\xefve']); run.sys.stdout.flush()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=True)
     assert done.stdout == b"na\\xefve\n"
+
+
+RECORDED = "fixtures/kernels/debian-6.12.107-amd64.tar.xz"
+
+
+@pytest.mark.parametrize(
+    ("loads", "code"),
+    [(["24:4"], 0), (["24:4", "4:4"], 1), (["0x38:8"], 0), (["64:4"], 1)],
+)
+def test_reads_of_a_recorded_event(loads, code, capsys):
+    line = ["tracepoint", "sched:sched_switch", "--root", RECORDED, *[f"--reads={load}" for load in loads], "--json"]
+    assert run.main(line) == code
+    (event,) = json.loads(capsys.readouterr().out)["events"]
+    assert len(event["reads"]) == len(loads)
+    assert ("no" in {read["answer"] for read in event["reads"]}) == (code == 1)
+
+
+@pytest.mark.parametrize("load", ["8", "8:3", "8:16", "x:4", "-8:4", "0x:4", "99999999999:4"])
+def test_what_is_no_load_is_a_usage_error(load, capsys):
+    assert run.main(["tracepoint", "a:b", f"--reads={load}"]) == 2
+    assert "--reads" in capsys.readouterr().err
+
+
+def test_a_list_of_events_is_the_same_in_every_machine_format(capsys):
+    documents = []
+    for form in ("json", "ndjson"):
+        assert run.main(["tracepoint", "sched:*", "--root", RECORDED, "--format", form]) == 0
+        out = capsys.readouterr().out
+        documents.append(
+            json.loads(out)["events"] if form == "json" else [json.loads(line) for line in out.splitlines()]
+        )
+    assert documents[0] == documents[1]
+    assert len(documents[0]) > 20
+
+
+def test_a_list_shows_fields_on_demand(capsys):
+    assert run.main(["tracepoint", "sched:sched_w*", "--root", RECORDED, "--fields"]) == 0
+    out = capsys.readouterr().out
+    assert "sched:sched_waking\n" in out
+    assert "value       pid_t pid" in out
+    assert run.main(["tracepoint", "sched:sched_w*", "--root", RECORDED]) == 0
+    assert "pid_t pid" not in capsys.readouterr().out

@@ -50,6 +50,22 @@ usual = st.lists(good, max_size=5).map(lambda parts: [word for part in parts for
 lines = st.one_of(free, usual).map(lambda words: ["check", *words])
 
 
+tracepoint_options = st.sampled_from(
+    ["--root", "--format", "--color", "--reads", "--json", "--fields", "--", "-h", "--read", "--type", "-o"]
+)
+loads = st.sampled_from(["8:4", "0x10:8", "8", "8:3", "a:4", "0x:1", "8:", ":8", "4294967296:1", "\u0663:4"])
+tracepoint_good = st.one_of(
+    st.tuples(st.just("--root"), st.sampled_from(["x.tar.xz", "folder"])),
+    st.tuples(st.just("--reads"), loads),
+    loads.map(lambda load: (f"--reads={load}",)),
+    st.sampled_from([("--json",), ("--fields",), ("--format=csv",), ("sched:*",)]),
+)
+tracepoint_lines = st.one_of(
+    st.lists(st.one_of(names, values, loads, tracepoint_options), max_size=6),
+    st.lists(tracepoint_good, max_size=5).map(lambda parts: [word for part in parts for word in part]),
+).map(lambda words: ["tracepoint", *words])
+
+
 def read_both(line):
     """What both roads make of a line: a Request, or the sentence of the usage error."""
     results = []
@@ -63,7 +79,7 @@ def read_both(line):
 
 @pytest.mark.property
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(lines)
+@given(st.one_of(lines, tracepoint_lines))
 def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
     try:
         if read_fast(line) is None:
@@ -81,6 +97,9 @@ def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
         ["check", "--type", "fentry,fexit", "--type=kprobe", "a", "b", "--json"],
         ["check", "--root", "x.tar.xz", "--as-me", "a", "--vmlinux=v", "--color", "never", "--format=csv"],
         ["check", "a", "--root", "x", "--root", "y"],
+        ["tracepoint"],
+        ["tracepoint", "sched:*", "--fields", "--root=x", "--format", "ndjson"],
+        ["tracepoint", "a:b", "--reads", "8:4", "--reads=0x10:8", "--json", "--color", "never"],
     ],
 )
 def test_everyday_lines_take_the_fast_road(line):
@@ -104,6 +123,10 @@ def test_everyday_lines_take_the_fast_road(line):
         ["check", "a", "--jso"],
         ["check", ""],
         ["scan", "a"],
+        ["tracepoint", "a", "b"],
+        ["tracepoint", "a", "--reads"],
+        ["tracepoint", "a", "--help"],
+        ["tracepoint", "a", "--type", "tp"],
         ["--version"],
     ],
 )

@@ -76,15 +76,19 @@ def test_one_event_shows_fields_arguments_and_verdicts():
     )
     refused = Verdict("tp_btf", "no", "EINVAL", True, (Finding("tracepoint.no_btf", "no typed arguments", ""),))
     event = EventReport(
-        "sched:x", 7, fields, (Verdict("tp", "yes"), refused), (RawArgument("p", "struct task_struct *"),)
+        "sched:x",
+        7,
+        fields,
+        (Verdict("tp", "yes"), refused),
+        (RawArgument("p", "struct task_struct *", nullable="yes"),),
     )
     assert list(events.tracepoint_lines(TracepointReport(KERNEL, (event,)), Style()))[2:] == [
         "sched:x  id 7",
         "  offset  size  access      field",
         "       0     2  unreadable  unsigned short common_type  a pointer   tracepoint_access.below",
         "      24     4  value       pid_t pid",
-        "  raw arguments",
-        "    0  struct task_struct *p",
+        "  raw arguments, ctx[n]",
+        "    0  struct task_struct *p   may be NULL: tp_btf must check",
         "  yes      tp",
         "  no       tp_btf   (EINVAL)   no typed arguments   tracepoint.no_btf",
     ]

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from probe_scout.errors import Broken, Denied, NotThere
+from probe_scout.errors import Broken, Denied, NotThere, SourceError
 from probe_scout.sources import unpack
 from probe_scout.sources.folder import FolderSource
 from tests.builders.tree import SMALL, manifest, write_tree
@@ -27,6 +27,44 @@ def test_files_and_folders_are_read(tmp_path):
     assert source.names("") == ("boot", "proc", "sys")
     assert source.names("sys/kernel/tracing/events/sched") == ("sched_switch",)
     assert source.describe().notes == ("no manifest.json",)
+
+
+def test_many_reads_are_the_same_reads(tmp_path):
+    files = {
+        "a/b/one/format": b"1",
+        "a/b/two/format": b"2",
+        "a/c/format": b"3",
+        "a/b/packed.xz": lzma.compress(b"4"),
+        "a/empty": b"",
+        "a/large": b"x" * 200_000,
+    }
+    write_tree(tmp_path, files)
+    (tmp_path / "a/b/link").symlink_to("one")
+    (tmp_path / "a/out").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "a/fifo")
+    source = FolderSource(str(tmp_path), "root")
+    paths = [
+        *("a/b/one/format", "a/b/two/format", "a/b/packed", "a/c/format", "a/b/link/format", "a/out", "a/fifo"),
+        *("a/none", "a/b", "../x", "a//b", "", "a/empty", "a/large", "a/b/one/format"),
+    ]
+
+    def answer(path):
+        try:
+            return source.read(path)
+        except SourceError as error:
+            return type(error), str(error)
+
+    many = [(type(one), str(one)) if isinstance(one, SourceError) else one for one in source.read_many(paths)]
+    assert many == [answer(path) for path in paths]
+    assert many[:5] == [b"1", b"2", b"4", b"3", b"1"]
+
+
+def test_many_reads_are_checked_against_the_manifest(tmp_path):
+    source = snapshot(tmp_path)
+    path = next(iter(SMALL))
+    (tmp_path / path).write_bytes(b"changed")
+    (found,) = source.read_many([path])
+    assert isinstance(found, Broken)
 
 
 def test_packed_files_stand_for_the_absent_ones(tmp_path):
