@@ -21,12 +21,14 @@ from .model import facts
 from .model.report import CheckReport, DoctorReport, TargetReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .kernel import Kernel
     from .model.diff import DiffReport
     from .model.facts import Unread
+    from .model.stub import StubReport
     from .model.trace import TracepointReport
+    from .model.trial import VerifyReport
     from .scan import ScanReport
     from .sources.snapshot import SnapshotResult
 
@@ -146,12 +148,6 @@ class OpenKernel:
         found, unread, notes = events.reports(self._kernel, glob, reads)
         return TracepointReport(self._kernel.info(), found, unread, notes)
 
-    def similar_events(self, name: str) -> tuple[str, ...]:
-        """Events that may be meant by a name that no event has: renamed, of another category, spelt alike."""
-        from . import events
-
-        return events.suggestions(self._kernel, name)
-
     def diff(
         self,
         other: OpenKernel,
@@ -171,11 +167,61 @@ class OpenKernel:
         other._broken()
         return report
 
+    def similar_events(self, name: str) -> tuple[str, ...]:
+        """Events that may be meant by a name that no event has: renamed, of another category, spelt alike."""
+        from . import events
+
+        return events.suggestions(self._kernel, name)
+
     def doctor(self) -> DoctorReport:
         """What can be read here, what not, and what would open it."""
         from . import doctor
 
         return doctor.report(self._kernel)
+
+    def verify(
+        self,
+        names: Sequence[str],
+        types: Sequence[str] = (),
+        *,
+        as_me: bool = False,
+        dry: bool = False,
+        limit: int = 0,
+        announce: Callable[[str], None] | None = None,
+    ) -> VerifyReport:
+        """Ask the running kernel itself and compare with the verdicts. Attaches for a moment; needs root.
+
+        `dry` asks nothing; `announce` is told beforehand, line by line, what will be touched. Raises UsageError for
+        another kernel than the running one and for more than `limit` targets (0: trial.LIMIT), CannotAsk where
+        rights are missing.
+        """
+        from . import __version__, trial
+
+        found = trial.report(
+            self._kernel,
+            names,
+            types,
+            as_me=as_me,
+            dry=dry,
+            limit=limit or trial.LIMIT,
+            version=__version__,
+            announce=announce,
+        )
+        self._broken()
+        return found
+
+    def stub(
+        self, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False
+    ) -> StubReport:
+        """Source text of what a program on these events or functions sees; `StubReport.text`.
+
+        `lang`: c, rust, go, python, bpftrace. `attach`: tp, raw_tp, tp_btf, fentry, fexit, kprobe, kretprobe, ksyscall;
+        "" chooses tp, or fentry for functions. `core`: C relocated from BTF. `program`: a whole program.
+        Raises UsageError, and NoStub with one sentence where no stub can be right.
+        """
+        from . import stub
+
+        return stub.report(self._kernel, names, lang, attach, core, program)
 
     def names(self, prefix: str, limit: int = 200) -> list[str]:
         """Real names that begin so, sorted: functions, `tp:category:event`, `syscall:name`, `module:function`."""

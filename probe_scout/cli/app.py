@@ -125,6 +125,41 @@ def tracepoint(
 
 
 @app.command()
+def verify(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    types: Types = [],  # noqa: B006
+    dry: Annotated[bool, typer.Option("--dry", help="Say what would be done, and touch nothing.")] = False,
+    limit: Annotated[
+        str, typer.Option("--limit", metavar="N", help="Most targets that one call may name; 64 if not said.")
+    ] = "",
+    as_me: Annotated[
+        bool, typer.Option("--as-me", help="Judge and ask with the rights of the caller: a refusal is an answer.")
+    ] = False,
+    root: Annotated[str, typer.Option("--root", metavar="PATH", help="Only this machine can be asked.")] = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Ask the running kernel for real and compare with check. Attaches for a moment; needs root.
+
+    NAME as for check, or a glob. Each program does nothing and is detached at once.
+    Exit code: 0 the kernel agrees, 1 a difference, 2 usage, 3 something could not be asked, 4 a source is broken.
+    """
+    return build(
+        "verify",
+        names=names,
+        types=types,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+        as_me=as_me,
+        dry=dry,
+        limit=limit,
+    )
+
+
+@app.command()
 def diff(
     root_a: Annotated[str, typer.Argument(metavar="ROOT_A", show_default=False)],
     root_b: Annotated[str, typer.Argument(metavar="ROOT_B", show_default=False)],
@@ -150,6 +185,46 @@ def diff(
         types=types,
         kinds=kind,
         whole=all,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
+@app.command()
+def stub(
+    names: Annotated[list[str], typer.Argument(metavar="EVENT...", show_default=False)],
+    lang: Annotated[str, typer.Option("--lang", metavar="LANGUAGE", help="c, rust, go, python or bpftrace.")] = "c",
+    attach: Annotated[
+        str,
+        typer.Option(
+            "--attach",
+            metavar="TYPE",
+            help="tp, raw_tp, tp_btf; of a function fentry, fexit, kprobe, kretprobe, ksyscall. Else tp or fentry.",
+        ),
+    ] = "",
+    core: Annotated[bool, typer.Option("--core", help="C that is relocated when it is loaded, from BTF.")] = False,
+    program: Annotated[bool, typer.Option("--program", help="A whole program that loads as it stands.")] = False,
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there and not to the terminal.")] = "",
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Write the struct that a program on an event or a function sees, as source text.
+
+    EVENT is sched:sched_switch, a glob, or a function. Offsets and sizes are asserted where the text is compiled.
+    Exit code: 0 written, 1 there is no such target or it takes no such program, 2 usage, 3 cannot tell, 4 a broken source.
+    """
+    return build(
+        "stub",
+        names=names,
+        lang=lang,
+        attach=attach,
+        core=core,
+        program=program,
+        out=out,
+        root=root,
         json=json,
         format=format,
         color=color,

@@ -26,13 +26,15 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "check": ("--type", "--as-me", "--vmlinux", *_COMMON),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),
+    "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
     "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
+    "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
     "snapshot": ("--out", "--with-code", "--keep-addresses", *_COMMON),
     "completion": ("--help",),
 }
-_TAKES_VALUE = ("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--out", "-o")
+_TAKES_VALUE = ("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o", "--lang", "--attach")
 _TAKES_FILE = ("--root", "--vmlinux", "--out", "-o")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
@@ -83,8 +85,12 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _starting(word, SHELLS)
     if command == "rules":
         return _starting(word, _rule_ids())
-    if command in ("check", "scan"):
+    if command in ("check", "scan", "verify"):
         return _names(word, _root(before), open_kernel)
+    if command == "stub":
+        root = _root(before)
+        found = [name.removeprefix("tp:") for name in _names("tp:" + word, root, open_kernel)]
+        return found or _names(word, root, open_kernel)
     if command == "tracepoint":
         return [name.removeprefix("tp:") for name in _names("tp:" + word, _root(before), open_kernel)]
     return []
@@ -106,6 +112,10 @@ def _value(option: str, word: str, prefix: str) -> list[str]:
 
         done, comma, word = word.rpartition(",")
         return [prefix + done + comma + name for name in _starting(word, NAMES)]
+    if option in ("--lang", "--attach"):
+        from ..model.stub import LANGUAGES, STUB_ATTACH
+
+        return [prefix + name for name in _starting(word, LANGUAGES if option == "--lang" else STUB_ATTACH)]
     choices = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS}.get(option, ())
     return [prefix + choice for choice in _starting(word, choices)]
 

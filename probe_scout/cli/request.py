@@ -34,10 +34,16 @@ class Request(NamedTuple):
     out: str = ""
     with_code: bool = False
     keep_addresses: bool = False
-    reads: tuple[tuple[int, int], ...] = ()
-    fields: bool = False
+    dry: bool = False
+    limit: int = 0
     kinds: tuple[str, ...] = ()
     whole: bool = False
+    reads: tuple[tuple[int, int], ...] = ()
+    fields: bool = False
+    lang: str = "c"
+    attach: str = ""
+    core: bool = False
+    program: bool = False
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -45,6 +51,13 @@ def one_of(value: str, choices: Sequence[str], option: str) -> str:
     if value not in choices:
         raise UsageError(f"{option} {value!r} is not known: choose {', '.join(choices[:-1])} or {choices[-1]}")
     return value
+
+
+def count(value: str, option: str) -> int:
+    """A number above 0. Raises UsageError for anything else."""
+    if not (value.isascii() and value.isdigit() and len(value) <= 6 and int(value)):
+        raise UsageError(f"{option} {value!r} is not a number from 1 to 999999")
+    return int(value)
 
 
 def loads(values: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -86,6 +99,22 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
     return f"did you mean {' or '.join(near)}" if near else f"choose from {' '.join(known)}"
 
 
+def _language(value: str) -> str:
+    if not value:
+        return "c"
+    from ..model.stub import LANGUAGES
+
+    return one_of(value, LANGUAGES, "--lang")
+
+
+def _stub_attach(value: str) -> str:
+    if not value:
+        return ""
+    from ..model.stub import STUB_ATTACH
+
+    return one_of(value, STUB_ATTACH, "--attach")
+
+
 def build(
     command: str,
     *,
@@ -101,10 +130,16 @@ def build(
     out: str = "",
     with_code: bool = False,
     keep_addresses: bool = False,
-    reads: Sequence[str] = (),
-    fields: bool = False,
+    dry: bool = False,
+    limit: str = "",
     kinds: Sequence[str] = (),
     whole: bool = False,
+    reads: Sequence[str] = (),
+    fields: bool = False,
+    lang: str = "",
+    attach: str = "",
+    core: bool = False,
+    program: bool = False,
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if json and format not in ("", "json"):
@@ -122,10 +157,16 @@ def build(
         out,
         with_code,
         keep_addresses,
+        dry,
+        count(limit, "--limit") if limit else 0,
+        tuple(dict.fromkeys(one_of(kind, KINDS, "--kind") for kind in kinds)),
+        whole,
         reads=loads(reads),
         fields=fields,
-        kinds=tuple(dict.fromkeys(one_of(kind, KINDS, "--kind") for kind in kinds)),
-        whole=whole,
+        lang=_language(lang),
+        attach=_stub_attach(attach),
+        core=core,
+        program=program,
     )
 
 

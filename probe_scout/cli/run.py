@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..render.style import Style
 
 YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
+_SKIPPED_SHOWN = 5  # events a pattern matched that take no such program
 _BLOCK_LINES = 512  # lines given to one write
 
 
@@ -286,9 +287,7 @@ def _tracepoint(request: Request) -> int:
     kernel = _open(request)
     gc.disable()  # as for scan
     try:
-        report = (
-            kernel.tracepoint(request.names[0], request.reads) if request.reads else kernel.tracepoint(*request.names)
-        )
+        report = kernel.tracepoint(request.names[0], request.reads) if request.reads else kernel.tracepoint(*request.names)
     except (Denied, NotThere) as error:
         return _fail(str(error), CANNOT_TELL)
     if not report.events:
@@ -315,6 +314,43 @@ def _tracepoint(request: Request) -> int:
     if "no" in answers:
         return NO
     return CANNOT_TELL if report.unread or "unknown" in answers else YES
+
+
+# verify
+
+
+def _verify(request: Request) -> int:
+    """0 the kernel agrees, 1 a difference, 3 something could not be asked."""
+    report = _open(request).verify(
+        request.names, request.types, as_me=request.as_me, dry=request.dry, limit=request.limit, announce=_announce
+    )
+    if request.format == "table":
+        from ..render.verify import verify_lines
+
+        _write(verify_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("verify", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.lines(report.trials))
+    else:
+        from ..render.verify import verify_rows
+
+        _table(request, *verify_rows(report))
+    outcomes = {one.outcome for one in report.trials}
+    if outcomes & {"different", "other_errno"}:
+        return NO
+    return CANNOT_TELL if outcomes & {"refused", "unasked"} else YES
+
+
+def _announce(line: str) -> None:
+    """What is about to be touched, on standard error and written out before it happens."""
+    from ..render.style import printable
+
+    print(f"probe-scout: {printable(line)}", file=sys.stderr, flush=True)
 
 
 # diff
@@ -358,6 +394,40 @@ def _diff(request: Request) -> int:
     if report.differs():
         return NO
     return CANNOT_TELL if any(total.untold for total in report.totals) else YES
+
+
+# stub
+
+
+def _stub(request: Request) -> int:
+    try:
+        report = _open(request).stub(request.names, request.lang, request.attach, request.core, request.program)
+    except (Denied, NotThere) as error:
+        return _fail(str(error), CANNOT_TELL)
+    if request.format == "json":
+        from ..render import json
+
+        lines = [json.document("stub", report)]
+    elif request.format == "ndjson":
+        from ..render import json
+
+        lines = list(json.lines(report.stubs))
+    elif request.format == "table":
+        lines = [report.text.removesuffix("\n")]
+    else:
+        raise UsageError(f"a stub is source text: --format {request.format} cannot show it; choose table or json")
+    if request.out:
+        with open(request.out, "w", encoding="utf-8") as handle:
+            handle.write("\n".join(lines) + "\n")
+    else:
+        _write(lines)
+    for note in report.notes:
+        _note(note)
+    for sentence in report.skipped[:_SKIPPED_SHOWN]:
+        _note(f"left out: {sentence}")
+    if len(report.skipped) > _SKIPPED_SHOWN:
+        _note(f"left out: {len(report.skipped) - _SKIPPED_SHOWN} more")
+    return YES
 
 
 # rules
@@ -447,7 +517,9 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "check": _check,
     "scan": _scan,
     "tracepoint": _tracepoint,
+    "verify": _verify,
     "diff": _diff,
+    "stub": _stub,
     "rules": _rules,
     "doctor": _doctor,
     "snapshot": _snapshot,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..model.diff import DiffReport
-from ..model.diff import DiffReport
 from ..model.report import CheckReport, Coverage, ScanRow
 
 TYPE_CHECKING = False
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 SCHEMAS = {
     name: f"probe-scout/{name}/1"
-    for name in ("check", "scan", "tracepoint", "diff", "doctor", "rules", "snapshot", "error")
+    for name in ("check", "scan", "tracepoint", "diff", "doctor", "rules", "snapshot", "verify", "stub", "error")
 }
 
 
@@ -100,21 +99,6 @@ def scan_ndjson(rows: Iterable[ScanRow]) -> Iterator[str]:
     """One line for each function of a scan."""
     for row in rows:
         yield _dump(row._asdict())
-
-
-def diff_ndjson(report: DiffReport) -> Iterator[str]:
-    """One line for each difference, with its kind: type, common_field, module, function, event."""
-    for kind, items in (
-        ("type", report.types),
-        ("common_field", report.common),
-        ("module", report.modules),
-        ("function", report.functions),
-        ("event", report.events),
-    ):
-        for item in items:
-            body = plain(item)
-            assert isinstance(body, dict)
-            yield _dump({"kind": kind, **body})
 
 
 def diff_ndjson(report: DiffReport) -> Iterator[str]:
