@@ -1,82 +1,58 @@
-"""Compare verdicts with what booted kernels answered: kernel × attach type, right, wrong, unknown, errno right.
+"""Compare verdicts with what booted kernels answered: kernel × type of question; right, wrong, unknown, errno right.
 
-Answers are JSON lines made by a program that attaches and detaches (one attempt a line: symbol, type, mod,
-ok, errno, stage). Run `python -m tests.oracle.scoreboard` from the repository's root; `--kernel 6.12`
-limits it, `--names` shows more of the differences.
+Run `python -m tests.oracle.scoreboard` from the repository's root; `--kernel 6.12` limits it, `--names` shows
+more of the differences, `--write docs/scoreboard.md` writes the page.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
-import lzma
+import os
 import sys
+import zlib
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from probe_scout import engine, questions
+from probe_scout import engine, offsets, questions
 from probe_scout.kernel import Kernel
 from probe_scout.model import facts
+from probe_scout.model.target import OFFSET, parse
+from probe_scout.rules import PATHS, tracepoint_access
+from probe_scout.scanners import trace_format
 from probe_scout.sources import open_source
+from probe_scout.sources.source import Source
+
+from . import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from probe_scout.sources.source import Description, Source
+    from probe_scout.model.trace import TraceFormat
+    from probe_scout.model.traits import EventTraits
+
+    from .recorded import Answer
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ROOT.parent / "shared" / "kernels"
-
-# answer file -> (attach type of the verdict or None to take it from the line, what the attempt covers)
-FILES = {
-    "kprobe": "kprobe",
-    "kprobe_module_end": "kprobe",
-    "kprobe_event": "kprobe",
-    "kprobe_event_all": "kprobe",
-    "kprobe_event_slow": "kprobe",
-    "kretprobe": "kretprobe",
-    "kretprobe_event": "kretprobe",
-    "multi": "kprobe.multi",
-    "multi_group": "kprobe.multi",
-    "session": "kprobe.session",
-    "fentry": "fentry",
-    "fentry_attach": "fentry",
-    "fexit": "fexit",
-    "fexit_attach": "fexit",
-    "fmod_ret": "fmod_ret",
-    "fmod_ret_attach": "fmod_ret",
-    "fentry_sleep": "fentry.s",
-    "fsession": "fsession",
-    "fentry_multi": "",
-    "lsm": "",
-    "iter": "iter",
-    "tp": "tp",
-    "raw_tp": "raw_tp",
-    "tp_btf": "tp_btf",
-}
-LOAD_ONLY = frozenset(("fentry", "fexit", "fmod_ret", "fentry_sleep"))
+ANSWERS, KERNELS = ROOT / "fixtures" / "answers", ROOT / "fixtures" / "kernels"
 # Rules that the kernel asks at attach: an attempt that only loads does not meet them.
 ATTACH_GATES = ("trampoline", "trampoline_multi")
-
-
-class Answer(NamedTuple):
-    """One recorded attempt."""
-
-    symbol: str
-    module: str | None
-    attach: str
-    ok: bool
-    errno: str | None
-    stage: str
+TRACEFS = {"kprobe_event": "kprobe", "kretprobe_event": "kretprobe"}
+EVENTS = ("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s")
+SYSCALLS = ("ksyscall", "kretsyscall")
+BY_SYMBOL = ("kprobe", "kretprobe", "kprobe.multi", "kretprobe.multi", "kprobe.session")
+# Questions whose answers are kept and not judged yet.
+NOT_JUDGED = ("kfunc", "raw_tp_arg", "raw_tp.w", "tp_btf_arg", "uprobe", "uretprobe", "uprobe.multi", "uprobe.session")
+# Targets whose set of answers few others share are always judged; of the rest a default run judges one in so many.
+RARE = 40
+ONE_IN = 8
 
 
 class Row:
-    """The score of one kernel and one answer file."""
+    """The score of one kernel and one type of question."""
 
     def __init__(self) -> None:
-        self.right = self.unknown = self.errno_right = self.refused = 0
+        self.right = self.unknown = self.errno_right = self.refused = self.hazards = self.not_judged = 0
         self.wrong: list[str] = []
         self.errno_wrong: list[str] = []
         self.unknown_names: list[str] = []
@@ -84,168 +60,195 @@ class Row:
 
     @property
     def asked(self) -> int:
+        """Answers that were judged."""
         return self.right + self.unknown + len(self.wrong)
 
 
-def raw_answers(folder: Path, name: str) -> Iterator[Answer]:
-    """The attempts of one file as they were recorded, one line each."""
-    path = folder / f"oracle-{name}.jsonl.gz"
-    if not path.exists():
-        return
-    for line in gzip.open(path, "rt"):
-        row = json.loads(line)
-        if row["stage"] == "crash" or row.get("errno") == "crash" or "functions)" in row["symbol"]:
-            continue
-        attach = FILES[name] or row["type"]
-        if attach == "lsm_cgroup":
-            continue
-        errno = {"99": "EADDRNOTAVAIL"}.get(row["errno"], row["errno"]) or None
-        module = row.get("mod")
-        if name == "multi_group":
-            if row["ok"]:
-                for symbol in row["symbol"].split(","):
-                    yield Answer(symbol, None, attach, True, None, row["stage"])
-            continue
-        yield Answer(row["symbol"], module if module != "-" else "vmlinux", attach, row["ok"], errno, row["stage"])
+class Said:
+    """The tool's answer to one question."""
+
+    __slots__ = ("answer", "errno", "missing")
+
+    def __init__(self, answer: str, errno: str | None, missing: Iterable[str] = ()) -> None:
+        self.answer, self.errno, self.missing = answer, errno, set(missing)
 
 
-def answers(folder: Path, name: str) -> Iterator[Answer]:
-    """The attempts of one file, from the recorder's own files or from the packed form.
+class Judge:
+    """Asks one kernel the questions of the prober."""
 
-    Crashes are hazards, not answers.
-    """
-    if folder.is_dir():
-        yield from raw_answers(folder, name)
-        return
-    if str(folder) not in _PACKED:
-        _PACKED[str(folder)] = unpack(folder)
-    yield from _PACKED[str(folder)].get(name, ())
+    def __init__(self, source: Source) -> None:
+        self.kernel = Kernel(source)
+        self.kernel.full()
+        self.outcomes: dict[object, engine.Outcome] = {}
+        self.traits: dict[object, object] = {}
+        self.formats: dict[str, TraceFormat] = {}
 
+    def say(self, target: str, asked: Answer) -> Said:
+        """The tool's answer; KeyError for a type that it does not know."""
+        type_ = TRACEFS.get(asked.type, asked.type)
+        is_load = type_.endswith("_load")
+        type_ = type_.removesuffix("_load")
+        if type_ == "tp_field":
+            return self._field(target, asked.more)
+        if type_ in EVENTS:
+            return self._plain(type_, self._event(target))
+        if type_ in SYSCALLS:
+            return self._plain(type_, self._function(f"{self.kernel.syscall_prefix()}sys_{target}", None))
+        where = parse(target)
+        if where.kind == OFFSET:
+            verdict = offsets.verdicts(self.kernel, where, (type_,))[0]
+            errno = verdict.findings[0].errno if verdict.findings else None
+            return Said(verdict.answer, errno, [gap.fact for gap in verdict.unread])
+        module = where.module if type_ in BY_SYMBOL else where.module or "vmlinux"
+        traits = self._function(where.name, module)
+        return self._load(type_, traits) if is_load else self._plain(type_, traits)
 
-_PACKED: dict[str, dict[str, list[Answer]]] = {}
+    def _outcome(self, attach: str, traits: object) -> engine.Outcome:
+        key = (attach, traits)
+        if key not in self.outcomes:
+            self.outcomes[key] = engine.judge(self.kernel, attach, traits)
+        return self.outcomes[key]
 
+    def _plain(self, attach: str, traits: object) -> Said:
+        outcome = self._outcome(attach, traits)
+        return Said(outcome.answer, outcome.errno, [fact for fact, _ in outcome.missing])
 
-def pack(folder: Path, path: Path) -> int:
-    """Write all attempts of a folder into one file: file, symbol, module, attach, errno or "ok", stage, by tabs."""
-    lines = [
-        "\t".join((name, a.symbol, a.module or "", a.attach, "ok" if a.ok else a.errno or "?", a.stage))
-        for name in FILES
-        for a in raw_answers(folder, name)
-    ]
-    path.write_bytes(lzma.compress(("\n".join(lines) + "\n").encode(), preset=9 | lzma.PRESET_EXTREME))
-    return len(lines)
+    def _load(self, attach: str, traits: object) -> Said:
+        """The program's load alone."""
+        outcome = self._outcome(attach, traits)
+        fired = [rule for rule in outcome.fired if rule.gate.name not in ATTACH_GATES]
+        missing = {fact for fact, _ in outcome.missing} - {facts.ENTRY_CODE}
+        answer = "no" if fired else "unknown" if missing and not outcome.fired else "yes"
+        return Said(answer, fired[0].errno if fired else None, missing)
 
+    def _function(self, name: str, module: str | None) -> object:
+        key = (name, module)
+        if key not in self.traits:
+            self.traits[key] = questions.function_traits(self.kernel, name, module)
+        return self.traits[key]
 
-def unpack(path: Path) -> dict[str, list[Answer]]:
-    """The attempts of a packed file, by the recorder's file."""
-    found: dict[str, list[Answer]] = defaultdict(list)
-    for line in lzma.decompress(path.read_bytes()).decode().splitlines():
-        name, symbol, module, attach, errno, stage = line.split("\t")
-        found[name].append(
-            Answer(symbol, module or None, attach, errno == "ok", None if errno == "ok" else errno, stage)
-        )
-    return found
+    def _event(self, target: str) -> EventTraits:
+        category, _, name = target.rpartition(":")
+        return questions.event_traits(self.kernel, category or None, name)
 
-
-def score(k: Kernel, folder: Path, name: str) -> Row:
-    """Judge every recorded attempt of one file."""
-    result = Row()
-    memo: dict[object, engine.Outcome] = {}
-    for a in answers(folder, name):
-        if a.attach in ("tp", "raw_tp", "tp_btf"):
-            category, _, event = a.symbol.rpartition(":")
-            traits: object = questions.event_traits(k, category or None, event)
-        else:
-            typed = not a.attach.startswith(("kprobe", "kretprobe"))
-            traits = questions.function_traits(k, a.symbol, a.module if typed else None)
-        key = (a.attach, traits)
-        if key not in memo:
-            memo[key] = engine.judge(k, a.attach, traits)
-        outcome = memo[key]
-        answer, errno = outcome.answer, outcome.errno
-        if name in LOAD_ONLY:
-            fired = [rule for rule in outcome.fired if rule.gate.name not in ATTACH_GATES]
-            missing = {fact for fact, _ in outcome.missing} - {facts.ENTRY_CODE}
-            answer = "no" if fired else "unknown" if missing and not outcome.fired else "yes"
-            errno = fired[0].errno if fired else None
-        if answer == "unknown":
-            result.unknown += 1
-            result.unknown_names.append(a.symbol)
-            result.reasons.update({fact for fact, _ in outcome.missing})
-        elif (answer == "yes") != a.ok:
-            result.wrong.append(f"{a.symbol}: we {answer} {errno or ''}, kernel {'yes' if a.ok else a.errno}")
-        else:
-            result.right += 1
-            if not a.ok:
-                result.refused += 1
-                tracefs = "event" in name and errno in ("EADDRNOTAVAIL", "ENOENT") and a.errno == "EINVAL"
-                if errno == a.errno or tracefs:
-                    result.errno_right += 1
-                else:
-                    result.errno_wrong.append(f"{a.symbol}: we {errno}, kernel {a.errno} at {a.stage}")
-    return result
+    def _field(self, event: str, more: str) -> Said:
+        if event not in self.formats:
+            raw = self.kernel.source.read(f"sys/kernel/tracing/events/{event.replace(':', '/')}/format")
+            self.formats[event] = trace_format.parse(raw, category=event.partition(":")[0])
+        offset, size = (int(word) for word in more.split(":"))
+        found = tracepoint_access.reads(offset, size, self.formats[event])
+        whole = self._plain("tp", self._event(event))
+        if whole.answer != "yes" and not (found and found.stage == "load"):
+            return whole
+        if found is None:
+            return Said("unknown", None, ["format"])
+        return Said("yes" if found.accepted else "no", found.errno)
 
 
-def board(kernels: dict[str, tuple[str, Path]]) -> dict[str, dict[str, Row]]:
-    """Scores of kernels given as name -> (snapshot, answers' folder)."""
-    found: dict[str, dict[str, Row]] = defaultdict(dict)
-    for kernel, (snapshot, folder) in kernels.items():
-        k = Kernel(open_with_code(snapshot))
-        k.full()
-        for name in FILES:
-            row = score(k, folder, name)
-            if row.asked:
-                found[kernel][name] = row
-    return found
+def knows(type_: str) -> bool:
+    """Whether the tool has an answer to this type of question."""
+    return TRACEFS.get(type_, type_).removesuffix("_load") in PATHS or type_ == "tp_field"
 
 
-def recorded() -> dict[str, tuple[str, Path]]:
-    """Kernels with answers inside the project: release to (snapshot, answers)."""
+def score(judge: Judge, rows: Iterable[tuple[str, tuple[Answer, ...]]]) -> dict[str, Row]:
+    """Judges every answer given: type of question to its row; questions at an offset have rows of their own."""
+    found: dict[str, Row] = defaultdict(Row)
+    for target, answers in rows:
+        for answer in answers:
+            at_offset = "+0x" in target and answer.type in (*TRACEFS, *TRACEFS.values())
+            row = found[f"{answer.type} +offset" if at_offset else answer.type]
+            if answer.errno in recorded.HAZARDS:
+                row.hazards += 1
+            elif answer.type in NOT_JUDGED or answer.stage == "lookup":
+                row.not_judged += 1
+            elif knows(answer.type):
+                count(row, target, answer, judge.say(target, answer))
+            else:
+                raise ValueError(f"{target}: no mapping for the type {answer.type!r}")
+    return dict(sorted(found.items()))
+
+
+def count(row: Row, target: str, answer: Answer, said: Said) -> None:
+    """One answer into its row."""
+    name = f"{target} {answer.more}".strip()
+    if said.answer == "unknown":
+        row.unknown += 1
+        row.unknown_names.append(name)
+        row.reasons.update(said.missing)
+    elif (said.answer == "yes") != answer.ok:
+        kernel = "yes" if answer.ok else f"{answer.errno} at {answer.stage}"
+        row.wrong.append(f"{name}: we {said.answer} {said.errno or ''}, kernel {kernel}".replace(" ,", ","))
+    else:
+        row.right += 1
+        if not answer.ok:
+            row.refused += 1
+            # tracefs tells some of perf's reasons as EINVAL (kernel/trace/trace_kprobe.c, trace_kprobe_create)
+            is_tracefs = (
+                answer.type in TRACEFS and said.errno in ("EADDRNOTAVAIL", "ENOENT") and answer.errno == "EINVAL"
+            )
+            if said.errno == answer.errno or is_tracefs:
+                row.errno_right += 1
+            else:
+                row.errno_wrong.append(f"{name}: we {said.errno}, kernel {answer.errno} at {answer.stage}")
+
+
+def part(rows: Iterable[tuple[str, tuple[Answer, ...]]], one_in: int) -> Iterator[tuple[str, tuple[Answer, ...]]]:
+    """All targets with rare answers, and of the others one in `one_in`, the same ones every time."""
+    alike: dict[tuple[tuple[str, str], ...], list[tuple[str, tuple[Answer, ...]]]] = defaultdict(list)
+    for target, answers in rows:
+        key = tuple((a.type, a.errno) for a in answers)
+        alike[key].append((target, answers))
+    for group in alike.values():
+        for target, answers in group:
+            if len(group) < RARE or zlib.crc32(target.encode()) % one_in == 0:
+                yield target, answers
+
+
+def kernels() -> dict[str, tuple[Path, Path]]:
+    """Recorded kernels: name to snapshot and answers."""
     found = {}
-    for path in sorted((ROOT / "fixtures" / "answers").glob("*.tsv.xz")):
+    for path in sorted(ANSWERS.glob("*.tsv.xz"), key=_by_release):
         name = path.name.removesuffix(".tsv.xz")
-        found[name] = (str(ROOT / "fixtures" / "kernels" / f"{name}.tar.xz"), path)
+        found[name] = (KERNELS / f"{name}.tar.xz", path)
     return found
 
 
-def shared_kernels() -> dict[str, tuple[str, Path]]:
-    """Kernels whose files and answers lie beside the project; their first instructions come from fixtures/code."""
-    found = {}
-    for folder in sorted(SHARED.glob("answers-*")):
-        version = folder.name.removeprefix("answers-")
-        snapshot = SHARED / f"debian-{version}.tar.xz"
-        if snapshot.exists():
-            found[version] = (str(snapshot), folder)
-    return found
+def _by_release(path: Path) -> list[tuple[int, str]]:
+    words = path.name.replace("-", ".").replace("+", ".").split(".")
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in words]
 
 
-class WithCode:
-    """A source with a code/slices of its own put beside it."""
-
-    def __init__(self, source: Source, slices: bytes) -> None:
-        self.source, self.slices = source, slices
-
-    def read(self, path: str) -> bytes:
-        """The slices, or what the source has."""
-        return self.slices if path == "code/slices" else self.source.read(path)
-
-    def names(self, folder: str) -> tuple[str, ...]:
-        """As the source."""
-        return self.source.names(folder)
-
-    def describe(self) -> Description:
-        """As the source."""
-        return self.source.describe()
+def open_recorded(snapshot: Path) -> Source:
+    """The snapshot of a recorded kernel."""
+    return open_source(str(snapshot))
 
 
-def open_with_code(snapshot: str) -> Source:
-    """A snapshot; where it holds no code, fixtures/code of the same kernel beside it."""
-    source = open_source(snapshot)
-    version = Path(snapshot).name.removeprefix("debian-").removesuffix(".tar.xz")
-    slices = sorted((ROOT / "fixtures" / "code").glob(f"debian-{version}.*slices"))
-    if "amd64" in version or not slices:
-        return source
-    return WithCode(source, slices[0].read_bytes())
+def scored(name: str, one_in: int = 1) -> dict[str, Row]:
+    """The rows of one recorded kernel."""
+    snapshot, answers = kernels()[name]
+    rows = recorded.read(answers)
+    return score(Judge(open_recorded(snapshot)), rows if one_in <= 1 else part(rows, one_in))
+
+
+def one_in_wanted() -> int:
+    """1 (everything) in the oracle lane, PROBE_SCOUT_ORACLE=whole; else ONE_IN."""
+    return 1 if os.environ.get("PROBE_SCOUT_ORACLE") == "whole" else ONE_IN
+
+
+def table(name: str, rows: dict[str, Row], names: int = 0) -> Iterator[str]:
+    """The scoreboard's lines for a terminal."""
+    yield f"{name:26} {'asked':>7} {'right':>7} {'wrong':>6} {'unknown':>8} {'errno right':>14} {'hazards':>8}"
+    for type_, row in rows.items():
+        if row.asked or row.hazards:
+            errno = f"{row.errno_right}/{row.refused}"
+            wrong = len(row.wrong)
+            yield f"  {type_:24} {row.asked:7} {row.right:7} {wrong:6} {row.unknown:8} {errno:>14} {row.hazards:8}"
+            for text in (*row.wrong[:names], *row.errno_wrong[:names]):
+                yield f"         {text}"
+            if row.unknown and names:
+                yield f"         unknown for want of {dict(row.reasons)}: {', '.join(row.unknown_names[:names])}"
+        elif row.not_judged:
+            yield f"  {type_:24} {row.not_judged:7} answers kept, not judged"
 
 
 def markdown(found: dict[str, dict[str, Row]]) -> str:
@@ -256,29 +259,37 @@ def markdown(found: dict[str, dict[str, Row]]) -> str:
     lines = [
         "# Scoreboard",
         "",
-        "Verdicts against the recorded words of booted kernels: each row is one kind of attempt on one kernel.",
-        "*Wrong* is a yes for a no or the other way round; *errno* counts refusals whose errno was predicted.",
-        "Attempts that crashed a kernel are hazards, not answers.",
+        "Verdicts against the recorded words of booted kernels: each row is one type of question on one kernel.",
+        "A type with `_load` asks for the program's load alone, `_event` for tracefs instead of perf.",
+        "*Wrong* is a yes for a no or the other way round; *errno* counts refusals whose errno was predicted;",
+        "*crash* counts questions that took the kernel down: hazards, not answers. Which names were asked, all or a",
+        "sample, is in the `kernel.toml` beside each recorded kernel.",
         "Made by `python -m tests.oracle.scoreboard --write docs/scoreboard.md`.",
         "",
-        "| kernel | answers | asked | right | wrong | unknown | errno right |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        "| kernel | type | asked | right | wrong | unknown | errno right | crash |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for kernel, rows in found.items():
-        for name, row in rows.items():
-            errno = f"{row.errno_right} of {row.refused}"
-            lines.append(
-                f"| {kernel} | {name} | {row.asked} | {row.right} | {len(row.wrong)} | {row.unknown} | {errno} |"
-            )
-        total = list(rows.values())
-        lines.append(
-            f"| **{kernel}** | **all** | **{sum(r.asked for r in total)}** | **{sum(r.right for r in total)}** "
-            f"| **{sum(len(r.wrong) for r in total)}** | **{sum(r.unknown for r in total)}** "
-            f"| **{sum(r.errno_right for r in total)} of {sum(r.refused for r in total)}** |"
-        )
-    unknown = sorted({n for rows in found.values() for row in rows.values() for n in row.unknown_names})
-    if unknown:
-        lines += ["", f"Unknown for want of running code: {', '.join(f'`{n}`' for n in unknown)}."]
+        for type_, row in rows.items():
+            if row.asked or row.hazards:
+                lines.append(_line(kernel, type_, [row]))
+        lines.append(_line(f"**{kernel}**", "**all**", rows.values(), "**"))
+    if len(found) > 1:
+        everything = [row for rows in found.values() for row in rows.values()]
+        lines.append(_line("**all**", "**all**", everything, "**"))
+    for kernel, rows in found.items():
+        wrong = [text for row in rows.values() for text in row.wrong]
+        if wrong:
+            lines += ["", f"Wrong on {kernel}, the first of {len(wrong)}:", "", *(f"* `{text}`" for text in wrong[:20])]
+        unknown = sorted({name for row in rows.values() for name in row.unknown_names})
+        if unknown:
+            lines += [
+                "",
+                f"Unknown on {kernel}, the first of {len(unknown)}: {', '.join(f'`{n}`' for n in unknown[:20])}.",
+            ]
+    kept = sum(row.not_judged for rows in found.values() for row in rows.values())
+    if kept:
+        lines += ["", f"{kept} more answers are kept and not judged (calls of kfuncs, arguments of raw tracepoints)."]
     rules = list(all_rules())
     borrowed = sorted({r.id for r in rules if {r.witness, r.unless, *r.fires.__code__.co_consts} & set(CONTEMPORARIES)})
     lines += [
@@ -291,36 +302,36 @@ def markdown(found: dict[str, dict[str, Row]]) -> str:
     return "\n".join(lines)
 
 
+def _line(kernel: str, type_: str, rows: Iterable[Row], bold: str = "") -> str:
+    rows = list(rows)
+    cells: list[Any] = [
+        sum(r.asked for r in rows),
+        sum(r.right for r in rows),
+        sum(len(r.wrong) for r in rows),
+        sum(r.unknown for r in rows),
+        f"{sum(r.errno_right for r in rows)} of {sum(r.refused for r in rows)}",
+        sum(r.hazards for r in rows),
+    ]
+    return f"| {kernel} | {type_} | " + " | ".join(f"{bold}{cell}{bold}" for cell in cells) + " |"
+
+
 def main() -> int:
+    """The command; 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kernel", action="append", default=[])
+    parser.add_argument("--kernel", action="append", default=[], help="part of a recorded kernel's name")
     parser.add_argument("--names", type=int, default=3, help="differences shown per row")
     parser.add_argument("--write", metavar="FILE", help="also write the board as a page")
-    parser.add_argument("--all", action="store_true", help="the packed answers as well as those beside the project")
-    parser.add_argument("--pack", nargs=2, metavar=("FOLDER", "FILE"), help="pack a folder of answers and stop")
     options = parser.parse_args()
-    if options.pack:
-        print(f"{pack(Path(options.pack[0]), Path(options.pack[1]))} answers")
-        return 0
-    everything = {**recorded(), **shared_kernels()} if options.all or options.kernel else shared_kernels() or recorded()
-    kernels = {k: v for k, v in everything.items() if not options.kernel or k in options.kernel}
-    wrong = 0
-    found = board(kernels)
+    if options.write and options.kernel:
+        parser.error("--write takes all kernels")
+    names = [n for n in kernels() if not options.kernel or any(word in n for word in options.kernel)]
+    found = {}
+    for name in names:
+        found[name] = scored(name)
+        print("\n".join(table(name, found[name], options.names)), flush=True)
     if options.write:
         Path(options.write).write_text(markdown(found))
-    print(f"{'kernel':8} {'answers':18} {'asked':>7} {'right':>7} {'wrong':>6} {'unknown':>8} {'errno right':>14}")
-    for kernel, rows in found.items():
-        for name, row in rows.items():
-            wrong += len(row.wrong)
-            errno = f"{row.errno_right}/{row.refused}"
-            print(f"{kernel:8} {name:18} {row.asked:7} {row.right:7} {len(row.wrong):6} {row.unknown:8} {errno:>14}")
-            for text in (*row.wrong[: options.names], *row.errno_wrong[: options.names]):
-                print(f"         {text}")
-            if row.unknown:
-                print(
-                    f"         unknown for want of {dict(row.reasons)}: {', '.join(row.unknown_names[: options.names])}"
-                )
-    return 1 if wrong else 0
+    return 1 if any(row.wrong for rows in found.values() for row in rows.values()) else 0
 
 
 if __name__ == "__main__":

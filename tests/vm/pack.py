@@ -1,0 +1,146 @@
+"""Pack recordings into fixtures: the snapshot, its provenance, and the answers.
+
+python -m tests.vm pack KERNEL …
+
+Writes fixtures/kernels/NAME.tar.xz, NAME.kernel.toml and fixtures/answers/NAME.tsv.xz, where NAME is
+debian-VERSION-FLAVOUR. The archive holds every member of the snapshot; its manifest leaves out the checksums of the
+events' files, which would be a twentieth of the archive (xz has one of its own).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import lzma
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.oracle import recorded
+
+from . import asking, plan, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+WHOLE_BYTES_MAX = 4 << 20
+MANIFEST = "manifest.json"
+_UNHASHED = "sys/kernel/tracing/events/"
+FIXTURES = record.ROOT / "fixtures"
+
+
+def read_members(path: Path) -> dict[str, bytes]:
+    """Every file of an archive."""
+    with tarfile.open(path) as tar:
+        return {m.name: file.read() for m in tar if m.isfile() and (file := tar.extractfile(m))}
+
+
+def lean_manifest(raw: bytes) -> bytes:
+    """The manifest without sizes and checksums of the events' files; what is not named is read unchecked."""
+    top = json.loads(raw)
+    top["files"] = {path: entry for path, entry in top["files"].items() if not path.startswith(_UNHASHED)}
+    return json.dumps(top, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    """A .tar.xz of the members: the manifest first, then by path; the same members give the same bytes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in sorted(members, key=lambda name: (name != MANIFEST, name)):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(members[name]), 0o644
+            tar.addfile(member, io.BytesIO(members[name]))
+    chain = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 64 << 20}]
+    return lzma.compress(out.getvalue(), filters=chain)
+
+
+def packed_rows(answers: Iterable[tuple[plan.Question, asking.Answer]]) -> Iterable[tuple[str, recorded.Answer]]:
+    """Recorded answers as they are packed: a kfunc's refusal by name goes into its stage, other words are left out."""
+    for question, answer in answers:
+        stage = answer.stage
+        if question.type == "kfunc" and "is not allowed" in answer.message:
+            stage += ":not_allowed"
+        yield question.target, recorded.Answer(question.type, question.more, answer.errno, stage)
+
+
+def fixture_name(kernel: str, version: str) -> str:
+    """debian-6.12.107-amd64, debian-6.12.107-cloud-amd64."""
+    flavour = kernel.partition("-")[2]
+    return "-".join(part for part in ("debian", version.partition("-")[0], flavour, "amd64") if part)
+
+
+def provenance(kernel: str, packages: dict[str, str], work: Path, members: dict[str, bytes], questions: int) -> str:
+    """kernel.toml: where the kernel came from, how it was booted, which questions are all and which a sample."""
+    manifest = json.loads(members[MANIFEST])
+    guest = tomllib.loads((work / "guest.toml").read_text())
+    q = record.quoted
+    lines = [
+        f"# Written by `python -m tests.vm pack {kernel}`.",
+        f"kernel = {q(kernel)}",
+        f"release = {q(manifest['release'])}",
+        f"version = {q(guest['version'])}",
+        f"taken = {q(guest['taken'])}",
+        f"how = {q(f'python -m tests.vm record -k {kernel}: QEMU without KVM, {record.MEMORY_MB} MB, as root')}",
+        f"command_line = {q(guest['cmdline'])}",
+        f"modules = [{', '.join(q(name) for name in guest['modules'])}]",
+        f"tool_version = {q(manifest['tool_version'])}",
+        f"prober_sha256 = {q((work / 'prober.sha256').read_text().strip())}",
+        f"whole = {'true' if 'slice.toml' not in members else 'false'}",
+        f"answers = {questions}",
+        "",
+        "[packages]",
+        *(f"{q(name)} = {q(version)}" for name, version in packages.items()),
+        "",
+        "[plan]",
+    ]
+    for line in (work / "plan.tsv").read_text().splitlines():
+        name, count, how = line.split("\t", 2)
+        lines.append(f"{q(name)} = {{ questions = {count}, how = {q(how)} }}")
+    return "\n".join(lines) + "\n"
+
+
+def pack(kernel: str, into: Path) -> tuple[str, int, int, int]:
+    """One recording; its name, the sizes of snapshot and answers in bytes, and how many answers there are."""
+    from . import cache
+
+    work = record.folder_of(kernel)
+    if not (work / "snapshot.tar.xz").exists() or not (work / "answers.tsv").exists():
+        raise asking.AskingFailed(f"{kernel} is not recorded: python -m tests.vm record -k {kernel}")
+    packages = cache.get(kernel).packages
+    version = next(version for name, version in packages.items() if name.startswith("linux-image"))
+    name = fixture_name(kernel, version)
+    members = read_members(work / "snapshot.tar.xz")
+    members[MANIFEST] = lean_manifest(members[MANIFEST])
+    answers = asking.read(work / "answers.tsv")
+    snapshot, words = archive(members), recorded.pack(packed_rows(answers))
+    (into / "kernels").mkdir(parents=True, exist_ok=True)
+    (into / "answers").mkdir(parents=True, exist_ok=True)
+    (into / "kernels" / f"{name}.tar.xz").write_bytes(snapshot)
+    (into / "kernels" / f"{name}.kernel.toml").write_text(provenance(kernel, packages, work, members, len(answers)))
+    (into / "answers" / f"{name}.tsv.xz").write_bytes(words)
+    return name, len(snapshot), len(words), len(answers)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 1 if an archive is larger than a whole kernel may be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.vm pack", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("kernel", nargs="+")
+    parser.add_argument("--into", type=Path, default=FIXTURES, help="instead of fixtures/")
+    options = parser.parse_args(arguments)
+    is_large = False
+    for kernel in options.kernel:
+        try:
+            name, snapshot, answers, count = pack(kernel, options.into)
+        except asking.AskingFailed as exc:
+            print(f"pack: {exc}", file=sys.stderr)
+            return 2
+        print(f"{name}: snapshot {snapshot / 1e6:.2f} MB, {count} answers in {answers / 1e6:.2f} MB")
+        is_large |= snapshot > WHOLE_BYTES_MAX
+    return int(is_large)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
