@@ -37,14 +37,15 @@ ACCOUNTS = {
 }
 # Parts of the standard library that no guest needs: tests, windows, installers; and prefixes of file names.
 LEFT_OUT = frozenset(
-    ("test", "tests", "idlelib", "idle_test", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data", "distutils",
-     "site-packages", "dist-packages", "__pycache__", "venv", "turtle.py")
+    ("test", "tests", "idlelib", "idle_test", "tkinter", "turtledemo", "turtle.py", "ensurepip", "lib2to3", "venv",
+     "pydoc_data", "distutils", "site-packages", "dist-packages", "__pycache__", "sqlite3", "dbm", "curses")
 )  # fmt: skip
-LEFT_OUT_PREFIXES = ("_test", "_tkinter", "_codecs_", "xxlimited", "config-")
+LEFT_OUT_PREFIXES = ("_test", "_tkinter", "_sqlite3", "_gdbm", "_dbm", "_curses", "_codecs_", "xxlimited", "config-")
 # The ports' drivers; modules in 5.10 and 6.1.
 TRANSPORT = ("virtio_pci", "virtio_console")
 TOOL_FOLDER = "usr/lib/probe-scout"
-KEPT_SECONDS = 24 * 3600
+# Long enough for a boot that is about to read one; a checkout that is worked on makes many.
+KEPT_SECONDS = 3600
 READ_BYTES = 1 << 20
 
 
@@ -64,7 +65,7 @@ def base() -> Path:
     """busybox, this interpreter's Python and init: the same for every kernel."""
     busybox = program("busybox")
     made_of = [sys.version, sys.base_prefix, *map(_state, (busybox, os.path.realpath(sys.executable), __file__))]
-    made_of += [_state(path) for path in sorted(GUEST.iterdir())]
+    made_of += [_state(GUEST / name) for name in ("init", "as_user.py")]
     return _kept("base", made_of, _write_base)
 
 
@@ -90,8 +91,9 @@ def _write_base(out: Writer) -> None:
         out.link(f"usr/bin/{name}", python)
     library = Path(sysconfig.get_path("stdlib"))
     _python_tree(out, f"usr/{sys.platlibdir}/{python}", library)
-    for path in sorted((library / "lib-dynload").glob("*.so")):
-        _libraries(out, path)
+    for compiled in sorted((library / "lib-dynload").glob("*.so")):
+        if not _is_left_out(compiled.name):
+            _libraries(out, compiled)
     applets = subprocess.run([program("busybox"), "--list"], check=True, capture_output=True, text=True).stdout
     for applet in applets.split():
         out.link(f"usr/bin/{applet}", "busybox")

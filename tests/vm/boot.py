@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import archives, cache
-from .problems import LabError, program
+from .problems import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,9 +79,9 @@ def run(
     """Boot `kernel` (a name of the table, fetched before) and run `command` in it.
 
     share: guest path to file or folder here, a copy. out: receives what the guest wrote below /out. env: NAME=VALUE.
-    live: receives at once what the guest writes to the file named in $LAB_LIVE. tool: probe-scout of this checkout is there.
-    programs: of this machine with their libraries (bpftool, bpftrace, perf). without: of debugfs, tracefs, bpf, securityfs,
-    cgroup2, those not to mount. echo: stdout and stderr also appear here as they come.
+    live: receives at once what the guest writes to the file named in $LAB_LIVE. tool: probe-scout of this checkout
+    is there. programs: of this machine with their libraries (bpftool, bpftrace, perf). without: of debugfs, tracefs,
+    bpf, securityfs, cgroup2, those not to mount. echo: stdout and stderr also appear here as they come.
 
     Raises LabError before anything is started: kernel not fetched, a program not installed, a file not there.
     On any exception, ^C too, the guest is killed first. No file is left behind.
@@ -146,7 +146,8 @@ def _escaped(path: Path) -> str:
 def _watch(words: list[str], work: Path, timeout_s: float, echo: bool) -> tuple[bool, int]:
     """Run QEMU to its end or the time limit: whether it was the limit, and QEMU's exit code.
 
-    QEMU is in a session of its own: ^C is this program's, which ends the guest. If this program is killed, the guest ends with it.
+    QEMU is in a session of its own: ^C is this program's, which ends the guest. If this program is killed, the
+    guest ends with it.
     """
     setpriv = shutil.which("setpriv")
     if setpriv:
@@ -213,8 +214,8 @@ class _Echo:
 
 def control(work: Path) -> dict[str, str]:
     """The guest's last word for each key: up, status; not_loaded is collected by `ended`."""
-    pairs = (line.split("=", 1) for line in _text(work / "control").split("\n")[:-1] if "=" in line)
-    return {key: value for key, value in pairs}
+    lines = _text(work / "control").split("\n")[:-1]
+    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def ended(work: Path, is_late: bool, code: int, wall_s: float, notes: Sequence[str] = ()) -> Ended:

@@ -28,6 +28,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 LISTS_SECONDS_MAX = 24 * 3600
 # Since 6.19 Debian splits an image: binary holds vmlinuz, modules the modules, base the config and the lists
 # of built-in modules. Before, image holds everything.
+IMAGE = "linux-image-"
 PARTS = ("binary", "modules", "base")
 
 
@@ -92,18 +93,18 @@ def _arrange(made: Path, release: str) -> None:
 
 def choose(kernel: Kernel, available: Iterable[str]) -> str:
     """The release to take: the pinned one, else the newest that matches. Raises LabError if there is none."""
-    pattern = re.compile(f"{kernel.image}({kernel.release})")
+    pattern = re.compile(f"{re.escape(IMAGE)}({kernel.release})")
     releases = [match[1] for package in available if (match := pattern.fullmatch(package))]
     if kernel.pinned in releases:
         return kernel.pinned
     if not releases:
-        raise LabError(f"{kernel.suite} has no package {kernel.image}{kernel.release}")
+        raise LabError(f"{kernel.suite} has no package {IMAGE}{kernel.release}")
     return max(releases, key=lambda release: [int(number) for number in re.findall(r"\d+", release)])
 
 
 def parts(release: str, available: dict[str, tuple[str, tuple[str, ...]]]) -> tuple[list[str], list[str]]:
     """The packages that make up a release, and those of them that the archive lacks."""
-    image = f"linux-image-{release}"
+    image = IMAGE + release
     wanted = [f"linux-{part}-{release}" for part in PARTS if f"linux-{part}-{release}" in available[image][1]]
     return [image, *(name for name in wanted if name in available)], [name for name in wanted if name not in available]
 

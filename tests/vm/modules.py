@@ -64,7 +64,10 @@ def index(folder: Path) -> Index:
 
 
 def order(found: Index, wanted: Iterable[str]) -> Order:
-    """Everything that the wanted modules need, each after what it needs. Soft dependencies that are not there are no loss."""
+    """Everything that the wanted modules need, each after what it needs.
+
+    A soft dependency that is not there is no loss.
+    """
     modules: dict[str, None] = {}
     missing: dict[str, None] = {}
     on_the_way: set[str] = set()

@@ -26,7 +26,7 @@ def tool_files() -> list[tuple[str, Path]]:
 
 
 def _is_wanted(path: str) -> bool:
-    return "__pycache__" not in path and not path.endswith((".pyc", ".pyi"))
+    return "__pycache__" not in path and not path.endswith((".pyc", ".pyi", ".a", ".h"))
 
 
 def distributions(needed: list[str], wanted: list[str]) -> list[metadata.Distribution]:
