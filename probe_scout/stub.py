@@ -182,10 +182,14 @@ def _judged(verdict: Verdict, what: str, attach: str, notes: list[str], instead:
         notes.append(f"whether {what} takes a {attach} program cannot be told{unread}")
 
 
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() or sentence[1:2] == " " else sentence
+
+
 def _event(k: Kernel, category: str, event: str, attach: str, core: bool, types: TraceTypes, notes: list[str]) -> Stub:
     target = f"{category}:{event}" if category else event
     verdict = check.event_verdicts(k, category or None, event, (attach,))[0]
-    _judged(verdict, target, attach, notes, _instead(k, category, event, attach))
+    _judged(verdict, target, attach, notes, _instead(k, category, event, attach) if verdict.answer == NO else "")
     if attach != "tp":
         return _raw(k, category, event, attach, types)
     if not category:
@@ -268,7 +272,7 @@ def _function(k: Kernel, name: str, attach: str, notes: list[str]) -> Stub:
     what = str(target)
     if not _exists(k, target):
         raise NoStub(f"no function {what}{_near(k, target)}")
-    _judged(verdict, what, attach, notes, _other(k, target, attach))
+    _judged(verdict, what, attach, notes, _other(k, target, attach) if verdict.answer == NO else "")
     found = _prototype(k, target)
     if found is None:
         if k.btf() is None:

@@ -214,7 +214,7 @@ def stub(
     """Write the struct that a program on an event or a function sees, as source text.
 
     EVENT is sched:sched_switch, a glob, or a function. Offsets and sizes are asserted where the text is compiled.
-    Exit code: 0 written, 1 there is no such target or it takes no such program, 2 usage, 3 cannot tell, 4 a broken source.
+    Exit code: 0 written, 1 no such target or it takes no such program, 2 usage, 3 cannot tell, 4 a source is broken.
     """
     return build(
         "stub",

@@ -34,7 +34,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "snapshot": ("--out", "--with-code", "--keep-addresses", *_COMMON),
     "completion": ("--help",),
 }
-_TAKES_VALUE = ("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o", "--lang", "--attach")
+_TAKES_VALUE = (
+    *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
+    *("--lang", "--attach"),
+)
 _TAKES_FILE = ("--root", "--vmlinux", "--out", "-o")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]

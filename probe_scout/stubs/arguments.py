@@ -231,13 +231,34 @@ def is_plainly_loaded(one: PlainType) -> bool:
     return one.kind == "pointer" and one.target in ("void", "char", one.struct) and one.text.count("*") == 1
 
 
+def memory(one: PlainType) -> str:
+    """What is known about where a pointer leads to; "" for what is no pointer or is followed by a plain load."""
+    if one.kind != "pointer":
+        return ""
+    if one.user:
+        return "user memory: bpf_probe_read_user"
+    return "" if one.struct else "types do not tell whether it leads to user or kernel memory"
+
+
 def _slots(stub: Stub, arguments: Sequence[Argument], returns: PlainType | None) -> Stub:
     members = []
     at = 0
     for one in arguments:
         size = SLOT_BYTES * one.slots
         kind = POINTER if one.type.kind == "pointer" else INTEGER if one.slots == 1 else ARRAY
-        members.append(Member(one.name, kind, at, size, 8, False, one.type.text, _says(one), argument=one))
+        members.append(
+            Member(
+                one.name,
+                kind,
+                at,
+                size,
+                8,
+                False,
+                one.type.text,
+                _says(one, stub.attach in ("raw_tp", "tp_btf")),
+                argument=one,
+            )
+        )
         at += size
     if returns is not None:
         taken = {one.name for one in arguments}
@@ -251,14 +272,15 @@ def _slots(stub: Stub, arguments: Sequence[Argument], returns: PlainType | None)
     return stub._replace(members=tuple(members), size=at, end=at, arguments=tuple(arguments))
 
 
-def _says(one: Argument) -> str:
+def _says(one: Argument, is_tracepoint: bool) -> str:
     said = []
     if one.type.kind in ("int", "bool", "enum") and one.type.size < SLOT_BYTES:
         said.append(f"low {one.type.size} byte{'s' if one.type.size > 1 else ''}")
     if one.type.kind == "struct":
         said.append(f"by value, {one.type.size} bytes")
-    if one.type.user:
-        said.append("user memory")
+    where = memory(one.type)
+    if where and not is_tracepoint:
+        said.append(where)
     if one.nullable == "yes":
         said.append("may be NULL: check before following it")
     return ", ".join(said)

@@ -22,7 +22,7 @@ from ..model.stub import (
     Stub,
 )
 from . import words
-from .arguments import REGISTERS_OF, Place, places
+from .arguments import REGISTERS_OF, Place, memory, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -301,7 +301,8 @@ def _of_registers(stub: Stub, names: words.Unique, plain: list[str], helped: lis
     for number, (one, place) in enumerate(zip(stub.arguments, where, strict=True)):
         title = names(accessor(stub, one.name))
         told = words.comment(f"{one.type.text} {one.name}".strip())
-        said = f"/* argument {number}: {told}, {_place(place, registers.pointer, stub.inner)} */"
+        where_to = f"; {memory(one.type)}" if memory(one.type) else ""
+        said = f"/* argument {number}: {told}, {_place(place, registers.pointer, stub.inner)}{where_to} */"
         if not place.registers and place.stack is None:
             plain.append(f"/* argument {number}: {told}; {place.says} */")
             continue

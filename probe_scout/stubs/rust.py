@@ -27,7 +27,7 @@ def _definition(stub: Stub, name: str) -> list[str]:
     unique = words.Unique()
     fields = [(member, unique(words.rust(member.name))) for member in stub.members]
     lines = [f"/// {words.comment(line)}" for line in (*stub.facts, *stub.notes)]
-    lines += ["#[allow(dead_code)]", "#[repr(C)]", "#[derive(Clone, Copy)]", f"pub struct {name} {{"]
+    lines += ["#[allow(dead_code, non_snake_case)]", "#[repr(C)]", "#[derive(Clone, Copy)]", f"pub struct {name} {{"]
     for member, field in fields:
         note = ". ".join(words.comment(part) for part in (member.declared, member.says) if part)
         if note:
@@ -38,7 +38,12 @@ def _definition(stub: Stub, name: str) -> list[str]:
     for member, field in fields:
         lines.append(f"    assert!(core::mem::offset_of!({name}, {field}) == {member.offset});")
     lines += ["};"]
-    lines += ["", "#[allow(dead_code)]", f"impl {name} {{", f'    pub const SECTION: &\'static str = "{stub.section}";']
+    lines += [
+        "",
+        "#[allow(dead_code, non_snake_case)]",
+        f"impl {name} {{",
+        f'    pub const SECTION: &\'static str = "{stub.section}";',
+    ]
     functions = words.Unique()
     for member, field in fields:
         lines += _functions(member, field, functions)
