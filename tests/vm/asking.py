@@ -26,7 +26,7 @@ TIME_LIMIT = 124
 LAB_ERROR = 125
 PANIC = 126
 # A group of answers that a panic swallowed is smaller than this: the guilty question is among so many.
-CAREFUL_QUESTIONS = 3000
+CAREFUL_QUESTIONS = 1000
 BOOT_QUESTIONS = 60_000
 # Attachments that one guest holds at most: every traced function makes the guest a little slower.
 BOOT_ATTACHMENTS = 5000

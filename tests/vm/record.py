@@ -78,7 +78,8 @@ class LabGuest:
         shutil.copy2(self.prober, share / PROBER)
         (share / QUESTIONS).write_text("".join(q.line() + "\n" for q in questions))
         live.write_bytes(b"")
-        options = [*self.options, *(["--careful"] if careful else [])]
+        # Careful: nothing is kept, so that what two attachments do together is not laid to the second.
+        options = ["--careful"] if careful else self.options
         command = f"exec /host/{PROBER} /host/{QUESTIONS} $LAB_LIVE {' '.join(options)}"
         ended = boot.run(
             self.kernel,
