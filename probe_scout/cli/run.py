@@ -287,7 +287,9 @@ def _tracepoint(request: Request) -> int:
     kernel = _open(request)
     gc.disable()  # as for scan
     try:
-        report = kernel.tracepoint(request.names[0], request.reads) if request.reads else kernel.tracepoint(*request.names)
+        report = (
+            kernel.tracepoint(request.names[0], request.reads) if request.reads else kernel.tracepoint(request.names[0])
+        )
     except (Denied, NotThere) as error:
         return _fail(str(error), CANNOT_TELL)
     if not report.events:
