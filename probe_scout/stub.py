@@ -195,7 +195,8 @@ def _event(k: Kernel, category: str, event: str, attach: str, core: bool, types:
     if not category:
         raise NoStub(f"{event} is a raw tracepoint without an event: use --attach raw_tp or tp_btf")
     unread: list[facts.Unread] = []
-    told = events.report(k, category, event, False, types, (), unread)
+    # A system call's events share one BTF struct, which is not what programs get.
+    told = events.report(k, category, event, False, types if core or category != "syscalls" else None, (), unread)
     if not told.fields:
         why = unread[0].why if unread else "its format has no fields"
         raise NoStub(f"{target}: {why}", 3 if unread else 1)

@@ -57,6 +57,10 @@ class Compilers:
         words = [tool("clang"), "-target", "bpf", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-std=gnu11"]
         return self._run(*words, str(self._write("stub.c", source)))
 
+    def _object(self, source):
+        words = [tool("clang"), "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-c"]
+        return self._run(*words, str(self._write("stub.bpf.c", source)), "-o", str(self._folder / "stub.bpf.o"))
+
     def _cxx(self, source):
         return self._run(tool("clang++"), "-fsyntax-only", "-std=c++17", str(self._write("stub.cc", source)))
 
