@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from .plan import Question
+from .plan import PADDING, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +30,7 @@ CAREFUL_QUESTIONS = 1000
 BOOT_QUESTIONS = 60_000
 # Attachments that one guest holds at most: every traced function makes the guest a little slower.
 BOOT_ATTACHMENTS = 5000
+NOTHING_KEPT = ("_load", "_event", "_field", "_arg")
 CAREFUL_TIMEOUT_S = 240.0
 BOOTS_WITHOUT_ANSWER_MAX = 3
 
@@ -188,7 +189,7 @@ def one_boot(pending: Sequence[Question]) -> Sequence[Question]:
     """The first of the questions: as many as one guest can be asked while it holds what it attached."""
     attachments = 0
     for number, question in enumerate(pending[:BOOT_QUESTIONS]):
-        attachments += not question.type.endswith(("_load", "_event", "_field", "_arg"))
+        attachments += not (question.type.endswith(NOTHING_KEPT) or question.target.startswith(PADDING))
         if attachments > BOOT_ATTACHMENTS:
             return pending[:number]
     return pending[:BOOT_QUESTIONS]
