@@ -37,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ANSWERS, KERNELS = ROOT / "fixtures" / "answers", ROOT / "fixtures" / "kernels"
 # Rules that the kernel asks at attach: an attempt that only loads does not meet them.
 ATTACH_GATES = ("trampoline", "trampoline_multi")
+ATTACH_FACTS = {facts.ENTRY_CODE, facts.FILTER_FUNCTIONS}  # only those rules need them
 TRACEFS = {"kprobe_event": "kprobe", "kretprobe_event": "kretprobe"}
 EVENTS = ("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s")
 SYSCALLS = ("ksyscall", "kretsyscall")
@@ -117,7 +118,7 @@ class Judge:
         """The program's load alone."""
         outcome = self._outcome(attach, traits)
         fired = [rule for rule in outcome.fired if rule.gate.name not in ATTACH_GATES]
-        missing = {fact for fact, _ in outcome.missing} - {facts.ENTRY_CODE}
+        missing = {fact for fact, _ in outcome.missing} - ATTACH_FACTS
         answer = "no" if fired else "unknown" if missing and not outcome.fired else "yes"
         return Said(answer, fired[0].errno if fired else None, missing)
 
