@@ -66,11 +66,9 @@ REGISTERS_OF: dict[str, Registers] = {
     ),
     "riscv64": Registers(
         (
-            *(
-                (name, 8 * place, 1)
-                for place, name in enumerate(["epc", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1"])
-            ),
-            ("a", 80, 8),
+            *((name, 8 * place, 1) for place, name in enumerate(_RISCV)),
+            *(("a", 80, 8), ("s2_to_s11", 144, 10), ("t3_to_t6", 224, 4)),
+            *(("status", 256, 1), ("badaddr", 264, 1), ("cause", 272, 1), ("orig_a0", 280, 1)),
         ),
         288,
         tuple(f"a[{n}]" for n in range(8)),

@@ -1,7 +1,7 @@
 """bpftrace: a script that prints every field or argument it can name.
 
 bpftrace reads the format file itself, so offsets are not repeated here. `args->NAME` and the names fentry and
-kprobe are understood by bpftrace 0.21 and newer; before, fentry was called kfunc.
+kprobe are understood by bpftrace 0.21 and newer; before, fentry was called kfunc and fexit kretfunc.
 """
 
 from __future__ import annotations

@@ -94,7 +94,8 @@ def guarded(stub: Stub, lines: Sequence[str]) -> list[str]:
     import zlib
 
     guard = f"PROBE_SCOUT_{stub.title}"
-    sum_of = f"{zlib.crc32(chr(10).join(line for line in lines if not line.startswith(' *')).encode()):#010x}"
+    layout = repr([(member.name, member.kind, member.offset, member.size, member.signed) for member in stub.members])
+    sum_of = f"{zlib.crc32(layout.encode()):#010x}"
     return [
         f"#ifndef {guard}",
         f"#define {guard} {sum_of}",
