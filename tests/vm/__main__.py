@@ -19,7 +19,7 @@ OTHERS = {"record": "record", "pack": "pack", "compare-shared": "compare_shared"
 def main(args: list[str] | None = None) -> int:
     """The exit code: the guest command's own; 124 time limit, 125 lab error, 126 the guest ended without a status."""
     words = sys.argv[1:] if args is None else args
-    boot.interrupt_on_term()
+    boot.interrupt_on_signals()
     try:
         if words[:1] and words[0] in OTHERS:
             return int(importlib.import_module(f"tests.vm.{OTHERS[words[0]]}").main(words[1:]))

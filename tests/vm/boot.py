@@ -7,13 +7,16 @@ A panic ends the guest at once: oops=panic, panic=-1 (reboot) and -no-reboot.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import tarfile
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +24,7 @@ from . import archives, cache
 from .problems import program
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 TIME_LIMIT = 124
 LAB_ERROR = 125
@@ -36,6 +39,9 @@ TURN_S = 0.05
 # From the status to the end of QEMU; a guest that cannot power off has answered all the same.
 POWER_OFF_S = 20.0
 TERMINATE_S = 5.0
+SCRATCH = "probe-scout-lab-"
+# A folder that was made a moment ago may not be locked yet.
+SCRATCH_SECONDS_MIN = 60.0
 
 
 class Ended(NamedTuple):
@@ -43,7 +49,8 @@ class Ended(NamedTuple):
 
     `status` is the command's own, or TIME_LIMIT, LAB_ERROR (QEMU did not run), PANIC (the guest ended without a
     status). `command_at_s` is the guest's uptime when the command started, None if it did not; `wall_s` is
-    this machine's time from start to end of QEMU. `console` is what the kernel printed; `notes` are one sentence
+    this machine's time from start to end of QEMU, `cpu_s` the processor's (of other children that ended, too,
+    where several boot at once in one process). `console` is what the kernel printed; `notes` are one sentence
     each: modules that were not there or were refused, files of /out that could not be written.
     """
 
@@ -54,6 +61,7 @@ class Ended(NamedTuple):
     wall_s: float
     console: str
     notes: tuple[str, ...] = ()
+    cpu_s: float = 0.0
 
 
 def run(
@@ -84,7 +92,8 @@ def run(
     bpf, securityfs, cgroup2, those not to mount. echo: stdout and stderr also appear here as they come.
 
     Raises LabError before anything is started: kernel not fetched, a program not installed, a file not there.
-    On any exception, ^C too, the guest is killed first. No file is left behind.
+    On any exception, ^C too, the guest is killed first. No file is left behind; a lab that was killed leaves its
+    folder to the next one.
     """
     cached = cache.get(kernel)
     job = archives.Job(
@@ -92,8 +101,7 @@ def run(
     )  # fmt: skip
     qemu = program("qemu-system-x86_64")
     parts = [archives.base(), *([archives.tool()] if tool else [])]
-    with tempfile.TemporaryDirectory(prefix="probe-scout-lab-") as scratch:
-        work = Path(scratch)
+    with scratch_folder() as work:
         missing = archives.write_job(work / "job", cached, job)
         with open(work / "initrd", "wb") as whole:
             for part in (*parts, work / "job"):
@@ -108,13 +116,34 @@ def run(
         line = " ".join([COMMAND_LINE, *([] if kaslr else ["nokaslr"]), *append])
         words = [qemu, *machine(memory_mb, cpus), "-kernel", str(cached.vmlinuz), "-initrd", str(work / "initrd")]
         words += ["-append", line, *ports(work / "console", files)]
-        started = time.monotonic()
+        started, cpu_before_s = time.monotonic(), _children_cpu_s()
         is_late, code = _watch(words, work, timeout_s, echo)
-        wall_s = time.monotonic() - started
+        wall_s, cpu_s = time.monotonic() - started, _children_cpu_s() - cpu_before_s
         notes = [f"{kernel} has no module {name}" for name in missing]
         if out is not None:
             notes += _unpack(files["out"], out)
-        return ended(work, is_late, code, wall_s, notes)
+        return ended(work, is_late, code, wall_s, notes)._replace(cpu_s=cpu_s)
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for one boot, locked while it is used. Folders of labs that were killed are removed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*/lock"):
+        try:
+            with open(old) as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - old.stat().st_mtime > SCRATCH_SECONDS_MIN:
+                    shutil.rmtree(old.parent, ignore_errors=True)
+        except OSError:
+            continue  # in use, somebody else's, or gone by now
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder, open(Path(folder) / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
 
 
 def machine(memory_mb: int, cpus: int) -> list[str]:
@@ -256,6 +285,7 @@ def _unpack(tar: Path, out: Path) -> list[str]:
     return []
 
 
-def interrupt_on_term() -> None:
-    """SIGTERM ends the guest as ^C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def interrupt_on_signals() -> None:
+    """SIGTERM ends the guest as ^C does; ^C also where a shell started this program with SIGINT ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
