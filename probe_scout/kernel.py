@@ -666,6 +666,15 @@ def _refuses_traps(k: Kernel) -> bool | None:
     return None if not found else btf.prototype(found[0]).return_type in ("bool", "_Bool")
 
 
+def _sleepable_types_listed(k: Kernel) -> bool | None:
+    """can_be_sleepable names the attach types; sleepable struct_ops came with it, and the dummy one's check with them."""
+    if k.has_symbol("bpf_dummy_ops_check_member"):
+        return True
+    if k.has_symbol("bpf_dummy_init") or k._enumerator("BPF_TRACE_KPROBE_MULTI") is False:
+        return False
+    return None
+
+
 def _trace_events(k: Kernel) -> bool | None:
     return k._built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
 
@@ -700,6 +709,7 @@ _FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
         ("register_ftrace_direct", "register_ftrace_direct_multi"), "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
     ),
     "sleepable_tracepoints": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
+    "sleepable_types_listed": _sleepable_types_listed,  # contemporary
     "wide_return_check": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
     "multi_direct": lambda k: k.has_symbol("bpf_trampoline_multi_attach"),
     "bpf_lsm": lambda k: k._built(("bpf_lsm_verify_prog",), "CONFIG_BPF_LSM"),
@@ -713,6 +723,7 @@ CONTEMPORARIES = (
     "syscalls_sleepable",
     "wide_return_check",
     "sleepable_tracepoints",
+    "sleepable_types_listed",
 )
 
 _FLAG_EVIDENCE = {
@@ -743,6 +754,7 @@ _FLAG_EVIDENCE = {
     "multi_direct": "bpf_trampoline_multi_attach in kallsyms",
     "bpf_lsm": "bpf_lsm_verify_prog in kallsyms; CONFIG_BPF_LSM",
     "trace_events": "perf_trace_init in kallsyms; CONFIG_EVENT_TRACING, CONFIG_BPF_EVENTS",
+    "sleepable_types_listed": "bpf_dummy_ops_check_member in kallsyms, a contemporary; not bpf_dummy_init alone",
     "sleepable_tracepoints": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary",
     "wide_return_check": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the check",
     "sleepable_iterators": "bpf_iter_prog_supported in kallsyms",
@@ -783,6 +795,7 @@ _FLAG_FACTS = {
         (
             "module_scoped",
             "sleepable_tracepoints",
+            "sleepable_types_listed",
             "struct_arguments",
             "union_arguments",
             "wide_return_check",

@@ -65,5 +65,5 @@ PATHS: dict[str, tuple[Gate, ...]] = {
     "raw_tp": (caller.BPF, tracepoint.RAW),
     "raw_tp.s": (caller.BPF, tracepoint.RAW, tracepoint.SLEEP_RAW),
     "tp_btf": (caller.BPF, tracepoint.TYPED),
-    "tp_btf.s": (caller.BPF, tracepoint.TYPED, tracepoint.SLEEP_RAW),
+    "tp_btf.s": (caller.BPF, tracepoint.TYPED, tracepoint.SLEEP_TYPED),
 }

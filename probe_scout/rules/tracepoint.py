@@ -106,13 +106,38 @@ def sleep_unknown(_t: EventTraits, _k: Flags) -> bool:
     return True
 
 
+@SLEEP.rule(
+    "typed_unknown",
+    errno="EINVAL",
+    decides="check_attach_btf_id: can_be_sleepable",
+    needs=(BTF,),
+    witness="sleepable_types_listed",
+    unless="sleepable_tracepoints",
+    known="6.12 to 7.1; 5.10 and 6.1 accept sleepable programs of every tracing type",
+)
+def sleep_typed_unknown(_t: EventTraits, _k: Flags) -> bool:
+    """This kernel takes no sleepable programs on typed tracepoints.
+
+    Kernels before can_be_sleepable only look at the program type, so tp_btf.s is accepted there and runs where
+    sleeping is not allowed.
+    """
+    return True
+
+
 @SLEEP.rule("not_a_syscall_event", errno="EINVAL", decides="__perf_event_set_bpf_prog: is_syscall_tp", needs=(EVENTS,))
 def not_a_syscall_event(t: EventTraits, _k: Flags) -> bool:
     """Only the events of single system calls may sleep."""
     return t.event and not t.syscall
 
 
-@SLEEP.rule("not_faultable", errno="EINVAL", decides="tracepoint_is_faultable", known="sys_enter and sys_exit in 7.3")
+@SLEEP.rule(
+    "not_faultable",
+    errno="EINVAL",
+    decides="tracepoint_is_faultable",
+    needs=(BTF,),
+    witness="sleepable_tracepoints",
+    known="sys_enter and sys_exit in 7.3",
+)
 def not_faultable(t: EventTraits, _k: Flags) -> bool:
     """This tracepoint runs where sleeping is not allowed; only sys_enter and sys_exit are declared faultable.
 
@@ -123,3 +148,4 @@ def not_faultable(t: EventTraits, _k: Flags) -> bool:
 
 SLEEP_EVENT = SLEEP.part("unknown", "not_a_syscall_event")
 SLEEP_RAW = SLEEP.part("unknown", "not_faultable")
+SLEEP_TYPED = SLEEP.part("typed_unknown", "not_faultable")

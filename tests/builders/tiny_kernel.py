@@ -35,7 +35,7 @@ WITNESS_FUNCTIONS = (
     *("validate_probe_symbol", "arch_adjust_kprobe_addr", "register_fprobe", "kallsyms_callback", "can_boost"),
     *("within_error_injection_list", "btf_id_allow_sleepable", "arch_bpf_trampoline_size", "register_ftrace_direct"),
     *("bpf_trampoline_multi_attach", "bpf_lsm_verify_prog", "bpf_iter_prog_supported", "perf_trace_init"),
-    *("bpf_get_raw_tracepoint", "lock_kernel_down"),
+    *("bpf_get_raw_tracepoint", "lock_kernel_down", "bpf_dummy_init", "bpf_dummy_ops_check_member"),
 )
 ENUMERATORS = {
     "BPF_TRACE_FENTRY": 24,

@@ -411,9 +411,14 @@ CASES: dict[str, Case] = {
         (event("tp_btf", "sched:sched_switch", denied=(KALLSYMS,)), "kallsyms"),
     ),
     "tracepoint_sleep.unknown": Case(
-        event("tp_btf.s", "raw_syscalls:sys_enter", events=SYSCALLS, without=("BPF_TRACE_FENTRY_MULTI",)),
-        event("tp_btf", "raw_syscalls:sys_enter", events=SYSCALLS, without=("BPF_TRACE_FENTRY_MULTI",)),
+        event("raw_tp.s", "raw_syscalls:sys_enter", events=SYSCALLS, without=("BPF_TRACE_FENTRY_MULTI",)),
+        event("raw_tp", "raw_syscalls:sys_enter", events=SYSCALLS, without=("BPF_TRACE_FENTRY_MULTI",)),
         (event("raw_tp.s", "raw_syscalls:sys_enter", events=SYSCALLS, denied=(BTF,)), "btf"),
+    ),
+    "tracepoint_sleep.typed_unknown": Case(
+        event("tp_btf.s", "sched:sched_switch", without=("BPF_TRACE_FENTRY_MULTI",)),
+        event("tp_btf.s", "sched:sched_switch", without=("BPF_TRACE_FENTRY_MULTI", "bpf_dummy_ops_check_member")),
+        (event("tp_btf.s", "sched:sched_switch", denied=(BTF,)), "btf"),
     ),
     "tracepoint_sleep.not_a_syscall_event": Case(
         event("tp.s", "raw_syscalls:sys_enter", events=SYSCALLS),
