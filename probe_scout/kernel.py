@@ -667,7 +667,7 @@ def _refuses_traps(k: Kernel) -> bool | None:
 
 
 def _sleepable_types_listed(k: Kernel) -> bool | None:
-    """can_be_sleepable names the attach types; sleepable struct_ops came with it, and the dummy one's check with them."""
+    """can_be_sleepable names the attach types; it came with sleepable struct_ops, as did the dummy one's check."""
     if k.has_symbol("bpf_dummy_ops_check_member"):
         return True
     if k.has_symbol("bpf_dummy_init") or k._enumerator("BPF_TRACE_KPROBE_MULTI") is False:
