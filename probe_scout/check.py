@@ -172,7 +172,7 @@ def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str
         if blacklist is not None:
             base = symbols.canonical(rows[0]).partition(b".")[0]
             covered = name
-            if not questions._blacklisted(blacklist, symbols.addresses[rows[0]], name.encode()) and base:
+            if not questions._blacklisted(blacklist, symbols, rows[0]) and base:
                 covered = f"{base.decode('utf-8', 'replace')}, to which {name} belongs"
             found[facts.KPROBE_BLACKLIST] = f"{k.evidence(facts.KPROBE_BLACKLIST)}: a range of it covers {covered}"
     ids = k.ids()
@@ -221,7 +221,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str]) -> TargetReport:
         coverage,
         diagnosis=explain.explain(lookup, target, found, coverage),
         alternatives=advice.alternatives(lookup, target, found) if any(v.answer != YES for v in found) else (),
-        hazards=hazards.hazards(lookup, target, found, _last_in_module(k, target)),
+        hazards=hazards.hazards(lookup, target, found, _last_in_module(k, target), words.ftrace_off(k)),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),
         suggestions=spelling.suggest(lookup, target) if missing else (),

@@ -27,7 +27,7 @@ _BREAKPOINT = b"\xcc"
 class Store:
     """What code of one kernel could be had."""
 
-    __slots__ = ("image", "image_tried", "live", "slices", "tables", "tables_tried", "why")
+    __slots__ = ("image", "image_tried", "live", "modules", "slices", "tables", "tables_tried", "why")
 
     def __init__(self, k: Kernel) -> None:
         self.slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
@@ -37,6 +37,7 @@ class Store:
         self.tables_tried = False
         self.live = k.source.describe().kind == "live"
         self.why = ""
+        self.modules: dict[str, dict[str, tuple[Slice, ...]] | None] = {}
         from .scanners import code_slices
 
         try:
@@ -130,10 +131,13 @@ def bytes_at(
 def reserved_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, raw: bytes) -> str | None:
     """Which of the kernel's tables holds this byte of a function: bug, jump_label, static_call, "" for none.
 
-    `raw` is the function's code from its first byte. None where the tables cannot be read, and for modules.
+    `raw` is the function's code from its first byte. None where the tables cannot be read; for modules they are
+    read from the module's file, and only for a function's first instruction.
     """
-    if symbols.modules[row] is not None or symbols.hidden:
+    if symbols.hidden:
         return None
+    if symbols.modules[row] is not None:
+        return _module_word(k, symbols, row, offset_bytes, raw)
     from . import reserved
 
     def read(bounds: SymbolTable, start: int, size_bytes: int) -> bytes | None:
@@ -147,6 +151,71 @@ def reserved_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, 
     if store.tables is None:
         return None
     return reserved.word_at(store.tables, symbols.addresses[row], offset_bytes, raw)
+
+
+def _module_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, raw: bytes) -> str | None:
+    """As `reserved_word`, from the tables of a loaded module's file; None where there is none, or it is another build.
+
+    A file of the same build agrees with the running code up to the first operand, which relocation fills in.
+    """
+    from .scanners import code_slices, x86_code
+
+    if offset_bytes != x86_code.entry_offset(raw):
+        return None
+    symbol = symbols.symbol(row)
+    assert symbol.module is not None
+    store = _store(k)
+    if symbol.module not in store.modules:
+        store.modules[symbol.module] = _slices_of_module(k, symbol.module)
+    table = store.modules[symbol.module]
+    words = set()
+    for one in (table or {}).get(symbol.name, ()):
+        if one.code[: offset_bytes + 1] == raw[: offset_bytes + 1] or _is_patched(one.code, raw, offset_bytes):
+            words.add(code_slices.reserved_site(one))
+    return words.pop() if len(words) == 1 else None
+
+
+def _is_patched(file: bytes, running: bytes, at: int) -> bool:
+    """The same instruction before and after boot or a user switched it: a jump label, a static call."""
+    from .model import instruction as kinds
+    from .scanners import x86_code
+
+    both = [x86_code.first_instruction(code[at:]).kind for code in (file, running)]
+    return file[:at] == running[:at] and all(kind in kinds.PATCHABLE for kind in both)
+
+
+def _slices_of_module(k: Kernel, module: str) -> dict[str, tuple[Slice, ...]] | None:
+    """The slices that the file of one loaded module gives, by name; None where it cannot be read."""
+    from . import slices
+
+    view = k.full()
+    if view is None:
+        return None
+    found: dict[str, tuple[Slice, ...]] = {}
+    try:
+        for one in slices.module_slices(slices.module_files(k, module), view):
+            found[one.name] = (*found.get(one.name, ()), one)
+    except ProbeScoutError as error:
+        _store(k).why = str(error)
+        return None
+    if not found:
+        _store(k).why = f"the file of module {module} below lib/modules/{k.release()} could not be read"
+        return None
+    return found
+
+
+def cure(k: Kernel) -> str:
+    """What would bring the code: nothing that was tried already."""
+    if not _store(k).live:
+        return (
+            "name the kernel's image with --vmlinux, ask on the machine itself as root, "
+            "or take the snapshot with --with-code"
+        )
+    import os
+
+    if os.geteuid() == 0:
+        return "name the kernel's image with --vmlinux; for a module, make its file below /lib/modules readable"
+    return "name the kernel's image with --vmlinux, or ask as root"
 
 
 def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
@@ -194,6 +263,8 @@ def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
     """
     if k.arch() != "x86_64":
         return False
+    if symbols.hidden:
+        return None  # the code cannot be found without addresses
     from .scanners import x86_code
 
     store = _store(k)

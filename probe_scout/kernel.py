@@ -39,6 +39,7 @@ SYSCALL_PREFIXES = {
     "i686": "__ia32_",
 }
 FSESSION_ARCHES = frozenset(("x86_64", "aarch64", "riscv64", "s390x"))
+_EMPTY = "is mounted but empty"  # what sources say of a tracefs without entries
 _NARROW_LIMIT = 64  # distinct narrow views kept
 
 
@@ -233,14 +234,16 @@ class Kernel:
             )
             return None
         try:
+            if symbols.hidden:
+                return filter_functions.by_name(raw)
             if path == filter_functions.PATH_ADDRS:
                 if names is not None:
                     raw = filter_functions.narrow(raw, {symbols.canonical(r) for n in names for r in symbols.rows(n)})
                 sites = filter_functions.table_addrs(raw)
-                if sites.addresses is not None or symbols.hidden:
+                if sites.addresses is not None:
                     return sites
                 _, raw = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH,)) or ("", b"")
-            if names is None or symbols.hidden:
+            if names is None:
                 return filter_functions.table_names(raw, symbols)
             return filter_functions.names_only(raw, symbols, names)
         except Malformed as error:
@@ -612,6 +615,12 @@ class Kernel:
         """Why no code was found, "" if nothing was tried."""
         return self.code_store.why if self.code_store is not None else ""
 
+    def code_cure(self) -> str:
+        """What would bring the code that an answer hangs on."""
+        from . import code
+
+        return code.cure(self)
+
     def flag_evidence(self, flag: str) -> str:
         """What is looked at to settle a flag."""
         return witness_words(flag)
@@ -643,6 +652,16 @@ def _notrace(k: Kernel) -> bool | None:
 def _locked_down(k: Kernel) -> bool | None:
     state = k.lockdown()
     return None if state is None else state == "confidentiality"
+
+
+def _tracing_locked(k: Kernel) -> bool | None:
+    """Booted in lockdown=confidentiality: tracefs is there and empty."""
+    if k.available_events() is not None:
+        return False
+    gap = k.unread(facts.EVENTS)
+    if gap is None or _EMPTY not in gap.why:
+        return None if _locked_down(k) else False
+    return _locked_down(k)
 
 
 def _error_injection(k: Kernel) -> bool | None:
@@ -689,6 +708,7 @@ _FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
     "vmlinux_wins": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
     "padding_check": lambda k: k.has_symbol("arch_adjust_kprobe_addr"),  # contemporary
     "locked_down": _locked_down,
+    "tracing_locked": _tracing_locked,
     "refuses_traps": _refuses_traps,
     "type_kprobe_multi": lambda k: k._enumerator("BPF_TRACE_KPROBE_MULTI"),
     "type_kprobe_session": lambda k: k._enumerator("BPF_TRACE_KPROBE_SESSION"),
@@ -735,6 +755,7 @@ _FLAG_EVIDENCE = {
     "vmlinux_wins": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the change",
     "padding_check": "arch_adjust_kprobe_addr in kallsyms, a contemporary of the check",
     "locked_down": LOCKDOWN,
+    "tracing_locked": f"{LOCKDOWN}, and a tracefs that is mounted and empty",
     "type_kprobe_multi": "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_MULTI",
     "type_kprobe_session": "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_SESSION",
     "type_fsession": "enum bpf_attach_type in BTF: BPF_TRACE_FSESSION",
@@ -766,6 +787,7 @@ _FLAG_EVIDENCE = {
 
 _FLAG_FACTS = {
     "locked_down": facts.LOCKDOWN,
+    "tracing_locked": facts.EVENTS,
     "fsession_jit": facts.KALLSYMS,
     "btf": facts.BTF,
     "notrace_check": facts.CONFIG,

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .model import facts
-from .model.traits import DATA, INIT, MODULE, NOWHERE, TEXT, EventTraits, Proto, Traits
+from .model.traits import DATA, INIT, MODULE, NOWHERE, PER_CPU, TEXT, EventTraits, Proto, Traits
 
 if TYPE_CHECKING:
     from .kernel import Kernel, View
     from .model.prototype import Shape
     from .scanners.btf import Btf, Func
+    from .scanners.kallsyms import SymbolTable
     from .scanners.kprobe_blacklist import Blacklist
 
 PADDING = ("__pfx_", "__cfi_")
@@ -96,8 +97,8 @@ def _symbol_traits(
     common["site"], common["base_site"] = bool(site), bool(base_site)
     blacklist = k.blacklist()
     if blacklist is not None:
-        common["blacklisted"] = _blacklisted(blacklist, symbols.addresses[row], title) or (
-            base_row is not None and _blacklisted(blacklist, symbols.addresses[base_row], symbols.names[base_row])
+        common["blacklisted"] = _blacklisted(blacklist, symbols, row) or (
+            base_row is not None and _blacklisted(blacklist, symbols, base_row)
         )
     if not site and base_site and common["place"] in (TEXT, MODULE) and not common.get("blacklisted"):
         first = k.first_instruction(symbols, row)
@@ -108,8 +109,12 @@ def _symbol_traits(
     return common
 
 
-def _blacklisted(blacklist: Blacklist, address: int, name: bytes) -> bool:
-    return name in blacklist.names if blacklist.hidden else bool(blacklist.covers(address))
+def _blacklisted(blacklist: Blacklist, symbols: SymbolTable, row: int) -> bool:
+    """The symbol lies in the kprobe blacklist: by address, or by name and owner where addresses are hidden."""
+    if not blacklist.hidden:
+        return bool(blacklist.covers(symbols.addresses[row]))
+    name, module = symbols.canonical(row), symbols.modules[row]
+    return name in blacklist.names if module is None else (name, module) in blacklist.in_modules
 
 
 def place(view: View, row: int) -> str:
@@ -119,11 +124,23 @@ def place(view: View, row: int) -> str:
     if module is not None:
         return MODULE if symbols.letter(row) in "tTwW" else DATA
     if symbols.hidden:
-        return TEXT if symbols.letter(row) in "tTwW" else DATA
+        return _place_in_order(symbols, row)
     address = symbols.addresses[row]
     if symbols.is_core_text(address):
         return TEXT
-    return INIT if symbols.is_init_text(address) else DATA
+    if symbols.is_init_text(address):
+        return INIT
+    is_offset = address < symbols.limits.get(b"_stext", 0) and symbols.letter(row) in "Aa"
+    return PER_CPU if is_offset else DATA
+
+
+def _place_in_order(symbols: SymbolTable, row: int) -> str:
+    """The place of a symbol of vmlinux whose address is hidden: kallsyms keeps the order of addresses."""
+    for place, first, last in ((TEXT, b"_stext", b"_etext"), (INIT, b"_sinittext", b"_einittext")):
+        low, high = symbols.lookup(first), symbols.lookup(last)
+        if low is not None and high is not None and low <= row < high:
+            return place
+    return DATA
 
 
 def btf_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, Btf, Func] | None:

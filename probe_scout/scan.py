@@ -49,8 +49,10 @@ def is_function(view: View, row: int) -> bool:
     symbols = view.symbols
     if symbols.names[row].startswith(_PADDING):
         return False
-    if symbols.modules[row] is not None or symbols.hidden:
+    if symbols.modules[row] is not None:
         return symbols.letter(row) in "tTwW"
+    if symbols.hidden:
+        return questions.place(view, row) in (TEXT, INIT)
     address = symbols.addresses[row]
     return symbols.is_core_text(address) or symbols.is_init_text(address)
 

@@ -184,14 +184,14 @@ def module_name(path: str) -> str:
     return path.rpartition("/")[2].split(".ko")[0].replace("-", "_")
 
 
-def module_files(k: Kernel) -> Iterator[tuple[str, bytes]]:
-    """The files of the loaded modules, by modules.dep of this release."""
+def module_files(k: Kernel, only: str | None = None) -> Iterator[tuple[str, bytes]]:
+    """The files of the loaded modules, or of one of them, by modules.dep of this release."""
     from .lookup import KernelLookup
 
     lookup = KernelLookup(k, lambda target, attach: "unknown")
     loaded, release = lookup.modules_loaded(), k.release()
     for module, path in (lookup.module_files() or {}).items():
-        if module not in loaded:
+        if module not in loaded or (only is not None and module != only):
             continue
         for folder in ("usr/lib/modules", "lib/modules"):
             try:

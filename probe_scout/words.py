@@ -51,6 +51,8 @@ def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
 
 def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     """Why a fact or a witness could not be had, and what would open it."""
+    if flag == "may_perf":
+        return _paranoid(k)
     known = k.unread(fact)
     if known is not None:
         return known
@@ -63,26 +65,22 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
         )
     if fact == facts.FILTER_FUNCTIONS:
         if k.addresses_hidden():
-            return Unread(
-                facts.ADDRESSES,
-                "hidden",
-                "kernel.kptr_restrict hides the addresses in proc/kallsyms",
-                "read it as root, with kernel.kptr_restrict at 0 or 1",
-            )
+            return _hidden_addresses()
         return Unread(
             facts.SYMBOL_CHOICE,
             "hidden",
             "several functions share the name and available_filter_functions does not tell which of them it lists",
             "a kernel with available_filter_functions_addrs tells; or ask for MODULE:FUNCTION",
         )
+    if fact in (facts.CODE, facts.ENTRY_CODE) and k.addresses_hidden():
+        return _hidden_addresses()
     if fact == facts.CODE:
         why = k.code_why() or "no code of this kernel was read"
         return Unread(
             fact,
             "not_recorded",
             f"the answer hangs on the function's first instruction, and {why}",
-            "name the kernel's image with --vmlinux, ask on the machine itself as root, "
-            "or take the snapshot with --with-code",
+            k.code_cure(),
         )
     if fact == facts.ENTRY_CODE:
         return Unread(
@@ -104,19 +102,43 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     return Unread(fact, "not_there", f"{k.evidence(fact)} does not tell", _CURES.get(fact, ""))
 
 
+def _hidden_addresses() -> Unread:
+    return Unread(
+        facts.ADDRESSES,
+        "hidden",
+        "kernel.kptr_restrict hides the addresses in proc/kallsyms",
+        "sysctl kernel.kptr_restrict=1, and read it as root",
+    )
+
+
+def _paranoid(k: Kernel) -> Unread:
+    """Why nobody can say whether a caller with CAP_PERFMON may open perf events, and the setting that ends it."""
+    value = _setting(k, _PARANOID)
+    if not value:
+        return Unread(facts.SYSCTL, "not_there", f"{_PARANOID} could not be read", f"read {_PARANOID}")
+    return Unread(
+        facts.SYSCTL,
+        "not_there",
+        f"kernel.perf_event_paranoid is {value}: kernels as released treat every value above 2 as 2, kernels of some "
+        "distributions demand CAP_SYS_ADMIN then, and nothing that can be read tells which this is",
+        "sysctl kernel.perf_event_paranoid=2",
+    )
+
+
+_PARANOID = "proc/sys/kernel/perf_event_paranoid"
 _CURES = {
     facts.CONFIG: "the kernel's configuration: CONFIG_IKCONFIG_PROC=y, or /boot/config-<release>",
     facts.BTF: "a kernel with CONFIG_DEBUG_INFO_BTF=y",
     facts.KALLSYMS: "read proc/kallsyms as root",
     facts.LOCKDOWN: "mount -t securityfs none /sys/kernel/security",
-    facts.SYSCTL: "read proc/sys/kernel/perf_event_paranoid",
+    facts.SYSCTL: f"read {_PARANOID}",
 }
 
 
 def notes(k: Kernel, attach: str) -> tuple[Finding, ...]:
     """What lets a probe attach and never fire: switches that were read as off."""
     found: list[Finding] = []
-    if attach not in _FTRACE and _setting(k, "proc/sys/kernel/ftrace_enabled") == "0":
+    if attach not in _FTRACE and ftrace_off(k):
         found.append(
             Finding(
                 "silent.ftrace_off",
@@ -143,6 +165,11 @@ def notes(k: Kernel, attach: str) -> tuple[Finding, ...]:
                 )
             )
     return tuple(found)
+
+
+def ftrace_off(k: Kernel) -> bool:
+    """kernel.ftrace_enabled was read as 0."""
+    return _setting(k, "proc/sys/kernel/ftrace_enabled") == "0"
 
 
 def _setting(k: Kernel, path: str) -> str:

@@ -134,9 +134,10 @@ def _root(words: Sequence[str]) -> str:
 
 
 def _rule_ids() -> tuple[str, ...]:
+    from .findings import finding_pages
     from .pages import rule_pages
 
-    return tuple(page.id for page in rule_pages())
+    return tuple(page.id for page in (*rule_pages(), *finding_pages()))
 
 
 def _starting(word: str, choices: Sequence[str]) -> list[str]:

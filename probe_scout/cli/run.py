@@ -441,6 +441,9 @@ def _rules(request: Request) -> int:
 
     pages = rule_pages()
     if request.names:
+        from .findings import finding_pages
+
+        pages += finding_pages()
         found = [page for page in pages if page.id == request.names[0]]
         if not found:
             import difflib

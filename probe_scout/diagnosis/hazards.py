@@ -68,6 +68,10 @@ NEVER_TRY: dict[str, str] = {**DENIED, **NORETURN, **LOCKS}
 _TRAMPOLINE = ("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fentry.multi", "fexit.multi", "fsession.multi")
 _RETURNING = ("fexit", "fexit.s", "fsession", "fexit.multi", "fsession.multi", "fmod_ret", "fmod_ret.s")
 _KPROBES = ("kprobe", "kretprobe")
+_BY_FTRACE = (
+    *(*_TRAMPOLINE, *_RETURNING, *_KPROBES, "ksyscall", "kretsyscall"),
+    *("kprobe.multi", "kretprobe.multi", "kprobe.session", "lsm", "lsm.s"),
+)
 # A tracer's own path through the kernel: a probe here fires while a program runs.
 _MACHINERY = ("bpf_", "__bpf_", "htab_", "__htab_", "pcpu_freelist_", "__pcpu_freelist_", "trace_call_bpf")
 
@@ -86,12 +90,17 @@ def never_try(name: str, module: str | None = None) -> str | None:
 
 
 def hazards(
-    lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...], last_in_module: bool | None = None
+    lookup: Lookup,
+    target: Target,
+    verdicts: tuple[Verdict, ...],
+    last_in_module: bool | None = None,
+    ftrace_off: bool = False,
 ) -> tuple[Hazard, ...]:
     """What may go wrong when a probe that the kernel accepts is put on this function.
 
     Only attach types whose verdict is not *no* count: what the kernel refuses harms nobody.
-    `last_in_module` says whether the symbol is the last text symbol of its module; None is unknown.
+    `last_in_module` says whether the symbol is the last text symbol of its module; None is unknown. `ftrace_off`:
+    kernel.ftrace_enabled is 0.
     """
     name = target.name
     allowed = {verdict.attach for verdict in verdicts if verdict.answer != "no"}
@@ -105,6 +114,12 @@ def hazards(
     elif name.startswith(_MACHINERY) and allowed:
         says = f"{name} may run while a BPF program runs: events are then skipped, and a return probe may recurse."
         found.append(Hazard("hazard.recursion", says))
+    if ftrace_off and not allowed.isdisjoint(_BY_FTRACE):
+        says = (
+            "kernel.ftrace_enabled is 0: attach nothing until it is 1 again. Writing 1 while something is attached "
+            "made ftrace shut itself down until the next boot (seen on 6.12)."
+        )
+        found.append(Hazard("hazard.ftrace_off", says))
     found += _module_end(lookup, target, allowed, last_in_module)
     return tuple(found)
 

@@ -21,6 +21,23 @@ def no_events(_t: EventTraits, _k: Flags) -> bool:
     return True
 
 
+@EVENT.rule(
+    "locked_down",
+    errno="EINVAL",
+    decides="tracer_alloc_buffers: security_locked_down(LOCKDOWN_TRACEFS); perf_trace_init",
+    witness="tracing_locked",
+    known="5.4 and later",
+)
+def locked_down(_t: EventTraits, _k: Flags) -> bool:
+    """The kernel was booted in lockdown=confidentiality, so it has no trace events at all.
+
+    kernel/trace/trace.c tracer_alloc_buffers gives up before any event is made, and tracefs stays empty: a loader
+    that looks for the event's id gets ENOENT there, perf_event_open with a known id gets EINVAL. raw_tp and tp_btf
+    are not concerned. A kernel that is locked down later keeps its events and closes tracefs.
+    """
+    return True
+
+
 @EVENT.rule("no_event", errno="ENOENT", decides="tracefs events/<category>/<name>/id", needs=(EVENTS,))
 def no_event(t: EventTraits, _k: Flags) -> bool:
     """tracefs has no event of this name, so the loader finds no id to open.

@@ -50,11 +50,13 @@ class Sites:
     `addresses` maps the owner (None for vmlinux, else the module's name) to its sorted sites.
     """
 
-    __slots__ = ("_starts", "addresses", "listed", "unsure")
+    __slots__ = ("_spans", "_starts", "addresses", "listed", "order", "unsure")
 
     def __init__(self) -> None:
         self.addresses: dict[bytes | None, list[int]] | None = None
         self.listed: dict[tuple[bytes, bytes | None], int] = {}
+        self.order: list[bytes] = []  # names of vmlinux as listed; only where kallsyms hides the addresses
+        self._spans: list[tuple[int, int]] | None = None
         self._starts: dict[bytes | None, set[int]] | None = None
         self.unsure: set[tuple[bytes | None, int]] = set()
 
@@ -75,7 +77,43 @@ class Sites:
             return at < len(mine) and mine[at] < end
         name = symbols.names[row]
         same = [i for i in symbols.rows(name) if symbols.modules[i] == owner]
-        return True if self.listed.get((name, owner), 0) >= len(same) else None
+        listed = self.listed.get((name, owner), 0)
+        if listed >= len(same):
+            return True
+        return False if not listed and self._is_alone(symbols, row) else None
+
+    def _is_alone(self, symbols: SymbolTable, row: int) -> bool:
+        """Without addresses: no listed name can be another name of this unlisted symbol of vmlinux.
+
+        The padding symbol `__pfx_<name>` right before it has another address, so this is the first name at its own
+        address, the one that the list would print. A site printed without a name may lie in any symbol between the
+        names around it in the list.
+        """
+        if symbols.modules[row] is not None or row == 0:
+            return False
+        if symbols.names[row - 1] != b"__pfx_" + symbols.names[row]:
+            return False
+        return not any(first <= row <= last for first, last in self._nameless(symbols))
+
+    def _nameless(self, symbols: SymbolTable) -> list[tuple[int, int]]:
+        """First and last row between which each site without a name lies."""
+        if self._spans is None:
+            self._spans = []
+            low, waiting = 0, False
+            for name in self.order:
+                if name.startswith(_INVALID):
+                    waiting = True
+                    continue
+                rows = [i for i in symbols.rows(name) if symbols.modules[i] is None]
+                if len(rows) != 1:
+                    continue
+                if waiting:
+                    self._spans.append((low, rows[0]))
+                    waiting = False
+                low = rows[0]
+            if waiting:
+                self._spans.append((low, symbols.vmlinux_count))
+        return self._spans
 
     def starts_of(self, owner: bytes | None) -> set[int] | None:
         """Addresses of the owner's symbols that hold a site, after `settle`; None before it and without addresses."""
@@ -135,6 +173,24 @@ def table_addrs(raw: bytes) -> Sites:
     else:  # hidden by kernel.kptr_restrict: the names are still there
         sites.listed = _counts([line.partition(b" ")[2] for line in raw.split(b"\n")[:-1]])
     return sites
+
+
+def by_name(raw: bytes) -> Sites:
+    """What either file says of names alone, for symbols whose addresses kernel.kptr_restrict hides.
+
+    The `_addrs` file shows its addresses whatever that setting is, and they help nobody then.
+    """
+    sites = Sites()
+    lines = _split(raw, PATH)
+    if lines and _is_address(lines[0].partition(b" ")[0]):
+        lines = [line.partition(b" ")[2] for line in lines]
+    sites.listed = _counts(lines)
+    sites.order = [line for line in lines if b" " not in line]
+    return sites
+
+
+def _is_address(word: bytes) -> bool:
+    return len(word) == 16 and not word.strip(b"0123456789abcdef")
 
 
 def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:

@@ -130,13 +130,14 @@ def tiny_files(
     hidden: bool = False,
     missing: tuple[str, ...] = (),
     absent: tuple[str, ...] = (),
+    tracefs_empty: bool = False,
     files: dict[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """Path to bytes. `typed` are functions that BTF alone knows; `prototypes` maps names to (returns, arguments).
 
     `events` are `category:name` with words behind: `noraw`, `notyped`, `perf_perm`. `code` maps a name to
     (hexadecimal bytes, words of sites). `missing` files are not in the snapshot; `absent` ones the manifest
-    says the kernel did not have. `hidden` writes addresses as kernel.kptr_restrict 2 does.
+    says the kernel did not have. `tracefs_empty`: as in a kernel booted in lockdown=confidentiality. `hidden` writes addresses as kernel.kptr_restrict 2 does.
     """
     prototypes = {"kallsyms_callback": ("int", ["ptr", "ptr", "u64"]), "can_boost": ("bool", []), **(prototypes or {})}
     parsed = [_line(text) for text in symbols]
@@ -264,8 +265,12 @@ def tiny_files(
         found["code/slices"] = write_slices(slices)
     found.update(files or {})
     found = {path: raw for path, raw in found.items() if path not in missing and path not in absent}
-    if absent:
-        unread = {path: {"kind": "not_there", "why": "No such file or directory"} for path in absent}
+    unread = {path: {"kind": "not_there", "why": "No such file or directory"} for path in absent}
+    if tracefs_empty:
+        closed = [path for path in found if path.startswith(TRACING + "/")]
+        unread.update((path, {"kind": "denied", "why": "tracefs is mounted but empty"}) for path in closed)
+        found = {path: raw for path, raw in found.items() if path not in closed}
+    if unread:
         found["manifest.json"] = manifest(found, unread=unread)
     return found
 

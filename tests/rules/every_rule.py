@@ -114,6 +114,11 @@ CASES: dict[str, Case] = {
         ask("kprobe", "__switch_to"),
         (ask("kretprobe", "__switch_to", denied=(KALLSYMS,)), "kallsyms"),
     ),
+    "kprobe_register.no_place": Case(
+        ask("kprobe", "irq_regs", "irq_regs percpu nobtf"),
+        ask("kprobe", "foo", "irq_regs percpu nobtf", "foo"),
+        (ask("kprobe", "irq_regs", "irq_regs percpu nobtf", denied=(KALLSYMS,)), "kallsyms"),
+    ),
     "kprobe_register.not_text": Case(
         ask("kprobe", "foo", "foo init", **ON_NOTRACE),
         ask("kprobe", "foo", "foo notrace", **ON_NOTRACE),
@@ -364,6 +369,11 @@ CASES: dict[str, Case] = {
         event("tp", "sched:sched_switch", without=("perf_trace_init", "bpf_get_raw_tracepoint")),
         event("raw_tp", "sched:sched_switch", without=("perf_trace_init", "bpf_get_raw_tracepoint")),
         (event("tp", "sched:sched_switch", denied=SILENT), "config"),
+    ),
+    "trace_event.locked_down": Case(
+        event("tp", "sched:sched_switch", lockdown="confidentiality", tracefs_empty=True),
+        event("tp", "sched:sched_switch", lockdown="confidentiality"),
+        (event("tp", "sched:sched_switch", tracefs_empty=True, denied=(LOCKDOWN,)), "events"),
     ),
     "trace_event.no_event": Case(
         event("tp", "sched:sched_waking"),

@@ -1,0 +1,36 @@
+"""Every id that a report can show has a page in `rules ID`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import probe_scout
+from probe_scout.cli import run
+from probe_scout.cli.findings import finding_pages
+from probe_scout.cli.pages import rule_pages
+
+PACKAGE = Path(probe_scout.__file__).parent
+WRITTEN = re.compile(r'(?:Finding|Hazard)\(\s*"([a-z_]+\.[a-z_0-9]+)"')
+
+
+def test_every_finding_in_the_code_has_a_page():
+    shown = {name for path in PACKAGE.rglob("*.py") for name in WRITTEN.findall(path.read_text())}
+    assert {"silent.ftrace_off", "doctor.container", "hazard.lock"} <= shown
+    assert shown - {page.id for page in (*finding_pages(), *rule_pages())} == set()
+    assert {page.id for page in finding_pages()} <= shown
+
+
+@pytest.mark.parametrize("page", finding_pages(), ids=lambda page: page.id)
+def test_a_page_is_shown(page, capsys):
+    assert run.main(["rules", page.id, "--color", "never"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{page.id}\n\n")
+    assert page.says in " ".join(out.split())
+
+
+def test_the_list_holds_rules_only(capsys):
+    assert run.main(["rules", "--format", "csv"]) == 0
+    assert "silent." not in capsys.readouterr().out
