@@ -1,6 +1,6 @@
 """Write a whole small kernel as a snapshot folder, in the kernel's own file formats, from plain arguments.
 
-A symbol is one line: `name`, or `name = alias`, then words: `[module]`, `data`, `init`, `notrace`, `blacklisted`,
+A symbol is one line: `name`, or `name = alias`, then words: `[module]`, `data`, `init`, `percpu`, `notrace`, `blacklisted`,
 `injectable`, `nobtf`. Everything not said is as in a new kernel
 with every feature; `without` takes single witnesses away (a function, an enumerator, or `struct.member`).
 """
@@ -20,6 +20,7 @@ STEXT, ETEXT = 0xFFFFFFFF81000000, 0xFFFFFFFF82000000
 DATA, IDS = 0xFFFFFFFF82800000, 0xFFFFFFFF82C00000
 SINITTEXT, EINITTEXT = 0xFFFFFFFF83000000, 0xFFFFFFFF84000000
 MODULES = 0xFFFFFFFFC0200000
+PER_CPU = 0x1F000
 SYMBOL_BYTES = 0x100
 SITE_OFFSET = 4  # behind endbr64
 
@@ -151,7 +152,7 @@ def tiny_files(
     parsed += [_line(f"__bpf_trace_tp_map_{name} data") for name in raw_points]
 
     # addresses
-    at = {None: STEXT + 0x1000, "data": DATA, "init": SINITTEXT}
+    at = {None: STEXT + 0x1000, "data": DATA, "init": SINITTEXT, "percpu": PER_CPU}
     placed: list[tuple[int, _Line]] = []
     module_base: dict[str, int] = {}
     for line in parsed:
@@ -161,13 +162,13 @@ def tiny_files(
             placed.append((module_base[line.module], line))
             module_base[line.module] += SYMBOL_BYTES
             continue
-        where = "data" if line.has("data") else "init" if line.has("init") else None
+        where = next((word for word in ("data", "init", "percpu") if line.has(word)), None)
         placed.append((at[where], line))
         at[where] += SYMBOL_BYTES
     limits = (("_stext", STEXT), ("_etext", ETEXT), ("_sinittext", SINITTEXT), ("_einittext", EINITTEXT))
     rows = [(address, "T", name) for name, address in limits]
     rows += [
-        (address, "d" if line.has("data") else "t", name)
+        (address, "d" if line.has("data") else "A" if line.has("percpu") else "t", name)
         for address, line in placed
         if line.module is None
         for name in line.names
