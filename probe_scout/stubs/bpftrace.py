@@ -32,8 +32,13 @@ def _probe(stub: Stub) -> list[str]:
     shown: list[tuple[str, str, str]] = []  # label, format, expression
     if stub.shape == RECORD:
         head = stub.section.replace("tp/", "tracepoint:", 1).replace("/", ":")
+        names = {member.name.removesuffix("_loc") for member in stub.members}
         for member in stub.members:
-            _field(member, shown, comments)
+            base, _, number = member.name.removesuffix("_loc").rpartition("_")
+            if number.isdigit() and base in names and any(f"two fields {base};" in note for note in stub.notes):
+                comments.append(f"{member.declared} {base}: bpftrace cannot tell it from the other {base}")
+            else:
+                _field(member, shown, comments)
     elif stub.shape == SLOTS:
         head = f"{stub.attach}:{stub.target}"
         for member in stub.members:

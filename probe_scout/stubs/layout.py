@@ -79,7 +79,7 @@ def _members(report: EventReport) -> tuple[list[Member], list[str]]:
     at = max(_POINTER_BYTES, common)
     members = [Member("reserved", RESERVED, 0, at, 1, False, "", _RESERVED_SAYS)]
     notes: list[str] = []
-    seen: set[str] = set()
+    names = words.Unique()
     if common > _POINTER_BYTES:
         notes.append(
             f"The common fields take {common} bytes on this kernel, not the usual 8; those behind byte 8 may be "
@@ -96,10 +96,10 @@ def _members(report: EventReport) -> tuple[list[Member], list[str]]:
             )
         if field.offset > at:
             members.append(_padding(at, field.offset - at))
-        if field.name in seen:
-            notes.append(f"The format names two fields {field.name}; the later one has a number behind its name.")
-        seen.add(field.name)
-        made = _member(field)
+        name = names(field.name)
+        if name != field.name:
+            notes.append(f"The format names two fields {field.name}; the later one is {name} here.")
+        made = _member(field._replace(name=name))
         members.append(made)
         at = field.offset + field.size
         if made.size < field.size:

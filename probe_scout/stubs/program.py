@@ -25,6 +25,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# What is kept of one member: its name, the declaration and the statement. @ stands for the name in `seen_…`, which may
+# need a number: a located `type` and a plain one both want it.
+Kept = tuple[str, str, str]
 KEPT_BYTES = 64  # of strings and arrays behind the record
 _USE = (
     "Build:  clang -O2 -g -target bpf -c NAME.bpf.c -o NAME.bpf.o",
@@ -64,15 +67,22 @@ def _program(stub: Stub, core: bool) -> list[str]:
         kept = _of_core(stub)
         ctx = f"const struct {core_relocatable.context(stub)} *ctx"
     else:
-        kept = [line for member, name in _members(stub) for line in _of_member(stub, member, name)]
+        kept = [one for member, name in _members(stub) for one in _of_member(stub, member, name)]
         ctx = f"const struct {stub.title} *ctx"
     seen = f"seen_{stub.title}"
-    lines = [f"struct {stub.title}_seen {{", "\t__u64 hits;", "\t__u64 pid_tgid;"]
-    lines += [f"\t{declared};" for declared, _ in kept if declared]
-    lines += [f"}} {seen};", "", f'SEC("{stub.section}")', f"int on_{stub.title}({ctx})", "{", "\t__u64 who;", ""]
-    lines += ["\tif (!probe_scout_wanted(&who))", "\t\treturn 0;"]
-    lines += [f"\t{line.replace('SEEN', seen)}" for _, line in kept]
-    return [*lines, f"\t{seen}.pid_tgid = who;", f"\t{seen}.hits++;", "\treturn 0;", "}"]
+    unique = words.Unique("hits", "pid_tgid")
+    declared, statements = [], []
+    for name, declaration, statement in kept:
+        given = unique(name) if declaration else name
+        if declaration:
+            declared.append(f"\t{declaration.replace('@', given)};")
+        statements.append("\t" + statement.replace("SEEN.@", f"{seen}.{given}"))
+    return [
+        *(f"struct {stub.title}_seen {{", "\t__u64 hits;", "\t__u64 pid_tgid;", *declared, f"}} {seen};", ""),
+        *(f'SEC("{stub.section}")', f"int on_{stub.title}({ctx})", "{", "\t__u64 who;", ""),
+        *("\t(void)ctx;", "\tif (!probe_scout_wanted(&who))", "\t\treturn 0;", *statements),
+        *(f"\t{seen}.pid_tgid = who;", f"\t{seen}.hits++;", "\treturn 0;", "}"),
+    ]
 
 
 def _members(stub: Stub) -> list[tuple[Member, str]]:
@@ -80,104 +90,91 @@ def _members(stub: Stub) -> list[tuple[Member, str]]:
     return [(member, name) for member, name in pairs if member.kind not in (PADDING, RESERVED)]
 
 
-def _of_member(stub: Stub, member: Member, name: str) -> list[tuple[str, str]]:
-    """Declarations of what is kept, and statements that keep it."""
+def _of_member(stub: Stub, member: Member, name: str) -> list[Kept]:
     if member.argument is not None:
-        return _of_slot(stub, member, member.argument, name)
+        return [_of_slot(stub, member, member.argument, name)]
     call = f"{stub.title}__{name}"
     if member.kind == LOCATED:
         base = name.removesuffix("_loc")
         call = f"{stub.title}__{base}"
         kind = "char" if member.text else "__u8"
         return [
-            (f"__u32 {base}_len", f"SEEN.{base}_len = {call}_len(ctx);"),
-            (f"{kind} {base}[{KEPT_BYTES}]", f"{call}_read(ctx, SEEN.{base}, {KEPT_BYTES});"),
+            (f"{base}_len", "__u32 @", f"SEEN.@ = {call}_len(ctx);"),
+            (base, f"{kind} @[{KEPT_BYTES}]", f"{call}_read(ctx, SEEN.@, {KEPT_BYTES});"),
         ]
     if member.kind == POINTER:
-        found = [(f"__u64 {name}", f"SEEN.{name} = ctx->{name};")]
+        found = [(name, "__u64 @", f"SEEN.@ = ctx->{name};")]
         if member.text:
-            read = f"{call}_read(ctx, SEEN.{name}_text, {KEPT_BYTES});"
-            found.append((f"char {name}_text[{KEPT_BYTES}]", read))
+            found.append((f"{name}_text", f"char @[{KEPT_BYTES}]", f"{call}_read(ctx, SEEN.@, {KEPT_BYTES});"))
         return found
     if member.elements > 1 or member.kind == BYTES:
         # Copied in one piece, whatever its size; the record is kernel memory.
-        return [(c_struct.value_of(member, name), f"{call}_read(ctx, SEEN.{name});")]
-    return [(c_struct.value_of(member, name), f"SEEN.{name} = ctx->{name};")]
+        return [(name, c_struct.value_of(member, "@"), f"{call}_read(ctx, SEEN.@);")]
+    return [(name, c_struct.value_of(member, "@"), f"SEEN.@ = ctx->{name};")]
 
 
-def _of_slot(stub: Stub, member: Member, one: Argument, name: str) -> list[tuple[str, str]]:
-    if stub.attach == "raw_tp":
-        loads = True
-    elif stub.attach == "tp_btf":
-        loads = one.is_loaded
-    else:
-        loads = is_plainly_loaded(one.type)
+def _of_slot(stub: Stub, member: Member, one: Argument, name: str) -> Kept:
+    is_traced = stub.attach in ("fentry", "fexit")
+    declared = words.comment(member.declared)
     if one.slots > 1 or one.type.kind == "struct":
-        if stub.attach not in ("fentry", "fexit") or not stub.has_func_arg:
-            return [("", f"/* {words.comment(member.declared)} {name}: by value */")]
-        return [
-            (f"__u64 {name}[{one.slots}]", f"probe_scout_func_arg((void *)ctx, {one.slot + at}, &SEEN.{name}[{at}]);")
-            for at in range(one.slots)
-        ][:1] + [
-            ("", f"probe_scout_func_arg((void *)ctx, {one.slot + at}, &SEEN.{name}[{at}]);")
-            for at in range(1, one.slots)
-        ]
-    if loads:
-        value = f"{stub.title}__{name}(ctx)"
-        return [_scalar(one.type, name, value)]
-    if stub.attach in ("fentry", "fexit") and stub.has_func_arg:
+        if not is_traced or not stub.has_func_arg:
+            return name, "", f"/* {declared} {name}: by value */"
+        calls = (f"probe_scout_func_arg((void *)ctx, {one.slot + at}, &SEEN.@[{at}]);" for at in range(one.slots))
+        return name, f"__u64 @[{one.slots}]", "\n\t".join(calls)
+    if is_plainly_loaded(one.type) if is_traced else stub.attach == "raw_tp" or one.is_loaded:
+        return _scalar(one.type, name, f"{stub.title}__{name}(ctx)")
+    if is_traced and stub.has_func_arg:
         is_return = member is stub.members[-1] and len(stub.members) > len(stub.arguments)
         get = "probe_scout_func_ret((void *)ctx, " if is_return else f"probe_scout_func_arg((void *)ctx, {one.slot}, "
-        return [(f"__u64 {name}", f"{get}&SEEN.{name});")]
-    return [("", f"/* {words.comment(member.declared)} {name}: not every verifier lets it be loaded */")]
+        return name, "__u64 @", f"{get}&SEEN.@);"
+    return name, "", f"/* {declared} {name}: not every verifier lets it be loaded */"
 
 
-def _scalar(one: PlainType, name: str, value: str) -> tuple[str, str]:
+def _scalar(one: PlainType, name: str, value: str) -> Kept:
     if one.kind == "pointer":
-        return f"__u64 {name}", f"SEEN.{name} = (__u64){value};"
-    return f"{c_struct.spelled(one)}{name}", f"SEEN.{name} = {value};"
+        return name, "__u64 @", f"SEEN.@ = (__u64){value};"
+    return name, f"{c_struct.spelled(one)}@", f"SEEN.@ = {value};"
 
 
-def _of_registers(stub: Stub) -> list[tuple[str, str]]:
+def _of_registers(stub: Stub) -> list[Kept]:
     found = []
-    unique = words.Unique()
     where = places(stub.arch, stub.arguments, stub.attach == "ksyscall")
     for one, place in zip(stub.arguments, where, strict=True):
-        name = unique(words.c(one.name))
+        name = words.c(one.name)
         call = f"{stub.title}__{name}"
         if not place.registers and place.stack is None:
             continue
         if one.type.kind == "struct":
-            found.append((f"__u64 {name}[{one.slots}]", f"{call}(ctx, SEEN.{name});"))
+            found.append((name, f"__u64 @[{one.slots}]", f"{call}(ctx, SEEN.@);"))
             continue
         found.append(_scalar(one.type, name, f"{call}(ctx)"))
         if stub.attach == "ksyscall" and one.type.target == "char":
-            read = f"probe_scout_read_user_str(SEEN.{name}_text, {KEPT_BYTES}, (const void *)SEEN.{name});"
-            found.append((f"char {name}_text[{KEPT_BYTES}]", read))
-    one_return = stub.returns
-    if stub.attach == "kretprobe" and one_return is not None and one_return.kind not in ("void", "struct"):
-        found.append(_scalar(one_return, "ret", f"{stub.title}__ret(ctx)"))
+            read = f"probe_scout_read_user_str(SEEN.@, {KEPT_BYTES}, {call}(ctx));"
+            found.append((f"{name}_text", f"char @[{KEPT_BYTES}]", read))
+    returns = stub.returns
+    if stub.attach == "kretprobe" and returns is not None and returns.kind not in ("void", "struct"):
+        found.append(_scalar(returns, "ret", f"{stub.title}__ret(ctx)"))
     return found
 
 
-def _of_core(stub: Stub) -> list[tuple[str, str]]:
+def _of_core(stub: Stub) -> list[Kept]:
     found = []
     for one, name in core_relocatable.named(stub):
         for mark in core_relocatable.MARKS:
             if one.name.startswith(mark) and one.size == 4:
                 base = name.removeprefix(mark)
                 call = f"{stub.core}__{base}"
-                found.append((f"__u32 {base}_len", f"SEEN.{base}_len = {call}_len(ctx);"))
-                found.append((f"__u8 {base}[{KEPT_BYTES}]", f"{call}_read(ctx, SEEN.{base}, {KEPT_BYTES});"))
+                found.append((f"{base}_len", "__u32 @", f"SEEN.@ = {call}_len(ctx);"))
+                found.append((base, f"__u8 @[{KEPT_BYTES}]", f"{call}_read(ctx, SEEN.@, {KEPT_BYTES});"))
                 break
         else:
             if one.elements is None and one.type.kind in ("int", "bool", "enum"):
-                declared = f"{c_struct.integer(one.type.size, one.type.signed)} {name}"
-                found.append((declared, f"SEEN.{name} = ctx->{name};"))
+                kind = c_struct.integer(one.type.size, one.type.signed)
+                found.append((name, f"{kind} @", f"SEEN.@ = ctx->{name};"))
             elif one.elements is None and one.type.kind == "pointer":
-                found.append((f"__u64 {name}", f"SEEN.{name} = (__u64)ctx->{name};"))
+                found.append((name, "__u64 @", f"SEEN.@ = (__u64)ctx->{name};"))
             else:
                 kind = "char" if one.type.size == 1 and one.type.kind == "int" else "__u8"
-                read = f"probe_scout_read_kernel(SEEN.{name}, {one.size}, &ctx->{name});"
-                found.append((f"{kind} {name}[{one.size}]", read))
+                read = f"probe_scout_read_kernel(SEEN.@, {one.size}, &ctx->{name});"
+                found.append((name, f"{kind} @[{one.size}]", read))
     return found

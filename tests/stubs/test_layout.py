@@ -47,7 +47,7 @@ def test_a_field_that_is_not_aligned_is_bytes():
 
 def test_a_repeated_name_is_told_and_kept_twice():
     stub = made((Field("u32", "a", 8, 4), Field("u32", "a", 12, 4)))
-    assert [member.name for member in stub.members] == ["reserved", "a", "a"]
+    assert [member.name for member in stub.members] == ["reserved", "a", "a_2"]
     assert "two fields a" in stub.notes[0]
 
 
