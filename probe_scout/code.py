@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SLICES = "code/slices"
 _WINDOW_BYTES = 16
+_CHUNK_BYTES = 1 << 20
 _BREAKPOINT = b"\xcc"
 
 
@@ -285,10 +286,49 @@ def sliced_names(k: Kernel) -> frozenset[str]:
 
 
 def slices_for_snapshot(k: Kernel) -> bytes:
-    """The member code/slices of a new snapshot. Raises UsageError where there is no image of this kernel."""
+    """The member code/slices of a new snapshot, from the kernel's image, else from its running text.
+
+    Raises UsageError where there is neither.
+    """
     from . import slices
 
-    return slices.of_kernel(k, _store(k).open_image(k), slices.module_files(k), _running_reader(k))
+    image: slices.Image | None = _store(k).open_image(k)
+    reader = _running_reader(k)
+    if image is None and reader is not None and k.stext():
+        running = RunningText(k.stext(), reader)
+        if running.text_at(k.stext(), _WINDOW_BYTES) is not None:
+            image = running
+    return slices.of_kernel(k, image, slices.module_files(k), reader)
+
+
+class RunningText:
+    """The running kernel's text, asked as an image is: where there is no image, or none that can be unpacked.
+
+    `link_base` is the runtime address of _stext. Reads whole chunks and keeps them.
+    """
+
+    is_running = True
+
+    def __init__(self, stext: int, read: Callable[[int, int], bytes | None]) -> None:
+        self.link_base, self._read = stext, read
+        self._chunks: dict[int, bytes | None] = {}
+
+    def text_at(self, address: int, size: int) -> bytes | None:
+        """The bytes at a runtime address; None where they cannot be read."""
+        first = address - address % _CHUNK_BYTES
+        if address + size > first + _CHUNK_BYTES:
+            return self._read(address, size)
+        if first not in self._chunks:
+            self._chunks[first] = self._read(first, _CHUNK_BYTES)
+        chunk = self._chunks[first]
+        return self._read(address, size) if chunk is None else chunk[address - first : address - first + size]
+
+    def sites(self, start: int, stop: int, entry_bytes: int) -> tuple[int, ...]:
+        """Addresses that a table of relative entries points to (KernelImage.sites)."""
+        from .scanners.kernel_image import relative_sites
+
+        raw = self.text_at(start, stop - start) if stop > start else None
+        return relative_sites(raw or b"", start, entry_bytes)
 
 
 def _running_reader(k: Kernel) -> Callable[[int, int], bytes | None] | None:

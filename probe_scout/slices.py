@@ -17,12 +17,23 @@ from .scanners import code_slices, kernel_image, x86_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Protocol
 
     from .kernel import Kernel, View
     from .scanners.kallsyms import SymbolTable
 
+    class Image(Protocol):
+        """A kernel's text by address: of its file, or of the running kernel."""
+
+        @property
+        def link_base(self) -> int: ...
+        def text_at(self, address: int, size: int) -> bytes | None: ...
+        def sites(self, start: int, stop: int, entry_bytes: int) -> tuple[int, ...]: ...
+
+
 SUFFIXES = (b".cold", b".part", b".isra", b".constprop")
 WINDOW_BYTES = 16
+_BREAKPOINT = b"\xcc"
 TABLES = {  # symbols around each table, and the sizes its entries have had (struct sizes in BTF)
     "bug": ("__start___bug_table", "__stop___bug_table", (12, 16)),
     "jump_label": ("__start___jump_table", "__stop___jump_table", (16,)),
@@ -39,7 +50,7 @@ MODULE_TABLES = {  # entry sizes where an entry relocates more than one address 
 
 def of_kernel(
     k: Kernel,
-    image: kernel_image.KernelImage | None,
+    image: Image | None,
     modules: Iterable[tuple[str, bytes]],
     running: Callable[[int, int], bytes | None] | None = None,
 ) -> bytes:
@@ -55,13 +66,14 @@ def of_kernel(
         raise UsageError("--with-code needs proc/kallsyms with addresses and available_filter_functions: run as root")
     if image is None:
         raise UsageError(
-            f"--with-code needs the kernel's image: {k.code_why() or 'none in /boot'}; name it with --vmlinux"
+            f"--with-code needs the kernel's image, or proc/kcore: {k.code_why() or 'none in /boot'}; "
+            "name an image with --vmlinux"
         )
     check_same_build(image, view)
     return code_slices.write_slices([*vmlinux_slices(image, view, running), *module_slices(modules, view)])
 
 
-def check_same_build(image: kernel_image.KernelImage, view: View) -> None:
+def check_same_build(image: Image, view: View) -> None:
     """Refuses an image in which more than one in a hundred traced functions begins with no call, no-op or ENDBR.
 
     Raises UsageError.
@@ -80,11 +92,11 @@ def check_same_build(image: kernel_image.KernelImage, view: View) -> None:
         )
 
 
-def _link_code(image: kernel_image.KernelImage, symbols: SymbolTable, address: int, size: int) -> bytes | None:
+def _link_code(image: Image, symbols: SymbolTable, address: int, size: int) -> bytes | None:
     return image.text_at(address - symbols.limits[b"_stext"] + image.link_base, size)
 
 
-def read_tables(image: kernel_image.KernelImage, symbols: SymbolTable) -> dict[str, frozenset[int] | None]:
+def read_tables(image: Image, symbols: SymbolTable) -> dict[str, frozenset[int] | None]:
     """Addresses of each table's sites; None where no entry size makes nearly all of them code.
 
     A few sites lie in .exit.text, which has no symbols around it.
@@ -118,13 +130,14 @@ def wants(name: bytes, code: bytes, words: tuple[str, ...]) -> bool:
 
 
 def vmlinux_slices(
-    image: kernel_image.KernelImage, view: View, running: Callable[[int, int], bytes | None] | None = None
+    image: Image, view: View, running: Callable[[int, int], bytes | None] | None = None
 ) -> Iterator[code_slices.Slice]:
     """Slices of vmlinux."""
     symbols, sites = view.symbols, view.sites
     tables = read_tables(image, symbols)
     stext = symbols.limits[b"_stext"]
     starts = (sites.starts_of(None) if sites is not None else None) or set()
+    is_running = bool(getattr(image, "is_running", False))
     for row in range(symbols.vmlinux_count):
         name, address = symbols.names[row], symbols.addresses[row]
         if not symbols.is_core_text(address) or address in starts:
@@ -134,7 +147,11 @@ def vmlinux_slices(
         words = tuple(word for word, at in tables.items() if at is not None and probed in at)
         words += () if all(at is not None for at in tables.values()) else (code_slices.UNREAD,)
         if code and wants(name, code, words):
-            if (
+            if is_running:
+                if code[x86_code.entry_offset(code) :][:1] == _BREAKPOINT:
+                    continue  # somebody's kprobe stands there
+                words += (code_slices.RUNNING,)
+            elif (
                 running is not None
                 and x86_code.may_be_nop5(x86_code.entry_instruction(code).kind, words, False) is None
             ):
@@ -144,7 +161,7 @@ def vmlinux_slices(
 
 def _as_running(found: bytes | None, code: bytes, words: tuple[str, ...]) -> tuple[bytes, tuple[str, ...]]:
     """The running bytes in place of the image's, unless a breakpoint stands there (a kprobe that is armed now)."""
-    if not found or found[x86_code.entry_offset(found) :][:1] == b"\xcc":
+    if not found or found[x86_code.entry_offset(found) :][:1] == _BREAKPOINT:
         return code, words
     return found, (*words, code_slices.RUNNING)
 

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.scanners import code_slices
+from probe_scout import code, slices
+from probe_scout.errors import UsageError
+from probe_scout.kernel import Kernel
+from probe_scout.scanners import code_slices, kernel_image
+from probe_scout.sources import open_source
 from tests.builders.image_writer import Load, ModuleSymbol, bzimage, elf_core, module, with_size
 
 TOOL = Path(__file__).with_name("make_code_slices.py")
@@ -95,3 +99,81 @@ def test_an_image_of_another_kernel_is_refused(kernel, monkeypatch):
     addresses.write_text(f"{RUNNING + 48:016x} vfs_read\n")
     with pytest.raises(SystemExit, match="of another kernel"):
         run(kernel, monkeypatch)
+
+
+def running_text(kernel: Path, breakpoint_in: str = ""):
+    """The image's bytes at their runtime addresses, as proc/kcore gives them; a kprobe may stand in one function."""
+    elf = kernel_image.vmlinux_of((kernel / "vmlinuz").read_bytes())
+    image = kernel_image.KernelImage(elf)
+    armed = RUNNING + 16 * list(TEXT).index(breakpoint_in) if breakpoint_in else 0
+
+    def read(address: int, size: int) -> bytes | None:
+        raw = image.text_at(address - RUNNING + LINK, size)
+        if raw is None or not address <= armed < address + size:
+            return raw
+        at = armed - address
+        return raw[:at] + b"\xcc" + raw[at + 1 :]
+
+    return code.RunningText(RUNNING, read)
+
+
+def test_without_an_image_the_running_text_tells_the_same(kernel):
+    opened = Kernel(open_source(str(kernel)))
+    found = code_slices.table(slices.of_kernel(opened, running_text(kernel), ()))
+    assert {(one.name, one.sites) for group in found.values() for one in group} == {
+        ("vfs_read.cold", ("bug", "running")),
+        ("grow.isra.0", ("running",)),
+        ("grow.isra.0.cold", ("running",)),
+        ("pgd_none", ("alternative", "running")),
+    }
+
+
+def test_a_breakpoint_in_the_running_text_is_nobodys_code(kernel):
+    opened = Kernel(open_source(str(kernel)))
+    found = code_slices.table(slices.of_kernel(opened, running_text(kernel, "grow.isra.0"), ()))
+    assert (None, "grow.isra.0") not in found
+    assert (None, "grow.isra.0.cold") in found
+
+
+def test_a_snapshot_falls_back_on_the_running_kernel(kernel, monkeypatch):
+    """No image can be opened (none there, or its packing needs a package that is missing); proc/kcore can be read."""
+    opened = Kernel(open_source(str(kernel)))
+    reader = running_text(kernel)._read
+    monkeypatch.setattr(code, "_running_reader", lambda k: reader)
+    assert b"code slices" in code.slices_for_snapshot(opened)
+    monkeypatch.setattr(code, "_running_reader", lambda k: lambda address, size: None)
+    with pytest.raises(UsageError, match="needs the kernel's image, or proc/kcore"):
+        code.slices_for_snapshot(Kernel(open_source(str(kernel))))
+
+
+def test_a_modules_file_tells_what_the_kernel_reserves(kernel, monkeypatch):
+    """Code of a loaded module comes from the running kernel, its tables from the file below lib/modules."""
+    raw = {"jumps.cold": JUMP + b"\x90" * 11, "free.cold": JUMP + b"\x90" * 11}
+    kallsyms = kernel / "proc/kallsyms"
+    base = 0xFFFFFFFFC0000000
+    names = list(raw)
+    kallsyms.write_text(
+        "".join(line + "\n" for line in kallsyms.read_text().splitlines() if "sch_fq" not in line)
+        + "".join(f"{base + 16 * i:016x} t {name}\t[sch_fq]\n" for i, name in enumerate(names))
+    )
+    text = b"".join(raw.values())
+    label = {".rela__jump_table": [(0, ".text.unlikely", 0)]}
+    symbols = [ModuleSymbol(name, ".text.unlikely", 16 * i) for i, name in enumerate(names)]
+    folder = kernel / "lib/modules/6.99.0-tiny"
+    folder.mkdir(parents=True)
+    (folder / "sch_fq.ko.xz").write_bytes(lzma.compress(module({".text.unlikely": text}, symbols, label)))
+    (folder / "modules.dep").write_text("sch_fq.ko.xz:\n")
+    (kernel / "proc/sys/kernel").mkdir(parents=True)
+    (kernel / "proc/sys/kernel/osrelease").write_text("6.99.0-tiny\n")
+    (kernel / "proc/modules").write_text(f"sch_fq 16384 0 - Live 0x{base:016x}\n")
+    opened = Kernel(open_source(str(kernel)))
+    table = opened.full().symbols
+    row_of = {name: table.lookup(name.encode()) for name in names}
+    switched = b"\x0f\x1f\x44\x00\x00" + b"\x90" * 11  # what boot makes of a jump label that is off
+    assert code.reserved_word(opened, table, row_of["jumps.cold"], 0, switched) == "jump_label"
+    assert code.reserved_word(opened, table, row_of["free.cold"], 0, raw["free.cold"]) == ""
+    assert code.reserved_word(opened, table, row_of["free.cold"], 0, b"\x55" * 16) is None  # of another build
+    (folder / "sch_fq.ko.xz").unlink()
+    again = Kernel(open_source(str(kernel)))
+    assert code.reserved_word(again, table, row_of["free.cold"], 0, raw["free.cold"]) is None
+    assert "module sch_fq" in again.code_why()
