@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tomllib
 import zlib
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from probe_scout.rules import PATHS, tracepoint_access
 from probe_scout.scanners import trace_format
 from probe_scout.sources import open_source
 from probe_scout.sources.source import Source
+from tests.vm import cache
 
 from . import recorded
 
@@ -206,11 +208,20 @@ def part(rows: Iterable[tuple[str, tuple[Answer, ...]]], one_in: int) -> Iterato
 
 
 def kernels() -> dict[str, tuple[Path, Path]]:
-    """Recorded kernels: name to snapshot and answers."""
+    """Recorded kernels: name to snapshot and answers.
+
+    Where the answers alone are bundled the snapshot is the one that `record` left in the lab's cache; without it
+    the kernel is left out.
+    """
     found = {}
     for path in sorted(ANSWERS.glob("*.tsv.xz"), key=_by_release):
         name = path.name.removesuffix(".tsv.xz")
-        found[name] = (KERNELS / f"{name}.tar.xz", path)
+        snapshot = KERNELS / f"{name}.tar.xz"
+        if not snapshot.exists():
+            told = tomllib.loads((KERNELS / f"{name}.kernel.toml").read_text())
+            snapshot = cache.root() / "recorded" / told["kernel"] / "snapshot.tar.xz"
+        if snapshot.exists():
+            found[name] = (snapshot, path)
     return found
 
 

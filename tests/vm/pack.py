@@ -72,7 +72,9 @@ def fixture_name(kernel: str, version: str) -> str:
     return "-".join(part for part in ("debian", version.partition("-")[0], flavour, "amd64") if part)
 
 
-def provenance(kernel: str, packages: dict[str, str], work: Path, members: dict[str, bytes], questions: int) -> str:
+def provenance(
+    kernel: str, packages: dict[str, str], work: Path, members: dict[str, bytes], questions: int, with_snapshot: bool
+) -> str:
     """kernel.toml: where the kernel came from, how it was booted, which questions are all and which a sample."""
     manifest = json.loads(members[MANIFEST])
     guest = tomllib.loads((work / "guest.toml").read_text())
@@ -88,7 +90,7 @@ def provenance(kernel: str, packages: dict[str, str], work: Path, members: dict[
         f"modules = [{', '.join(q(name) for name in guest['modules'])}]",
         f"tool_version = {q(manifest['tool_version'])}",
         f"prober_sha256 = {q((work / 'prober.sha256').read_text().strip())}",
-        f"whole = {'true' if 'slice.toml' not in members else 'false'}",
+        f'snapshot = "{"bundled" if with_snapshot else "made by record"}"',
         f"answers = {questions}",
         "",
         "[packages]",
@@ -102,8 +104,8 @@ def provenance(kernel: str, packages: dict[str, str], work: Path, members: dict[
     return "\n".join(lines) + "\n"
 
 
-def pack(kernel: str, into: Path) -> tuple[str, int, int, int]:
-    """One recording; its name, the sizes of snapshot and answers in bytes, and how many answers there are."""
+def pack(kernel: str, into: Path, with_snapshot: bool = True) -> tuple[str, int, int, int]:
+    """One recording; its name, the sizes of snapshot (0: left out) and answers in bytes, and how many answers."""
     from . import cache
 
     work = record.folder_of(kernel)
@@ -115,11 +117,14 @@ def pack(kernel: str, into: Path) -> tuple[str, int, int, int]:
     members = read_members(work / "snapshot.tar.xz")
     members[MANIFEST] = lean_manifest(members[MANIFEST])
     answers = asking.read(work / "answers.tsv")
-    snapshot, words = archive(members), recorded.pack(packed_rows(answers))
+    snapshot = archive(members) if with_snapshot else b""
+    words = recorded.pack(packed_rows(answers))
     (into / "kernels").mkdir(parents=True, exist_ok=True)
     (into / "answers").mkdir(parents=True, exist_ok=True)
-    (into / "kernels" / f"{name}.tar.xz").write_bytes(snapshot)
-    (into / "kernels" / f"{name}.kernel.toml").write_text(provenance(kernel, packages, work, members, len(answers)))
+    if with_snapshot:
+        (into / "kernels" / f"{name}.tar.xz").write_bytes(snapshot)
+    told = provenance(kernel, packages, work, members, len(answers), with_snapshot)
+    (into / "kernels" / f"{name}.kernel.toml").write_text(told)
     (into / "answers" / f"{name}.tsv.xz").write_bytes(words)
     return name, len(snapshot), len(words), len(answers)
 
@@ -128,12 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 1 if an archive is larger than a whole kernel may be."""
     parser = argparse.ArgumentParser(prog="python -m tests.vm pack", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kernel", nargs="+")
+    parser.add_argument("--answers-only", action="store_true", help="leave the snapshot in the lab's cache")
     parser.add_argument("--into", type=Path, default=FIXTURES, help="instead of fixtures/")
     options = parser.parse_args(arguments)
     is_large = False
     for kernel in options.kernel:
         try:
-            name, snapshot, answers, count = pack(kernel, options.into)
+            name, snapshot, answers, count = pack(kernel, options.into, not options.answers_only)
         except asking.AskingFailed as exc:
             print(f"pack: {exc}", file=sys.stderr)
             return 2
