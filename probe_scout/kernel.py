@@ -734,6 +734,7 @@ _FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
     "multi_direct": lambda k: k.has_symbol("bpf_trampoline_multi_attach"),
     "bpf_lsm": lambda k: k._built(("bpf_lsm_verify_prog",), "CONFIG_BPF_LSM"),
     "sleepable_iterators": lambda k: k.has_symbol("bpf_iter_prog_supported"),
+    "iterators_must_resched": lambda k: k._member("bpf_iter__cgroup", "cgroup"),  # contemporary
     "trace_events": _trace_events,
 }
 CONTEMPORARIES = (
@@ -744,6 +745,7 @@ CONTEMPORARIES = (
     "wide_return_check",
     "sleepable_tracepoints",
     "sleepable_types_listed",
+    "iterators_must_resched",
 )
 
 _FLAG_EVIDENCE = {
@@ -779,6 +781,7 @@ _FLAG_EVIDENCE = {
     "sleepable_tracepoints": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary",
     "wide_return_check": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the check",
     "sleepable_iterators": "bpf_iter_prog_supported in kallsyms",
+    "iterators_must_resched": "struct bpf_iter__cgroup in BTF, a contemporary of the check",
     "may_bpf": "proc/self/status: CapEff",
     "may_perfmon": "proc/self/status: CapEff",
     "may_admin": "proc/self/status: CapEff",

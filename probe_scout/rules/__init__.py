@@ -61,9 +61,9 @@ PATHS: dict[str, tuple[Gate, ...]] = {
     "iter": (caller.BPF, target.LOAD, prototype.ENTRY, iterator.PLAIN),
     "iter.s": (caller.BPF, target.LOAD, prototype.ENTRY, iterator.SLEEPABLE),
     "tp": (caller.BPF, caller.PERF_TRACEPOINT, tracepoint.EVENT),
-    "tp.s": (caller.BPF, caller.PERF_TRACEPOINT, tracepoint.EVENT, tracepoint.SLEEP_EVENT),
+    "tp.s": (caller.BPF, tracepoint.SLEEP_LOAD, caller.PERF_TRACEPOINT, tracepoint.EVENT, tracepoint.SLEEP_EVENT),
     "raw_tp": (caller.BPF, tracepoint.RAW),
-    "raw_tp.s": (caller.BPF, tracepoint.RAW, tracepoint.SLEEP_RAW),
+    "raw_tp.s": (caller.BPF, tracepoint.SLEEP_LOAD, tracepoint.RAW, tracepoint.SLEEP_RAW),
     "tp_btf": (caller.BPF, tracepoint.TYPED),
     "tp_btf.s": (caller.BPF, tracepoint.TYPED, tracepoint.SLEEP_TYPED),
 }

@@ -32,7 +32,15 @@ def sleepable_unknown(_t: Traits, _k: Flags) -> bool:
     return True
 
 
-@GATE.rule("cannot_sleep", errno="EINVAL", decides="bpf_iter_target_support_resched")
+@GATE.rule(
+    "cannot_sleep",
+    errno="EINVAL",
+    decides="bpf_iter_target_support_resched",
+    needs=(BTF,),
+    witness="iterators_must_resched",
+    known="since 6.1 (d247049f4fd0); 5.10 takes sleepable programs on every iterator. The change left no symbol or "
+    "type, so a contemporary is the witness",
+)
 def cannot_sleep(t: Traits, _k: Flags) -> bool:
     """This iterator does not allow sleepable programs (BPF_ITER_RESCHED is not among its features).
 

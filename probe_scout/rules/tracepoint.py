@@ -163,6 +163,7 @@ def not_faultable(t: EventTraits, _k: Flags) -> bool:
     return t.raw and not t.faultable
 
 
-SLEEP_EVENT = SLEEP.part("unknown", "not_a_syscall_event")
-SLEEP_RAW = SLEEP.part("unknown", "not_faultable")
+SLEEP_LOAD = SLEEP.part("unknown")
+SLEEP_EVENT = SLEEP.part("not_a_syscall_event")
+SLEEP_RAW = SLEEP.part("not_faultable")
 SLEEP_TYPED = SLEEP.part("typed_unknown", "not_faultable")

@@ -53,6 +53,7 @@ MEMBERS = {
     "bpf_prog_aux": ("attach_btf", "kprobe_write_ctx"),
     "bpf_attach_target_info": ("tgt_mod",),
     "btf_func_model": ("arg_flags",),
+    "bpf_iter__cgroup": ("cgroup",),
 }
 CONFIG = {
     **dict.fromkeys(("CONFIG_BPF_SYSCALL", "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS", "CONFIG_DYNAMIC_FTRACE"), "y"),
