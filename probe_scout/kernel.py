@@ -69,6 +69,7 @@ class Kernel:
         self._ids: BtfIdSets | None = None
         self._named: dict[bytes, frozenset[bytes]] = {}
         self._typed_points: set[str] | None = None
+        self._typed_in_modules: set[str] = set()
         self._event_names: dict[str, tuple[str, ...]] | None = None
         self._made_events: bytes | None = None
         self._btf_modules: tuple[str, ...] | None = None
@@ -176,6 +177,8 @@ class Kernel:
         """Symbols and sites that decide about these names: the whole view if it is there, else a narrow one."""
         if self._full is not None:
             return self._full
+        if self.addresses_hidden():
+            return self.full()  # without addresses a part of the table tells nothing of its neighbours
         wanted = frozenset(names)
         if wanted in self._narrow:
             return self._narrow[wanted]
@@ -435,11 +438,16 @@ class Kernel:
         if base is None:
             return None
         if self._typed_points is None:
-            found: set[str] = set()
-            for btf in (base, *map(self.btf, self.btf_modules())):
-                found.update(btf.names_starting("btf_trace_") if btf is not None else ())
-            self._typed_points = found
-        return f"btf_trace_{name}" in self._typed_points
+            self._typed_points = base.names_starting("btf_trace_")
+            for btf in map(self.btf, self.btf_modules()):
+                self._typed_in_modules.update(btf.names_starting("btf_trace_") if btf is not None else ())
+        title = f"btf_trace_{name}"
+        return title in self._typed_points or title in self._typed_in_modules
+
+    def typed_in_module(self, name: str) -> bool:
+        """btf_trace_<name> is in a module's BTF and not in vmlinux's."""
+        typed = self.typed_tracepoint(name)
+        return bool(typed) and f"btf_trace_{name}" not in (self._typed_points or ())
 
     def names_with(self, head: bytes) -> frozenset[bytes]:
         """What follows `head` in the symbols that begin with it, of vmlinux and of modules; read once."""

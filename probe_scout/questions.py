@@ -290,6 +290,7 @@ def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
         dynamic=k.is_dynamic_event(group, name),
         raw=bool(raw),
         typed=bool(typed),
+        typed_in_module=k.typed_in_module(name),
         faultable=name in FAULTABLE_TRACEPOINTS,
         syscall=group == "syscalls",
         unread=frozenset(unread) if unread else NOWHERE,

@@ -83,6 +83,7 @@ class EventTraits(NamedTuple):
     dynamic: bool = False  # kprobe, uprobe or eprobe event
     raw: bool = False  # a raw tracepoint of this name is registered
     typed: bool = False  # BTF has btf_trace_<name>
+    typed_in_module: bool = False  # a module's BTF has it, vmlinux's has not
     faultable: bool = False  # the raw tracepoint runs where page faults are allowed
     syscall: bool = False  # the event of one system call
     unread: frozenset[str] = NOWHERE

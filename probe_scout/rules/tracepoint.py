@@ -97,6 +97,21 @@ def not_in_btf(t: EventTraits, _k: Flags) -> bool:
 
 
 @TYPED.rule(
+    "module_btf_closed",
+    errno="ESRCH",
+    decides="kernel/bpf/syscall.c bpf_btf_get_fd_by_id; the loader: libbpf load_module_btfs",
+    needs=(BTF,),
+    unless="may_admin",
+)
+def typed_module_btf_closed(t: EventTraits, _k: Flags) -> bool:
+    """A module's BTF is handed out to CAP_SYS_ADMIN only, so this caller's loader does not find the tracepoint's type.
+
+    CAP_BPF and CAP_PERFMON are enough for tracepoints of vmlinux, and raw_tp needs no BTF.
+    """
+    return t.typed_in_module
+
+
+@TYPED.rule(
     "not_registered",
     errno="EINVAL",
     decides="bpf_check_attach_target: bpf_get_raw_tracepoint",

@@ -137,7 +137,7 @@ def tiny_files(
 ) -> dict[str, bytes]:
     """Path to bytes. `typed` are functions that BTF alone knows; `prototypes` maps names to (returns, arguments).
 
-    `events` are `category:name` with words behind: `noraw`, `notyped`, `perf_perm`. `code` maps a name to
+    `events` are `category:name` with words behind: `noraw`, `notyped`, `perf_perm`, `[module]`. `code` maps a name to
     (hexadecimal bytes, words of sites). `missing` files are not in the snapshot; `absent` ones the manifest
     says the kernel did not have. `tracefs_empty`: as in a kernel booted in lockdown=confidentiality. `hidden` writes addresses as kernel.kptr_restrict 2 does.
     """
@@ -149,7 +149,9 @@ def tiny_files(
     described = [(event.split()[0].split(":"), event.split()[1:]) for event in events]
     parsed += [_line(f"perf_perm_{name} nobtf") for (_, name), words in described if "perf_perm" in words]
     raw_points = [name for (_, name), words in described if "noraw" not in words] + list(bare)
+    in_module = {word[1:-1]: name for (_, name), words in described for word in words if word.startswith("[")}
     typed_points = [name for (_, name), words in described if "notyped" not in words] + list(bare)
+    typed_points = [name for name in typed_points if name not in in_module.values()]
     parsed += [_line(f"__bpf_trace_tp_map_{name} data") for name in raw_points]
 
     # addresses
@@ -202,6 +204,10 @@ def tiny_files(
         b.typedef(f"btf_trace_{name}", b.ptr(b.func_proto(0, [("__data", t["ptr"])])))
     done: set[str] = set()
     split: dict[str, BtfWriter] = {}
+    for module, name in in_module.items():
+        writer = split.setdefault(module, BtfWriter(base=b))
+        proto = writer.func_proto(0, [("__data", t["ptr"])])
+        writer.typedef(f"btf_trace_{name}", writer.ptr(proto))
     functions = [(line.module, name, line) for _, line in placed for name in line.names]
     for module, name, line in [*functions, *((None, name, None) for name in typed)]:
         if line is not None and (line.has("data") or line.has("nobtf")):

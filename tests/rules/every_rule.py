@@ -415,6 +415,14 @@ CASES: dict[str, Case] = {
         event("raw_tp", "sched:sched_switch", events=("sched:sched_switch notyped",)),
         (event("tp_btf", "sched:sched_switch", denied=(BTF,)), "btf"),
     ),
+    "typed_tracepoint.module_btf_closed": Case(
+        event("tp_btf", "xfs:xfs_read", events=("xfs:xfs_read [xfs]",), caller={**ME, "may_admin": False}),
+        event("tp_btf", "xfs:xfs_read", events=("xfs:xfs_read",), caller={**ME, "may_admin": False}),
+        (
+            event("tp_btf", "xfs:xfs_read", events=("xfs:xfs_read [xfs]",), caller={**ME, "may_admin": None}),
+            "capabilities",
+        ),
+    ),
     "typed_tracepoint.not_registered": Case(
         event("tp_btf", "sched:sched_switch", events=("sched:sched_switch noraw", "sched:sched_waking")),
         event("tp_btf", "sched:sched_waking", events=("sched:sched_switch noraw", "sched:sched_waking")),
