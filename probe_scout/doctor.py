@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import words
 from .errors import Malformed, SourceError
 from .model import facts
 from .model.report import DoctorReport, SourceState
@@ -98,6 +99,7 @@ def _findings(k: Kernel) -> list[Finding]:
         found.append(
             Finding("doctor.no_kprobes", "This kernel was built without kprobes.", k.flag_evidence("kprobe_pmu"))
         )
+    found += dict.fromkeys((*words.notes(k, "kprobe"), *words.notes(k, "lsm")))  # switches that are off
     if k.source.describe().kind == "live":
         import os
 

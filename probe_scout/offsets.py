@@ -48,9 +48,9 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     if judged.answer == NO:
         return _said(k, attach, judged, verdict.unread)._replace(errno_certain=False)
     if judged.answer == UNKNOWN:
-        gap = words.explain_gap(k, facts.CODE, "")._replace(
-            why=f"{judged.says}; {k.code_why() or 'no code of this kernel was read'}"
-        )
+        gap = words.explain_gap(k, facts.CODE, "")
+        if gap.fact == facts.CODE:
+            gap = gap._replace(why=f"{judged.says}; {k.code_why() or 'no code of this kernel was read'}")
         return verdict._replace(answer=UNKNOWN, unread=(*verdict.unread, gap), notes=())
     return verdict
 

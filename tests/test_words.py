@@ -65,6 +65,13 @@ def test_ftrace_that_is_off_is_a_danger(tiny_kernel, value, off):
     assert opened.check(["gone_early"], ["fentry"]).targets[0].hazards == ()  # refused anyway
 
 
+def test_doctor_tells_switches_that_are_off(tiny_kernel):
+    off = {FTRACE: b"0\n", "sys/kernel/debug/kprobes/enabled": b"0\n"}
+    found = tiny_kernel(("foo",), files=off, lsm="lockdown,yama").doctor().findings
+    assert [f.rule for f in found] == ["silent.ftrace_off", "silent.kprobes_off", "silent.bpf_not_in_lsm"]
+    assert tiny_kernel(("foo",)).doctor().findings == ()
+
+
 def test_the_cure_for_code_does_not_send_root_to_root(tiny_kernel, monkeypatch):
     source = tiny_kernel(("foo", "foo.cold notrace"))._kernel.source
 
