@@ -21,6 +21,7 @@ TOOL = [sys.executable, "-m", "probe_scout"]
 PROG_GET_NEXT_ID, LINK_GET_NEXT_ID = 11, 31
 TRACING = "/sys/kernel/tracing"
 GONE_S = 20
+PATCHED = ("functions", "kprobes")
 
 # Accepted, refused for every reason, absent, duplicated, in modules, at offsets, by system call, events of all sorts.
 NAMES_TEXT = """
@@ -144,10 +145,15 @@ def ended(test, number, attach, whom):
         start_new_session=True,
     )
     begin = time.monotonic()
+    wait_s = 40 if attach == "kprobe.multi" else 60  # a kernel without it holds the program alone
     while attached() == before and tool.poll() is None and time.monotonic() - begin < 60:
         time.sleep(0.05)
-    time.sleep(1)  # from the program to the attachment
     during = attached()
+    while all(during[key] == before[key] for key in PATCHED) and time.monotonic() - begin < wait_s:
+        if tool.poll() is not None:
+            break
+        time.sleep(0.1)  # from the program to the attachment
+        during = attached()
     held = {key: during[key] != before[key] for key in before}
     children = text(f"/proc/{tool.pid}/task/{tool.pid}/children").split()
     if whom == "group":
