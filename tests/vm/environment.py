@@ -18,6 +18,7 @@ YES, NO, UNKNOWN = "yes", "no", "unknown"
 class Compared(NamedTuple):
     """One environment. `wrong` and `errno_wrong` are sentences; `causes` counts why answers are unknown.
 
+    `cold` are the answers for kprobes on every part that the compiler split off.
     `bare` are unknown answers without a cause, or without a cure where the file is closed.
     """
 
@@ -33,6 +34,7 @@ class Compared(NamedTuple):
     doctor: tuple[str, ...]
     hazards: tuple[str, ...]
     fires: int | None
+    cold: tuple[str, ...]
     seconds: tuple[float, ...]
 
     def row(self) -> str:
@@ -86,6 +88,7 @@ def compare(line: dict[str, Any]) -> Compared:
         doctor,
         hazards,
         line["fires"],
+        tuple(line["tool"].get("cold", ())),
         tuple(line["seconds"]),
     )
 

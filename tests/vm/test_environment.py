@@ -35,6 +35,7 @@ MISSING = {
         f"bpf and perfmon, tracefs open, paranoid={value}": {"kprobe_blacklist", *HIDDEN, "sysctl"}
         for value in (-1, 0, 1, 2, 3)
     },
+    "ftrace_enabled 0, then 1": {"filter_functions"},  # where writing 1 behind attachments shut ftrace down
     "bpf, perfmon, syslog, tracefs and debugfs open": {"kprobe_blacklist", *HIDDEN},
 }
 
@@ -118,6 +119,9 @@ def test_rights_and_switches(kernel, booted, capsys):
     agreed(found)
     assert found["kptr_restrict=2"].unknown < 0.15 * found["kptr_restrict=2"].asked
     assert found["root"].fires > 0
+    cold = found["root, every cold part"].cold
+    assert len(cold) > 1000
+    assert "unknown" not in cold
     assert found["kprobes/enabled=0"].fires == 0
     assert "silent.kprobes_off" in found["kprobes/enabled=0"].notes
     if refused:  # since 7.x the kernel takes no 0 there
@@ -126,6 +130,8 @@ def test_rights_and_switches(kernel, booted, capsys):
         off = found["ftrace_enabled=0"]
         assert (off.fires, off.hazards) == (0, ("hazard.ftrace_off",))
         assert "silent.ftrace_off" in off.notes
+        again = found["ftrace_enabled 0, then 1"]
+        assert all("ftrace has shut itself down" in cause for cause in again.causes)
     assert not found["root"].hazards
     closed = found["bpf and perfmon, tracefs open, paranoid=3"].causes
     assert any(

@@ -82,11 +82,13 @@ class Environment:
     """How to get there, how to get back, and who asks: capabilities of an ordinary user, None for root.
 
     `as_me`: the tool judges with this user's rights; without it for root, who then asks the kernel. `tool_only`:
-    back before the prober asks, which would miss files that the kernel's answers do not hang on.
+    back before the prober asks, which would miss files that the kernel's answers do not hang on. `cold`: the tool
+    also scans the parts of functions that the compiler split off, modules' too: there code must be looked at.
     """
 
-    def __init__(self, there=(), back=(), caps=None, as_me=False, few=False, tool_only=False):
-        self.there, self.back, self.caps, self.as_me, self.tool_only = there, back, caps, as_me, tool_only
+    def __init__(self, there=(), back=(), caps=None, as_me=False, few=False, tool_only=False, cold=False):
+        self.there, self.back, self.caps, self.as_me = there, back, caps, as_me
+        self.tool_only, self.cold = tool_only, cold
         self.targets = FEW if few else tuple(TYPES)
 
 
@@ -104,6 +106,7 @@ def paranoid(value):
 
 ENVIRONMENTS = {
     "root": Environment(),
+    "root, every cold part": Environment(few=True, cold=True),
     "kptr_restrict=1": Environment([sysctl("kptr_restrict", 1)], [sysctl("kptr_restrict", 0)]),
     "kptr_restrict=2": Environment([sysctl("kptr_restrict", 2)], [sysctl("kptr_restrict", 0)]),
     "user, for root": Environment(caps=""),
@@ -187,11 +190,14 @@ def tool(environment, work):
                 "notes": [note.rule for note in verdict.notes],
             }
     doctor = kernel.doctor()
+    answers = []
+    if environment.cold:
+        answers = [row.answers["kprobe"] for row in kernel.scan("*.cold*", ["kprobe"]).rows]
     with open(f"{work}/tool.json", "w") as out:
         findings = [[finding.rule, finding.says] for finding in doctor.findings]
         hazards = [hazard.id for hazard in report.hazards]
         states = {state.path: [state.state, state.cure] for state in doctor.sources}
-        json.dump({"verdicts": found, "doctor": findings, "files": states, "hazards": hazards}, out)
+        json.dump({"verdicts": found, "doctor": findings, "files": states, "hazards": hazards, "cold": answers}, out)
 
 
 def go(commands):
