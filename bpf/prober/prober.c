@@ -651,7 +651,7 @@ static int ask_raw_tp(const char *name, int writable, int sleepable, int argumen
 	program = load(&p);
 	if (program < 0)
 		return -1;
-	r = let_go(raw_tracepoint_open(program, name));
+	r = close_keeping_errno(raw_tracepoint_open(program, name)); // never held: programs on the scheduler's points nest without end
 	close_keeping_errno(program);
 	return r;
 }
@@ -678,7 +678,7 @@ static int ask_tp_btf(const char *name, int sleepable, int argument)
 	program = load(&p);
 	if (program < 0)
 		return -1;
-	r = let_go(raw_tracepoint_open(program, NULL));
+	r = close_keeping_errno(raw_tracepoint_open(program, NULL));
 	close_keeping_errno(program);
 	return r;
 }

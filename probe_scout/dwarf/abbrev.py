@@ -26,10 +26,10 @@ LINE = 1 << 61  # added to an offset into .debug_line_str
 SIGNATURE = 1 << 65  # in place of a reference to a type unit
 RELATIVE = 1 << 66  # added to a DW_AT_entry_pc that counts from the lowest address
 
-LEB_BYTES_MAX = 10
-_LEB = rb"[\x80-\xff]{0,9}+[\x00-\x7f]"
-_FORM = rb"(?:\x21" + _LEB + rb"|[\x00-\x20\x22-\x7f]|[\x80-\xff]{1,9}+[\x00-\x7f])"
-DECLARATION = re.compile(rb"(?s)(" + _LEB + rb"[\x00\x01](?:(?!\x00\x00)" + _LEB + _FORM + rb")*+\x00\x00)")
+# As regular expressions: a number of at most ten bytes, and a form with the constant that one of them carries.
+LEB = rb"[\x80-\xff]{0,9}+[\x00-\x7f]"
+FORM = rb"(?:\x21" + LEB + rb"|[\x00-\x20\x22-\x7f]|[\x80-\xff]{1,9}+[\x00-\x7f])"
+DECLARATION = re.compile(rb"(?s)(" + LEB + rb"[\x00\x01](?:(?!\x00\x00)" + LEB + FORM + rb")*+\x00\x00)")
 
 # Sizes of forms that do not depend on the unit.
 _SIZES = {

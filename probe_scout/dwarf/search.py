@@ -12,6 +12,7 @@ from struct import unpack_from
 from typing import TYPE_CHECKING
 
 from . import names as n
+from .abbrev import FORM, LEB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 # A search for one offset costs about a sixtieth of a walk of everything.
 _OFFSETS_MAX = 25
-# An attribute abstract_origin or specification of the form ref_addr, ref_sup or GNU_ref_alt, as .debug_abbrev has it.
-_FAR_REFERENCE = re.compile(rb"[\x31\x47](?:\x10|\x1c|\x24|\xa0\x3e)")
+# A function or a copy with abstract_origin or specification of the form ref_addr, ref_sup, GNU_ref_alt or indirect.
+_FAR = rb"[\x31\x47](?:\x10|\x16|\x1c|\x24|\xa0\x3e)"
+_FAR_REFERENCE = re.compile(rb"(?s)[\x1d\x2e][\x00\x01](?:(?!\x00\x00|" + _FAR + rb")" + LEB + FORM + rb")*+" + _FAR)
 _STRING_ALT = (b"\x03\xa1\x3e", b"\x03\x1d")  # DW_AT_name of the form GNU_strp_alt or strp_sup
 
 
@@ -88,15 +90,11 @@ def units_holding(file: DebugFile, values: Iterable[int]) -> list[Unit]:
 
 def _places(region: Region, pattern: bytes) -> Iterator[int]:
     # `re` searches four bytes about four times as fast as bytes.find and mmap.find do.
-    for match in re.compile(b"(?=" + re.escape(pattern) + b")" if _overlaps(pattern) else re.escape(pattern)).finditer(
-        region.raw, region.start, region.end
-    ):
+    search = re.compile(re.escape(pattern)).search
+    match = search(region.raw, region.start, region.end)
+    while match is not None:
         yield match.start() - region.start
-
-
-def _overlaps(pattern: bytes) -> bool:
-    """Two occurrences can share bytes, so that a plain search would miss the second."""
-    return any(pattern.startswith(pattern[i:]) for i in range(1, len(pattern)))
+        match = search(region.raw, match.start() + 1, region.end)
 
 
 def _units_at(file: DebugFile, places: Iterable[int]) -> Iterator[Unit]:

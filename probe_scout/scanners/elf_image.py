@@ -30,7 +30,8 @@ _ET_REL = 1
 _SHT_SYMTAB, _SHT_RELA, _SHT_NOTE, _SHT_NOBITS, _SHT_REL, _SHT_DYNSYM = 2, 4, 7, 8, 9, 11
 _SHF_ALLOC, _SHF_EXECINSTR, _SHF_COMPRESSED = 2, 4, 0x800
 _SHN_LORESERVE = 0xFF00
-_STT_NOTYPE, _STT_FUNC, _STT_GNU_IFUNC = 0, 2, 10
+_STT_NOTYPE = 0
+_STT_CODE = (_STT_NOTYPE, 2, 10)  # STT_FUNC, STT_GNU_IFUNC
 _FIRST_PLACE = 1 << 20  # our own numbering of ET_REL files starts here; zero stays "nowhere"
 
 # Widths in bytes of the plain relocations (S + A) that debug sections carry, by e_machine.
@@ -343,6 +344,7 @@ class Symbols:
         self._strings = EMPTY
         self._starts: list[int] = []
         self._order: list[int] = []
+        self._is_function: list[bool] = []
         self._sizes: list[int] = []
         if section is None:
             return
@@ -358,18 +360,18 @@ class Symbols:
                 for value, home in zip(self.values, shndx, strict=True)
             ]
         code = {s.index for s in sections if s.flags & _SHF_EXECINSTR}
-        kinds = (_STT_NOTYPE, _STT_FUNC, _STT_GNU_IFUNC)
-        chosen = [
-            i
-            for i, (info, home) in enumerate(zip(infos, shndx, strict=True))
-            if home in code and info & 15 in kinds and self._names[i]
-        ]
-        values = self.values
+        values, names = self.values, self._names
+        # One number a symbol, so that sorting compares numbers: address, is it a function, position in the table.
         # At one address functions come last, so that a search from the right meets them first.
-        chosen.sort(key=lambda i: (values[i], infos[i] & 15 != _STT_NOTYPE))
-        self._order = chosen
-        self._starts = [values[i] for i in chosen]
-        self._is_function = [infos[i] & 15 != _STT_NOTYPE for i in chosen]
+        keyed = [
+            (values[i] << 1 | (info & 15 != _STT_NOTYPE)) << 32 | i
+            for i, (info, home) in enumerate(zip(infos, shndx, strict=True))
+            if home in code and info & 15 in _STT_CODE and names[i]
+        ]
+        keyed.sort()
+        self._order = [key & 0xFFFFFFFF for key in keyed]
+        self._starts = [key >> 33 for key in keyed]
+        self._is_function = [bool(key >> 32 & 1) for key in keyed]
 
     def _read(self, region: Region) -> tuple[list[int], list[int]]:
         image = self._image

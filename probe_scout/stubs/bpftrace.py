@@ -34,8 +34,8 @@ def _probe(stub: Stub) -> list[str]:
         head = stub.section.replace("tp/", "tracepoint:", 1).replace("/", ":")
         names = {member.name.removesuffix("_loc") for member in stub.members}
         for member in stub.members:
-            base, _, number = member.name.removesuffix("_loc").rpartition("_")
-            if number.isdigit() and base in names and any(f"two fields {base};" in note for note in stub.notes):
+            base, _, ordinal = member.name.removesuffix("_loc").rpartition("_")
+            if ordinal.isdigit() and base in names and any(f"two fields {base};" in note for note in stub.notes):
                 comments.append(f"{member.declared} {base}: bpftrace cannot tell it from the other {base}")
             else:
                 _field(member, shown, comments)

@@ -43,6 +43,7 @@ DOWN = {
     "diff": "scan events questions engine kernel scanners model errors",
     "verify": "model errors",
     "stubs": "model errors",
+    "dwarf": "scanners model errors",
     "stub": "stubs arguments lookup check events diagnosis kernel scanners model errors",
     "trial": "verify caller check events scan words questions diagnosis kernel scanners model errors",
     **dict.fromkeys(
