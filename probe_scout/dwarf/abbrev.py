@@ -46,9 +46,21 @@ _ULEBS = (
 _BLOCKS = {n.FORM_BLOCK1: 1, n.FORM_BLOCK2: 2, n.FORM_BLOCK4: 4}
 
 # The fields of a reader's tuple, for functions and for inlined copies. The last value is the end of the entry.
-(F_NAME, F_LINKAGE, F_FILE, F_LINE, F_LOW, F_RANGES, F_ENTRY, F_ORIGIN, F_SPEC, F_INLINE, F_DECLARED, F_EXTERNAL, F_CC) = (
-    range(13)
-)
+(
+    F_NAME,
+    F_LINKAGE,
+    F_FILE,
+    F_LINE,
+    F_LOW,
+    F_RANGES,
+    F_ENTRY,
+    F_ORIGIN,
+    F_SPEC,
+    F_INLINE,
+    F_DECLARED,
+    F_EXTERNAL,
+    F_CC,
+) = range(13)
 FUNCTION_FIELDS = (
     *((n.AT_NAME,), (n.AT_LINKAGE_NAME, n.AT_MIPS_LINKAGE_NAME), (n.AT_DECL_FILE,), (n.AT_DECL_LINE,)),
     *((n.AT_LOW_PC,), (n.AT_RANGES,), (n.AT_ENTRY_PC,), (n.AT_ABSTRACT_ORIGIN,), (n.AT_SPECIFICATION,)),
@@ -61,7 +73,9 @@ COPY_FIELDS = (
 )
 
 # Entries below these hold no code, so a walk may go on at their sibling.
-_NO_CODE_BELOW = frozenset((n.TAG_ENUMERATION_TYPE, n.TAG_ARRAY_TYPE, n.TAG_SUBROUTINE_TYPE, n.TAG_CALL_SITE, n.TAG_GNU_CALL_SITE))
+_NO_CODE_BELOW = frozenset(
+    (n.TAG_ENUMERATION_TYPE, n.TAG_ARRAY_TYPE, n.TAG_SUBROUTINE_TYPE, n.TAG_CALL_SITE, n.TAG_GNU_CALL_SITE)
+)
 _NO_CODE_BELOW_IN_C = frozenset((n.TAG_STRUCTURE_TYPE, n.TAG_UNION_TYPE, n.TAG_CLASS_TYPE))
 
 
@@ -139,7 +153,12 @@ class Abbrev:
         offset = 1
         for attribute in self.attributes:
             size = size_of(attribute.form, self.shape)
-            if attribute.name == n.AT_SIBLING and attribute.form in (n.FORM_REF1, n.FORM_REF2, n.FORM_REF4, n.FORM_REF8):
+            if attribute.name == n.AT_SIBLING and attribute.form in (
+                n.FORM_REF1,
+                n.FORM_REF2,
+                n.FORM_REF4,
+                n.FORM_REF8,
+            ):
                 code = {1: "B", 2: "H", 4: "I", 8: "Q"}[size or 0]
                 return offset, Struct(("<" if self.shape.is_little else ">") + code)
             if size is None:
@@ -192,7 +211,8 @@ def compile_skip(attributes: Sequence[Attribute], shape: Shape) -> Skip:
         lines += _varying(attribute.form, pending, shape)
         pending = 0
     lines.append(f" return p + {pending}")
-    return _built(lines, "skip", shape)
+    skip: Skip = _built(lines, "skip", shape)
+    return skip
 
 
 def compile_reader(attributes: Sequence[Attribute], shape: Shape, fields: Sequence[tuple[int, ...]]) -> Reader:
@@ -223,13 +243,16 @@ def compile_reader(attributes: Sequence[Attribute], shape: Shape, fields: Sequen
         pending += size
     values = ", ".join(known.get(number, "None") for number in range(len(fields)))
     lines.append(f" return {values}, p + {pending}")
-    return _built(lines, "read", shape)
+    read: Reader = _built(lines, "read", shape)
+    return read
 
 
 def _built(lines: list[str], name: str, shape: Shape) -> Any:
     """The function that the lines define. They are made of numbers only, never of text out of the file."""
     order = "<" if shape.is_little else ">"
-    place: dict[str, Any] = {f"u{8 * size}": Struct(order + code).unpack_from for size, code in ((2, "H"), (4, "I"), (8, "Q"))}
+    place: dict[str, Any] = {
+        f"u{8 * size}": Struct(order + code).unpack_from for size, code in ((2, "H"), (4, "I"), (8, "Q"))
+    }
     place |= {"uleb": uleb, "sleb": sleb, "indirect": _indirect(shape), "shape": shape}
     place["number"] = (lambda raw: int.from_bytes(raw, "little")) if shape.is_little else int.from_bytes
     exec("\n".join(lines), place)
@@ -287,7 +310,13 @@ def _varying(form: int, pending: int, shape: Shape) -> list[str]:
     if form in _ULEBS or form == n.FORM_SDATA:
         return [f" p += {pending}", " while d[p] > 127: p += 1", " p += 1"]
     if form in (n.FORM_EXPRLOC, n.FORM_BLOCK):
-        return [f" s = d[p + {pending}]", f" if s < 128: p += {pending + 1} + s", " else:", f"  s, p = uleb(d, p + {pending})", "  p += s"]
+        return [
+            f" s = d[p + {pending}]",
+            f" if s < 128: p += {pending + 1} + s",
+            " else:",
+            f"  s, p = uleb(d, p + {pending})",
+            "  p += s",
+        ]
     if form == n.FORM_BLOCK1:
         return [f" p += {pending + 1} + d[p + {pending}]"]
     if form in _BLOCKS:

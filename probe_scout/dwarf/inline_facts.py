@@ -19,7 +19,6 @@ from .abbrev import (
     C_RANGES,
     F_CC,
     F_DECLARED,
-    F_ENTRY,
     F_EXTERNAL,
     F_FILE,
     F_INLINE,
@@ -336,7 +335,9 @@ def _function(file: DebugFile, key: tuple[bytes, str, int], mine: _Gathered) -> 
         held = symbols.holding(address)
         start, names = held if held is not None else (address, ())
         holder = _best(names, chain[-1] if chain else "")
-        copies.append((folded, Copy(address, holder, address - start, chain, called, line, classes.is_own(own, names), entry)))
+        copies.append(
+            (folded, Copy(address, holder, address - start, chain, called, line, classes.is_own(own, names), entry))
+        )
     kind = classes.class_of(own, (body.symbols for body in bodies), ((c.is_own, folded) for folded, c in copies))
     return SourceFunction(
         *(name, key[1], key[2], linkage, kind, mine.inline, mine.is_external, len(mine.units)),
@@ -370,7 +371,9 @@ def table(file: DebugFile) -> dict[str, tuple[Row, ...]]:
     found: dict[str, list[Row]] = {}
     for key, mine in sorted(reader.found.items()):
         name, linkage = key[0].decode("utf-8", "replace"), mine.linkage.decode("utf-8", "replace")
-        bodies = [Body(address, symbols.at(address), nocall, entry) for address, nocall, entry in sorted(set(mine.bodies))]
+        bodies = [
+            Body(address, symbols.at(address), nocall, entry) for address, nocall, entry in sorted(set(mine.bodies))
+        ]
         own = _own_name(name, linkage, bodies)
         places = []
         for address, folded, *_ in mine.copies:

@@ -30,7 +30,7 @@ def _pairs(unit: Unit, at: int, base: int) -> list[tuple[int, int]]:
     data, size = unit.file.data(".debug_ranges"), unit.shape.address_bytes
     order = "little" if unit.shape.is_little else "big"
     top = (1 << 8 * size) - 1
-    found = []
+    found: list[tuple[int, int]] = []
     while True:
         if at + 2 * size > len(data):
             raise Malformed(unit.file.path, at, "a range in .debug_ranges", "the end of the section")

@@ -193,7 +193,7 @@ class Unit:
 class DebugFile:
     """The debug information of one ELF file. `supplement` is the file that .gnu_debugaltlink names, if it was found.
 
-    Reads only the units' headers at first. Raises Malformed, at once or from any question, for bytes that are not DWARF.
+    Reads only the units' headers at first. Raises Malformed, at once or from any question, for bytes that are no DWARF.
     """
 
     def __init__(self, image: ElfImage, supplement: DebugFile | None = None) -> None:

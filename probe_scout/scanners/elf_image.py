@@ -13,6 +13,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from io import BytesIO
+from itertools import pairwise
 from struct import error as StructError
 from struct import pack_into, unpack_from
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,7 +59,7 @@ _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 class Section(NamedTuple):
     """One section header; `address` is sh_addr, in ET_REL files a number of our own."""
 
-    index: int
+    number: int
     name: str
     type: int
     flags: int
@@ -176,7 +177,7 @@ class ElfImage:
         """As `region`, of this section."""
         if section.type == _SHT_NOBITS or not section.size:
             return EMPTY
-        found = self._regions.get(section.index)
+        found = self._regions.get(section.number)
         if found is None:
             if section.offset + section.size > len(self.raw):
                 at = min(section.offset, len(self.raw))
@@ -186,7 +187,7 @@ class ElfImage:
                 found = Region(data, 0, len(data))
             else:
                 found = Region(self.raw, section.offset, section.offset + section.size)
-            self._regions[section.index] = found
+            self._regions[section.number] = found
         return found
 
     def _unpacked(self, section: Section) -> bytes:
@@ -267,10 +268,10 @@ class ElfImage:
         target = self.section(name)
         if target is None or not self.is_relocatable:
             return None
-        if target.index not in self._relocations:
-            tables = [s for s in self.sections if s.type in (_SHT_RELA, _SHT_REL) and s.info == target.index]
-            self._relocations[target.index] = self._read_relocations(tables[0]) if tables else None
-        return self._relocations[target.index]
+        if target.number not in self._relocations:
+            tables = [s for s in self.sections if s.type in (_SHT_RELA, _SHT_REL) and s.info == target.number]
+            self._relocations[target.number] = self._read_relocations(tables[0]) if tables else None
+        return self._relocations[target.number]
 
     def _read_relocations(self, section: Section) -> Relocations:
         region = self.region_of(section)
@@ -284,7 +285,7 @@ class ElfImage:
             half = 1 << self.bits - 1
             addends = [a - 2 * half if a >= half else a for a in words[2 : count * 3 : 3].tolist()]
         types, symbols = [info & mask for info in infos], [info >> shift for info in infos]
-        if any(a > b for a, b in zip(places, places[1:], strict=False)):
+        if any(a > b for a, b in pairwise(places)):
             order = sorted(range(count), key=places.__getitem__)  # stable: sums at one place keep their order
             places, types = [places[i] for i in order], [types[i] for i in order]
             symbols = [symbols[i] for i in order]
@@ -359,7 +360,7 @@ class Symbols:
                 value + addresses[home] if 0 < home < count else value
                 for value, home in zip(self.values, shndx, strict=True)
             ]
-        code = {s.index for s in sections if s.flags & _SHF_EXECINSTR}
+        code = {s.number for s in sections if s.flags & _SHF_EXECINSTR}
         values, names = self.values, self._names
         # One number a symbol, so that sorting compares numbers: address, is it a function, position in the table.
         # At one address functions come last, so that a search from the right meets them first.
@@ -451,7 +452,7 @@ def _words(region: Region, code: str, is_little: bool) -> memoryview | array[int
     size = 8 if code == "Q" else 4
     data = region.raw[region.start : region.end - region.size % size]
     if is_little == (sys.byteorder == "little"):
-        return memoryview(data).cast(code)
+        return memoryview(data).cast("Q" if code == "Q" else "I")
     # array("I") and array("Q") have 4 and 8 bytes wherever CPython runs.
     swapped = array(code, data)
     swapped.byteswap()

@@ -48,7 +48,12 @@ class DwarfWriter:
     """Sections of one file. `unit` adds a unit; `sections` gives all bytes; `elf` writes the file."""
 
     def __init__(
-        self, version: int = 5, is_64: bool = False, byteorder: str = "little", address_bytes: int = 8, codes_from: int = 1
+        self,
+        version: int = 5,
+        is_64: bool = False,
+        byteorder: str = "little",
+        address_bytes: int = 8,
+        codes_from: int = 1,
     ) -> None:
         self.version, self.is_64, self.order = version, is_64, "<" if byteorder == "little" else ">"
         self.byteorder, self.address_bytes, self.codes_from = byteorder, address_bytes, codes_from
@@ -86,7 +91,9 @@ class DwarfWriter:
         start = len(self.info)
         body = bytearray(struct.pack(self.order + "H", self.version))
         offset = abbrev_offset.to_bytes(self.offset_bytes, self.byteorder)
-        body += bytes((kind, self.address_bytes)) + offset if self.version == 5 else offset + bytes((self.address_bytes,))
+        body += (
+            bytes((kind, self.address_bytes)) + offset if self.version == 5 else offset + bytes((self.address_bytes,))
+        )
         head = 12 if self.is_64 else 4
         self._write(root, body, start, start + head, declarations)
         length = len(body).to_bytes(self.offset_bytes, self.byteorder)
@@ -182,7 +189,9 @@ class DwarfWriter:
 
     def _contribution(self, words: bytes, sizes: bytes = b"\0\0") -> bytes:
         body = struct.pack(self.order + "H", 5) + sizes + words
-        return (b"\xff\xff\xff\xff" if self.is_64 else b"") + len(body).to_bytes(self.offset_bytes, self.byteorder) + body
+        return (
+            (b"\xff\xff\xff\xff" if self.is_64 else b"") + len(body).to_bytes(self.offset_bytes, self.byteorder) + body
+        )
 
     @property
     def index_base(self) -> int:
@@ -230,5 +239,7 @@ def elf_file(
         headers += struct.pack(order + "IIQQQQIIQQ", at, kind, flags, address, 64 + len(body), size, link, 0, 1, entry)
         body += content
     ident = b"\x7fELF\x02" + (b"\x01" if order == "<" else b"\x02") + b"\x01" + bytes(9)
-    header = struct.pack(order + "HHIQQQIHHHHHH", 2, 62, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, len(rows), len(rows) - 1)
+    header = struct.pack(
+        order + "HHIQQQIHHHHHH", 2, 62, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, len(rows), len(rows) - 1
+    )
     return ident + header + body + headers

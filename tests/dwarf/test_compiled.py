@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 
@@ -145,16 +146,20 @@ def test_zstd_is_read_or_says_what_is_missing(tmp_path):
 
     raw = compile_with(tmp_path, "gcc", "-O2", "-g")
     done = subprocess.run(
-        ("objcopy", "--compress-debug-sections=zstd", "program", "packed"), cwd=tmp_path, capture_output=True, check=False
+        ("objcopy", "--compress-debug-sections=zstd", "program", "packed"),
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip("this objcopy has no zstd")
     packed = (tmp_path / "packed").read_bytes()
     assert packed != raw
-    try:
+    if importlib.util.find_spec("zstandard") or importlib.util.find_spec("compression"):
         assert_truth(packed)
-    except Malformed as error:
-        assert "zstandard" in str(error)
+    else:
+        with pytest.raises(Malformed, match="zstandard"):
+            find(opened(packed), "sink")
 
 
 def test_link_time_optimisation(tmp_path):
@@ -204,7 +209,13 @@ def test_changed_arguments_go_with_a_suffix(tmp_path):
     """gcc makes name.constprop.0 or name.isra.0 of a function whose argument is always the same."""
     source = """
 volatile int place;
-static __attribute__((noinline)) int scaled(int a, int b) { place = a * b; for (int i = 0; i < a; i++) place += b; return place; }
+static __attribute__((noinline)) int scaled(int a, int b)
+{
+	place = a * b;
+	for (int i = 0; i < a; i++)
+		place += b;
+	return place;
+}
 int start(int a) { return scaled(a, 7) + scaled(a + 1, 7); }
 """
     if shutil.which("gcc") is None:

@@ -105,7 +105,13 @@ def test_forms_of_names(form):
 
 @pytest.mark.parametrize(
     "line",
-    [(n.FORM_UDATA, 7), (n.FORM_SDATA, 7), (n.FORM_IMPLICIT_CONST, 7), (n.FORM_INDIRECT, (n.FORM_UDATA, 7)), (n.FORM_DATA8, 7)],
+    [
+        (n.FORM_UDATA, 7),
+        (n.FORM_SDATA, 7),
+        (n.FORM_IMPLICIT_CONST, 7),
+        (n.FORM_INDIRECT, (n.FORM_UDATA, 7)),
+        (n.FORM_DATA8, 7),
+    ],
 )
 def test_forms_of_numbers(line):
     w = DwarfWriter()
@@ -186,12 +192,20 @@ def specified() -> list[Entry]:
     """A definition that refers to a declaration: name from the one, line from the other."""
     declared = Entry(
         n.TAG_SUBPROGRAM,
-        {n.AT_NAME: (n.FORM_STRP, "own"), n.AT_DECL_LINE: (n.FORM_DATA1, 3), n.AT_DECLARATION: (n.FORM_FLAG_PRESENT, 1)},
+        {
+            n.AT_NAME: (n.FORM_STRP, "own"),
+            n.AT_DECL_LINE: (n.FORM_DATA1, 3),
+            n.AT_DECLARATION: (n.FORM_FLAG_PRESENT, 1),
+        },
         label="declared",
     )
     defined = Entry(
         n.TAG_SUBPROGRAM,
-        {n.AT_SPECIFICATION: (n.FORM_REF4, "declared"), n.AT_DECL_LINE: (n.FORM_DATA1, 9), n.AT_INLINE: (n.FORM_DATA1, 1)},
+        {
+            n.AT_SPECIFICATION: (n.FORM_REF4, "declared"),
+            n.AT_DECL_LINE: (n.FORM_DATA1, 9),
+            n.AT_INLINE: (n.FORM_DATA1, 1),
+        },
         label="defined",
     )
     body = Entry(
