@@ -230,7 +230,7 @@ def compile_reader(attributes: Sequence[Attribute], shape: Shape, fields: Sequen
             number = None
         size = size_of(form, shape)
         if size is None:
-            if number is not None and form not in _BLOCKS and form not in (n.FORM_BLOCK, n.FORM_EXPRLOC):
+            if number is not None and _fits(attribute):
                 lines += _kept(attribute, pending, f"v{number}")
                 known[number] = f"v{number}"
             else:
@@ -245,6 +245,14 @@ def compile_reader(attributes: Sequence[Attribute], shape: Shape, fields: Sequen
     lines.append(f" return {values}, p + {pending}")
     read: Reader = _built(lines, "read", shape)
     return read
+
+
+def _fits(attribute: Attribute) -> bool:
+    """A varying form can hold a value of this attribute: no block, and text for names only."""
+    form = attribute.form
+    if form == n.FORM_STRING:
+        return attribute.name in n.TEXTS
+    return form not in _BLOCKS and form not in (n.FORM_BLOCK, n.FORM_EXPRLOC)
 
 
 def _built(lines: list[str], name: str, shape: Shape) -> Any:
@@ -299,7 +307,8 @@ def _kept(attribute: Attribute, pending: int, name: str) -> list[str]:
     if form == n.FORM_SDATA:
         return [f" {name}, p = sleb(d, p + {pending})"]
     if form == n.FORM_INDIRECT:
-        return [f" {name}, p = indirect(d, p + {pending}, base)"]
+        lines = [f" {name}, p = indirect(d, p + {pending}, base)"]
+        return lines if attribute.name in n.TEXTS else [*lines, f" if type({name}) is bytes: {name} = None"]
     raise UnknownForm(f"form {form:#x}")
 
 

@@ -104,7 +104,8 @@ class Unit:
             values: dict[int, Any] = {}
             for attribute in abbrev.attributes:
                 value, at = value_of(attribute, data, at, self.start, self.shape)
-                values.setdefault(attribute.name, value)
+                if type(value) is int or attribute.name not in n.NUMBERS:
+                    values.setdefault(attribute.name, value)
         except UnknownForm as error:
             raise self.malformed(start, "an attribute of a known form", str(error)) from None
         except _UNREADABLE as error:
