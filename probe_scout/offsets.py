@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from . import code, engine, questions, words
@@ -40,7 +41,16 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
         k, attach, outcome, function_evidence(k, target.name, target.module), words.notes(k, attach)
     )
     view = k.view((target.name.encode(),))
-    if verdict.answer == NO or view is None:
+    named = any(finding.rule.startswith("symbol_lookup.") for finding in verdict.findings)
+    if view is None or (verdict.answer == NO and named):
+        return verdict
+    behind = _behind(k, target, view)
+    if behind is not None:
+        # The kernel judges the address, and so the symbol that lies there.
+        return _one(k, behind, attach)
+    if verdict.answer == NO and not _is_inside(target, view):
+        return verdict._replace(answer=UNKNOWN, errno=None, findings=(), notes=(), unread=_nowhere(k, target))
+    if verdict.answer == NO:
         return verdict
     judged = _instruction(k, target, view, is_return)
     if judged.answer == NO and verdict.answer == YES:
@@ -55,6 +65,57 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     return verdict
 
 
+def _row(target: Target, symbols: SymbolTable) -> int:
+    """The line of kallsyms that is meant; the name is there, or the symbol rules have refused it."""
+    rows = symbols.rows(target.name.encode())
+    if target.module not in (None, "vmlinux"):
+        rows = [row for row in rows if symbols.modules[row] == (target.module or "").encode()]
+    return rows[0]
+
+
+def _is_inside(target: Target, view: View) -> bool:
+    """The offset lies inside the symbol, as far as kallsyms knows."""
+    if view.symbols.hidden:
+        return True
+    start, end = view.symbols.extent(_row(target, view.symbols))
+    return end == 1 << 64 or target.offset_bytes < end - start
+
+
+def _behind(k: Kernel, target: Target, view: View) -> Target | None:
+    """The symbol and offset at an address behind the end of the one asked for; None if inside, or not to be named.
+
+    kernel/trace/trace_kprobe.c within_notrace_func and kernel/kprobes.c ask about the address's own symbol.
+    """
+    if _is_inside(target, view):
+        return None
+    whole = k.full()
+    if whole is None:
+        return None
+    symbols = whole.symbols
+    row = _row(target, symbols)
+    module = symbols.modules[row]
+    place = symbols.addresses[row] + target.offset_bytes
+    starts = symbols.starts(module)
+    address = starts[bisect_right(starts, place) - 1]
+    for other in range(len(symbols.names)) if module else _lines_at(symbols, address):
+        if symbols.addresses[other] == address and symbols.modules[other] == module:
+            name = symbols.names[other]
+            if len(symbols.rows(name)) == 1:
+                owner = module.decode() if module else None
+                return target._replace(name=name.decode(), module=owner, offset_bytes=place - address)
+    return None
+
+
+def _lines_at(symbols: SymbolTable, address: int) -> range:
+    first = bisect_left(symbols.addresses, address, 0, symbols.vmlinux_count)
+    return range(first, bisect_right(symbols.addresses, address, first, symbols.vmlinux_count))
+
+
+def _nowhere(k: Kernel, target: Target) -> tuple[Unread, ...]:
+    gap = words.explain_gap(k, facts.CODE, "")
+    return (gap._replace(why=f"the offset lies behind the end of {target.name}, in a symbol that no name tells apart"),)
+
+
 def _said(k: Kernel, attach: str, judged: rules.Judgement, unread: tuple[Unread, ...]) -> Verdict:
     place = judged.rule.endswith((".not_entry", ".inside_ftrace_site", ".offset_range"))
     evidence = "the offset asked for, and the function's ftrace site" if place else k.evidence(facts.CODE)
@@ -64,12 +125,7 @@ def _said(k: Kernel, attach: str, judged: rules.Judgement, unread: tuple[Unread,
 
 def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:
     symbols = view.symbols
-    rows = [
-        r
-        for r in symbols.rows(target.name.encode())
-        if target.module in (None, "vmlinux") or symbols.modules[r] == (target.module or "").encode()
-    ]
-    row = rows[0]
+    row = _row(target, symbols)
     start, end = symbols.extent(row)
     offset = target.offset_bytes
     if end < 1 << 64 and offset >= end - start:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .model import facts
-from .model.traits import DATA, INIT, MODULE, NOWHERE, PER_CPU, TEXT, EventTraits, Proto, Traits
+from .model.traits import DATA, INIT, MODULE, NOWHERE, OUTSIDE, TEXT, EventTraits, Proto, Traits
 
 if TYPE_CHECKING:
     from .kernel import Kernel, View
@@ -131,7 +131,7 @@ def place(view: View, row: int) -> str:
     if symbols.is_init_text(address):
         return INIT
     is_offset = address < symbols.limits.get(b"_stext", 0) and symbols.letter(row) in "Aa"
-    return PER_CPU if is_offset else DATA
+    return OUTSIDE if is_offset or address >= symbols.limits.get(b"_end", 1 << 64) else DATA
 
 
 def _place_in_order(symbols: SymbolTable, row: int) -> str:
@@ -273,16 +273,13 @@ def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> di
 
 def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
     """Traits of one tracepoint question. `category` None asks by the raw tracepoint's name alone."""
-    unread: set[str] = set()
     events = k.events_named(name)
     event = False
     if events is not None:
         event = bool(events) if category is None else category in events
     raw = k.raw_tracepoint(name)
-    if raw is None:
-        unread.add(facts.KALLSYMS)
-    typed = k.typed_tracepoint(name)
     group = category or (events[0] if events else "")
+    typed = k.typed_tracepoint(name)
     return EventTraits(
         event=event,
         ftrace_only=group == "ftrace",
@@ -290,8 +287,11 @@ def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
         dynamic=k.is_dynamic_event(group, name),
         raw=bool(raw),
         typed=bool(typed),
-        typed_in_module=k.typed_in_module(name),
+        typed_in_module=bool(typed) and k.typed_in_module(name),
         faultable=name in FAULTABLE_TRACEPOINTS,
         syscall=group == "syscalls",
-        unread=frozenset(unread) if unread else NOWHERE,
+        unread=_KALLSYMS_UNREAD if raw is None else NOWHERE,
     )
+
+
+_KALLSYMS_UNREAD = frozenset((facts.KALLSYMS,))

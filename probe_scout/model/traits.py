@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 # Where the symbol lies that a by-name lookup takes (kernel/extable.c core_kernel_text).
 NONE, TEXT, INIT, MODULE, DATA = "none", "text", "init", "module", "data"
-PER_CPU = "per_cpu"  # an offset into the per-CPU area: no address of the kernel's image
+OUTSIDE = "outside"  # not between _stext and _end: an offset into the per-CPU area, or behind the image
 NOWHERE: frozenset[str] = frozenset()
 
 

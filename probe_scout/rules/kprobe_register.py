@@ -7,7 +7,7 @@ kernel/trace/trace_kprobe.c __register_trace_kprobe, then kernel/kprobes.c regis
 from __future__ import annotations
 
 from ..model.facts import CODE, FILTER_FUNCTIONS, KALLSYMS, KPROBE_BLACKLIST, LOCKDOWN
-from ..model.traits import MODULE, NONE, PER_CPU, TEXT, Traits
+from ..model.traits import MODULE, NONE, OUTSIDE, TEXT, Traits
 from .gate import Flags, Gate
 
 GATE = Gate("kprobe_register", source="kernel/trace/trace_kprobe.c, kernel/kprobes.c", entry="__register_trace_kprobe")
@@ -42,7 +42,7 @@ def notrace(t: Traits, _k: Flags) -> bool:
     forgiven if the name up to its first dot is a function that has one. Not built with
     CONFIG_KPROBE_EVENTS_ON_NOTRACE=y or without CONFIG_DYNAMIC_FTRACE.
     """
-    return t.place not in (NONE, PER_CPU) and not (t.site or t.base_site)
+    return t.place not in (NONE, OUTSIDE) and not (t.site or t.base_site)
 
 
 @GATE.rule(
@@ -54,11 +54,11 @@ def notrace(t: Traits, _k: Flags) -> bool:
     known="since 5.18 (cc66bb914578), which added arch_adjust_kprobe_addr beside it; until 6.14 x86-64 has such symbols",
 )
 def no_place(t: Traits, _k: Flags) -> bool:
-    """The symbol is an offset into the per-CPU area and no address: kallsyms knows nothing at this place.
+    """The symbol lies outside the kernel's image: kallsyms knows nothing at this place.
 
-    kallsyms shows such symbols with the letter A and a small number.
+    Such are offsets into the per-CPU area (the letter A and a small number) and what lies behind _end (sme_workarea).
     """
-    return t.place == PER_CPU
+    return t.place == OUTSIDE
 
 
 @GATE.rule("kretprobe_blacklist", errno="EINVAL", decides="register_kretprobe: kretprobe_blacklist")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PATH = "proc/kallsyms"
 PSEUDO_MODULES = frozenset((b"bpf", b"__builtin__ftrace", b"__builtin__kprobes"))
-_LIMITS = (b"_stext", b"_etext", b"_sinittext", b"_einittext")
+_LIMITS = (b"_stext", b"_etext", b"_sinittext", b"_einittext", b"_end")
 
 
 class Symbol(NamedTuple):

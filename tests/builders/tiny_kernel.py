@@ -1,7 +1,7 @@
 """Write a whole small kernel as a snapshot folder, in the kernel's own file formats, from plain arguments.
 
-A symbol is one line: `name`, or `name = alias`, then words: `[module]`, `data`, `init`, `percpu`, `notrace`, `blacklisted`,
-`injectable`, `nobtf`. Everything not said is as in a new kernel
+A symbol is one line: `name`, or `name = alias`, then words: `[module]`, `data`, `init`, `percpu`, `behind`, `notrace`,
+`blacklisted`, `injectable`, `nobtf`. Everything not said is as in a new kernel
 with every feature; `without` takes single witnesses away (a function, an enumerator, or `struct.member`).
 """
 
@@ -21,6 +21,7 @@ DATA, IDS = 0xFFFFFFFF82800000, 0xFFFFFFFF82C00000
 SINITTEXT, EINITTEXT = 0xFFFFFFFF83000000, 0xFFFFFFFF84000000
 MODULES = 0xFFFFFFFFC0200000
 PER_CPU = 0x1F000
+END, BEHIND = 0xFFFFFFFF85000000, 0xFFFFFFFF85200000
 SYMBOL_BYTES = 0x100
 SITE_OFFSET = 4  # behind endbr64
 
@@ -155,7 +156,7 @@ def tiny_files(
     parsed += [_line(f"__bpf_trace_tp_map_{name} data") for name in raw_points]
 
     # addresses
-    at = {None: STEXT + 0x1000, "data": DATA, "init": SINITTEXT, "percpu": PER_CPU}
+    at = {None: STEXT + 0x1000, "data": DATA, "init": SINITTEXT, "percpu": PER_CPU, "behind": BEHIND}
     placed: list[tuple[int, _Line]] = []
     module_base: dict[str, int] = {}
     for line in parsed:
@@ -165,13 +166,13 @@ def tiny_files(
             placed.append((module_base[line.module], line))
             module_base[line.module] += SYMBOL_BYTES
             continue
-        where = next((word for word in ("data", "init", "percpu") if line.has(word)), None)
+        where = next((word for word in ("data", "init", "percpu", "behind") if line.has(word)), None)
         placed.append((at[where], line))
         at[where] += SYMBOL_BYTES
     limits = (("_stext", STEXT), ("_etext", ETEXT), ("_sinittext", SINITTEXT), ("_einittext", EINITTEXT))
-    rows = [(address, "T", name) for name, address in limits]
+    rows = [(address, "T", name) for name, address in limits] + [(END, "B", "_end")]
     rows += [
-        (address, "d" if line.has("data") else "A" if line.has("percpu") else "t", name)
+        (address, "d" if line.has("data") or line.has("behind") else "A" if line.has("percpu") else "t", name)
         for address, line in placed
         if line.module is None
         for name in line.names
@@ -186,7 +187,7 @@ def tiny_files(
     text = "".join(f"{0 if hidden else a:016x} {letter} {name}\n" for a, letter, name in sorted(rows, key=_address))
     for address, line in placed:
         if line.module is not None:
-            letter = "d" if line.has("data") else "t"
+            letter = "d" if line.has("data") or line.has("behind") else "t"
             text += "".join(
                 f"{0 if hidden else address:016x} {letter} {name}\t[{line.module}]\n" for name in line.names
             )

@@ -1,7 +1,8 @@
 """Compare verdicts with what booted kernels answered: kernel × type of question; right, wrong, unknown, errno right.
 
 Run `python -m tests.oracle.scoreboard` from the repository's root; `--kernel 6.12` limits it, `--names` shows
-more of the differences, `--write docs/scoreboard.md` writes the page.
+more of the differences, `--lab` takes the whole recordings of the lab's cache, with the kernel's image, in place of
+what is bundled; `--lab --write docs/scoreboard.md` writes the page.
 """
 
 from __future__ import annotations
@@ -75,12 +76,16 @@ class Said:
     def __init__(self, answer: str, errno: str | None, missing: Iterable[str] = ()) -> None:
         self.answer, self.errno, self.missing = answer, errno, set(missing)
 
+    def words(self) -> tuple[str, str | None]:
+        """What counts in a comparison."""
+        return self.answer, self.errno
+
 
 class Judge:
     """Asks one kernel the questions of the prober."""
 
-    def __init__(self, source: Source) -> None:
-        self.kernel = Kernel(source)
+    def __init__(self, source: Source, image: bytes | None = None) -> None:
+        self.kernel = Kernel(source, image=image)
         self.kernel.full()
         self.outcomes: dict[object, engine.Outcome] = {}
         self.traits: dict[object, object] = {}
@@ -100,8 +105,7 @@ class Judge:
         where = parse(target)
         if where.kind == OFFSET:
             verdict = offsets.verdicts(self.kernel, where, (type_,))[0]
-            errno = verdict.findings[0].errno if verdict.findings else None
-            return Said(verdict.answer, errno, [gap.fact for gap in verdict.unread])
+            return Said(verdict.answer, verdict.errno, [gap.fact for gap in verdict.unread])
         module = where.module if type_ in BY_SYMBOL else where.module or "vmlinux"
         traits = self._function(where.name, module)
         return self._load(type_, traits) if is_load else self._plain(type_, traits)
@@ -151,6 +155,11 @@ class Judge:
 def knows(type_: str) -> bool:
     """Whether the tool has an answer to this type of question."""
     return TRACEFS.get(type_, type_).removesuffix("_load") in PATHS or type_ == "tp_field"
+
+
+def is_judged(answer: Answer) -> bool:
+    """The tool has an answer to compare with this one, and the kernel has given one."""
+    return answer.errno not in recorded.HAZARDS and answer.type not in NOT_JUDGED and answer.stage != "lookup"
 
 
 def score(judge: Judge, rows: Iterable[tuple[str, tuple[Answer, ...]]]) -> dict[str, Row]:
@@ -208,21 +217,14 @@ def part(rows: Iterable[tuple[str, tuple[Answer, ...]]], one_in: int) -> Iterato
 
 
 def kernels() -> dict[str, tuple[Path, Path]]:
-    """Recorded kernels: name to snapshot and answers.
+    """Bundled kernels: name to snapshot and answers."""
+    names = (path.name.removesuffix(".tsv.xz") for path in sorted(ANSWERS.glob("*.tsv.xz"), key=_by_release))
+    return {name: (KERNELS / f"{name}.tar.xz", ANSWERS / f"{name}.tsv.xz") for name in names}
 
-    Where the answers alone are bundled the snapshot is the one that `record` left in the lab's cache; without it
-    the kernel is left out.
-    """
-    found = {}
-    for path in sorted(ANSWERS.glob("*.tsv.xz"), key=_by_release):
-        name = path.name.removesuffix(".tsv.xz")
-        snapshot = KERNELS / f"{name}.tar.xz"
-        if not snapshot.exists():
-            told = tomllib.loads((KERNELS / f"{name}.kernel.toml").read_text())
-            snapshot = cache.root() / "recorded" / told["kernel"] / "snapshot.tar.xz"
-        if snapshot.exists():
-            found[name] = (snapshot, path)
-    return found
+
+def provenance(name: str) -> dict[str, Any]:
+    """What `pack` wrote beside a bundled kernel."""
+    return tomllib.loads((KERNELS / f"{name}.kernel.toml").read_text())
 
 
 def _by_release(path: Path) -> list[tuple[int, str]]:
@@ -239,7 +241,26 @@ def scored(name: str, one_in: int = 1) -> dict[str, Row]:
     """The rows of one recorded kernel."""
     snapshot, answers = kernels()[name]
     rows = recorded.read(answers)
-    return score(Judge(open_recorded(snapshot)), rows if one_in <= 1 else part(rows, one_in))
+    is_slice = provenance(name)["snapshot"] == "slice"  # a part already
+    return score(Judge(open_recorded(snapshot)), rows if one_in <= 1 or is_slice else part(rows, one_in))
+
+
+def in_lab() -> list[str]:
+    """Names of the lab's table that are recorded in its cache, the oldest first."""
+    from tests.vm import kernels as table
+
+    return [name for name in table.KERNELS if (cache.root() / "recorded" / name / "answers.tsv").exists()]
+
+
+def scored_in_lab(name: str) -> dict[str, Row]:
+    """The rows of a whole recording, judged with the kernel's image, which offsets into functions need."""
+    from tests.vm import asking, pack
+
+    work = cache.root() / "recorded" / name
+    rows = recorded.unpack(recorded.pack(pack.packed_rows(asking.read(work / "answers.tsv"))))
+    image = cache.root() / "kernels" / name / "vmlinuz"
+    judge = Judge(open_recorded(work / "snapshot.tar.xz"), image.read_bytes() if image.exists() else None)
+    return score(judge, rows)
 
 
 def one_in_wanted() -> int:
@@ -332,14 +353,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kernel", action="append", default=[], help="part of a recorded kernel's name")
     parser.add_argument("--names", type=int, default=3, help="differences shown per row")
+    parser.add_argument("--lab", action="store_true", help="the lab's whole recordings")
     parser.add_argument("--write", metavar="FILE", help="also write the board as a page")
     options = parser.parse_args()
     if options.write and options.kernel:
         parser.error("--write takes all kernels")
-    names = [n for n in kernels() if not options.kernel or any(word in n for word in options.kernel)]
+    there = in_lab() if options.lab else kernels()
+    names = [n for n in there if not options.kernel or any(word in n for word in options.kernel)]
+    if not names:
+        parser.error("no such kernel is recorded: python -m tests.vm record")
     found = {}
     for name in names:
-        found[name] = scored(name)
+        found[name] = scored_in_lab(name) if options.lab else scored(name)
         print("\n".join(table(name, found[name], options.names)), flush=True)
     if options.write:
         Path(options.write).write_text(markdown(found))

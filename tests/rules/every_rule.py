@@ -115,8 +115,8 @@ CASES: dict[str, Case] = {
         (ask("kretprobe", "__switch_to", denied=(KALLSYMS,)), "kallsyms"),
     ),
     "kprobe_register.no_place": Case(
-        ask("kprobe", "irq_regs", "irq_regs percpu nobtf"),
-        ask("kprobe", "foo", "irq_regs percpu nobtf", "foo"),
+        ask("kprobe", "sme_workarea", "sme_workarea behind nobtf"),
+        ask("kprobe", "foo", "irq_regs percpu nobtf", "sme_workarea behind nobtf", "foo"),
         (ask("kprobe", "irq_regs", "irq_regs percpu nobtf", denied=(KALLSYMS,)), "kallsyms"),
     ),
     "kprobe_register.not_text": Case(

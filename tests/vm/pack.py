@@ -1,10 +1,11 @@
 """Pack recordings into fixtures: the snapshot, its provenance, and the answers.
 
-python -m tests.vm pack KERNEL …
+python -m tests.vm pack [--slice] KERNEL …
 
 Writes fixtures/kernels/NAME.tar.xz, NAME.kernel.toml and fixtures/answers/NAME.tsv.xz, where NAME is
 debian-VERSION-FLAVOUR. The archive holds every member of the snapshot; its manifest leaves out the checksums of the
-events' files, which would be a twentieth of the archive (xz has one of its own).
+events' files, which would be a twentieth of the archive (xz has one of its own). A slice holds the answers that few
+targets share, one in SLICE_ONE_IN of the others, and of the snapshot what these need (cut.py).
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.oracle import recorded
+from tests.oracle import recorded, scoreboard
 
-from . import asking, plan, record
+from . import asking, cut, plan, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 WHOLE_BYTES_MAX = 4 << 20
+SLICE_ONE_IN = 16
 MANIFEST = "manifest.json"
 _UNHASHED = "sys/kernel/tracing/events/"
 FIXTURES = record.ROOT / "fixtures"
@@ -73,7 +75,7 @@ def fixture_name(kernel: str, version: str) -> str:
 
 
 def provenance(
-    kernel: str, packages: dict[str, str], work: Path, members: dict[str, bytes], questions: int, with_snapshot: bool
+    kernel: str, packages: dict[str, str], work: Path, members: dict[str, bytes], questions: int, kept: int
 ) -> str:
     """kernel.toml: where the kernel came from, how it was booted, which questions are all and which a sample."""
     manifest = json.loads(members[MANIFEST])
@@ -90,8 +92,9 @@ def provenance(
         f"modules = [{', '.join(q(name) for name in guest['modules'])}]",
         f"tool_version = {q(manifest['tool_version'])}",
         f"prober_sha256 = {q((work / 'prober.sha256').read_text().strip())}",
-        f'snapshot = "{"bundled" if with_snapshot else "made by record"}"',
-        f"answers = {questions}",
+        f'snapshot = "{"whole" if kept == questions else "slice"}"',
+        f"asked = {questions}",
+        f"answers = {kept}",
         "",
         "[packages]",
         *(f"{q(name)} = {q(version)}" for name, version in packages.items()),
@@ -104,8 +107,30 @@ def provenance(
     return "\n".join(lines) + "\n"
 
 
-def pack(kernel: str, into: Path, with_snapshot: bool = True) -> tuple[str, int, int, int]:
-    """One recording; its name, the sizes of snapshot (0: left out) and answers in bytes, and how many answers."""
+Rows = list[tuple[str, tuple[recorded.Answer, ...]]]
+
+
+def sliced(members: dict[str, bytes], rows: Rows, work: Path) -> tuple[dict[str, bytes], bytes, Rows]:
+    """Members, archive and answers of a slice. Raises AskingFailed if the tool answers otherwise from it."""
+    kept = list(scoreboard.part(rows, SLICE_ONE_IN))
+    small = cut.cut(members, {target for target, _ in kept})
+    made = archive(small)
+    place = work / "slice.tar.xz"
+    place.write_bytes(made)
+    whole, part = (scoreboard.Judge(scoreboard.open_recorded(path)) for path in (work / "snapshot.tar.xz", place))
+    other = [
+        f"{target} {answer.type}"
+        for target, answers in kept
+        for answer in answers
+        if scoreboard.is_judged(answer) and whole.say(target, answer).words() != part.say(target, answer).words()
+    ]
+    if other:
+        raise asking.AskingFailed(f"the slice answers {len(other)} questions otherwise: {', '.join(other[:5])}")
+    return small, made, kept
+
+
+def pack(kernel: str, into: Path, is_slice: bool = False) -> tuple[str, int, int, int]:
+    """One recording; its name, the sizes of snapshot and answers in bytes, and how many answers."""
     from . import cache
 
     work = record.folder_of(kernel)
@@ -116,30 +141,33 @@ def pack(kernel: str, into: Path, with_snapshot: bool = True) -> tuple[str, int,
     name = fixture_name(kernel, version)
     members = read_members(work / "snapshot.tar.xz")
     members[MANIFEST] = lean_manifest(members[MANIFEST])
-    answers = asking.read(work / "answers.tsv")
-    snapshot = archive(members) if with_snapshot else b""
-    words = recorded.pack(packed_rows(answers))
+    rows: Rows = list(recorded.unpack(recorded.pack(packed_rows(asking.read(work / "answers.tsv")))))
+    asked = sum(len(answers) for _, answers in rows)
+    if is_slice:
+        members, snapshot, rows = sliced(members, rows, work)
+    else:
+        snapshot = archive(members)
+    kept = sum(len(answers) for _, answers in rows)
+    words = recorded.pack((target, answer) for target, answers in rows for answer in answers)
     (into / "kernels").mkdir(parents=True, exist_ok=True)
     (into / "answers").mkdir(parents=True, exist_ok=True)
-    if with_snapshot:
-        (into / "kernels" / f"{name}.tar.xz").write_bytes(snapshot)
-    told = provenance(kernel, packages, work, members, len(answers), with_snapshot)
-    (into / "kernels" / f"{name}.kernel.toml").write_text(told)
+    (into / "kernels" / f"{name}.tar.xz").write_bytes(snapshot)
+    (into / "kernels" / f"{name}.kernel.toml").write_text(provenance(kernel, packages, work, members, asked, kept))
     (into / "answers" / f"{name}.tsv.xz").write_bytes(words)
-    return name, len(snapshot), len(words), len(answers)
+    return name, len(snapshot), len(words), kept
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 1 if an archive is larger than a whole kernel may be."""
     parser = argparse.ArgumentParser(prog="python -m tests.vm pack", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kernel", nargs="+")
-    parser.add_argument("--answers-only", action="store_true", help="leave the snapshot in the lab's cache")
+    parser.add_argument("--slice", action="store_true", help="rare answers and a sample, with what they need")
     parser.add_argument("--into", type=Path, default=FIXTURES, help="instead of fixtures/")
     options = parser.parse_args(arguments)
     is_large = False
     for kernel in options.kernel:
         try:
-            name, snapshot, answers, count = pack(kernel, options.into, not options.answers_only)
+            name, snapshot, answers, count = pack(kernel, options.into, options.slice)
         except asking.AskingFailed as exc:
             print(f"pack: {exc}", file=sys.stderr)
             return 2

@@ -49,24 +49,6 @@ def test_a_recording_is_packed_with_where_it_came_from(tmp_path, monkeypatch):
     assert answers["bpf_x"] == (recorded.Answer("kfunc", "tp", "EACCES", "load:not_allowed"),)
 
 
-def test_answers_alone_are_scored_where_the_lab_has_the_snapshot(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROBE_SCOUT_LAB", str(tmp_path / "lab"))
-    recording(tmp_path / "lab" / "recorded" / "6.18")
-    there = Cached("6.18", "r", {"linux-image-r": "6.18.15-1"}, tmp_path, None, tmp_path, tmp_path)
-    monkeypatch.setattr(cache, "get", lambda kernel: there)
-    fixtures = tmp_path / "fixtures"
-    assert pack.main(["6.18", "--answers-only", "--into", str(fixtures)]) == 0
-    assert not list(fixtures.rglob("*.tar.xz"))
-    monkeypatch.setattr(scoreboard, "ANSWERS", fixtures / "answers")
-    monkeypatch.setattr(scoreboard, "KERNELS", fixtures / "kernels")
-    snapshot = tmp_path / "lab" / "recorded" / "6.18" / "snapshot.tar.xz"
-    assert scoreboard.kernels() == {
-        "debian-6.18.15-amd64": (snapshot, fixtures / "answers" / "debian-6.18.15-amd64.tsv.xz")
-    }
-    snapshot.unlink()
-    assert scoreboard.kernels() == {}
-
-
 def test_what_is_not_recorded_gets_a_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PROBE_SCOUT_LAB", str(tmp_path))
     assert pack.main(["6.12"]) == 2

@@ -1,0 +1,144 @@
+"""Cut a recorded snapshot down to what some targets need: a slice, for fixtures.
+
+What stays: the symbols asked for with all of their name, their aliases and the next symbol's start; every name that
+the tool's source mentions; the lists' lines and the BTF of those names; the formats of the events asked for. `pack`
+keeps a slice only if the tool answers every kept question from it as it does from the whole snapshot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from bisect import bisect_right
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cut_btf import ENUM, ENUM64, FUNC, STRUCT, TYPEDEF, UNION, Cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .cut_btf import Blob, Type
+
+ROOT = Path(__file__).resolve().parents[2]
+TRACING = "sys/kernel/tracing/"
+BTF = "sys/kernel/btf/"
+KALLSYMS = "proc/kallsyms"
+# Symbols that are read by what they begin with: id sets, tables of raw tracepoints, lists of permission functions.
+HEADS = ("__BTF_ID__", "perf_perm_")
+EVENT_HEADS = ("__bpf_trace_tp_map_", "__traceiter_", "btf_trace_", "__bpf_trace_", "trace_event_raw_", "__probestub_")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]+")
+_TEXT = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
+
+
+def source_words() -> frozenset[str]:
+    """Every word inside a string of the tool's source: the names that it may ask for."""
+    found: set[str] = set()
+    for path in sorted((ROOT / "probe_scout").rglob("*.py")):
+        for text in _TEXT.findall(path.read_text()):
+            found.update(_WORD.findall(text))
+    return frozenset(found)
+
+
+def names_of(targets: Iterable[str]) -> set[str]:
+    """The symbols and types that may decide about targets as the prober writes them."""
+    names: set[str] = set()
+    for target in targets:
+        name = target.rpartition(":")[2].partition("+")[0]
+        iterator = name.removeprefix("bpf_iter_")
+        names.update((name, name.partition(".")[0], f"bpf_lsm_{name}", f"bpf_iter_{iterator}", f"bpf_iter__{iterator}"))
+        names.update(f"{head}{name}" for head in EVENT_HEADS)
+        names.update(f"{head}{name}" for head in ("__x64_sys_", "__pfx_", "__cfi_"))
+    return names
+
+
+def cut(members: dict[str, bytes], targets: set[str]) -> dict[str, bytes]:
+    """The members of the slice, the manifest with them."""
+    words = source_words()
+    names = names_of(targets) | words
+    kept = dict(members)
+    kept[KALLSYMS], symbols = _symbols(members[KALLSYMS], names)
+    for path in (f"{TRACING}available_filter_functions", f"{TRACING}available_filter_functions_addrs"):
+        if path in kept:
+            kept[path] = _listed(members[path], symbols)
+    events = {target.replace(":", "/") for target in targets if ":" in target}
+    for path in members:
+        if path.startswith(f"{TRACING}events/") and "/".join(path.split("/")[4:6]) not in events:
+            del kept[path]
+    listed = members[f"{TRACING}available_events"].splitlines(keepends=True)
+    kept[f"{TRACING}available_events"] = b"".join(
+        line for line in listed if line.decode().strip().replace(":", "/") in events
+    )
+    base, modules = _types(members, names | symbols, words)
+    kept[f"{BTF}vmlinux"] = base
+    kept.update({f"{BTF}{name}": raw for name, raw in modules.items()})
+    manifest = json.loads(members["manifest.json"])
+    manifest["files"] = {
+        path: {**entry, **({"sha256": hashlib.sha256(kept[path]).hexdigest()} if "sha256" in entry else {})}
+        | ({"size": len(kept[path])} if "size" in entry else {})
+        for path, entry in manifest["files"].items()
+        if path in kept
+    }
+    kept["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
+    return kept
+
+
+def _symbols(raw: bytes, names: set[str]) -> tuple[bytes, set[str]]:
+    """The lines that stay, and the names on them."""
+    lines = raw.decode().splitlines()
+    rows = [_row(line) for line in lines]
+    starts: dict[str, list[int]] = {}
+    for address, _, owner in rows:
+        starts.setdefault(owner, []).append(address)
+    for owner, found in starts.items():
+        starts[owner] = sorted(set(found))
+    places: set[tuple[str, int]] = set()
+    for address, name, owner in rows:
+        if name in names or name.startswith(HEADS):
+            places.add((owner, address))
+            at = bisect_right(starts[owner], address)
+            if at < len(starts[owner]) and not name.startswith(HEADS):
+                places.add((owner, starts[owner][at]))
+    # An alias may be the name that the kernel prints, and its base name may decide as well.
+    there = {row[1] for row in rows if (row[2], row[0]) in places}
+    bases = {name.partition(".")[0] for name in there if "." in name}
+    stay = [
+        line
+        for line, (address, name, owner) in zip(lines, rows, strict=True)
+        if (owner, address) in places or name in bases
+    ]
+    return "\n".join(stay).encode() + b"\n", there | bases
+
+
+def _row(line: str) -> tuple[int, str, str]:
+    head, _, owner = line.partition("\t")
+    address, _, name = head.split(" ", 2)
+    return int(address, 16), name, owner
+
+
+def _listed(raw: bytes, symbols: set[str]) -> bytes:
+    """Lines of ftrace's list whose name stays."""
+    kept = []
+    for line in raw.decode().splitlines():
+        words = line.split()
+        name = words[1] if len(words) > 1 and not words[1].startswith("[") else words[0]
+        if name in symbols:
+            kept.append(line)
+    return "\n".join(kept).encode() + b"\n"
+
+
+def _types(members: dict[str, bytes], names: set[str], words: frozenset[str]) -> tuple[bytes, dict[str, bytes]]:
+    def wants(blob: Blob, one: Type) -> bool:
+        if one.kind in (FUNC, STRUCT, UNION, TYPEDEF):
+            return one.name in names
+        return bool(words.intersection(_enumerators(blob, one))) or one.name in words
+
+    modules = {path.removeprefix(BTF): raw for path, raw in members.items() if path.startswith(BTF)}
+    return Cut(modules.pop("vmlinux"), modules, wants, words).write()
+
+
+def _enumerators(blob: Blob, one: Type) -> list[str]:
+    if one.kind not in (ENUM, ENUM64):
+        return []
+    return [blob.string(name) for name in one.rest[:: 2 if one.kind == ENUM else 3]]
