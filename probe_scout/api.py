@@ -136,16 +136,19 @@ class OpenKernel:
         k.blacklist()
         self._broken()
 
-    def tracepoint(self, glob: str = "*", reads: Sequence[tuple[int, int]] = ()) -> TracepointReport:
+    def tracepoint(
+        self, glob: str = "*", reads: Sequence[tuple[int, int]] = (), names_only: bool = False
+    ) -> TracepointReport:
         """Events that match `category:name` or a name, with the fields of each (format files of those events only).
 
         `reads` are loads from ctx, (offset, size) in bytes: each event then says whether the kernel takes them.
-        One event comes with its raw arguments and the struct of its record.
+        One event comes with its raw arguments and the struct of its record. `names_only`: several events come with
+        their names and kinds alone, and no format file is read.
         """
         from . import events
         from .model.trace import TracepointReport
 
-        found, unread, notes = events.reports(self._kernel, glob, reads)
+        found, unread, notes = events.reports(self._kernel, glob, reads, names_only)
         return TracepointReport(self._kernel.info(), found, unread, notes)
 
     def diff(

@@ -225,7 +225,11 @@ class TraceTypes:
         if self._enumerator(_ANY_POINTER):
             return READABLE, ""
         if self._enumerator(_NOT_YET) is False:
-            return UNREADABLE, "this verifier takes pointers to structs, integers and void only; EACCES at load"
+            qualified = " (const void is another type)" if param.target == "qualified void" else ""
+            return (
+                UNREADABLE,
+                f"this verifier takes pointers to structs, integers and void only{qualified}; EACCES at load",
+            )
         return _UNKNOWN, "nothing that was read shows whether this verifier takes a pointer of this type"
 
     def _enumerator(self, name: str) -> bool | None:

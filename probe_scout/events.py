@@ -175,11 +175,12 @@ def suggestions(k: Kernel, glob: str) -> tuple[str, ...]:
 
 
 def reports(
-    k: Kernel, glob: str, loads: Sequence[tuple[int, int]] = ()
+    k: Kernel, glob: str, loads: Sequence[tuple[int, int]] = (), names_only: bool = False
 ) -> tuple[tuple[EventReport, ...], tuple[Unread, ...], tuple[Finding, ...]]:
     """Reports of the matching events; why a list is not whole; what available_events and the tree disagree about.
 
-    `loads` are (offset, size) pairs to judge for each event.
+    `loads` are (offset, size) pairs to judge for each event. `names_only`: where several match and no load is to
+    be judged, each report holds its name and kind, and no format file is read.
     """
     found, notes = _matching(k, glob)
     gap = k.known_unread(facts.EVENTS)
@@ -190,12 +191,20 @@ def reports(
     told: list[EventReport] = []
     if len(found) == 1:
         told.append(report(k, *found[0], True, types, loads, unread))
+    elif names_only and not loads:
+        told += [_named(k, category, name) for category, name in found]
     else:
         k.read_many([f"{EVENTS}/{c}/{n}/format" for c, n in found if c])
         answers = Answers(k)
         for category, name in found:
             told.append(_report(k, category, name, answers.verdicts(category, name), (), None, loads, unread, False))
     return tuple(told), tuple(unread), notes
+
+
+def _named(k: Kernel, category: str, name: str) -> EventReport:
+    if not category:
+        return EventReport(name, None, (), kind=BARE)
+    return EventReport(f"{category}:{name}", None, (), kind=_kind(k, category, name))
 
 
 def report(

@@ -135,7 +135,8 @@ def event_read(
     if verdict is not None and verdict.answer == NO:
         rule = verdict.findings[0].rule if verdict.findings else None
         says = verdict.findings[0].says if verdict.findings else "the event takes no tp program"
-        return EventRead(offset_bytes, size_bytes, NO, "attach", verdict.errno, rule, says, where)
+        stage = "open" if rule in _AT_OPEN else "attach"
+        return EventRead(offset_bytes, size_bytes, NO, stage, verdict.errno, rule, says, where)
     if fmt is None or answer is None:
         says = "the format file could not be read" if fmt is None else "the event has no field of its own"
         return EventRead(offset_bytes, size_bytes, UNKNOWN, None, None, None, says, where)
@@ -150,6 +151,7 @@ def event_read(
 
 
 _NO_FORMAT = TraceFormat("", 0, (), "")
+_AT_OPEN = ("trace_event.perf_perm", "trace_event.locked_down")  # perf_event_open refuses, before a program is set
 _SAYS = {rule.id: rule.says for rule in RULES}
 
 

@@ -129,3 +129,15 @@ def test_the_lists_order_and_the_single_report_agree(recorded):
     assert listed["sched:sched_switch"].fields == alone.fields
     assert alone.record.name == "trace_event_raw_sched_switch"
     assert [a.name for a in alone.raw_args] == ["preempt", "prev", "next", "prev_state"]
+
+
+def test_a_list_of_names_reads_no_format_file(tmp_path):
+    k = kernel(tmp_path, events=("sched:sched_switch", "sched:sched_waking", "net:netif_rx"), bare=("pelt_cfs_tp",))
+    told, unread, notes = events.reports(k, "*", names_only=True)
+    assert not [path for path in k.source.asked if path.endswith(("/format", "/id", "/btf_ids"))]
+    whole = {(one.event, one.kind) for one in events.reports(k, "*")[0]}
+    assert ({(one.event, one.kind) for one in told}, unread, notes) == (whole, (), ())
+    (one,) = events.reports(k, "sched:sched_switch", names_only=True)[0]
+    assert one.fields
+    judged = events.reports(k, "sched:*", [(8, 4)], names_only=True)[0]
+    assert all(one.reads for one in judged)

@@ -656,9 +656,12 @@ static int ask_raw_tp(const char *name, int writable, int sleepable, int argumen
 	return r;
 }
 
-static int ask_tp_btf(const char *name, int sleepable, int argument)
+// `use` is done to the argument after the load: '+' adds 8, which a pointer that may be NULL refuses; '&' keeps three
+// bits, which every pointer refuses.
+static int ask_tp_btf(const char *name, int sleepable, int argument, char use)
 {
 	struct insn read_it[] = { LOAD_CTX(SIZE_DW, 0, 0), MOV_IMM(0, 0), EXIT };
+	struct insn use_it[] = { LOAD_CTX(SIZE_DW, 2, 0), { 0x07, 2, 0, 8 }, MOV_IMM(0, 0), EXIT };
 	struct program p = { .type = TRACING, .expected = TRACE_RAW_TP, .flags = sleepable ? F_SLEEPABLE : 0 };
 	const struct named *found;
 	char typedef_name[256];
@@ -671,9 +674,11 @@ static int ask_tp_btf(const char *name, int sleepable, int argument)
 	p.btf_id = found->id;
 	p.btf_fd = btfs[found->owner].fd;
 	if (argument >= 0) {
-		read_it[0].off = argument * 8;
-		p.insns = read_it;
-		p.count = 3;
+		read_it[0].off = use_it[0].off = argument * 8;
+		if (use == '&')
+			use_it[1] = (struct insn){ 0x57, 2, 0, 7 };
+		p.insns = use ? use_it : read_it;
+		p.count = use ? 4 : 3;
 	}
 	program = load(&p);
 	if (program < 0)
@@ -844,9 +849,9 @@ static int ask(const struct question *q)
 	if (!strcmp(type, "raw_tp_arg"))
 		return ask_raw_tp(q->target, 0, 0, atoi(q->more));
 	if (!strcmp(type, "tp_btf"))
-		return ask_tp_btf(q->target, sleepable, -1);
+		return ask_tp_btf(q->target, sleepable, -1, 0);
 	if (!strcmp(type, "tp_btf_arg"))
-		return ask_tp_btf(q->target, 0, atoi(q->more));
+		return ask_tp_btf(q->target, 0, atoi(q->more), q->more[strspn(q->more, "0123456789")]);
 	if (!strcmp(type, "tp"))
 		return ask_tp(q->target, NULL, sleepable);
 	if (!strcmp(type, "tp_field"))

@@ -287,9 +287,8 @@ def _tracepoint(request: Request) -> int:
     kernel = _open(request)
     gc.disable()  # as for scan
     try:
-        report = (
-            kernel.tracepoint(request.names[0], request.reads) if request.reads else kernel.tracepoint(request.names[0])
-        )
+        names_only = request.format == "table" and not request.fields
+        report = kernel.tracepoint(request.names[0], request.reads, names_only)
     except (Denied, NotThere) as error:
         return _fail(str(error), CANNOT_TELL)
     if not report.events:

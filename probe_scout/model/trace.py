@@ -172,7 +172,8 @@ class RecordType(NamedTuple):
 class EventRead(NamedTuple):
     """What the kernel says to one load from ctx of a `tp` program: `tracepoint EVENT --reads OFFSET:SIZE`.
 
-    `answer` is "yes", "no" or "unknown"; `stage` "load" or "attach"; `field` the field the first byte lies in.
+    `answer` is "yes", "no" or "unknown"; `stage` "load", "open" (perf_event_open) or "attach"; `field` the field the
+    first byte lies in.
     """
 
     offset: int

@@ -103,7 +103,8 @@ def _event(event: EventReport, style: Style) -> Iterator[str]:
     heads, rows = field_rows(event)
     brief = [(*row[:2], row[3], f"{row[4]} {row[5]}", f"{row[7]}   {row[6]}" if row[6] else "") for row in rows]
     if brief:
-        yield from ("  " + line for line in table.plain((*heads[:2], "access", "field", ""), brief, _narrower(style, 2)))
+        lines = table.plain((*heads[:2], "access", "field", ""), brief, _narrower(style, 2))
+        yield from ("  " + line for line in lines)
     if _KINDS[event.kind]:
         yield f"  {_KINDS[event.kind]}"
     for field in event.fields:

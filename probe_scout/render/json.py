@@ -57,8 +57,12 @@ def tracepoint_document(report: TracepointReport) -> str:
 
 def event_lines(events: Iterable[EventReport]) -> Iterator[str]:
     """The same as `lines`, for thousands of events: fields and verdicts that events share are written once."""
+    from json import JSONEncoder
     from json.encoder import encode_basestring_ascii as quoted
 
+    from ..model.trace import EventField
+
+    encode = JSONEncoder(separators=(",", ":"), allow_nan=False).encode
     by_identity: dict[int, str] = {}  # the events hold their parts, so an identity stays what it is
     by_value: dict[object, str] = {}
     kept: list[object] = []
@@ -68,7 +72,8 @@ def event_lines(events: Iterable[EventReport]) -> Iterator[str]:
         if text is None:
             text = by_value.get(value)
             if text is None:
-                text = by_value[value] = _dump(plain(value))
+                # A field's parts are plain already.
+                text = by_value[value] = encode(value._asdict() if type(value) is EventField else plain(value))
             by_identity[id(value)] = text
             kept.append(value)
         return text

@@ -22,7 +22,8 @@ class Parameter(NamedTuple):
     """One argument, `void *__data` not counted. `name` is "" where BTF has none; `size` is bytes.
 
     `shape`: scalar, struct_pointer, pointer, struct, other; `struct` names the struct that a pointer leads
-    to; `target`: for a pointer to anything else, "void", "int" or "other".
+    to; `target`: for a pointer to anything else, "void", "qualified void" (const void and its like), "int" or
+    "other".
     """
 
     name: str
@@ -90,7 +91,7 @@ def _shape(btf: Btf, type_id: int) -> tuple[str, str | None, str | None]:
         return "other", None, None
     inner, target = owner.skip_modifiers(owner.words[at + 1], at)
     if not target:
-        return "pointer", None, "void"
+        return "pointer", None, "qualified void" if owner.words[at + 1] else "void"
     kind = inner.words[target] >> 24 & KIND_MASK
     if kind in (STRUCT, UNION):
         title = inner.string(inner.words[target - 1], target)

@@ -95,7 +95,7 @@ class StubKernel:
     def similar_events(self, name):
         return ()
 
-    def tracepoint(self, glob="*"):
+    def tracepoint(self, glob="*", reads=(), names_only=False):
         if self.events is None:
             raise Denied("sys/kernel/tracing/events", "Permission denied", "run as root")
         import fnmatch
