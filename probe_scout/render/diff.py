@@ -147,9 +147,9 @@ def _kernels(report: DiffReport, style: Style) -> Iterator[str]:
         found = [module for module in report.modules if module.loaded_in == side]
         if found:
             functions, events = sum(m.functions for m in found), sum(m.events for m in found)
-            names = ", ".join(m.module for m in found[:_MODULES_SHOWN]) + (" …" if len(found) > _MODULES_SHOWN else "")
+            shown = ", ".join(m.module for m in found[:_MODULES_SHOWN]) + (" …" if len(found) > _MODULES_SHOWN else "")
             text = (
-                f"modules that only {title} has loaded: {names}; not compared: {functions} functions, {events} events"
+                f"modules that only {title} has loaded: {shown}; not compared: {functions} functions, {events} events"
             )
             yield from style.wrap(text, 4, 0)
 
