@@ -119,7 +119,7 @@ def _counts(kind: str, changes: Sequence[FunctionChange] | Sequence[EventChange]
         name = f"{one.module}:{one.target}" if one.module and kind == FUNCTIONS else one.target
         keys: dict[tuple[int, str, str], None] = {(0, one.change, ""): None}
         if one.change in (GONE, APPEARED) and kind == FUNCTIONS and "." in one.target:
-            keys[0, f"{one.change}, split off or renamed by the compiler", ""] = None
+            keys[0, f"{one.change}, of these split off or renamed by the compiler", ""] = None
         for argument in one.arguments:
             where = "return" if argument.place is None else "argument"
             keys[1, f"{where} {argument.what}", ""] = None

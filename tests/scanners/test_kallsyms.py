@@ -225,3 +225,45 @@ def test_damaged_files_give_the_same_symbols_or_are_malformed(raw):
             assert found is not None
             assert narrow is not None
             assert sorted(found, key=str) == sorted((table.symbol(row) for row in table.rows(name.encode())), key=str)
+
+
+EXTENTS = b"""\
+ffffffff82000000 d raw_tp_null_args
+ffffffff82000000 d an_alias
+ffffffff82000400 d bpf_ctx_convert_map
+ffffffff82000440 d last
+ffffffffc0200000 d raw_tp_null_args_too\t[m]
+ffffffffc0200010 d of_module\t[m]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("raw_tp_null_args", 0x400),
+        ("an_alias", 0x400),  # up to the next address, not to the next line
+        ("bpf_ctx_convert_map", 0x40),
+        ("last", None),  # nothing of vmlinux behind it
+        ("of_module", None),
+        ("raw_tp_null", None),
+        ("none", None),
+    ],
+)
+def test_the_extent_of_an_object(name, expected):
+    assert kallsyms.extent_bytes(EXTENTS, name) == expected
+
+
+def test_an_extent_that_is_hidden_or_out_of_order():
+    hidden = b"0000000000000000 d raw_tp_null_args\n0000000000000000 d bpf_ctx_convert_map\n"
+    assert kallsyms.extent_bytes(hidden, "raw_tp_null_args") is None
+    back = b"ffffffff82000400 d raw_tp_null_args\nffffffff82000000 d bpf_ctx_convert_map\n"
+    assert kallsyms.extent_bytes(back, "raw_tp_null_args") is None
+
+
+def test_an_extent_in_a_file_that_is_cut_off():
+    with pytest.raises(Malformed):
+        kallsyms.extent_bytes(EXTENTS[:45], "raw_tp_null_args")
+
+
+def test_the_extent_in_a_recorded_kernel(recorded):
+    assert kallsyms.extent_bytes(recorded.read("proc/kallsyms"), "raw_tp_null_args") == 1024
