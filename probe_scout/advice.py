@@ -17,7 +17,7 @@ from .model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT
 from .model.verdict import NO, YES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .diagnosis.lookup import Lookup
     from .model.target import Target
@@ -46,16 +46,28 @@ _DECLINED = ("fentry", "fexit", "kprobe", "kretprobe", "kprobe.multi", "kretprob
 
 
 def alternatives(
-    lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...], limit: int = LIMIT
+    lookup: Lookup,
+    target: Target,
+    verdicts: tuple[Verdict, ...],
+    limit: int = LIMIT,
+    nearby: Iterable[tuple[str, str, str]] = (),
 ) -> tuple[Alternative, ...]:
-    """At most `limit` points that answer yes, best first; empty where the target itself does what was asked."""
+    """At most `limit` points that answer yes, best first; empty where the target itself does what was asked.
+
+    `nearby`: as many more at most, out of debug information: (attach type, target, sentence), best first.
+    """
     found: dict[tuple[str, str], Alternative] = {}
-    for attach, written, says in _candidates(lookup, target, verdicts):
-        if len(found) >= limit:
-            break
-        key = (attach, written)
-        if key not in found and lookup.answer(written, attach) == YES:
-            found[key] = Alternative(attach, written, YES, says)
+    for candidates in (_candidates(lookup, target, verdicts), nearby):
+        most = len(found) + limit
+        for attach, written, says in candidates:
+            if len(found) >= most:
+                break
+            key = (attach, written)
+            if key not in found and lookup.answer(written, attach) == YES:
+                function = "" if attach == "tp" or candidates is not nearby else written.rpartition(":")[2]
+                found[key] = Alternative(
+                    attach, written, YES, _sentence(says.rstrip("."), lookup, function, attach) if function else says
+                )
     return tuple(found.values())
 
 

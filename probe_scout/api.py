@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .kernel import Kernel
     from .model.diff import DiffReport
     from .model.facts import Unread
+    from .model.inline import InlineReport, InlineTable
     from .model.stub import StubReport
     from .model.trace import TracepointReport
     from .model.trial import VerifyReport
@@ -66,18 +67,21 @@ class OpenKernel:
             self._opened = Kernel(open_source(self._root), image=image)
         return self._opened
 
-    def check(self, names: Sequence[str], types: Sequence[str] = (), as_me: bool = False) -> CheckReport:
+    def check(
+        self, names: Sequence[str], types: Sequence[str] = (), as_me: bool = False, debug: str = ""
+    ) -> CheckReport:
         """The verdicts of each target for each attach type (all that apply where `types` is empty).
 
-        Judged for a fully privileged root, or with `as_me` for the present process. Raises UsageError for
+        Judged for a fully privileged root, or with `as_me` for the present process. `debug` names a file with debug
+        information, which says whether a probe sees every call. Raises UsageError for
         a name or an attach type that cannot be asked, ProbeScoutError for a kernel file that makes no sense.
         """
         question = None
         if self._cache:
             from . import cache
 
-            question = cache.key(self._root, self._vmlinux, names, types, as_me)
-            kept = cache.load(question) if question else None
+            question = cache.key(self._root, self._vmlinux, names, types, as_me) if not debug else None
+            kept = cache.load(question, self._evidence) if question else None
             if kept is not None:
                 return kept
         from . import check
@@ -88,12 +92,18 @@ class OpenKernel:
             from . import caller
 
             k.set_caller(caller.present(k))
-        targets: list[TargetReport] = [check.target_report(k, name, types) for name in names]
+        targets: list[TargetReport] = [check.target_report(k, name, types, debug) for name in names]
         self._broken()
         report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
         if question:
-            cache.store(question, report)
+            cache.store(question, report, self._evidence(report))
         return report
+
+    def _evidence(self, report: CheckReport) -> str:
+        """The state of the files that say whether a probe sees every call."""
+        from . import coverage
+
+        return coverage.state(report.kernel, self._root)
 
     def _broken(self) -> None:
         """A file that makes no sense is an error of its own (exit 4), not an unknown to be shrugged at."""
@@ -225,6 +235,37 @@ class OpenKernel:
         from . import stub
 
         return stub.report(self._kernel, names, lang, attach, core, program)
+
+    def inline(self, name: str, debug: str = "", announce: Callable[[str], None] | None = None) -> InlineReport:
+        """Where a function was inlined, which calls a probe on it misses, and a verdict for each inlined copy.
+
+        `debug` names a file with debug information; else the usual places are looked at, and debuginfod where
+        DEBUGINFOD_URLS is set (`announce` is told before a server is asked). Raises UsageError and Malformed.
+        """
+        from . import inline
+
+        found = inline.report(self._kernel, name, debug, announce)
+        self._broken()
+        return found
+
+    def inline_all(
+        self,
+        glob: str = "*",
+        kinds: Sequence[str] = (),
+        debug: str = "",
+        announce: Callable[[str], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> InlineTable:
+        """Every function that the debug information of the kernel (or with "MODULE:GLOB", of a module) describes.
+
+        `kinds`: only these classes. `progress` is told bytes read and bytes in all.
+        """
+        from . import inline
+
+        module, colon, pattern = glob.rpartition(":")
+        found = inline.table(self._kernel, pattern if colon else glob, kinds, module or None, debug, announce, progress)
+        self._broken()
+        return found
 
     def names(self, prefix: str, limit: int = 200) -> list[str]:
         """Real names that begin so, sorted: functions, `tp:category:event`, `syscall:name`, `module:function`."""

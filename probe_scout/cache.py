@@ -29,11 +29,12 @@ from .model.report import (
 from .model.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FORMAT = "probe-scout answers 1"
 _BYTES_MAX = 1 << 20
 _FILES_MAX = 4096
+_LARGE, _LARGE_BYTES_MAX, _LARGE_FILES_MAX = "table-", 64 << 20, 16
 # What is looked at, not read: a change of any of these is another question.
 _STATED = (
     "proc/kallsyms",
@@ -101,7 +102,7 @@ def _program() -> str:
     """The state of this program's own files, so that a change of code is a change of answers."""
     here = os.path.dirname(__file__)
     newest = total = 0
-    for folder in ("", "rules", "scanners", "diagnosis", "model", "sources"):
+    for folder in ("", "rules", "scanners", "diagnosis", "model", "sources", "dwarf"):
         with os.scandir(os.path.join(here, folder)) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
@@ -165,15 +166,56 @@ def folder() -> str:
     return os.path.join(base, "probe-scout") if os.path.isabs(base) else ""
 
 
-def _path(question: str) -> str:
+def _path(question: str, kind: str = "") -> str:
     where = folder()
     raw = question.encode("utf-8", "surrogateescape")
-    return os.path.join(where, f"{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}.json") if where else ""
+    return os.path.join(where, f"{kind}{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}.json") if where else ""
 
 
-def load(question: str) -> CheckReport | None:
-    """The kept report of exactly this key; None if there is none that can be trusted."""
-    path = _path(question)
+def load(question: str, still: Callable[[CheckReport], str] | None = None) -> CheckReport | None:
+    """The kept report of exactly this key; None if there is none that can be trusted.
+
+    `still` says the state of what else the report hangs on, which must be the one it was kept with.
+    """
+    try:
+        kept = _load(question, "", _BYTES_MAX)
+        if kept is None:
+            return None
+        report, state = _report(kept[0]), kept[1]
+        return report if still is None or still(report) == state else None
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return None
+
+
+def store(question: str, report: CheckReport, state: str = "") -> None:
+    """Keep a report. Failing to is no error: the next run works it out again."""
+    _store(question, [report, state], "", _BYTES_MAX)
+
+
+def kept(question: str, large: bool = False) -> Any:
+    """A value of lists, strings and numbers that `keep` kept under exactly this key; None if there is none."""
+    if os.environ.get("PROBE_SCOUT_CACHE") == "off":
+        return None
+    try:
+        return _load(question, _LARGE if large else "", _LARGE_BYTES_MAX if large else _BYTES_MAX)
+    except (ValueError, RecursionError):
+        return None
+
+
+def keep(question: str, value: Any, large: bool = False) -> None:
+    """Keep a value that JSON can hold. `large` ones are few; `question` begins with the file state it hangs on."""
+    if os.environ.get("PROBE_SCOUT_CACHE") != "off":
+        _store(question, value, _LARGE if large else "", _LARGE_BYTES_MAX if large else _BYTES_MAX)
+
+
+def program() -> str:
+    """The state of this program's own files, for keys of `keep`."""
+    return _program()
+
+
+def _load(question: str, kind: str, limit: int) -> Any:
+    """The value of a key, None if no file can be trusted. Raises ValueError or RecursionError for what is no JSON."""
+    path = _path(question, kind)
     if not path:
         return None
     try:
@@ -182,9 +224,9 @@ def load(question: str) -> CheckReport | None:
         return None
     try:
         state = os.fstat(descriptor)
-        if state.st_uid != os.geteuid() or state.st_mode & 0o077 or state.st_size > _BYTES_MAX:
+        if state.st_uid != os.geteuid() or state.st_mode & 0o077 or state.st_size > limit:
             return None
-        raw = os.read(descriptor, _BYTES_MAX)
+        raw = os.read(descriptor, state.st_size + 1)
     except OSError:
         return None
     finally:
@@ -194,22 +236,18 @@ def load(question: str) -> CheckReport | None:
         return None
     import json
 
-    try:
-        kept, report = json.loads(body)
-        return _report(report) if kept == question else None
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
-        return None
+    both = json.loads(body)
+    return both[1] if isinstance(both, list) and len(both) == 2 and both[0] == question else None
 
 
-def store(question: str, report: CheckReport) -> None:
-    """Keep a report. Failing to is no error: the next run works it out again."""
-    path = _path(question)
+def _store(question: str, value: Any, kind: str, limit: int) -> None:
+    path = _path(question, kind)
     if not path:
         return
     import json
 
-    body = json.dumps([question, report], separators=(",", ":")).encode()
-    if len(body) > _BYTES_MAX - 16:
+    body = json.dumps([question, value], separators=(",", ":")).encode()
+    if len(body) > limit - 16:
         return
     spare = f"{path}.{os.getpid()}"
     try:
@@ -217,7 +255,7 @@ def store(question: str, report: CheckReport) -> None:
         state = os.lstat(os.path.dirname(path))
         if state.st_uid != os.geteuid() or state.st_mode & 0o022:
             return
-        _prune(os.path.dirname(path))
+        _prune(os.path.dirname(path), kind)
         descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, b"%08x\n" % zlib.crc32(body) + body)
@@ -231,12 +269,17 @@ def store(question: str, report: CheckReport) -> None:
             pass
 
 
-def _prune(where: str) -> None:
+def _prune(where: str, kind: str) -> None:
     """Give back the older half once there are too many."""
     with os.scandir(where) as entries:
-        found = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.endswith(".json")]
-    if len(found) > _FILES_MAX:
-        for _, path in sorted(found)[: _FILES_MAX // 2]:
+        found = [
+            (entry.stat().st_mtime_ns, entry.path)
+            for entry in entries
+            if entry.name.endswith(".json") and entry.name.startswith(_LARGE) == bool(kind)
+        ]
+    most = _LARGE_FILES_MAX if kind else _FILES_MAX
+    if len(found) >= most:
+        for _, path in sorted(found)[: most // 2]:
             os.unlink(path)
 
 
@@ -273,5 +316,5 @@ def _verdict(raw: Any) -> Verdict:
 
 
 def _coverage(raw: Any) -> Coverage:
-    answer, basis, match, inlined, missed = raw
-    return Coverage(answer, basis, match, tuple((c, o) for c, o in inlined), tuple(missed))
+    answer, basis, match, inlined, missed, clones = raw
+    return Coverage(answer, basis, match, tuple((c, o) for c, o in inlined), tuple(missed), tuple(clones))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import engine, questions, words
+from . import coverage, engine, questions, words
 from .errors import UsageError
 from .model import facts
 from .model.attach import ATTACH_TYPES, for_kind
@@ -198,8 +198,11 @@ def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str
     return found
 
 
-def target_report(k: Kernel, text: str, asked: Sequence[str]) -> TargetReport:
-    """Everything about one target. Raises UsageError for a name that cannot be asked."""
+def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> TargetReport:
+    """Everything about one target. `debug` names a file with debug information.
+
+    Raises UsageError for a name that cannot be asked, and for a debug file that cannot be read.
+    """
     target = parse(text)
     types = types_for(target, asked)
     found = verdicts(k, target, types)
@@ -208,8 +211,11 @@ def target_report(k: Kernel, text: str, asked: Sequence[str]) -> TargetReport:
     from .lookup import KernelLookup
 
     lookup = KernelLookup(k, lambda other, attach: answer(k, other, attach))
-    coverage = Coverage()
+    seen: Coverage = Coverage()
+    points: tuple[coverage.Point, ...] = ()
     name = wrapper(k, target.name) if target.kind == SYSCALL else target.name
+    if target.kind in (FUNCTION, SYSCALL):
+        seen, points = coverage.of(k, target, name, debug)
     prototype = lookup.prototype_text(name) if target.kind in (FUNCTION, SYSCALL) else None
     missing = not lookup.symbols(name) if target.kind in (FUNCTION, OFFSET) else all(v.answer == NO for v in found)
     copies = forms.copies(lookup, target, found)
@@ -218,9 +224,11 @@ def target_report(k: Kernel, text: str, asked: Sequence[str]) -> TargetReport:
         target.kind,
         target.module,
         found,
-        coverage,
-        diagnosis=explain.explain(lookup, target, found, coverage),
-        alternatives=advice.alternatives(lookup, target, found) if any(v.answer != YES for v in found) else (),
+        seen,
+        diagnosis=explain.explain(lookup, target, found, seen),
+        alternatives=advice.alternatives(lookup, target, found, nearby=points)
+        if points or any(v.answer != YES for v in found)
+        else (),
         hazards=hazards.hazards(lookup, target, found, _last_in_module(k, target), words.ftrace_off(k)),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),

@@ -33,8 +33,9 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def no_kept_answers(monkeypatch):
-    """Answers are worked out, not taken from the user's cache; tests/test_cache.py turns it on."""
+    """Answers are worked out, not taken from the user's cache or debug packages; tests of those turn them on."""
     monkeypatch.setenv("PROBE_SCOUT_CACHE", "off")
+    monkeypatch.setenv("PROBE_SCOUT_DEBUG", "off")
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help
 Color = Annotated[str, typer.Option("--color", metavar="|".join(COLORS), help="NO_COLOR and FORCE_COLOR are honoured.")]
 AsMe = Annotated[bool, typer.Option("--as-me", help="Judge with the rights of the caller instead of full rights.")]
 Vmlinux = Annotated[str, typer.Option("--vmlinux", metavar="FILE", help="vmlinux with debug information, same build.")]
+Debug = Annotated[str, typer.Option("--debug", metavar="FILE", help="vmlinux or module with debug information.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -66,6 +67,7 @@ def check(
     color: Color = "auto",
     as_me: AsMe = False,
     vmlinux: Vmlinux = "",
+    debug: Debug = "",
 ) -> Request:
     """Say which attach types the kernel accepts, and why not.
 
@@ -82,6 +84,38 @@ def check(
         color=color,
         as_me=as_me,
         vmlinux=vmlinux,
+        debug=debug,
+    )
+
+
+@app.command()
+def inline(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", show_default=False)] = "",
+    debug: Debug = "",
+    all: Annotated[bool, typer.Option("--all", help="Every function of the file; NAME is then a pattern.")] = False,
+    kind: Annotated[
+        list[str], typer.Option("--class", metavar="CLASS", help="With --all, only functions of this class; repeat it.")
+    ] = [],  # noqa: B006
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Say where a function was inlined and which calls a probe on it misses.
+
+    NAME is as the source has it, or MODULE:NAME. Needs debug information: a debug package, or --debug FILE.
+    Exit code: 0 a probe sees every call, 1 it does not, 2 usage, 3 cannot tell, 4 a source is broken.
+    """
+    return build(
+        "inline",
+        names=[name] if name or not all else ["*"],
+        debug=debug,
+        whole=all,
+        classes=kind,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
     )
 
 

@@ -23,7 +23,8 @@ FILES = ":files"
 
 _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "check": ("--type", "--as-me", "--vmlinux", *_COMMON),
+    "check": ("--type", "--as-me", "--vmlinux", "--debug", *_COMMON),
+    "inline": ("--debug", "--all", "--class", *_COMMON),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),
     "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
@@ -36,9 +37,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 _TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
-    *("--lang", "--attach"),
+    *("--lang", "--attach", "--debug", "--class"),
 )
-_TAKES_FILE = ("--root", "--vmlinux", "--out", "-o")
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
 
@@ -88,7 +89,7 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _starting(word, SHELLS)
     if command == "rules":
         return _starting(word, _rule_ids())
-    if command in ("check", "scan", "verify"):
+    if command in ("check", "scan", "verify", "inline"):
         return _names(word, _root(before), open_kernel)
     if command == "stub":
         root = _root(before)
@@ -119,6 +120,10 @@ def _value(option: str, word: str, prefix: str) -> list[str]:
         from ..model.stub import LANGUAGES, STUB_ATTACH
 
         return [prefix + name for name in _starting(word, LANGUAGES if option == "--lang" else STUB_ATTACH)]
+    if option == "--class":
+        from ..dwarf.classes import CLASSES
+
+        return [prefix + name for name in _starting(word, CLASSES)]
     choices = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS}.get(option, ())
     return [prefix + choice for choice in _starting(word, choices)]
 

@@ -44,6 +44,8 @@ class Request(NamedTuple):
     attach: str = ""
     core: bool = False
     program: bool = False
+    debug: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -115,6 +117,16 @@ def _stub_attach(value: str) -> str:
     return one_of(value, STUB_ATTACH, "--attach")
 
 
+def _classes(values: Sequence[str]) -> tuple[str, ...]:
+    """Classes of inlining, each one name or several with commas. Raises UsageError for one that does not exist."""
+    if not values:
+        return ()
+    from ..dwarf.classes import CLASSES
+
+    names = [name.strip() for value in values for name in value.split(",")]
+    return tuple(dict.fromkeys(one_of(name, CLASSES, "--class") for name in names))
+
+
 def build(
     command: str,
     *,
@@ -140,6 +152,8 @@ def build(
     attach: str = "",
     core: bool = False,
     program: bool = False,
+    debug: str = "",
+    classes: Sequence[str] = (),
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if json and format not in ("", "json"):
@@ -167,6 +181,8 @@ def build(
         attach=_stub_attach(attach),
         core=core,
         program=program,
+        debug=debug,
+        classes=_classes(classes),
     )
 
 
@@ -211,11 +227,19 @@ def _tracepoint(words: Iterator[str]) -> Request | None:
 
 
 _FLAGS = {"--json": "json", "--as-me": "as_me"}
-_VALUES = {"--root": "root", "--format": "format", "--color": "color", "--vmlinux": "vmlinux"}
+_VALUES = {
+    "--root": "root",
+    "--format": "format",
+    "--color": "color",
+    "--vmlinux": "vmlinux",
+    "--debug": "debug",
+}
 
 
 def read_fast(args: Sequence[str]) -> Request | None:
-    """The Request of `check NAME… [known options]` and of `tracepoint`; None for every other line, which is then typer's.
+    """The Request of `check NAME… [known options]`, `tracepoint` and `inline NAME`; None for all other lines.
+
+    Those are typer's.
 
     Declines rather than decides: anything that starts with a dash and is not a known option or its
     value, an empty word, and a missing value are all left to typer, and so are its error messages.
@@ -223,8 +247,9 @@ def read_fast(args: Sequence[str]) -> Request | None:
     """
     if args and args[0] == "tracepoint":
         return _tracepoint(iter(args[1:]))
-    if len(args) < 2 or args[0] != "check":
+    if len(args) < 2 or args[0] not in ("check", "inline"):
         return None
+    is_check = args[0] == "check"
     names: list[str] = []
     types: list[str] = []
     flags: dict[str, bool] = {}
@@ -236,11 +261,13 @@ def read_fast(args: Sequence[str]) -> Request | None:
         if word[0] != "-":
             names.append(word)
             continue
-        if word in _FLAGS:
+        if word in _FLAGS and (is_check or word == "--json"):
             flags[_FLAGS[word]] = True
             continue
         option, equals, value = word.partition("=")
-        if option != "--type" and option not in _VALUES:
+        if option not in _VALUES and (option != "--type" or not is_check):
+            return None
+        if option == "--vmlinux" and not is_check:
             return None
         if not equals:
             value = next(words, "")
@@ -250,10 +277,10 @@ def read_fast(args: Sequence[str]) -> Request | None:
             types.append(value)
         else:
             values[_VALUES[option]] = value
-    if not names:
+    if not names or (not is_check and len(names) > 1):
         return None
     return build(
-        "check",
+        args[0],
         names=names,
         types=types,
         root=values.get("root", ""),
@@ -262,4 +289,5 @@ def read_fast(args: Sequence[str]) -> Request | None:
         color=values.get("color", "auto"),
         as_me="as_me" in flags,
         vmlinux=values.get("vmlinux", ""),
+        debug=values.get("debug", ""),
     )

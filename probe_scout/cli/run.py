@@ -150,7 +150,11 @@ def _open(request: Request) -> OpenKernel:
 
 
 def _check(request: Request) -> int:
-    report = _open(request).check(request.names, request.types, request.as_me)
+    report = (
+        _open(request).check(request.names, request.types, request.as_me, request.debug)
+        if request.debug
+        else _open(request).check(request.names, request.types, request.as_me)
+    )
     if request.format == "table":
         from ..render.plain import check_lines
 
@@ -397,6 +401,103 @@ def _diff(request: Request) -> int:
     return CANNOT_TELL if any(total.untold for total in report.totals) else YES
 
 
+# inline
+
+
+def _inline(request: Request) -> int:
+    """0 a probe on the name sees every call, 1 it does not or nothing has the name, 3 that cannot be told."""
+    if request.whole:
+        return _inline_all(request)
+    name = request.names[0]
+    if not name:
+        raise UsageError("inline takes the name of a function, or --all")
+    if request.classes:
+        raise UsageError("--class goes with --all")
+    report = _open(request).inline(name, request.debug, _announce)
+    if request.format == "table":
+        from ..render.inline import inline_lines
+
+        _write(inline_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("inline", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.inline_ndjson(report))
+    else:
+        from ..render.inline import inline_rows
+
+        _table(request, *inline_rows(report))
+    if request.format not in ("table", "json"):
+        _unread(report.unread)
+    if report.unread or (report.debug is not None and report.debug.matches is False):
+        return CANNOT_TELL
+    if not report.functions:
+        return NO
+    return {"complete": YES, "partial": NO, "none": NO}.get(report.coverage.answer, CANNOT_TELL)
+
+
+def _inline_all(request: Request) -> int:
+    import gc
+
+    gc.disable()  # as for scan
+    report = _open(request).inline_all(request.names[0], request.classes, request.debug, _announce, _progress())
+    rows = list(report.rows)
+    if report.unread:
+        _unread(report.unread)
+        return CANNOT_TELL
+    if not rows:
+        _note(f"no function matches {request.names[0]!r}")
+        return NO
+    if request.format == "table":
+        from ..render import inline, plain
+
+        style = _style(request)
+        _write([plain.kernel_line(report.kernel, style), ""])
+        _write(inline.table_lines(rows, style))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("inline_all", report._replace(rows=rows))])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.lines(rows))
+    else:
+        from ..render import inline
+
+        _table(request, inline.TABLE_HEADS, inline.table_rows(rows))
+    return YES
+
+
+def _progress() -> Callable[[int, int], None] | None:
+    """What draws how far a long reading is, on a terminal, from half a second on; None where there is no terminal."""
+    import time
+
+    try:
+        if not sys.stderr.isatty():
+            return None
+    except ValueError:
+        return None
+    begun = shown = time.monotonic()
+
+    def draw(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if done >= total:
+            if shown > begun:
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+        elif now - begun > 0.5 and now - shown > 0.1:
+            shown = now
+            sys.stderr.write(f"\rreading debug information: {100 * done // total} %\x1b[K")
+            sys.stderr.flush()
+
+    return draw
+
+
 # stub
 
 
@@ -519,6 +620,7 @@ def _completion(request: Request) -> int:
 
 _COMMANDS: dict[str, Callable[[Request], int]] = {
     "check": _check,
+    "inline": _inline,
     "scan": _scan,
     "tracepoint": _tracepoint,
     "verify": _verify,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..errors import ProbeScoutError
 from . import classes
 from . import names as n
 from .abbrev import (
@@ -34,11 +35,12 @@ from .abbrev import (
 from .walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .units import DebugFile, Unit
     from .walk import Found, Item
 
+_QUICK_BYTES_MAX = 8 << 20  # of units to walk; a walk reads about 30 MB a second
 _CHAIN_MAX = 16  # abstract_origin and specification: compilers write at most three
 
 
@@ -112,7 +114,7 @@ class Row(NamedTuple):
     missed: int
 
 
-class _Root(NamedTuple):
+class Root(NamedTuple):
     """What an entry belongs to, at the end of its references: unit, name, linkage name, file and line."""
 
     key: tuple[bytes, str, int]
@@ -121,7 +123,7 @@ class _Root(NamedTuple):
     is_external: bool
 
 
-class _Gathered:
+class Gathered:
     """What is known of one source function while units are read."""
 
     __slots__ = ("bodies", "copies", "empty", "inline", "is_external", "linkage", "units")
@@ -134,22 +136,22 @@ class _Gathered:
         self.inline, self.empty, self.is_external, self.linkage = 0, 0, False, b""
 
 
-class _Reader:
+class Reader:
     """Reads units of one file into `found`, for the wanted names, or for all of them."""
 
     def __init__(self, file: DebugFile, wanted: bytes | None, with_chains: bool) -> None:
         self.file, self.wanted, self.with_chains = file, wanted, with_chains
-        self.found: dict[tuple[bytes, str, int], _Gathered] = {}
+        self.found: dict[tuple[bytes, str, int], Gathered] = {}
         self.targets: set[int] = set()  # offsets of entries of the wanted function, for units that refer to them
-        self._far: dict[int, _Root | None] = {}
+        self._far: dict[int, Root | None] = {}
         self._texts: dict[Any, bytes] = {}
 
     def read(self, unit: Unit, found: Found) -> None:
         """Take what a walk of the unit found. Raises Malformed."""
         local = {item[0]: item[2] for item in found.functions}
-        roots: dict[int, _Root | None] = {}
+        roots: dict[int, Root | None] = {}
 
-        def root(offset: int) -> _Root | None:
+        def root(offset: int) -> Root | None:
             if offset in roots:
                 return roots[offset]
             known = roots[offset] = self._root(unit, offset, local)
@@ -183,34 +185,35 @@ class _Reader:
             called = unit.file_name(values[C_FILE]) if self.with_chains else ""
             mine.copies.append((address, folded, chain, called, line, offset))
 
-    def _gathered(self, of: _Root, unit: Unit) -> _Gathered:
+    def _gathered(self, of: Root, unit: Unit) -> Gathered:
         mine = self.found.get(of.key)
         if mine is None:
-            mine = self.found[of.key] = _Gathered()
+            mine = self.found[of.key] = Gathered()
         mine.units.add(unit.start)
         mine.inline = max(mine.inline, of.inline)
         mine.is_external |= of.is_external
         mine.linkage = mine.linkage or of.linkage
         return mine
 
-    def _chain(self, unit: Unit, around: Item | None, root: Callable[[int], _Root | None]) -> tuple[str, ...]:
+    def _chain(self, unit: Unit, around: Item | None, root: Callable[[int], Root | None]) -> tuple[str, ...]:
         """Names of the functions around an entry, from the inside out, whatever name is wanted."""
         names = []
         while around is not None:
             offset, outer, values = around
             is_function = len(values) == len(FUNCTION_FIELDS) + 1
             start = offset if is_function else values[C_ORIGIN]
-            of = self._any(unit, start) if start is not None else None
+            of = self.root_of(start) if start is not None else None
             names.append(of.key[0].decode("utf-8", "replace") if of else "")
             around = None if is_function else outer
         return tuple(names)
 
-    def _any(self, unit: Unit, offset: int) -> _Root | None:
+    def root_of(self, offset: int) -> Root | None:
+        """What the entry at any offset of the file belongs to, whatever name is wanted. Raises Malformed."""
         if offset not in self._far:
             self._far[offset] = self._followed(offset)
         return self._far[offset]
 
-    def _root(self, unit: Unit, offset: int, local: dict[int, tuple[Any, ...]]) -> _Root | None:
+    def _root(self, unit: Unit, offset: int, local: dict[int, tuple[Any, ...]]) -> Root | None:
         """What the entry at an offset belongs to; None if that is not wanted or not in this file."""
         name: Any = None
         linkage: Any = None
@@ -234,8 +237,8 @@ class _Reader:
                 if not text or (self.wanted is not None and text != self.wanted):
                     return None
                 linked = self._text(unit, linkage) if linkage is not None else b""
-                return _Root((text, unit.file_name(file), line or 0), linked, inline, external)
-        of = self._any(unit, offset)
+                return Root((text, unit.file_name(file), line or 0), linked, inline, external)
+        of = self.root_of(offset)
         return None if of is None or (self.wanted is not None and of.key[0] != self.wanted) else of
 
     def _text(self, unit: Unit, value: Any) -> bytes:
@@ -246,7 +249,7 @@ class _Reader:
             text = self._texts[value] = unit.raw_text(value)
         return text
 
-    def _followed(self, offset: int) -> _Root | None:
+    def _followed(self, offset: int) -> Root | None:
         """As `_root`, over units and into the supplementary file, one entry at a time."""
         name = linkage = b""
         path, line, inline, external = "", None, 0, False
@@ -271,23 +274,32 @@ class _Reader:
             inline = inline or values.get(n.AT_INLINE, 0)
             external = external or bool(values.get(n.AT_EXTERNAL))
             at = values.get(n.AT_ABSTRACT_ORIGIN, values.get(n.AT_SPECIFICATION))
-        return _Root((name, path, line or 0), linkage, inline, external) if name else None
+        return Root((name, path, line or 0), linkage, inline, external) if name else None
 
 
-def find(file: DebugFile, name: str) -> tuple[SourceFunction, ...]:
+class TooMuch(ProbeScoutError):
+    """A name that so many units know that a question meant to be quick is not answered."""
+
+
+def find(file: DebugFile, name: str, quickly: bool = False) -> tuple[SourceFunction, ...]:
     """The functions of this name in the source, by file and line; empty if the debug information knows none.
 
-    Only definitions count: a declaration of a function that is defined elsewhere is none. Raises Malformed.
+    Only definitions count: a declaration of a function that is defined elsewhere is none. Raises Malformed, and
+    TooMuch where `quickly` is asked and not possible.
     """
-    from .search import refers_far, units_holding, units_naming
+    from .search import is_common, refers_far, units_holding, units_naming
 
     if not name or "\0" in name:
         return ()
-    reader = _Reader(file, name.encode(), with_chains=True)
+    if quickly and is_common(file, name.encode()):
+        raise TooMuch(f"{file.path}: many strings end with {name}")
+    reader = Reader(file, name.encode(), with_chains=True)
     read: set[int] = set()
     more = units_naming(file, name.encode())
     far = refers_far(file)
     reached: set[int] = set()
+    if quickly and sum(unit.end - unit.start for unit in more) > _QUICK_BYTES_MAX:
+        raise TooMuch(f"{file.path}: {len(more)} units know {name}")
     while more:
         for unit in more:
             if unit.start not in read:
@@ -325,11 +337,11 @@ def _offsets_in(file: DebugFile, name: str) -> set[int]:
     return found
 
 
-def _function(file: DebugFile, key: tuple[bytes, str, int], mine: _Gathered) -> SourceFunction:
+def _function(file: DebugFile, key: tuple[bytes, str, int], mine: Gathered) -> SourceFunction:
     symbols = file.image.symbols
     name, linkage = key[0].decode("utf-8", "replace"), mine.linkage.decode("utf-8", "replace")
     bodies = [Body(address, symbols.at(address), nocall, entry) for address, nocall, entry in sorted(set(mine.bodies))]
-    own = _own_name(name, linkage, bodies)
+    own = own_name(name, linkage, (body.symbols for body in bodies))
     copies = []
     for address, folded, chain, called, line, entry in sorted(mine.copies):
         held = symbols.holding(address)
@@ -345,9 +357,9 @@ def _function(file: DebugFile, key: tuple[bytes, str, int], mine: _Gathered) -> 
     )
 
 
-def _own_name(name: str, linkage: str, bodies: list[Body]) -> str:
+def own_name(name: str, linkage: str, bodies: Iterable[Iterable[str]]) -> str:
     """The name that the function's symbols carry: the linkage name where the symbol table has it."""
-    if linkage and not any(symbol == name for body in bodies for symbol in body.symbols):
+    if linkage and not any(symbol == name for body in bodies for symbol in body):
         return linkage
     return name
 
@@ -360,12 +372,19 @@ def _best(names: tuple[str, ...], wanted: str) -> str:
     return near[0] if near else names[0] if names else ""
 
 
-def table(file: DebugFile) -> dict[str, tuple[Row, ...]]:
-    """Every function of the source that has a name, by name: a survey of the whole file. Raises Malformed."""
-    reader = _Reader(file, None, with_chains=False)
+def table(file: DebugFile, progress: Callable[[int, int], None] | None = None) -> dict[str, tuple[Row, ...]]:
+    """Every function of the source that has a name, by name: a survey of the whole file. Raises Malformed.
+
+    `progress` is told how many bytes of .debug_info were read, of how many.
+    """
+    reader = Reader(file, None, with_chains=False)
     for unit in file.units:
+        if progress is not None:
+            progress(unit.start, file.info.size)
         reader.read(unit, walk(unit))
         unit.forget()
+    if progress is not None:
+        progress(file.info.size, file.info.size)
     symbols = file.image.symbols
     held: dict[int, tuple[str, ...]] = {}
     found: dict[str, list[Row]] = {}
@@ -374,7 +393,7 @@ def table(file: DebugFile) -> dict[str, tuple[Row, ...]]:
         bodies = [
             Body(address, symbols.at(address), nocall, entry) for address, nocall, entry in sorted(set(mine.bodies))
         ]
-        own = _own_name(name, linkage, bodies)
+        own = own_name(name, linkage, (body.symbols for body in bodies))
         places = []
         for address, folded, *_ in mine.copies:
             names = held.get(address)

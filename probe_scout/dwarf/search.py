@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A search for one offset costs about a sixtieth of a walk of everything.
 _OFFSETS_MAX = 25
+_FEW_OFFSETS = 4
 # A function or a copy with abstract_origin or specification of the form ref_addr, ref_sup, GNU_ref_alt or indirect.
 _FAR = rb"[\x31\x47](?:\x10|\x16|\x1c|\x24|\xa0\x3e)"
 _FAR_REFERENCE = re.compile(rb"(?s)[\x1d\x2e][\x00\x01](?:(?!\x00\x00|" + _FAR + rb")" + LEB + FORM + rb")*+" + _FAR)
@@ -44,6 +45,12 @@ class NameOffsets:
 def _occurrences(region: Region, name: bytes) -> list[int]:
     found = re.compile(re.escape(name + b"\0")).finditer(region.raw, region.start, region.end)
     return [match.start() - region.start for match in found]
+
+
+def is_common(file: DebugFile, name: bytes) -> bool:
+    """So many strings end with the name that looking for it costs about as much as reading everything."""
+    offsets = NameOffsets(file, name)
+    return len(offsets.strings) + len(offsets.line_strings) + len(offsets.alternate) > _FEW_OFFSETS
 
 
 def units_naming(file: DebugFile, name: bytes) -> list[Unit]:
@@ -131,4 +138,6 @@ def _units_by_index(file: DebugFile, offsets: list[int]) -> Iterator[Unit]:
 
 def refers_far(file: DebugFile) -> bool:
     """Some function or copy may refer to an entry of another unit or of the supplementary file (LTO, dwz)."""
-    return _FAR_REFERENCE.search(file.data(".debug_abbrev")) is not None
+    if file.refers_far is None:
+        file.refers_far = _FAR_REFERENCE.search(file.data(".debug_abbrev")) is not None
+    return file.refers_far

@@ -204,6 +204,7 @@ class DebugFile:
         self._strings: dict[str, Any] = {}
         self._data: dict[str, bytes] = {}
         self._abbrevs: Abbrevs | None = None
+        self.refers_far: bool | None = None  # search.refers_far keeps its answer here
         self.units: list[Unit] = self._read_units()
         self._starts = [unit.start for unit in self.units]
 

@@ -25,6 +25,7 @@ BTF_IDS = "btf_ids"  # the kernel's BTF id sets, seen as __BTF_ID__ symbols in k
 CAPABILITIES = "capabilities"  # proc/self/status (only with --as-me)
 SYSCTL = "sysctl"  # proc/sys/kernel/*
 MODULES = "modules"  # proc/modules
+DEBUG = "debug"  # debug information (DWARF) of this build: a debug package, a build tree, debuginfod
 SYMBOL_CHOICE = "symbol_choice"  # which of several copies of a name ftrace lists
 
 

@@ -63,7 +63,8 @@ class Form(NamedTuple):
 class Coverage(NamedTuple):
     """Will a probe see every call.
 
-    `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none.
+    `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none. `inlined_into`: copies that
+    a probe misses. `clones`: other symbols that hold code of the same function; calls to them are missed as well.
     """
 
     answer: str = "unknown"
@@ -71,6 +72,7 @@ class Coverage(NamedTuple):
     build_id_match: bool | None = None
     inlined_into: tuple[tuple[str, int], ...] = ()
     missed_callers: tuple[str, ...] = ()
+    clones: tuple[str, ...] = ()
 
 
 class TargetReport(NamedTuple):

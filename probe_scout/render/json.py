@@ -12,11 +12,25 @@ from ..model.report import CheckReport, Coverage, ScanRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..model.inline import InlineReport
     from ..model.trace import EventReport, TracepointReport
 
 SCHEMAS = {
     name: f"probe-scout/{name}/1"
-    for name in ("check", "scan", "tracepoint", "diff", "doctor", "rules", "snapshot", "verify", "stub", "error")
+    for name in (
+        "check",
+        "scan",
+        "tracepoint",
+        "diff",
+        "doctor",
+        "rules",
+        "snapshot",
+        "verify",
+        "stub",
+        "inline",
+        "inline_all",
+        "error",
+    )
 }
 
 
@@ -119,6 +133,18 @@ def diff_ndjson(report: DiffReport) -> Iterator[str]:
             body = plain(item)
             assert isinstance(body, dict)
             yield _dump({"kind": kind, **body})
+
+
+def inline_ndjson(report: InlineReport) -> Iterator[str]:
+    """One line for each inlined copy, with its function's name and class; a function without copies has one too."""
+    for one in report.functions:
+        head = {"name": one.name, "module": report.module, "file": one.file, "line": one.line, "kind": one.kind}
+        for copy in one.copies:
+            body = plain(copy)
+            assert isinstance(body, dict)
+            yield _dump({**head, "copy": body})
+        if not one.copies:
+            yield _dump({**head, "copy": None})
 
 
 def lines(items: Iterable[object]) -> Iterator[str]:

@@ -51,11 +51,11 @@ def _target(target: TargetReport, style: Style) -> Iterator[str]:
     yield from _forms(target, style)
     for label, diagnosis in zip(_once("because"), target.diagnosis, strict=False):
         likely = "likely: " if diagnosis.certainty == "likely" else ""
-        yield from _labelled(label, likely + diagnosis.says, style)
+        yield from labelled(label, likely + diagnosis.says, style)
     shown = {(v.attach, target.target) for v in target.verdicts if v.answer == YES}
-    yield from _alternatives(tuple(a for a in target.alternatives if (a.attach, a.target) not in shown), style)
+    yield from alternative_lines(tuple(a for a in target.alternatives if (a.attach, a.target) not in shown), style)
     if target.suggestions:
-        yield from _labelled("similar", " ".join(target.suggestions), style)
+        yield from labelled("similar", " ".join(target.suggestions), style)
     yield from _cures(target.verdicts, style)
 
 
@@ -136,20 +136,26 @@ def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
     if len(coverage.inlined_into) > _SHOWN_CALLERS:
         callers.append(f"and {len(coverage.inlined_into) - _SHOWN_CALLERS} more")
     into = f" into {', '.join(callers)}" if callers else ""
+    clones = f"calls go to {' and '.join(coverage.clones[:_SHOWN_CALLERS])}" if coverage.clones else ""
+    missed = " and ".join(filter(None, (f"copies were inlined{into}" if into or not clones else "", clones)))
     text = {
         "complete": "complete: no inlined copy, a probe sees every call",
-        "partial": f"partial: copies were inlined{into}; a probe misses them",
+        "partial": f"partial: {missed}; a probe misses them",
         "none": f"none: only inlined copies exist{', ' + into.strip() if into else ''}",
     }.get(coverage.answer)
     if text is None:
         if coverage.basis == "none":
             return  # no evidence either way is the usual case; JSON says so
         text = "unknown: inlined copies may exist"
-    yield from _labelled("calls", f"{text} ({basis})" if basis else text, style)
+        if coverage.clones:
+            text = f"unknown: its code is called {' and '.join(coverage.clones[:_SHOWN_CALLERS])}"
+        elif coverage.basis == "dwarf":
+            text = "unknown: no code is known by this name"
+    yield from labelled("calls", f"{text} ({basis})" if basis else text, style)
 
 
 def _copies(target: TargetReport, style: Style) -> Iterator[str]:
-    yield from _labelled("copies", f"{len(target.copies)} symbols carry this name", style)
+    yield from labelled("copies", f"{len(target.copies)} symbols carry this name", style)
     for copy in target.copies[:_SHOWN_COPIES]:
         traced = {True: "ftrace lists it", False: "ftrace does not list it", None: ""}[copy.traced]
         taken = f"taken by {' '.join(copy.taken_by)}" if copy.taken_by else ""
@@ -162,25 +168,27 @@ def _copies(target: TargetReport, style: Style) -> Iterator[str]:
 
 def _forms(target: TargetReport, style: Style) -> Iterator[str]:
     for label, form in zip(_once("name it"), target.forms, strict=False):
-        yield from _labelled(label, f"{form.loader} {form.form}" + (f": {form.says}" if form.says else ""), style)
+        yield from labelled(label, f"{form.loader} {form.form}" + (f": {form.says}" if form.says else ""), style)
 
 
-def _alternatives(alternatives: tuple[Alternative, ...], style: Style) -> Iterator[str]:
+def alternative_lines(alternatives: tuple[Alternative, ...], style: Style) -> Iterator[str]:
+    """What to take instead, with the reason for each; attach types of one place together."""
     merged: dict[tuple[str, str, str], list[str]] = {}
     for one in alternatives:
         merged.setdefault((one.target, one.answer, one.says), []).append(one.attach)
     for label, ((target, answer, says), names) in zip(_once("instead"), merged.items(), strict=False):
         shown = target.removeprefix("tp:") if any("tp" in name for name in names) else target
-        yield from _labelled(label, f"{' '.join(names)} {shown} ({answer})" + (f": {says}" if says else ""), style)
+        yield from labelled(label, f"{' '.join(names)} {shown} ({answer})" + (f": {says}" if says else ""), style)
 
 
 def _cures(verdicts: tuple[Verdict, ...], style: Style) -> Iterator[str]:
     cures = dict.fromkeys(u.cure for v in verdicts if not _is_settled(v) for u in v.unread if u.cure)
     for label, cure in zip(_once("to know"), cures, strict=False):
-        yield from _labelled(label, cure, style)
+        yield from labelled(label, cure, style)
 
 
-def _labelled(label: str, text: str, style: Style) -> Iterator[str]:
+def labelled(label: str, text: str, style: Style) -> Iterator[str]:
+    """Text after a label, wrapped under itself."""
     first, *rest = style.wrap(text, 2 + _ANSWER)
     yield f"  {label.ljust(_ANSWER)}{first.lstrip()}"
     yield from rest

@@ -22,6 +22,7 @@ from ..errors import Malformed
 from . import elf_notes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from mmap import mmap
 
 UNPACKED_BYTES_MAX = 2 << 30  # .debug_info of a clang kernel is about 0.5 GB
@@ -426,16 +427,25 @@ class Symbols:
 
     def named(self, name: str) -> tuple[int, ...]:
         """Addresses of the code symbols of exactly this name, in order; empty if there are none."""
-        want = name.encode()
-        strings, found, at = self._strings, set(), self._strings.start
-        while True:
-            at = strings.raw.find(want + b"\0", at, strings.end)
-            if at < 0:
-                break
-            found.add(at - strings.start)
-            at += 1
-        names = self._names
-        return tuple(sorted({self.values[i] for i in self._order if names[i] in found})) if found else ()
+        return self.named_each((name,))[name]
+
+    def named_each(self, wanted: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """As `named`, for several names in one pass."""
+        strings = self._strings
+        places: dict[int, str] = {}
+        found: dict[str, set[int]] = {}
+        for name in wanted:
+            found[name] = set()
+            text, at = name.encode() + b"\0", strings.start
+            while (at := strings.raw.find(text, at, strings.end)) >= 0:
+                places[at - strings.start] = name
+                at += 1
+        if places:
+            names, values = self._names, self.values
+            for i in self._order:
+                if names[i] in places:
+                    found[places[names[i]]].add(values[i])
+        return {name: tuple(sorted(addresses)) for name, addresses in found.items()}
 
     def table(self) -> dict[str, tuple[int, ...]]:
         """Addresses of all code symbols, by name."""

@@ -76,6 +76,7 @@ def test_check_json_holds_the_promised_keys(stub, capsys):
         "build_id_match": True,
         "inlined_into": [{"caller": "__x64_sys_execve", "offset": 41}],
         "missed_callers": ["__x64_sys_execve"],
+        "clones": [],
     }
     assert set(target["diagnosis"][0]) == {"kind", "says", "certainty"}
     assert set(target["alternatives"][0]) == {"attach", "target", "answer", "says"}

@@ -41,14 +41,18 @@ DOWN = {
     "tracepoints": "rules scanners model",
     "cache": "model",
     "diff": "scan events questions engine kernel scanners model errors",
-    "verify": "model errors",
+    "verify": "sources model errors",  # sources: the system calls
     "stubs": "model errors",
     "dwarf": "scanners model errors",
+    "survey": "debugfiles dwarf cache scanners model errors",
+    "debugfiles": "dwarf scanners cache model errors",
+    "inline": "debugfiles dwarf cache check lookup advice diagnosis questions kernel scanners model errors",
+    "coverage": "inline debugfiles model errors",
     "stub": "stubs arguments lookup check events diagnosis kernel scanners model errors",
     "trial": "verify caller check events scan words questions diagnosis kernel scanners model errors",
     **dict.fromkeys(
         QUESTIONS,
-        " ".join(QUESTIONS) + " advice diagnosis engine questions tracepoints kernel code scanners rules model errors",
+        " ".join(QUESTIONS) + " advice diagnosis engine questions tracepoints kernel code scanners rules model errors coverage",
     ),
 }
 WHY = {

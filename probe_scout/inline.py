@@ -1,0 +1,494 @@
+"""`inline`: where a function was inlined, from debug information, with a verdict for every place.
+
+Facts about one name are kept between runs under the state of the file they came from (cache.py), and so is the whole
+table of a file. A kprobe's verdict at a place is worked out anew: it hangs on the kernel, not on the file.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import cache, debugfiles, questions
+from .dwarf import classes
+from .errors import SourceError, UsageError
+from .model import facts
+from .model.facts import Unread
+from .model.inline import (
+    DebugSource,
+    InlinedCopy,
+    InlinedFunction,
+    InlineReport,
+    InlineRow,
+    InlineTable,
+    ParameterPlace,
+)
+from .model.report import Alternative, Coverage
+from .model.target import FUNCTION, OFFSET, Target, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from .dwarf.around import Around, Parameter
+    from .dwarf.inline_facts import Row, SourceFunction
+    from .kernel import Kernel
+    from .lookup import KernelLookup
+    from .model.verdict import Verdict
+
+_PARAMETERS_MAX = 1000  # copies whose parameters are looked up
+_FULL_VIEW_FROM = 16  # copies from which all symbols are read at once
+_AROUND_FORMAT = "inline facts 1"
+_TABLE_FORMAT = "inline table 1"
+_LANDMARKS = ("_etext", "_sinittext", "_einittext", "do_exit")
+_CALLERS_ADVISED = 4
+_CALLEES_ADVISED = 6
+
+
+class Facts(NamedTuple):
+    """What a debug file says of one name. Parallel: one entry of each for every source function."""
+
+    functions: tuple[SourceFunction, ...]
+    parameters: tuple[tuple[tuple[Parameter, ...], ...], ...]
+    around: tuple[Around, ...]
+
+
+class Source(NamedTuple):
+    """Where facts come from; the file is read only for what is not kept. `key` begins what they are kept under."""
+
+    debug: DebugSource
+    opened: debugfiles.Opened
+    key: str
+
+
+def build_of(k: Kernel, module: str | None) -> debugfiles.Build:
+    """What identifies the debug information of a kernel or of one of its modules."""
+    description = k.source.describe()
+    root = description.where if description.kind == "root" else ""
+    if module is None:
+        return debugfiles.Build(k.build_id(), k.release(), None, root)
+    return debugfiles.Build(module_build_id(k, module), k.release(), module, root)
+
+
+def module_build_id(k: Kernel, module: str) -> str:
+    """The build-id of a loaded module in hexadecimal; "" if it is not told."""
+    from .scanners import elf_notes
+
+    try:
+        raw = k.read(f"sys/module/{module}/notes/.note.gnu.build-id")
+        return elf_notes.build_id(raw) or ""
+    except SourceError:
+        return ""
+
+
+def source_of(
+    k: Kernel,
+    module: str | None,
+    named: str = "",
+    may_fetch: bool = False,
+    announce: Callable[[str], None] | None = None,
+) -> Source | Unread:
+    """The debug information of the kernel or of a module. Raises UsageError and Malformed for a file of the user."""
+    build = build_of(k, module)
+    opened = debugfiles.find(build, named, may_fetch, announce)
+    if isinstance(opened, Unread):
+        return opened
+    debug = DebugSource(opened.path, opened.build_id, opened.matches, opened.how)
+    return Source(debug, opened, f"{cache.program()}\x00{opened.path}\x00{opened.state}")
+
+
+def facts_of(source: Source, name: str, quickly: bool = False) -> Facts:
+    """What the file says of a name, from the cache where it was asked before. Raises Malformed; TooMuch as `find`."""
+    question = f"{_AROUND_FORMAT}\x00{source.key}\x00{name}"
+    kept = cache.kept(question)
+    if kept is not None:
+        try:
+            return _facts(kept)
+        except (TypeError, ValueError, KeyError, IndexError):
+            pass
+    from .dwarf.around import around, parameters
+    from .dwarf.inline_facts import find
+
+    file = source.opened.file
+    functions = find(file, name, quickly)
+    places = tuple(
+        tuple(parameters(file, copy.entry, copy.address) for copy in one.copies[:_PARAMETERS_MAX]) for one in functions
+    )
+    found = Facts(functions, places, tuple(around(file, one) for one in functions))
+    cache.keep(question, found)
+    return found
+
+
+def _facts(raw: Any) -> Facts:
+    """Facts from what JSON made of them. Raises TypeError, ValueError and the like for anything else."""
+    from .dwarf.around import Around, Neighbour, Parameter
+    from .dwarf.inline_facts import Body, Copy, SourceFunction
+
+    functions, places, neighbourhoods = raw
+
+    def near(one: Any) -> Neighbour:
+        name, symbols, kind, file, via, reached, pieces = one
+        return Neighbour(name, tuple(symbols), kind, file, tuple(via), reached, pieces)
+
+    def copy(one: Any) -> Copy:
+        address, symbol, offset, chain, file, line, own, entry = one
+        return Copy(address, symbol, offset, tuple(chain), file, line, own, entry)
+
+    return Facts(
+        tuple(
+            SourceFunction(*one)._replace(
+                bodies=tuple(
+                    Body(address, tuple(symbols), nocall, entry) for address, symbols, nocall, entry in one[8]
+                ),
+                copies=tuple(map(copy, one[9])),
+            )
+            for one in functions
+        ),
+        tuple(tuple(tuple(Parameter(*p) for p in place) for place in one) for one in places),
+        tuple(
+            Around(
+                tuple(map(near, callers)),
+                tuple(map(near, callees)),
+                tuple((event, tuple(via)) for event, via in events),
+                whole,
+            )
+            for callers, callees, events, whole in neighbourhoods
+        ),
+    )
+
+
+# coverage
+
+
+def coverage_of(symbol: str, functions: Sequence[SourceFunction], matches: bool | None) -> Coverage:
+    """Whether a probe on a symbol sees every call of these source functions, which share its name.
+
+    Of "name.isra.0" only the function that this symbol belongs to counts.
+    """
+    mine = [one for one in functions if any(symbol in body.symbols for body in one.bodies)] or list(functions)
+    answers: set[str] = set()
+    into: dict[tuple[str, int], None] = {}
+    clones: dict[str, None] = {}
+    for one in mine:
+        own = {name for body in one.bodies for name in body.symbols}
+        others = [body.symbols[0] for body in one.bodies if body.symbols and symbol not in body.symbols]
+        clones.update(dict.fromkeys(others))
+        missed = [copy for copy in one.copies if copy.symbol.partition(".cold")[0] not in own]
+        if one.kind == classes.RECURSIVE:
+            missed = list(one.copies)
+        into.update(dict.fromkeys((copy.symbol, copy.offset_bytes) for copy in missed if copy.symbol))
+        if symbol in own:
+            answers.add("partial" if missed or others else "complete")
+        else:
+            answers.add("none" if one.kind == classes.FULL else "unknown")
+    answer = answers.pop() if len(answers) == 1 else ("partial" if answers - {"unknown"} else "unknown")
+    callers = tuple(dict.fromkeys(caller for caller, _ in into)) if answer in ("partial", "none") else ()
+    return Coverage(answer, "dwarf", matches, tuple(into), callers, tuple(clones))
+
+
+def coverage(k: Kernel, target: Target, symbol: str, named: str) -> tuple[Coverage, tuple[tuple[str, str, str], ...]]:
+    """The coverage of a probe on a symbol and places near it, for `check`. Raises as `source_of` and `facts_of`."""
+    module = home(k, target._replace(name=symbol))
+    source = source_of(k, module, named)
+    if isinstance(source, Unread):
+        return Coverage(), ()
+    found = facts_of(source, base_name(symbol), quickly=not named)
+    if not found.functions:
+        return Coverage(), ()
+    matches = source.debug.matches
+    if matches is None and module is None:
+        matches = _same_layout(k, source, found)
+    answer = coverage_of(symbol, found.functions, matches)
+    if answer.answer == "complete" or matches is False:
+        return answer, ()
+    return answer, tuple(nearby(k, found, module))
+
+
+# one name
+
+
+def report(
+    k: Kernel,
+    text: str,
+    named: str = "",
+    announce: Callable[[str], None] | None = None,
+) -> InlineReport:
+    """Everything about one name. Raises UsageError for one that cannot be asked, Malformed for a broken file."""
+    target = parse(text)
+    if target.kind != FUNCTION:
+        raise UsageError(f"{text[:60]!r} is no function: inline takes a name as the source has it, or MODULE:NAME")
+    name, symbol = base_name(target.name), target.name
+    module = home(k, target)
+    source = source_of(k, module, named, True, announce)
+    if isinstance(source, Unread):
+        return InlineReport(k.info(), str(target), module, Coverage(), None, (), unread=(source,))
+    found = facts_of(source, name)
+    notes: list[str] = []
+    unread: list[Unread] = []
+    if source.debug.matches is None and module is None:
+        source = source._replace(debug=source.debug._replace(matches=_same_layout(k, source, found)))
+        if source.debug.matches:
+            notes.append("No build-id to compare, but the symbols of kernel and debug information lie at equal places.")
+    _lend_code(k, source, module)
+    if source.debug.matches is False:
+        notes.append(
+            f"{source.debug.path} is of another build ({source.debug.build_id[:12]}) than this kernel "
+            f"({k.build_id()[:12] or 'unknown'}): places are those of that build, and no verdict is given for them."
+        )
+    elif source.debug.matches is None and found.functions:
+        notes.append(f"Whether {source.debug.path} is of this kernel's build cannot be told: no build-id to compare.")
+    if module is not None and source.debug.matches is not False and not _is_loaded(k, module):
+        notes.append(f"Module {module} is not loaded: its places take no probe until it is.")
+    judge = _judge(k, module, sum(len(one.copies) for one in found.functions), source.debug.matches)
+    functions = tuple(
+        _function(one, places, module, judge) for one, places in zip(found.functions, found.parameters, strict=True)
+    )
+    coverage = coverage_of(symbol, found.functions, source.debug.matches) if functions else Coverage()
+    suggestions: tuple[str, ...] = ()
+    lookup = _lookup(k)
+    if not functions:
+        if questions.function_traits(k, symbol, module).vmlinux or lookup.symbols(symbol):
+            notes.append(f"The debug information does not describe {name}: it is assembly, or in another file.")
+            unread.append(Unread(facts.DEBUG, "not_there", f"{source.debug.path} does not describe {name}"))
+        else:
+            from .diagnosis import spelling
+
+            suggestions = spelling.suggest(lookup, target)
+            notes.append(f"Neither the debug information nor kallsyms knows a function {name}.")
+    advised: tuple[Alternative, ...] = ()
+    if coverage.answer in ("partial", "none", "unknown") and functions and source.debug.matches is not False:
+        from . import advice
+
+        points = tuple(nearby(k, found, module))
+        verdicts = _verdicts(k, target, ("kprobe", "fentry"))
+        advised = advice.alternatives(lookup, target, verdicts, nearby=points)
+    return InlineReport(
+        *(k.info(), str(target), module, coverage, source.debug, functions, advised, tuple(notes), suggestions),
+        tuple(unread),
+    )
+
+
+def _same_layout(k: Kernel, source: Source, found: Facts) -> bool | None:
+    """Whether the file's functions lie where the kernel's do, as in the same build; None if that cannot be told."""
+    holders = dict.fromkeys(copy.symbol for one in found.functions for copy in one.copies[:16])
+    names = ("_stext", *_LANDMARKS, *(name for name in list(holders)[:8] if name))
+    view = k.view(name.encode() for name in names)
+    theirs = source.opened.file.image.symbols.named_each(names)
+    if view is None or view.symbols.hidden or not k.stext() or len(theirs["_stext"]) != 1:
+        return None
+    compared = 0
+    for name in names[1:]:
+        rows = view.symbols.rows(name.encode())
+        if len(rows) == len(theirs[name]) == 1:
+            if view.symbols.addresses[rows[0]] - k.stext() != theirs[name][0] - theirs["_stext"][0]:
+                return False
+            compared += 1
+    return True if compared >= len(_LANDMARKS) else None
+
+
+def _lend_code(k: Kernel, source: Source, module: str | None) -> None:
+    """Give the kernel the code that lies in a vmlinux with debug information of the same build."""
+    if module is None and source.debug.matches and k.image is None:
+        image = source.opened.file.image
+        text = image.section(".text")
+        if text is not None and image.region_of(text).size:
+            k.image = image.raw  # type: ignore[assignment]
+
+
+def base_name(name: str) -> str:
+    """The name in the source of a symbol with the compiler's suffixes."""
+    return name.partition(".")[0] or name
+
+
+def home(k: Kernel, target: Target) -> str | None:
+    """The module whose debug information describes a function; None for the kernel itself."""
+    if target.module == "vmlinux":
+        return None
+    if target.module is not None:
+        return target.module
+    modules = [symbol.module for symbol in _lookup(k).symbols(target.name)]
+    return modules[0] if modules and None not in modules else None
+
+
+def _is_loaded(k: Kernel, module: str) -> bool:
+    return module in _lookup(k).modules_loaded()
+
+
+def _lookup(k: Kernel) -> KernelLookup:
+    from .check import answer
+    from .lookup import KernelLookup
+
+    return KernelLookup(k, lambda other, attach: answer(k, other, attach))
+
+
+def _verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
+    from .check import verdicts
+
+    return verdicts(k, target, types)
+
+
+def _judge(k: Kernel, module: str | None, copies: int, matches: bool | None) -> Callable[[str, int], Verdict | None]:
+    """A function from symbol and offset to the verdict of a kprobe there; None for places of another build."""
+    if copies >= _FULL_VIEW_FROM and matches is not False:
+        k.full()
+
+    def judge(symbol: str, offset_bytes: int) -> Verdict | None:
+        if matches is False or not symbol:
+            return None
+        return _verdicts(k, Target(OFFSET, symbol, module, offset_bytes), ("kprobe",))[0]
+
+    return judge
+
+
+def _function(
+    one: SourceFunction,
+    places: Sequence[Sequence[Parameter]],
+    module: str | None,
+    judge: Callable[[str, int], Verdict | None],
+) -> InlinedFunction:
+    judged: dict[tuple[str, int], Verdict | None] = {}
+    copies = []
+    for number, copy in enumerate(one.copies):
+        key = (copy.symbol, copy.offset_bytes)
+        if key not in judged:
+            judged[key] = judge(*key)
+        seen = copy.is_own and one.kind != classes.RECURSIVE
+        written = str(Target(OFFSET, copy.symbol, module, copy.offset_bytes)) if copy.symbol else ""
+        known = tuple(ParameterPlace(*p) for p in places[number]) if number < len(places) else ()
+        copies.append(
+            InlinedCopy(
+                *(written, copy.symbol, copy.offset_bytes, copy.chain, copy.file, copy.line, seen, judged[key]),
+                known,
+            )
+        )
+    symbols = tuple(dict.fromkeys(symbol for body in one.bodies for symbol in body.symbols))
+    callers = tuple(dict.fromkeys(copy.symbol for copy in one.missed if copy.symbol))
+    return InlinedFunction(
+        *(one.name, one.file, one.line, one.kind, _says(one), symbols, callers, tuple(copies)),
+        one.copies_without_code,
+    )
+
+
+def _says(one: SourceFunction) -> str:
+    """The class in one sentence."""
+    missed = len(one.missed)
+    callers = len({copy.symbol for copy in one.missed})
+    count = f"{missed} inlined cop{'y' if missed == 1 else 'ies'} in {callers} function{'' if callers == 1 else 's'}"
+    symbols = tuple(dict.fromkeys(symbol for body in one.bodies for symbol in body.symbols))
+    if one.kind == classes.NO:
+        return "No inlined copy: a probe on it sees every call."
+    if one.kind == classes.SELF_ONLY:
+        return "Inlined only into itself, a piece that the compiler had split off: a probe on it sees every call."
+    if one.kind == classes.RECURSIVE:
+        return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner ones."
+    if one.kind == classes.PARTIAL:
+        return f"A probe on it misses {count}."
+    if one.kind == classes.FULL:
+        return f"No code of its own, only {count}: there is nothing to probe by this name."
+    if one.kind == classes.TRANSFORMED:
+        moved = [suffix for symbol in symbols if (suffix := classes.suffixes(one.name, symbol))]
+        changed = any(suffix.arguments != "same" for suffix in moved) or any(body.is_nocall for body in one.bodies)
+        said = "the parameters need not be those of the source" if changed else "the parameters are those of the source"
+        more = f"; besides, {count}" if missed else ""
+        return f"Its code is called {' and '.join(symbols)}: {said}{more}."
+    if one.kind == classes.OTHER_SYMBOL:
+        more = f"; besides, {count}" if missed else ""
+        return f"Its code has another name: {' and '.join(symbols)}{more}."
+    if one.copies_without_code:
+        return "Inlined and then optimised away: it has no code."
+    return "It has no code: unused, or overridden by another function of this name."
+
+
+# what instead
+
+
+def nearby(k: Kernel, found: Facts, module: str | None) -> Iterator[tuple[str, str, str]]:
+    """(attach type, target, sentence): places near the code of a function, best first; none was judged yet.
+
+    What every copy calls comes first if it is of the same source file and sees all of its own calls; then the events
+    that the code passes; then the functions that hold the copies, which together see every call; then the rest.
+    """
+    for one, around in zip(found.functions, found.around, strict=True):
+        same = [near for near in around.callees if near.reached and near.file == one.file]
+        first = [near for near in same if near.kind in (classes.NO, classes.SELF_ONLY, classes.TRANSFORMED)]
+        for near in first:
+            yield from _points(near.symbols[:1], module, _called(one.name, near, around.is_whole), near.kind)
+        for event, via in around.events:
+            path = " → ".join((one.name, *via))
+            for category in k.events_named(event) or ():
+                yield "tp", f"tp:{category}:{event}", f"The event lies on the way: {path} passes it, if it gets so far."
+        if 0 < len(around.callers) <= _CALLERS_ADVISED:
+            for near in around.callers:
+                says = f"Holds {_of(near.reached, near.pieces)} of {one.name}"
+                if near.reached < near.pieces:
+                    says += "; only together these functions see every inlined call"
+                yield from _points(near.symbols, module, says + ".", near.kind)
+        onward = [near for near in around.callees if not near.reached and near.kind in (classes.NO, classes.SELF_ONLY)]
+        other = [near for near in around.callees if near.reached and near not in first]
+        for near in onward[:_CALLEES_ADVISED]:
+            says = f"Called further on: {' → '.join((one.name, *near.via, near.name))}, on some paths or all."
+            yield from _points(near.symbols[:1], module, says, near.kind)
+        for near in other[:_CALLEES_ADVISED]:
+            yield from _points(near.symbols[:1], module, _called(one.name, near, around.is_whole), near.kind)
+
+
+def _of(count: int, total: int) -> str:
+    if total == 1:
+        return "the only inlined copy"
+    return f"all {total} inlined copies" if count == total else f"{count} of {total} inlined copies"
+
+
+def _called(name: str, near: Any, is_whole: bool) -> str:
+    where = "every copy" if is_whole else f"all {near.pieces} copies that were looked at"
+    text = f"Called from {where} of {name}, and perhaps from elsewhere"
+    if near.kind == classes.PARTIAL:
+        text += "; it is itself inlined at some places"
+    elif near.kind == classes.TRANSFORMED:
+        text += "; the compiler may have changed its parameters"
+    return text + "."
+
+
+def _points(symbols: Iterable[str], module: str | None, says: str, kind: str) -> Iterator[tuple[str, str, str]]:
+    for symbol in symbols:
+        written = f"{module}:{symbol}" if module else symbol
+        if "." not in symbol:
+            yield "fentry", written, says
+        yield "kprobe", written, says
+
+
+# the whole file
+
+
+def table(
+    k: Kernel,
+    glob: str,
+    kinds: Sequence[str],
+    module: str | None,
+    named: str = "",
+    announce: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> InlineTable:
+    """Every function of a file that matches, by name. The whole table is kept. Raises UsageError and Malformed."""
+    module = None if module == "vmlinux" else module
+    source = source_of(k, module, named, True, announce)
+    if isinstance(source, Unread):
+        return InlineTable(k.info(), None, (), (source,))
+    rows = _rows(source, progress)
+    has_glob = glob not in ("", "*")
+    found = [
+        InlineRow(name, module, kind, copies, missed, tuple(symbols), file, line)
+        for name, file, line, kind, symbols, copies, missed in rows
+        if (not has_glob or fnmatch.fnmatchcase(name, glob)) and (not kinds or kind in kinds)
+    ]
+    return InlineTable(k.info(), source.debug, found)
+
+
+def _rows(source: Source, progress: Callable[[int, int], None] | None) -> Iterable[Sequence[Any]]:
+    question = f"{_TABLE_FORMAT}\x00{source.key}"
+    kept = cache.kept(question, large=True)
+    if isinstance(kept, list) and all(isinstance(row, list) and len(row) == 7 for row in kept):
+        return kept
+    from .dwarf.inline_facts import table as whole
+
+    rows: list[Row] = [row for rows in whole(source.opened.file, progress).values() for row in rows]
+    cache.keep(question, rows, large=True)
+    return rows

@@ -1,0 +1,103 @@
+"""What `inline` says: where a function was inlined, what a probe misses, and which places take a probe instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .facts import Unread
+from .report import Alternative, Coverage, KernelInfo
+from .verdict import Verdict
+
+
+class DebugSource(NamedTuple):
+    """The file that was read. `how`: named, build-id, release, fetched. `matches`: it is of the kernel's own build."""
+
+    path: str
+    build_id: str
+    matches: bool | None
+    how: str
+
+
+class ParameterPlace(NamedTuple):
+    """Where one parameter is at the first instruction of a copy.
+
+    `kind`: register, memory, value (computed from registers), constant, entry (only what a register held when the
+    symbol was entered), pieces, computed, lost. `where`: "di", "[sp+0x8]", "0x2"; "" where there is nothing to say.
+    """
+
+    name: str
+    kind: str
+    where: str
+
+
+class InlinedCopy(NamedTuple):
+    """One inlined copy. `target` is what `check` and a tracer take: SYMBOL+0x29, with the module before it.
+
+    `chain`: the functions that the copy was inlined into, from the inside out; the last has the code. `file`,
+    `line`: the call that was replaced. `seen`: a probe on the function itself sees it. `verdict`: of a kprobe at
+    the place; None where it was not judged.
+    """
+
+    target: str
+    symbol: str
+    offset_bytes: int
+    chain: tuple[str, ...]
+    file: str
+    line: int
+    seen: bool
+    verdict: Verdict | None
+    parameters: tuple[ParameterPlace, ...]
+
+
+class InlinedFunction(NamedTuple):
+    """One function of the source. `kind`: no, self only, "self only, recursive", partial, full, transformed,
+    other symbol, gone. `symbols`: what its own code is called. `without_code`: copies that were optimised away.
+    """
+
+    name: str
+    file: str
+    line: int
+    kind: str
+    says: str
+    symbols: tuple[str, ...]
+    missed_callers: tuple[str, ...]
+    copies: tuple[InlinedCopy, ...]
+    without_code: int
+
+
+class InlineReport(NamedTuple):
+    """`probe-scout inline NAME`. Several functions of one name are told apart by file and line."""
+
+    kernel: KernelInfo
+    target: str
+    module: str | None
+    coverage: Coverage
+    debug: DebugSource | None
+    functions: tuple[InlinedFunction, ...]
+    alternatives: tuple[Alternative, ...] = ()
+    notes: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+
+class InlineRow(NamedTuple):
+    """One function of `inline --all`; `copies` have code, `missed` of them lie outside the function's own symbol."""
+
+    name: str
+    module: str | None
+    kind: str
+    copies: int
+    missed: int
+    symbols: tuple[str, ...]
+    file: str
+    line: int
+
+
+class InlineTable(NamedTuple):
+    """`probe-scout inline --all`."""
+
+    kernel: KernelInfo
+    debug: DebugSource | None
+    rows: Iterable[InlineRow]
+    unread: tuple[Unread, ...] = ()
