@@ -52,7 +52,8 @@ DOWN = {
     "trial": "verify caller check events scan words questions diagnosis kernel scanners model errors",
     **dict.fromkeys(
         QUESTIONS,
-        " ".join(QUESTIONS) + " advice diagnosis engine questions tracepoints kernel code scanners rules model errors coverage",
+        " ".join(QUESTIONS)
+        + " advice coverage diagnosis engine questions tracepoints kernel code scanners rules model errors",
     ),
 }
 WHY = {
