@@ -45,6 +45,7 @@ DOWN = {
     "stubs": "model errors",
     "dwarf": "scanners model errors",
     "survey": "debugfiles dwarf cache scanners model errors",
+    "survey": "debugfiles dwarf cache scanners model errors",
     "debugfiles": "dwarf scanners cache model errors",
     "inline": "debugfiles dwarf cache check lookup advice diagnosis questions kernel scanners model errors",
     "coverage": "inline debugfiles model errors",

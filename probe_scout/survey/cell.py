@@ -1,0 +1,50 @@
+"""One function's class in one kernel, and how it is written: "partial", "no|part", "self only||full" and so on.
+
+Kinds are those of dwarf/classes.py. The first field is the class of the functions that own the symbol, the worst of
+them first; the second the compiler's suffixes (isra, constprop, part) of further symbols; the third the classes of
+other functions of the same name in other files.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# From the one that a user must know of to the one that says least; those of the first line have a symbol.
+WITH_SYMBOL = ("partial", "self only, recursive", "self only", "no")
+WITHOUT_SYMBOL = ("transformed", "other symbol", "full", "gone")
+KINDS = WITH_SYMBOL + WITHOUT_SYMBOL
+MISSED_MAX = 255
+
+
+class Cell(NamedTuple):
+    """`missed`: inlined copies outside the function's own symbol, at most MISSED_MAX, counted for "partial" only.
+
+    `suffixes`: of further symbols of the function, which a probe on the name does not see. `others`: classes of
+    other functions that share the name.
+    """
+
+    kind: str
+    missed: int
+    suffixes: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def has_symbol(self) -> bool:
+        """A symbol of exactly the name exists."""
+        return self.kind in WITH_SYMBOL
+
+
+def written(cell: Cell) -> str:
+    """The cell without its count, as text; it has no end-of-line."""
+    return "|".join((cell.kind, ",".join(cell.suffixes), "/".join(cell.others))).rstrip("|")
+
+
+def read(text: str, missed: int = 0) -> Cell:
+    """The cell that was written. Raises ValueError if it is none."""
+    kind, suffixes, others = (*text.split("|"), "", "")[:3]
+    cell = Cell(
+        kind, missed, tuple(suffixes.split(",")) if suffixes else (), tuple(others.split("/")) if others else ()
+    )
+    if written(cell) != text or not {kind, *cell.others} <= set(KINDS):
+        raise ValueError(text)
+    return cell
