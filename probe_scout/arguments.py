@@ -165,12 +165,19 @@ class TraceTypes:
 
     @staticmethod
     def _takes(btf: Btf, title: str, proto: int) -> bool:
-        """The class function takes the very types that the event's typedef has."""
+        """The class function takes the types that the event's typedef has: the same ids, or what these stand for.
+
+        An event's prototype may name a type (time64_t) that its class names otherwise (long long).
+        """
         wanted = [type_id for _, type_id in btf_trace.parameter_ids(btf, proto)]
-        return any(
-            [type_id for _, type_id in btf_trace.parameter_ids(btf, func.proto_id)] == wanted
+        found = [
+            [type_id for _, type_id in btf_trace.parameter_ids(btf, func.proto_id)]
             for func in btf.find_functions(f"__bpf_trace_{title}")
-        )
+        ]
+        if wanted in found:
+            return True
+        plain = [btf.skip_modifiers(one) for one in wanted]
+        return any([btf.skip_modifiers(one) for one in ids] == plain for ids in found)
 
     def _syscall_record(self, event: str) -> RecordType | None:
         btf = self._k.btf()

@@ -104,6 +104,14 @@ def test_everything_the_tool_reads_is_saved(machine, tmp_path):
     assert found["sys/kernel/btf/vmlinux"] == MACHINE["sys/kernel/btf/vmlinux"]
 
 
+def test_the_btf_ids_of_events_are_saved_where_the_kernel_has_them(tmp_path):
+    """Since 7.3 (event_btf_ids_read); a read of an event whose class has none fails and is told."""
+    ids = b"btf_obj_id: 1\nraw_btf_id: 31895\ntp_btf_id: 121058\n"
+    made = {**MACHINE, f"{EVENTS}/sched/sched_switch/btf_ids": ids}
+    save(LiveSource(str(write_tree(tmp_path / "machine", made))), tmp_path / "out")
+    assert open_source(str(tmp_path / "out")).read(f"{EVENTS}/sched/sched_switch/btf_ids") == ids
+
+
 def test_nothing_private_is_saved(machine, tmp_path):
     save(machine, tmp_path / "out")
     assert b"secret" not in b"".join(members(tmp_path / "out").values())
