@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from .errors import Malformed, ProbeScoutError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .kernel import Kernel
     from .reserved import Tables
     from .scanners.code_slices import Slice
+    from .scanners.filter_functions import Doubt
     from .scanners.kallsyms import SymbolTable
     from .scanners.kernel_image import KernelImage
 
@@ -254,6 +255,39 @@ def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
     if kind == kinds.TRUNCATED or (site is None and kind in kinds.PATCHABLE):
         return None
     return ""
+
+
+def holds_site(k: Kernel, symbols: SymbolTable, address: int, doubts: Sequence[Doubt]) -> bool | None:
+    """The symbol that starts at `address` has one of the sites in question; None if code does not tell.
+
+    A site is a five-byte no-op, or a call where it is in use or the image was not prepared (arch/x86/kernel/ftrace.c).
+    """
+    if k.arch() != "x86_64":
+        return None
+    answers = []
+    for doubt in doubts:
+        mine = _calls_at(k, symbols, address, doubt.offset)
+        if mine is None:
+            return None
+        fitting = [_calls_at(k, symbols, start, doubt.offset) for start in doubt.starts] if mine else []
+        sure = None not in fitting and fitting.count(True) <= doubt.lines
+        answers.append(False if not mine else True if sure else None)
+    return True if True in answers else None if None in answers else False
+
+
+def _calls_at(k: Kernel, symbols: SymbolTable, start: int, offset: int) -> bool | None:
+    from .scanners import x86_code
+
+    row = next(iter(symbols.rows_at(start)), None)
+    one = slice_of(k, symbols, row) if row is not None else None
+    raw = one.code if one is not None else b""
+    if len(raw) < offset + x86_code.SITE_BYTES:
+        found = bytes_at(k, symbols, start, offset + 2 * x86_code.SITE_BYTES)
+        if found is None:
+            return None
+        raw = found[0]
+    at = offset or x86_code.entry_offset(raw)
+    return x86_code.is_site(raw[at : at + x86_code.SITE_BYTES])
 
 
 def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:

@@ -371,6 +371,15 @@ class Kernel:
 
         return code.first(self, symbols, row)
 
+    def holds_site(self, symbols: SymbolTable, row: int) -> bool | None:
+        """A symbol that several lines of ftrace's list may mean has a site, by its code; None if that is not told."""
+        from . import code
+
+        sites = self._full.sites if self._full is not None else None
+        address = symbols.addresses[row]
+        doubts = sites.unsure.get((symbols.modules[row], address)) if sites is not None else None
+        return code.holds_site(self, symbols, address, doubts) if doubts else None
+
     def entry_is_patched(self, symbols: SymbolTable, row: int) -> bool | None:
         """The entry is the NOP trampolines look for; None where only the running code tells."""
         from . import code

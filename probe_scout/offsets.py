@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from . import code, engine, questions, words
@@ -97,18 +97,13 @@ def _behind(k: Kernel, target: Target, view: View) -> Target | None:
     place = symbols.addresses[row] + target.offset_bytes
     starts = symbols.starts(module)
     address = starts[bisect_right(starts, place) - 1]
-    for other in range(len(symbols.names)) if module else _lines_at(symbols, address):
+    for other in range(len(symbols.names)) if module else symbols.rows_at(address):
         if symbols.addresses[other] == address and symbols.modules[other] == module:
             name = symbols.names[other]
             if len(symbols.rows(name)) == 1:
                 owner = module.decode() if module else None
                 return target._replace(name=name.decode(), module=owner, offset_bytes=place - address)
     return None
-
-
-def _lines_at(symbols: SymbolTable, address: int) -> range:
-    first = bisect_left(symbols.addresses, address, 0, symbols.vmlinux_count)
-    return range(first, bisect_right(symbols.addresses, address, first, symbols.vmlinux_count))
 
 
 def _nowhere(k: Kernel, target: Target) -> tuple[Unread, ...]:

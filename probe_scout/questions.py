@@ -87,11 +87,11 @@ def _symbol_traits(
     base_row = symbols.lookup(title.partition(b".")[0]) if b"." in title else None
     site = base_site = None
     if view.sites is not None:
-        site = view.sites.known(symbols, row)
-        base_site = view.sites.known(symbols, base_row) if base_row is not None else False
+        site = _site(k, view, row)
+        base_site = _site(k, view, base_row) if base_row is not None else False
         if site is None or (not site and base_site is None):
             unread.add(facts.FILTER_FUNCTIONS)
-        several = [view.sites.known(symbols, r) for r in rows]
+        several = [_site(k, view, r) for r in rows]
         common["any_site"] = any(several)
         common["vmlinux_site"] = any(s for s, r in zip(several, rows, strict=True) if symbols.modules[r] is None)
     common["site"], common["base_site"] = bool(site), bool(base_site)
@@ -107,6 +107,13 @@ def _symbol_traits(
         else:
             common["first"] = first
     return common
+
+
+def _site(k: Kernel, view: View, row: int) -> bool | None:
+    """The symbol holds an ftrace site: by the list, else by the code of those that a line may mean."""
+    assert view.sites is not None
+    known = view.sites.known(view.symbols, row)
+    return k.holds_site(view.symbols, row) if known is None else known
 
 
 def _blacklisted(blacklist: Blacklist, symbols: SymbolTable, row: int) -> bool:
@@ -218,7 +225,7 @@ def _typed_traits(
         return common
     common["target_place"] = place(view, row)
     if view.sites is not None:
-        site = view.sites.known(symbols, row)
+        site = _site(k, view, row)
         if site is None:
             unread.add(facts.FILTER_FUNCTIONS)
         common["target_site"] = bool(site)

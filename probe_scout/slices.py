@@ -1,7 +1,7 @@
 """Make a snapshot's code/slices: the first bytes of the functions whose answer hangs on them.
 
 Those are text symbols that ftrace does not list and that carry a compiler's suffix (.cold, .part, .isra,
-.constprop) or begin with a five-byte jump or no-op. The image's own tables tell which first instructions
+.constprop) or begin with a five-byte jump or no-op, and those that one line of ftrace's list may mean. The image's own tables tell which first instructions
 the kernel reserves (bug table, jump labels, static calls, alternatives). Needs the kernel's image; code of
 modules comes from their files. On the machine itself, first instructions that boot may have patched are
 taken from the running kernel.
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (b".cold", b".part", b".isra", b".constprop")
 WINDOW_BYTES = 16
+DOUBT_BYTES = 16  # behind the place where a site is in doubt
 _BREAKPOINT = b"\xcc"
 TABLES = {  # symbols around each table, and the sizes its entries have had (struct sizes in BTF)
     "bug": ("__start___bug_table", "__stop___bug_table", (12, 16)),
@@ -137,16 +138,27 @@ def vmlinux_slices(
     tables = read_tables(image, symbols)
     stext = symbols.limits[b"_stext"]
     starts = (sites.starts_of(None) if sites is not None else None) or set()
+    doubtful: dict[int, int] = {}  # address to how many bytes are looked at
+    for doubt in {d for (owner, _), found in (sites.unsure if sites else {}).items() if owner is None for d in found}:
+        for address in doubt.starts:
+            doubtful[address] = max(doubt.offset + DOUBT_BYTES, doubtful.get(address, 0))
     is_running = bool(getattr(image, "is_running", False))
     for row in range(symbols.vmlinux_count):
         name, address = symbols.names[row], symbols.addresses[row]
-        if not symbols.is_core_text(address) or address in starts:
+        if not symbols.is_core_text(address) or (address in starts and address not in doubtful):
             continue
         code = _link_code(image, symbols, address, WINDOW_BYTES)
         probed = address + (4 if code and x86_code.first_instruction(code).kind == kinds.ENDBR else 0)
         words = tuple(word for word, at in tables.items() if at is not None and probed in at)
         words += () if all(at is not None for at in tables.values()) else (code_slices.UNREAD,)
-        if code and wants(name, code, words):
+        if address in doubtful:
+            # Its own bytes, whatever they are: they tell whether a line of ftrace's list means this symbol.
+            alive = running(address, doubtful[address]) if running is not None else None
+            code = alive or _link_code(image, symbols, address, doubtful[address])
+            words += (code_slices.RUNNING,) if alive or is_running else ()
+            if code:
+                yield code_slices.Slice(None, name.decode(), address - stext, code, words)
+        elif code and wants(name, code, words):
             if is_running:
                 if code[x86_code.entry_offset(code) :][:1] == _BREAKPOINT:
                     continue  # somebody's kprobe stands there

@@ -12,7 +12,7 @@ Sites of vmlinux come first, in the order of their addresses, then each module's
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Malformed
 
@@ -44,6 +44,14 @@ def find(raw: bytes, name: str) -> tuple[str | None, ...]:
     return tuple(module for _, module in found)
 
 
+class Doubt(NamedTuple):
+    """`lines` lines of the list belong to some of the symbols that start at `starts`, `offset` bytes into them."""
+
+    offset: int
+    starts: tuple[int, ...]
+    lines: int
+
+
 class Sites:
     """Where ftrace can patch: exact addresses where the kernel tells them, else names in order.
 
@@ -58,7 +66,7 @@ class Sites:
         self.order: list[bytes] = []  # names of vmlinux as listed; only where kallsyms hides the addresses
         self._spans: list[tuple[int, int]] | None = None
         self._starts: dict[bytes | None, set[int]] | None = None
-        self.unsure: set[tuple[bytes | None, int]] = set()
+        self.unsure: dict[tuple[bytes | None, int], list[Doubt]] = {}
 
     def known(self, symbols: SymbolTable, row: int) -> bool | None:
         """True if the symbol of this line holds a site anywhere in its body; None if that cannot be told.
@@ -289,7 +297,7 @@ def table_names(raw: bytes, symbols: SymbolTable) -> Sites:
 
     The list keeps the order of addresses inside vmlinux and inside each module. A name that several
     functions share is given to the copies that fit between its neighbours; where more copies fit than
-    lines are there, those copies are `unsure`. Needs the whole symbol table.
+    lines are there, those copies are `unsure`, until somebody looks at their code. Needs the whole symbol table.
     """
     sites = Sites()
     lines = _split(raw, PATH)
@@ -323,16 +331,19 @@ def table_names(raw: bytes, symbols: SymbolTable) -> Sites:
         groups.setdefault(owner, []).append((name, copies.get((name, owner), [])))
     for owner, group in groups.items():
         found: set[int] = set()
-        unsure: set[int] = set()
+        unsure: list[Doubt] = []
         _place(group, found, unsure)
         _place_invalid(group, symbols.starts(owner), found, unsure)
         placed[owner] = found
-        sites.unsure.update((owner, address) for address in unsure - found)
+        for doubt in unsure:
+            for address in doubt.starts:
+                if address not in found:
+                    sites.unsure.setdefault((owner, address), []).append(doubt)
     sites._starts = placed
     return sites
 
 
-def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: set[int]) -> None:
+def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: list[Doubt]) -> None:
     """Give every listed name an address, in ascending order; ambiguous ones go to `unsure`."""
     count = len(group)
     fixed = [addresses[0] if len(addresses) == 1 else -1 for _, addresses in group]
@@ -363,11 +374,11 @@ def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: set[in
             if len(fitting) <= needed[name]:
                 found.update(fitting)
             else:
-                unsure.update(fitting)
+                unsure.append(Doubt(0, tuple(fitting), needed[name]))
         i = stop
 
 
-def _place_invalid(group: list[tuple[bytes, list[int]]], starts: list[int], found: set[int], unsure: set[int]) -> None:
+def _place_invalid(group: list[tuple[bytes, list[int]]], starts: list[int], found: set[int], unsure: list[Doubt]) -> None:
     """Sites printed as `__ftrace_invalid_address___<offset>`: left behind by a weak function.
 
     They lie `offset` bytes into the symbol before them (kernel/trace/ftrace.c, print_rec), so they
@@ -392,6 +403,6 @@ def _place_invalid(group: list[tuple[bytes, list[int]]], starts: list[int], foun
             if len(fitting) == 1:
                 found.add(fitting[0])
             else:
-                unsure.update(fitting)
+                unsure.append(Doubt(offset, tuple(fitting), 1))
         pending.clear()
         low = high

@@ -147,6 +147,11 @@ class SymbolTable:
         at = bisect_right(starts, address)
         return address, starts[at] if at < len(starts) else 1 << 64
 
+    def rows_at(self, address: int) -> range:
+        """The lines of vmlinux at exactly this address."""
+        first = bisect_left(self.addresses, address, 0, self.vmlinux_count)
+        return range(first, bisect_right(self.addresses, address, first, self.vmlinux_count))
+
     def canonical(self, row: int) -> bytes:
         """The name the kernel prints for this line's address: the first of its aliases.
 

@@ -23,6 +23,7 @@ _ENDBR64 = b"\xf3\x0f\x1e\xfa"
 _POISONED = (b"\x66\x0f\x1f\x00", b"\x0f\x1f\x40\xd6")
 _ENTRIES = (_ENDBR64, *_POISONED)
 _NOP5 = b"\x0f\x1f\x44\0\0"
+SITE_BYTES = 5
 _XOR5RAX = (b"\x2e\x2e\x2e\x31\xc0", b"\x66\x66\x48\x31\xc0")  # arch/x86/kernel/static_call.c, two forms so far
 
 
@@ -117,6 +118,11 @@ def entry_instruction(code: bytes) -> Instruction:
 def entry_offset(code: bytes) -> int:
     """Where the instruction behind ENDBR begins, poisoned or not: 4; 0 where the code starts with another."""
     return 4 if code[:4] in _ENTRIES else 0
+
+
+def is_site(code: bytes) -> bool:
+    """The bytes at a place are what ftrace leaves there: its no-op, or a call."""
+    return len(code) >= SITE_BYTES and (code.startswith(_NOP5) or code[:1] == b"\xe8")
 
 
 def shortest(code: bytes) -> bytes:

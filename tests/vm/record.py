@@ -121,13 +121,14 @@ def modules_of(kernel: str) -> tuple[str, ...]:
 
 def files_of(kernel: str) -> dict[str, str | Path]:
     """What an installed system has on disk: the image, the lists of modules, the files of those that are loaded."""
-    from . import cache, modules
+    from . import archives, cache, modules
 
     cached = cache.get(kernel)
     found = modules.index(cached.modules)
     place = f"/usr/lib/modules/{cached.release}"
     share: dict[str, str | Path] = {f"/boot/vmlinuz-{cached.release}": cached.vmlinuz}
-    names = [found.files[name] for name in modules.order(found, modules_of(kernel)).modules]
+    early = modules.order(found, archives.TRANSPORT)
+    names = [found.files[name] for name in (*early.modules, *modules.order(found, modules_of(kernel)).modules)]
     for name in ("modules.dep", "modules.builtin", *names):
         if (cached.modules / name).exists():
             share[f"{place}/{name}"] = cached.modules / name
