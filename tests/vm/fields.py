@@ -222,8 +222,13 @@ def folder_of(kernel: str) -> Path:
 
 
 def prepare(kernel: str) -> Path:
-    """The folder with a snapshot of the kernel: the recording's if there is one, else a boot for it."""
+    """The folder with a snapshot of the kernel: the recording's if there is one, else a boot for it.
+
+    Answers of another build of the line are thrown away.
+    """
     work, recorded = folder_of(kernel), record.folder_of(kernel)
+    if work.exists() and _release(work) != cache.get(kernel).release:
+        shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "snapshot.tar.xz").exists():
         if (recorded / "snapshot.tar.xz").exists() and _release(recorded) == cache.get(kernel).release:
@@ -235,8 +240,8 @@ def prepare(kernel: str) -> Path:
     return work
 
 
-def _release(recorded: Path) -> str:
-    version = plan.Files(recorded / "files").text("proc/version").split()
+def _release(folder: Path) -> str:
+    version = plan.Files(folder / "files").text("proc/version").split()
     return version[2] if len(version) > 2 else ""
 
 
