@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probe_scout import events, tracepoints
 from probe_scout.arguments import TraceTypes
+from probe_scout.errors import SourceError
 from probe_scout.kernel import Kernel
 from probe_scout.model.trace import UNREADABLE
-from probe_scout.scanners import trace_format
+from probe_scout.scanners import event_ids, trace_format
 from probe_scout.sources import open_source
 from tests.oracle import loads
 
@@ -155,6 +156,25 @@ class Tool:
             elif field.load and said.get((field.offset, field.load), loads.OK) != loads.OK:
                 word = said[field.offset, field.load]
                 yield f"{event} {field.name}: we a load of {field.load} bytes, kernel {word}"
+
+    def records_that_differ(self) -> tuple[int, list[str]]:
+        """Events whose struct the kernel names in btf_ids; those of them where the search without it finds another.
+
+        Structs with the same members and the same arguments cannot be told apart, and count as found.
+        """
+        asked, differing = 0, []
+        for category, name in events.listed(self.kernel):
+            folder = f"{FOLDERS}/{category}/{name}"
+            try:
+                ids = event_ids.btf_ids(self.kernel.read(f"{folder}/btf_ids"))
+            except SourceError:
+                continue
+            asked += 1
+            fmt = trace_format.parse(self.kernel.read(f"{folder}/format"), category=category)
+            told, ours = self.types.record(category, name, fmt, ids), self.types.record(category, name, fmt)
+            if told is None or ours is None or told.name not in (ours.name, *ours.others):
+                differing.append(f"{category}:{name}: we {ours and ours.name}, kernel {told and told.name}")
+        return asked, differing
 
     def say_typed(self, tracepoint: str, more: str) -> str:
         """Of a tp_btf program that loads an argument and perhaps uses it."""
