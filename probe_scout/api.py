@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .model.diff import DiffReport
     from .model.facts import Unread
     from .model.inline import InlineReport, InlineTable
+    from .model.report import KernelInfo
     from .model.stub import StubReport
     from .model.trace import TracepointReport
     from .model.trial import VerifyReport
@@ -100,10 +101,13 @@ class OpenKernel:
         return report
 
     def _evidence(self, report: CheckReport) -> str:
+        return self._state(report.kernel)
+
+    def _state(self, kernel: KernelInfo) -> str:
         """The state of the files that say whether a probe sees every call."""
         from . import coverage
 
-        return coverage.state(report.kernel, self._root)
+        return coverage.state(kernel, self._root)
 
     def _broken(self) -> None:
         """A file that makes no sense is an error of its own (exit 4), not an unknown to be shrugged at."""
@@ -242,11 +246,32 @@ class OpenKernel:
         `debug` names a file with debug information; else the usual places are looked at, and debuginfod where
         DEBUGINFOD_URLS is set (`announce` is told before a server is asked). Raises UsageError and Malformed.
         """
+        question = None
+        if self._cache:
+            from . import cache, debugfiles
+
+            state = debugfiles.file_state(debug).replace(":", ".") if debug else ""
+            question = cache.key(self._root, self._vmlinux, ("inline", debug, state, name), (), False)
+            kept = self._kept_inline(question) if question else None
+            if kept is not None:
+                return kept
         from . import inline
 
         found = inline.report(self._kernel, name, debug, announce)
         self._broken()
+        if question and not found.unread:
+            cache.keep(question, [found, self._state(found.kernel)])
         return found
+
+    def _kept_inline(self, question: str) -> InlineReport | None:
+        from . import cache
+
+        try:
+            raw, state = cache.kept(question)
+            report = cache.inline_report(raw)
+        except (TypeError, ValueError, IndexError, KeyError):
+            return None
+        return report if state == self._state(report.kernel) else None
 
     def inline_all(
         self,

@@ -31,7 +31,9 @@ from .model.verdict import Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-FORMAT = "probe-scout answers 1"
+    from .model.inline import InlineReport
+
+FORMAT = "probe-scout answers 2"
 _BYTES_MAX = 1 << 20
 _FILES_MAX = 4096
 _LARGE, _LARGE_BYTES_MAX, _LARGE_FILES_MAX = "table-", 64 << 20, 16
@@ -316,5 +318,39 @@ def _verdict(raw: Any) -> Verdict:
 
 
 def _coverage(raw: Any) -> Coverage:
-    answer, basis, match, inlined, missed, clones = raw
-    return Coverage(answer, basis, match, tuple((c, o) for c, o in inlined), tuple(missed), tuple(clones))
+    answer, basis, match, inlined, missed, clones, right, asked, kernels = raw
+    into = tuple((caller, offset) for caller, offset in inlined)
+    return Coverage(answer, basis, match, into, tuple(missed), tuple(clones), right, asked, tuple(kernels))
+
+
+def inline_report(raw: Any) -> InlineReport:
+    """A report of `inline` from what JSON made of it. Raises TypeError, ValueError, IndexError for anything else."""
+    from .model.inline import DebugSource, InlinedCopy, InlinedFunction, InlineReport, ParameterPlace
+
+    def copy(one: Any) -> InlinedCopy:
+        found = InlinedCopy(*one)
+        return found._replace(
+            chain=tuple(found.chain),
+            verdict=_verdict(found.verdict) if found.verdict is not None else None,
+            parameters=tuple(ParameterPlace(*place) for place in found.parameters),
+        )
+
+    def function(one: Any) -> InlinedFunction:
+        found = InlinedFunction(*one)
+        return found._replace(
+            symbols=tuple(found.symbols),
+            missed_callers=tuple(found.missed_callers),
+            copies=tuple(map(copy, found.copies)),
+        )
+
+    report = InlineReport(*raw)
+    return report._replace(
+        kernel=KernelInfo(*report.kernel),
+        coverage=_coverage(report.coverage),
+        debug=DebugSource(*report.debug) if report.debug is not None else None,
+        functions=tuple(map(function, report.functions)),
+        alternatives=tuple(Alternative(*a) for a in report.alternatives),
+        notes=tuple(report.notes),
+        suggestions=tuple(report.suggestions),
+        unread=tuple(Unread(*u) for u in report.unread),
+    )

@@ -1,7 +1,8 @@
 """Will a probe see every call: the answer of `check`, from the cheapest evidence that there is.
 
-In this order: a file named by the user; what was kept of an earlier question; debug information in the usual places, if
-few units know the name. Nothing is fetched, and a name that half of the kernel knows (list_add) is left to `inline`.
+In this order: a file named by the user; what was kept of an earlier question; the survey of this very build; debug
+information in the usual places, if few units know the name; a prediction from surveys of other builds. Nothing is
+fetched, and a name that half of the kernel knows (list_add) is left to `inline`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from .model.target import Target
 
 Point = tuple[str, str, str]
+KEPT, QUICK, WHOLE = "kept", "quick", "whole"  # how much an answer may cost: a kept one, few units, anything
+_NOTHING: tuple[Coverage, tuple[Point, ...]] = (Coverage(), ())
+_ANSWERS = {
+    "no": "complete",
+    "self only": "complete",
+    "self only, recursive": "partial",
+    "partial": "partial",
+    "full": "none",
+}
 
 
 def of(k: Kernel, target: Target, symbol: str, named: str = "") -> tuple[Coverage, tuple[Point, ...]]:
@@ -26,16 +36,57 @@ def of(k: Kernel, target: Target, symbol: str, named: str = "") -> tuple[Coverag
 
     Raises UsageError or Malformed for the file that the user named; any other file that cannot be read is no evidence.
     """
-    if not named and next(_usual(k, target), None) is None:
-        return Coverage(), ()
+    if named:
+        return _read(k, target, symbol, named, QUICK)
+    has_file = next(_usual(k, target), None) is not None
+    found = _read(k, target, symbol, "", KEPT) if has_file else _NOTHING
+    if found[0].basis == "none":
+        surveyed = _surveyed(k, target, symbol)
+        if surveyed.basis == "survey":
+            return surveyed, ()
+        if has_file:
+            found = _read(k, target, symbol, "", QUICK)
+        if found[0].basis == "none":
+            return surveyed, ()
+    return found
+
+
+def _read(k: Kernel, target: Target, symbol: str, named: str, effort: str) -> tuple[Coverage, tuple[Point, ...]]:
     from . import inline
 
     try:
-        return inline.coverage(k, target, symbol, named)
+        return inline.coverage(k, target, symbol, named, effort)
     except ProbeScoutError:
         if named:
             raise
-        return Coverage(), ()
+        return _NOTHING
+
+
+def _surveyed(k: Kernel, target: Target, symbol: str) -> Coverage:
+    """What surveys say: a fact for a surveyed build, a prediction for any other; nothing where none knows the name."""
+    from . import survey
+
+    if not survey.paths():
+        return Coverage()
+    from .inline import base_name, home, module_build_id
+
+    module = home(k, target._replace(name=symbol))
+    build_id = module_build_id(k, module) if module is not None else ""
+    has_symbol = k.has_symbol(symbol) if module is None else None
+    try:
+        entry = survey.lookup(build_id or k.build_id(), base_name(symbol), module, has_symbol)
+    except ProbeScoutError:
+        return Coverage()
+    if entry is None or "." in symbol:
+        return Coverage()
+    answers = {_ANSWERS.get(kind, "unknown") for kind in (entry.kind, *entry.others)}
+    if entry.suffixes and entry.kind != "transformed":
+        answers = {"partial"}  # calls of a clone are not seen
+    answer = answers.pop() if len(answers) == 1 else ("partial" if answers - {"unknown"} else "unknown")
+    is_this = entry.basis == "survey"
+    return Coverage(
+        answer, entry.basis, is_this, right=entry.right, asked=entry.asked, kernels=entry.kernels if not is_this else ()
+    )
 
 
 def _usual(k: Kernel, target: Target) -> Iterator[debugfiles.Found]:
@@ -47,6 +98,7 @@ def _usual(k: Kernel, target: Target) -> Iterator[debugfiles.Found]:
 
 def state(kernel: KernelInfo, root: str) -> str:
     """What the evidence about a kernel hangs on, as one line, for kept answers."""
-    return debugfiles.state(
-        debugfiles.Build(kernel.build_id, kernel.release, None, root if kernel.source == "root" else "")
-    )
+    from . import survey
+
+    build = debugfiles.Build(kernel.build_id, kernel.release, None, root if kernel.source == "root" else "")
+    return debugfiles.state(build) + "|" + survey.state()

@@ -10,6 +10,7 @@ import fnmatch
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import cache, debugfiles, questions
+from .coverage import KEPT, QUICK, WHOLE
 from .dwarf import classes
 from .errors import SourceError, UsageError
 from .model import facts
@@ -96,8 +97,11 @@ def source_of(
     return Source(debug, opened, f"{cache.program()}\x00{opened.path}\x00{opened.state}")
 
 
-def facts_of(source: Source, name: str, quickly: bool = False) -> Facts:
-    """What the file says of a name, from the cache where it was asked before. Raises Malformed; TooMuch as `find`."""
+def facts_of(source: Source, name: str, effort: str = WHOLE) -> Facts:
+    """What the file says of a name, from the cache where it was asked before. Raises Malformed.
+
+    With less effort than WHOLE raises TooMuch: where it was not kept, or where `find` refuses to be quick.
+    """
     question = f"{_AROUND_FORMAT}\x00{source.key}\x00{name}"
     kept = cache.kept(question)
     if kept is not None:
@@ -106,10 +110,13 @@ def facts_of(source: Source, name: str, quickly: bool = False) -> Facts:
         except (TypeError, ValueError, KeyError, IndexError):
             pass
     from .dwarf.around import around, parameters
-    from .dwarf.inline_facts import find
+    from .dwarf.inline_facts import TooMuch, find
+
+    if effort == KEPT:
+        raise TooMuch(f"{source.debug.path} was not asked about {name} before")
 
     file = source.opened.file
-    functions = find(file, name, quickly)
+    functions = find(file, name, effort == QUICK)
     places = tuple(
         tuple(parameters(file, copy.entry, copy.address) for copy in one.copies[:_PARAMETERS_MAX]) for one in functions
     )
@@ -185,13 +192,15 @@ def coverage_of(symbol: str, functions: Sequence[SourceFunction], matches: bool 
     return Coverage(answer, "dwarf", matches, tuple(into), callers, tuple(clones))
 
 
-def coverage(k: Kernel, target: Target, symbol: str, named: str) -> tuple[Coverage, tuple[tuple[str, str, str], ...]]:
+def coverage(
+    k: Kernel, target: Target, symbol: str, named: str, effort: str
+) -> tuple[Coverage, tuple[tuple[str, str, str], ...]]:
     """The coverage of a probe on a symbol and places near it, for `check`. Raises as `source_of` and `facts_of`."""
     module = home(k, target._replace(name=symbol))
     source = source_of(k, module, named)
     if isinstance(source, Unread):
         return Coverage(), ()
-    found = facts_of(source, base_name(symbol), quickly=not named)
+    found = facts_of(source, base_name(symbol), effort if not named else WHOLE)
     if not found.functions:
         return Coverage(), ()
     matches = source.debug.matches
@@ -424,6 +433,8 @@ def nearby(k: Kernel, found: Facts, module: str | None) -> Iterator[tuple[str, s
                 yield from _points(near.symbols, module, says + ".", near.kind)
         onward = [near for near in around.callees if not near.reached and near.kind in (classes.NO, classes.SELF_ONLY)]
         other = [near for near in around.callees if near.reached and near not in first]
+        if first or around.events or one.kind != classes.FULL:
+            other = []  # what the rest of the kernel calls as well helps little
         for near in onward[:_CALLEES_ADVISED]:
             says = f"Called further on: {' → '.join((one.name, *near.via, near.name))}, on some paths or all."
             yield from _points(near.symbols[:1], module, says, near.kind)

@@ -52,7 +52,7 @@ def tables(raw_kallsyms: bytes, read: Callable[[SymbolTable, int, int], bytes | 
             return None
         for size in sizes:
             at = kernel_image.relative_sites(got, start, size) if (stop - start) % size == 0 else ()
-            if at and sum(bounds.is_core_text(a) or bounds.is_init_text(a) for a in at) >= 0.99 * len(at):
+            if at and _in_text(bounds, at) >= 0.99 * len(at):
                 found[word] = frozenset(at)
                 break
         else:
@@ -60,6 +60,14 @@ def tables(raw_kallsyms: bytes, read: Callable[[SymbolTable, int, int], bytes | 
     if not found:
         return None
     return Tables(*(found.get(word, frozenset()) for word in WORDS))
+
+
+def _in_text(bounds: SymbolTable, addresses: tuple[int, ...]) -> int:
+    """How many of the addresses lie in the kernel's text or in that of its start-up."""
+    limits = bounds.limits
+    low, high = limits.get(b"_stext", 0), limits.get(b"_etext", 0)
+    low_init, high_init = limits.get(b"_sinittext", 0), limits.get(b"_einittext", 0)
+    return sum([low <= one < high or low_init <= one < high_init for one in addresses])
 
 
 def word_at(found: Tables, start: int, offset_bytes: int, text: bytes) -> str:

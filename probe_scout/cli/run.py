@@ -434,9 +434,7 @@ def _inline(request: Request) -> int:
         _unread(report.unread)
     if report.unread or (report.debug is not None and report.debug.matches is False):
         return CANNOT_TELL
-    if not report.functions:
-        return NO
-    return {"complete": YES, "partial": NO, "none": NO}.get(report.coverage.answer, CANNOT_TELL)
+    return YES if report.coverage.answer == "complete" else NO
 
 
 def _inline_all(request: Request) -> int:

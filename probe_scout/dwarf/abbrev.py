@@ -79,6 +79,9 @@ _NO_CODE_BELOW = frozenset(
 _NO_CODE_BELOW_IN_C = frozenset((n.TAG_STRUCTURE_TYPE, n.TAG_UNION_TYPE, n.TAG_CLASS_TYPE))
 
 
+_USES_MIN = 16  # entries of one shape from which code made for it is worth its making
+
+
 class Shape(NamedTuple):
     """What sizes of forms depend on."""
 
@@ -127,7 +130,7 @@ class Abbrev:
 
     __slots__ = (
         *("tag", "has_children", "attributes", "shape", "size", "skip", "sibling", "is_function", "is_copy"),
-        *("read", "skippable_in_c"),
+        *("read", "skippable_in_c", "uses"),
     )
 
     def __init__(self, tag: int, has_children: bool, attributes: tuple[Attribute, ...], shape: Shape) -> None:
@@ -136,6 +139,7 @@ class Abbrev:
         self.is_copy = tag == n.TAG_INLINED_SUBROUTINE
         self.size = self._fixed_size()
         self.skip: Skip | None = None
+        self.uses = 0
         self.read: Reader | None = None
         self.skippable_in_c = tag in _NO_CODE_BELOW_IN_C
         self.sibling = self._sibling() if has_children and self._holds_no_code() else None
@@ -171,6 +175,12 @@ class Abbrev:
         if self.size:
             return at + self.size
         if self.skip is None:
+            self.uses += 1
+            if self.uses < _USES_MIN:
+                at += 1
+                for attribute in self.attributes:
+                    _, at = value_of(attribute, data, at, 0, self.shape)
+                return at
             self.skip = compile_skip(self.attributes, self.shape)
         return self.skip(data, at)
 

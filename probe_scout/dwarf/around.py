@@ -28,7 +28,8 @@ _EVENT = "trace_"
 # Calls that compilers and instrumentation put in; nobody means them.
 _PUT_IN = (
     *("__stack_chk_", "__ubsan_", "__asan_", "__kasan_", "__kcsan_", "__tsan_", "__sanitizer_", "__fortify_", "__cfi_"),
-    *("__SCT__", "__fentry__"),
+    *("__SCT__", "__fentry__", "__warn_printk", "_printk", "__list_add_valid", "__list_del_entry_valid", "__might_"),
+    *("lockdep_", "mutex_", "_raw_spin_", "_raw_read_", "_raw_write_", "__rcu_", "rcu_", "preempt_schedule"),
 )
 
 

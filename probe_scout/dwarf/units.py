@@ -219,6 +219,7 @@ class DebugFile:
         raw, base, size = self.info.raw, self.info.start, self.info.size
         order = "<" if self.is_little else ">"
         units: list[Unit] = []
+        is_plain = self.image.relocations(".debug_info") is None
         at = 0
         while at < size:
             try:
@@ -233,7 +234,8 @@ class DebugFile:
             if end > size:
                 raise Malformed(self.path, at, "a unit inside .debug_info", f"{length} of {size - start} bytes")
             if length:
-                header = self.image.relocated(".debug_info", at, min(at + _HEADER_BYTES_MAX, end))
+                stop = min(at + _HEADER_BYTES_MAX, end)
+                header = raw[base + at : base + stop] if is_plain else self.image.relocated(".debug_info", at, stop)
                 units.append(Unit(self, at, end, offset_bytes, header))
             at = end
         return units

@@ -65,6 +65,7 @@ class Coverage(NamedTuple):
 
     `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none. `inlined_into`: copies that
     a probe misses. `clones`: other symbols that hold code of the same function; calls to them are missed as well.
+    With survey-other: `right` of `asked` predictions of this kind came true, `kernels` are those it is made from.
     """
 
     answer: str = "unknown"
@@ -73,6 +74,9 @@ class Coverage(NamedTuple):
     inlined_into: tuple[tuple[str, int], ...] = ()
     missed_callers: tuple[str, ...] = ()
     clones: tuple[str, ...] = ()
+    right: int = 0
+    asked: int = 0
+    kernels: tuple[str, ...] = ()
 
 
 class TargetReport(NamedTuple):

@@ -132,6 +132,8 @@ def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
     }.get(coverage.basis, "")
     if coverage.build_id_match is False and coverage.basis == "dwarf":
         basis = "debug information of another build"
+    if coverage.basis == "survey-other" and coverage.asked:
+        basis += f"; {coverage.right:,} of {coverage.asked:,} such predictions came true"
     callers = [f"{name}+{offset:#x}" for name, offset in coverage.inlined_into[:_SHOWN_CALLERS]]
     if len(coverage.inlined_into) > _SHOWN_CALLERS:
         callers.append(f"and {len(coverage.inlined_into) - _SHOWN_CALLERS} more")

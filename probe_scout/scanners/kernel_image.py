@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from struct import error as StructError
 from struct import unpack_from
+from sys import byteorder
 from typing import NamedTuple
 
 from ..errors import Malformed
@@ -130,6 +131,9 @@ def relative_sites(raw: bytes, start: int, entry_bytes: int) -> tuple[int, ...]:
     if entry_bytes < 4:
         return ()
     ends = len(raw) - entry_bytes + 1
+    if entry_bytes % 4 == 0 and byteorder == "little" and ends > 0:
+        words = memoryview(raw)[: len(raw) & ~3].cast("i").tolist()[:: entry_bytes // 4]
+        return tuple(start + at + word for at, word in zip(range(0, ends, entry_bytes), words, strict=False))
     return tuple(start + at + unpack_from("<i", raw, at)[0] for at in range(0, ends, entry_bytes))
 
 

@@ -77,6 +77,9 @@ def test_check_json_holds_the_promised_keys(stub, capsys):
         "inlined_into": [{"caller": "__x64_sys_execve", "offset": 41}],
         "missed_callers": ["__x64_sys_execve"],
         "clones": [],
+        "right": 0,
+        "asked": 0,
+        "kernels": [],
     }
     assert set(target["diagnosis"][0]) == {"kind", "says", "certainty"}
     assert set(target["alternatives"][0]) == {"attach", "target", "answer", "says"}

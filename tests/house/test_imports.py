@@ -45,10 +45,9 @@ DOWN = {
     "stubs": "model errors",
     "dwarf": "scanners model errors",
     "survey": "debugfiles dwarf cache scanners model errors",
-    "survey": "debugfiles dwarf cache scanners model errors",
     "debugfiles": "dwarf scanners cache model errors",
-    "inline": "debugfiles dwarf cache check lookup advice diagnosis questions kernel scanners model errors",
-    "coverage": "inline debugfiles model errors",
+    "inline": "coverage debugfiles dwarf cache check lookup advice diagnosis questions kernel scanners model errors",
+    "coverage": "inline debugfiles survey model errors",
     "stub": "stubs arguments lookup check events diagnosis kernel scanners model errors",
     "trial": "verify caller check events scan words questions diagnosis kernel scanners model errors",
     **dict.fromkeys(
