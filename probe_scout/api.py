@@ -248,10 +248,13 @@ class OpenKernel:
         """
         question = None
         if self._cache:
+            import os
+
             from . import cache, debugfiles
 
-            state = debugfiles.file_state(debug).replace(":", ".") if debug else ""
-            question = cache.key(self._root, self._vmlinux, ("inline", debug, state, name), (), False)
+            question = cache.key(self._root, self._vmlinux, ("inline", name), (), False)
+            if question and debug:
+                question += f"\0{os.path.abspath(debug)}\0{debugfiles.file_state(debug)}"
             kept = self._kept_inline(question) if question else None
             if kept is not None:
                 return kept
