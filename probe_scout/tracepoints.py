@@ -135,8 +135,7 @@ def event_read(
     if verdict is not None and verdict.answer == NO:
         rule = verdict.findings[0].rule if verdict.findings else None
         says = verdict.findings[0].says if verdict.findings else "the event takes no tp program"
-        stage = "open" if rule in _AT_OPEN else "attach"
-        return EventRead(offset_bytes, size_bytes, NO, stage, verdict.errno, rule, says, where)
+        return EventRead(offset_bytes, size_bytes, NO, _stage(rule, fmt), verdict.errno, rule, says, where)
     if fmt is None or answer is None:
         says = "the format file could not be read" if fmt is None else "the event has no field of its own"
         return EventRead(offset_bytes, size_bytes, UNKNOWN, None, None, None, says, where)
@@ -151,7 +150,18 @@ def event_read(
 
 
 _NO_FORMAT = TraceFormat("", 0, (), "")
-_AT_OPEN = ("trace_event.perf_perm", "trace_event.locked_down")  # perf_event_open refuses, before a program is set
+_AT_OPEN = ("trace_event.perf_perm", "trace_event.locked_down")
+
+
+def _stage(rule: str | None, fmt: TraceFormat | None) -> str:
+    """Where an event that takes no program refuses: perf_event_open (a sampling one), or the ioctl that sets it.
+
+    Of the ring buffer's own records only ftrace:print can be opened (kernel/trace/trace_entries.h, FTRACE_ENTRY_REG).
+    """
+    is_closed = rule == "trace_event.ring_buffer_format" and (fmt is None or fmt.name != "print")
+    return "open" if is_closed or rule in _AT_OPEN else "attach"
+
+
 _SAYS = {rule.id: rule.says for rule in RULES}
 
 

@@ -76,16 +76,25 @@ def test_one_load_of_a_program(offset, size, answer, stage, errno, words):
     assert words in read.says
 
 
-def test_a_load_of_an_event_that_takes_no_program():
-    refused = Verdict("tp", "no", "EINVAL", True, (Finding("trace_event.ring_buffer_format", "says", ""),))
-    first, second = loads((8, 4), (0, 4), verdicts=(refused,))
-    assert (first.answer, first.stage, first.errno, first.rule) == (
-        "no",
-        "attach",
-        "EINVAL",
-        "trace_event.ring_buffer_format",
-    )
+@pytest.mark.parametrize(
+    ("rule", "errno", "name", "stage"),
+    [
+        ("trace_event.ring_buffer_format", "EINVAL", "bprint", "open"),
+        ("trace_event.ring_buffer_format", "EINVAL", "function", "open"),
+        ("trace_event.ring_buffer_format", "EINVAL", "print", "attach"),
+        ("trace_event.perf_perm", "EPERM", "irq_work_exit", "open"),
+        ("trace_event.wrong_program", "EINVAL", "my_probe", "attach"),
+    ],
+)
+def test_a_load_of_an_event_that_takes_no_program(rule, errno, name, stage):
+    refused = Verdict("tp", "no", errno, True, (Finding(rule, "says", ""),))
+    raw = event_format(name, 7, [Field("int", "a", 8, 4, 1)])
+    first, second = loads((8, 4), (0, 4), raw=raw, name=name, verdicts=(refused,))
+    assert (first.answer, first.stage, first.errno, first.rule) == ("no", stage, errno, rule)
     assert (second.stage, second.errno) == ("load", "EACCES")  # the verifier comes first
+
+
+def test_a_load_of_an_event_that_is_not_judged():
     (unsure,) = loads((8, 4), verdicts=(Verdict("tp", "unknown"),))
     assert unsure.answer == "unknown"
 

@@ -690,12 +690,25 @@ static int ask_tp_btf(const char *name, int sleepable, int argument, char use)
 
 static int event_id(char *target)
 {
-	char path[300], *colon = strchr(target, ':');
+	char path[320], text[512] = "", *colon = strchr(target, ':'), *line;
+	int id, fd;
 
 	if (!colon)
 		return -1;
 	snprintf(path, sizeof(path), "/sys/kernel/tracing/events/%.*s/%s/id", (int)(colon - target), target, colon + 1);
-	return pmu_number(path, "");
+	id = pmu_number(path, "");
+	if (id >= 0)
+		return id;
+	// Events that perf cannot open have no such file; their number is in the format all the same.
+	strcpy(strrchr(path, '/'), "/format");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0) {
+		close_keeping_errno(fd);
+		return -1;
+	}
+	close(fd);
+	line = strstr(text, "\nID: ");
+	return line ? atoi(line + 5) : -1;
 }
 
 static int ask_tp(char *target, const char *field, int sleepable)
