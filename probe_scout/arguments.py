@@ -27,6 +27,7 @@ _NULL_TABLE = "raw_tp_null_args"
 _UNKNOWN = "unknown"
 # Attach types that came with, or near, a change of btf_ctx_access that left no name of its own.
 _INT_POINTERS = "BPF_TRACE_KPROBE_MULTI"  # 5.18: is_int_ptr
+_VOID_POINTERS = "bpf_probe_read_user_dynptr"  # 6.16: is_void_or_int_ptr
 _ANY_POINTER = "BPF_TRACE_FENTRY_MULTI"  # 7.2: every pointer to no struct is a number by then
 _NOT_YET = "BPF_TRACE_FSESSION"  # 7.0: no such kernel yet
 
@@ -219,24 +220,28 @@ class TraceTypes:
         """access and says of a tp_btf program's load (kernel/bpf/btf.c, btf_ctx_access)."""
         if shape == "other":
             return UNREADABLE, "neither a number nor a pointer; EACCES at load"
-        if shape != "pointer" or param.target in (None, "void"):
+        if shape == "struct":
+            flag = self._k.flag("union_arguments" if param.target == "union" else "struct_arguments")
+            if flag is None:
+                return _UNKNOWN, "nothing that was read shows whether this verifier takes a struct by value"
+            return (READABLE, "") if flag else (UNREADABLE, "this verifier takes nothing of this kind by value; EACCES")
+        if shape != "pointer" or param.target in (None, "void", "byte"):
+            return READABLE, ""
+        if self._enumerator(_ANY_POINTER):
             return READABLE, ""
         if param.target == "int":
             witness = self._enumerator(_INT_POINTERS)
-            text = param.type.replace("const", "").replace(" ", "")
-            if witness or text == "char*":
-                return READABLE, "" if witness else "before 5.18 of all integers only a pointer to char is taken"
             if witness is None:
                 return _UNKNOWN, "BTF does not show whether this verifier takes pointers to integers"
-            return UNREADABLE, "this verifier takes pointers to structs, to char and to void only; EACCES at load"
-        if self._enumerator(_ANY_POINTER):
-            return READABLE, ""
-        if self._enumerator(_NOT_YET) is False:
-            qualified = " (const void is another type)" if param.target == "qualified void" else ""
-            return (
-                UNREADABLE,
-                f"this verifier takes pointers to structs, integers and void only{qualified}; EACCES at load",
-            )
+            says = "this verifier takes pointers to structs, to char and to void only; EACCES at load"
+            return (READABLE, "") if witness else (UNREADABLE, says)
+        if param.target == "qualified void":
+            witness = self._enumerator(_VOID_POINTERS)
+            if witness is not None:
+                says = "const void is another type than void to this verifier; EACCES at load"
+                return (READABLE, "") if witness else (UNREADABLE, says)
+        elif self._enumerator(_NOT_YET) is False:
+            return UNREADABLE, "this verifier takes pointers to structs, integers and void only; EACCES at load"
         return _UNKNOWN, "nothing that was read shows whether this verifier takes a pointer of this type"
 
     def _enumerator(self, name: str) -> bool | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .btf import ENUM, ENUM64, FUNC_PROTO, INT, KIND_FLAG, KIND_MASK, PTR, STRUCT, UNION, VLEN_MASK, Btf, Func
+from .btf import CONST, ENUM, ENUM64, FUNC_PROTO, INT, KIND_FLAG, KIND_MASK, PTR, STRUCT, UNION, VLEN_MASK, Btf, Func
 
 RECORD = "trace_event_raw_"
 TYPEDEF_HEAD = "btf_trace_"
@@ -22,8 +22,8 @@ class Parameter(NamedTuple):
     """One argument, `void *__data` not counted. `name` is "" where BTF has none; `size` is bytes.
 
     `shape`: scalar, struct_pointer, pointer, struct, other; `struct` names the struct that a pointer leads
-    to; `target`: for a pointer to anything else, "void", "qualified void" (const void and its like), "int" or
-    "other".
+    to; `target`: for a pointer to anything else, "void", "qualified void" (const void and its like), "byte" (char or
+    const char of any sign, not a typedef), "int" or "other"; for a struct by value, "union" if it is one.
     """
 
     name: str
@@ -86,7 +86,7 @@ def _shape(btf: Btf, type_id: int) -> tuple[str, str | None, str | None]:
     if kind in (INT, ENUM, ENUM64):
         return "scalar", None, None
     if kind in (STRUCT, UNION):
-        return "struct", owner.string(owner.words[at - 1], at), None
+        return "struct", owner.string(owner.words[at - 1], at), "union" if kind == UNION else None
     if kind != PTR:
         return "other", None, None
     inner, target = owner.skip_modifiers(owner.words[at + 1], at)
@@ -96,7 +96,17 @@ def _shape(btf: Btf, type_id: int) -> tuple[str, str | None, str | None]:
     if kind in (STRUCT, UNION):
         title = inner.string(inner.words[target - 1], target)
         return "struct_pointer", title, None
-    return "pointer", None, "int" if kind == INT else "other"
+    if kind != INT:
+        return "pointer", None, "other"
+    return "pointer", None, "byte" if _is_byte(owner, owner.words[at + 1], at) else "int"
+
+
+def _is_byte(btf: Btf, type_id: int, at: int) -> bool:
+    """INT of one byte, behind one const at most; what is_string_ptr of kernel/bpf/btf.c asked."""
+    owner, place = btf.locate(type_id, at)
+    if owner.words[place] >> 24 & KIND_MASK == CONST:
+        owner, place = owner.locate(owner.words[place + 1], place)
+    return owner.words[place] >> 24 & KIND_MASK == INT and owner.words[place + 1] == 1
 
 
 class Members(NamedTuple):
