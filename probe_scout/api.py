@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from .kernel import Kernel
+    from .model.audit import AuditReport
     from .model.diff import DiffReport
     from .model.facts import Unread
     from .model.inline import InlineReport, InlineTable
@@ -226,6 +227,16 @@ class OpenKernel:
         )
         self._broken()
         return found
+
+    def audit(self, net: str = "auto", owner: int = 0, target: str = "") -> AuditReport:
+        """Everything that is attached to this kernel, by whom, and what is not sound about it.
+
+        `net`: auto, yes or no, whether the interfaces of every network namespace are looked at. `owner` keeps what a
+        process holds, `target` what matches a pattern. Raises CannotAsk where nothing can be seen at all.
+        """
+        from . import audit
+
+        return audit.report(self._kernel, net, owner, target)
 
     def stub(
         self, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False

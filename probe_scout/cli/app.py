@@ -14,7 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import UsageError
-from .request import ANSWERS, COLORS, FORMATS, KINDS, SHELLS, Request, build
+from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS, Request, build
 
 app = typer.Typer(
     name="probe-scout",
@@ -155,6 +155,50 @@ def tracepoint(
     """
     return build(
         "tracepoint", names=[glob], root=root, json=json, format=format, color=color, reads=reads, fields=fields
+    )
+
+
+@app.command()
+def audit(
+    owner: Annotated[str, typer.Option("--owner", metavar="PID", help="Only what this process holds.")] = "",
+    target: Annotated[
+        str, typer.Option("--target", metavar="GLOB", help="Only targets that match: a function, event, path, device.")
+    ] = "",
+    net: Annotated[bool, typer.Option("--net", help="Look at the interfaces of every network namespace.")] = False,
+    no_net: Annotated[bool, typer.Option("--no-net", help="Never look at interfaces.")] = False,
+    old: Annotated[
+        str, typer.Option("--diff", metavar="OLD.json", help="Only what changed since this audit --json.")
+    ] = "",
+    fail_on: Annotated[
+        str,
+        typer.Option("--fail-on", metavar="|".join(LEVELS), help="Exit with 1 for findings this bad or worse."),
+    ] = "",
+    watch: Annotated[
+        str, typer.Option("--watch", metavar="SECONDS", help="Again and again, at least so many seconds apart.")
+    ] = "",
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Show everything that is attached, by whom, and what is not sound about it.
+
+    BPF by links, perf events, cgroups, interfaces; dynamic events, kprobes, ftrace users and live patches.
+    Exit code: 0, 1 with --fail-on or --diff, 2 usage, 3 something may not be seen, 4 a source is broken.
+    """
+    return build(
+        "audit",
+        owner=owner,
+        target=target,
+        net=net,
+        no_net=no_net,
+        old=old,
+        fail_on=fail_on,
+        watch=watch,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
     )
 
 

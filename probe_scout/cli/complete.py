@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..errors import ProbeScoutError
-from .request import ANSWERS, COLORS, FORMATS, KINDS, SHELLS
+from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 LIMIT = 200
 FILES = ":files"
 
+_CHOICES = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS, "--fail-on": LEVELS}
 _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "check": ("--type", "--as-me", "--vmlinux", "--debug", *_COMMON),
     "inline": ("--debug", "--all", "--class", *_COMMON),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),
+    "audit": ("--owner", "--target", "--net", "--no-net", "--diff", "--fail-on", "--watch", *_COMMON),
     "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
     "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
     "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),
@@ -38,8 +40,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 _TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class"),
+    *("--owner", "--target", "--diff", "--fail-on", "--watch"),
 )
-_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o")
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
 
@@ -124,7 +127,7 @@ def _value(option: str, word: str, prefix: str) -> list[str]:
         from ..dwarf.classes import CLASSES
 
         return [prefix + name for name in _starting(word, CLASSES)]
-    choices = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS}.get(option, ())
+    choices = _CHOICES.get(option, ())
     return [prefix + choice for choice in _starting(word, choices)]
 
 

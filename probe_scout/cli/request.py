@@ -17,6 +17,8 @@ COLORS = ("auto", "always", "never")
 ANSWERS = ("yes", "no", "unknown")
 KINDS = ("functions", "events")
 SHELLS = ("bash", "zsh", "fish")
+LEVELS = ("note", "warning", "broken")
+PID_MAX = 1 << 22  # PID_MAX_LIMIT
 
 
 class Request(NamedTuple):
@@ -46,6 +48,12 @@ class Request(NamedTuple):
     program: bool = False
     debug: str = ""
     classes: tuple[str, ...] = ()
+    owner: int = 0
+    target: str = ""
+    net: str = "auto"
+    old: str = ""
+    fail_on: str = ""
+    watch: int = 0
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -55,11 +63,17 @@ def one_of(value: str, choices: Sequence[str], option: str) -> str:
     return value
 
 
-def count(value: str, option: str) -> int:
+def count(value: str, option: str, most: int = 999999) -> int:
     """A number above 0. Raises UsageError for anything else."""
-    if not (value.isascii() and value.isdigit() and len(value) <= 6 and int(value)):
-        raise UsageError(f"{option} {value!r} is not a number from 1 to 999999")
+    if not (value.isascii() and value.isdigit() and len(value) <= 7 and 0 < int(value) <= most):
+        raise UsageError(f"{option} {value!r} is not a number from 1 to {most}")
     return int(value)
+
+
+def _net(is_wanted: bool, is_unwanted: bool) -> str:
+    if is_wanted and is_unwanted:
+        raise UsageError("--net and --no-net exclude each other")
+    return "yes" if is_wanted else "no" if is_unwanted else "auto"
 
 
 def loads(values: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -154,6 +168,13 @@ def build(
     program: bool = False,
     debug: str = "",
     classes: Sequence[str] = (),
+    owner: str = "",
+    target: str = "",
+    net: bool = False,
+    no_net: bool = False,
+    old: str = "",
+    fail_on: str = "",
+    watch: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if json and format not in ("", "json"):
@@ -183,6 +204,12 @@ def build(
         program=program,
         debug=debug,
         classes=_classes(classes),
+        owner=count(owner, "--owner", PID_MAX) if owner else 0,
+        target=target,
+        net=_net(net, no_net),
+        old=old,
+        fail_on=one_of(fail_on, LEVELS, "--fail-on") if fail_on else "",
+        watch=count(watch, "--watch") if watch else 0,
     )
 
 

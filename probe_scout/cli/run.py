@@ -321,6 +321,15 @@ def _tracepoint(request: Request) -> int:
     return CANNOT_TELL if report.unread or "unknown" in answers else YES
 
 
+# audit
+
+
+def _audit(request: Request) -> int:
+    from . import audit
+
+    return audit.run(request, _open(request))
+
+
 # verify
 
 
@@ -621,6 +630,7 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "inline": _inline,
     "scan": _scan,
     "tracepoint": _tracepoint,
+    "audit": _audit,
     "verify": _verify,
     "diff": _diff,
     "stub": _stub,

@@ -27,6 +27,8 @@ SCHEMAS = {
         "snapshot",
         "verify",
         "stub",
+        "audit",
+        "audit-diff",
         "inline",
         "inline_all",
         "error",

@@ -1,0 +1,128 @@
+"""`audit`: everything that is attached, by whom, and whether it is sound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CannotAsk, Malformed, SourceError
+from ..model.audit import AuditReport
+from ..model.facts import Unread
+
+if TYPE_CHECKING:
+    from ..kernel import Kernel
+    from ..model.audit import Attachment
+    from ..sources.syscalls import Calls
+
+Record = dict[str, Any]
+_TRACING = "sys/kernel/tracing"
+# A contemporary of the change that made every kind of program count its misses (trace_call_bpf in
+# kernel/trace/bpf_trace.c): enum bpf_attach_type got this member in the same release.
+_COUNTS_ALL = "BPF_CGROUP_UNIX_CONNECT"
+
+
+def report(k: Kernel, net: str = "auto", owner: int = 0, target: str = "", calls: Calls | None = None) -> AuditReport:
+    """Everything that is attached to this kernel: now, or as a snapshot kept it.
+
+    `net`: auto, yes or no, whether the interfaces of all network namespaces are looked at. `owner` and `target` (a
+    pattern) narrow what is shown. Raises CannotAsk for a root that is neither this machine nor a snapshot with an
+    audit's inputs, and where bpf(2) cannot be called.
+    """
+    return narrowed(judged(k, inputs(k, net, calls)), owner, target)
+
+
+def narrowed(found: AuditReport, owner: int, target: str) -> AuditReport:
+    """Only what a process holds, and whose target matches a pattern (module:function for functions of modules)."""
+    import fnmatch
+
+    def is_meant(one: Attachment) -> bool:
+        if owner and all(held.pid != owner for held in one.owners):
+            return False
+        names = [one.target, one.symbol, *(place.symbol for place in one.places), one.event]
+        names += [f"{one.module}:{one.target}"] if one.module else []
+        return not target or any(fnmatch.fnmatchcase(name, target) for name in names if name)
+
+    if not owner and not target:
+        return found
+    loaded = () if target else tuple(one for one in found.loaded if any(held.pid == owner for held in one.owners))
+    return found._replace(attachments=tuple(filter(is_meant, found.attachments)), loaded=loaded)
+
+
+def inputs(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Record:
+    """What an audit needs, as it was read: the same for this machine and for a snapshot of it."""
+    from ..sources import attached
+
+    if k.source.describe().kind == "live":
+        if calls is None:
+            from ..sources.syscalls import Machine
+
+            calls = Machine()
+        found = attached.take(calls, net)
+        found["stats_enabled"] = _switch(k, "proc/sys/kernel/bpf_stats_enabled")
+        found["enabled_events"] = _enabled_events(k)
+        from .resolve import read_pmus
+
+        found["pmus"] = read_pmus(k)
+        return found
+    return _kept(k)
+
+
+def _kept(k: Kernel) -> Record:
+    import json
+
+    from ..sources import attached
+
+    try:
+        raw = k.read(attached.PATH)
+    except SourceError:
+        raise CannotAsk(
+            f"{k.source.describe().where}: holds no {attached.PATH}; take the snapshot on the running machine, as root"
+        ) from None
+    try:
+        found = json.loads(raw)
+    except ValueError as error:
+        raise Malformed(attached.PATH, getattr(error, "pos", 0), "one JSON document") from None
+    if not isinstance(found, dict) or found.get("schema") != attached.SCHEMA:
+        raise Malformed(attached.PATH, 0, attached.SCHEMA)
+    return found
+
+
+def judged(k: Kernel, found: Record) -> AuditReport:
+    """The report of inputs, which are used up by it."""
+    from . import join, others, resolve
+
+    btf = k.btf() if found.get("programs") else None
+    found["counts_all_misses"] = btf is not None and btf.has_name(_COUNTS_ALL)
+    resolver = resolve.Resolver(k, found.get("btfs", {}), found.get("pmus", {}))
+    joined = join.Join(found, resolver).rows()
+    both = others.add(k, joined.attachments, resolver, found.get("enabled_events", {}))
+    unread = [Unread(one["fact"], one["kind"], one["why"], one["cure"]) for one in found.get("gaps", ())]
+    return AuditReport(k.info(), tuple(both.rows), tuple(joined.loaded), _net(found), (*unread, *both.unread))
+
+
+def _net(found: Record) -> str:
+    return "scanned" if "net" in found else "not scanned"
+
+
+def _switch(k: Kernel, path: str) -> bool | None:
+    try:
+        return k.source.read(path).strip() != b"0"
+    except SourceError:
+        return None
+
+
+def _enabled_events(k: Kernel) -> dict[str, bool]:
+    """Whether ftrace has switched each dynamic event on: group/name -> state."""
+    from ..scanners import dynamic_events
+
+    found: dict[str, bool] = {}
+    for path in (dynamic_events.PATH, dynamic_events.KPROBES, dynamic_events.UPROBES):
+        try:
+            events = dynamic_events.table(k.read(path), path)
+        except (SourceError, Malformed):
+            continue
+        for one in events:
+            title = f"{one.group}/{one.name}"
+            state = _switch(k, f"{_TRACING}/events/{title}/enable") if title not in found else None
+            if state is not None:
+                found[title] = state
+    return found

@@ -1,0 +1,305 @@
+"""Users of the same functions that are no BPF programs: dynamic events, kprobes of perf and modules, ftrace, livepatch.
+
+A kprobe that a BPF program is on is in kprobes/list as well, and its function in enabled_functions: only what the
+rows of BPF programs do not explain becomes a row of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import Malformed, SourceError
+from ..model.audit import Attachment
+from ..model.facts import Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..kernel import Kernel
+    from ..scanners.dynamic_events import DynamicEvent
+    from ..scanners.kprobes_list import RegisteredProbe
+    from .resolve import Resolver
+
+MANY = 64  # functions with one and the same user beyond which they are one row
+_TRAMPOLINES = frozenset(("fentry", "fexit", "fsession", "fmod_ret", "lsm"))
+_TRAMPOLINES_MULTI = frozenset(("fentry.multi", "fexit.multi", "fsession.multi"))
+_PROBES = {"kprobe": False, "kretprobe": True, "kprobe_event": False, "kretprobe_event": True}
+_FPROBES = frozenset(("kprobe.multi", "kretprobe.multi", "fprobe_event", "fexit_event"))
+_ENTRIES = (0, 4)  # behind endbr64 as well
+_Key = tuple[bool, str, int]
+
+
+class Others(NamedTuple):
+    """All rows: those of BPF programs, some now with the event that carries them, and the others behind them."""
+
+    rows: list[Attachment]
+    unread: list[Unread]
+
+
+def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, enabled: dict[str, bool]) -> Others:
+    """The rows with the other users added. `enabled`: group/name of dynamic events whose switch was read."""
+    unread: list[Unread] = []
+    events = _dynamic(k, unread)
+    probes = _probes(k, unread)
+    joined = _with_events(list(rows), events, probes, resolver, enabled)
+    joined += _other_probes(k, joined, probes, resolver)
+    joined += _ftrace(k, joined, unread)
+    return Others(joined, unread)
+
+
+def _read(k: Kernel, path: str, fact: str, unread: list[Unread]) -> bytes | None:
+    try:
+        return k.read(path)
+    except SourceError as error:
+        if error.kind != "not_there":
+            unread.append(Unread(fact, error.kind, f"{error.path}: {error.why}", error.cure))
+        return None
+
+
+def _dynamic(k: Kernel, unread: list[Unread]) -> list[DynamicEvent]:
+    from ..scanners import dynamic_events
+
+    found: list[DynamicEvent] = []
+    missing: list[Unread] = []
+    for paths in ((dynamic_events.PATH,), (dynamic_events.KPROBES, dynamic_events.UPROBES)):
+        read = False
+        for path in paths:
+            raw = _read(k, path, "dynamic_events", missing)
+            if raw is None:
+                continue
+            read = True
+            try:
+                found += dynamic_events.table(raw, path)
+            except Malformed as error:
+                unread.append(Unread("dynamic_events", "malformed", str(error), "read the file again"))
+        if read:
+            return found
+    unread += missing[:1]
+    return found
+
+
+def _probes(k: Kernel, unread: list[Unread]) -> tuple[RegisteredProbe, ...] | None:
+    from ..scanners import kprobes_list
+
+    raw = _read(k, kprobes_list.PATH, "kprobes_list", unread)
+    if raw is None:
+        return None
+    try:
+        return kprobes_list.table(raw)
+    except Malformed as error:
+        unread.append(Unread("kprobes_list", "malformed", str(error), "read the file again"))
+        return None
+
+
+# ---------------------------------------------------------------- dynamic events
+
+
+def _with_events(
+    rows: list[Attachment],
+    events: list[DynamicEvent],
+    probes: tuple[RegisteredProbe, ...] | None,
+    resolver: Resolver,
+    enabled: dict[str, bool],
+) -> list[Attachment]:
+    """Each event a row of its own, but where a BPF program is on it: then the program's row names the event.
+
+    A program's kprobe is either the event's or one of its own. kprobes/list has a line for each kprobe, so fewer lines
+    than programs and events together mean shared ones. Where there is no such list (and for uprobes) an event that
+    ftrace has switched off, on the place of a program without its own link, is taken for the shared one.
+    """
+    counts: dict[_Key, int] = {}
+    for probe in probes or ():
+        key = probe.is_return, probe.symbol, _entry(probe.offset, resolver)
+        counts[key] = counts.get(key, 0) + 1
+    taken: set[int] = set()
+    more: list[Attachment] = []
+    remaining: dict[_Key, int] = {}
+    for one in events:
+        key = one.attach.startswith("kret"), one.target, _entry(one.offset or 0, resolver)
+        remaining[key] = remaining.get(key, 0) + (one.attach in ("kprobe_event", "kretprobe_event"))
+    for one in sorted(events, key=lambda event: enabled.get(f"{event.group}/{event.name}", True)):
+        title = f"{one.group}:{one.name}"
+        is_on = enabled.get(f"{one.group}/{one.name}")
+        attach = one.attach.removesuffix("_event")
+        offset = _entry(one.offset or 0, resolver)
+        here = [
+            place
+            for place, row in enumerate(rows)
+            if row.attach == attach
+            and row.target == one.target
+            and _entry(row.offset or 0, resolver) == offset
+            and row.module in (None, one.module or row.module)
+        ]
+        free = [place for place in here if place not in taken]
+        key = attach == "kretprobe", one.target, offset
+        if probes is not None and attach in ("kprobe", "kretprobe") and key in counts:
+            is_shared = bool(free) and len(here) - len(taken & set(here)) + remaining[key] > counts[key]
+        else:
+            is_shared = bool(free) and is_on is False and rows[free[0]].link is None
+        if is_shared:
+            taken.add(free[0])
+            remaining[key] -= 1
+            rows[free[0]] = rows[free[0]]._replace(
+                event=title, enabled=is_on, seen_by=(*rows[free[0]].seen_by, "tracefs")
+            )
+            counts[key] = counts.get(key, 1) - 1
+            continue
+        module = one.module
+        if module is None and one.offset is not None and not one.target.startswith(("/", "0x")):
+            module = resolver.module_of(one.target)
+        more.append(
+            Attachment(one.attach, one.target, module, one.offset, seen_by=("tracefs",), event=title, enabled=is_on)
+        )
+    return rows + more
+
+
+def _entry(offset: int, resolver: Resolver) -> int:
+    return 0 if offset in _ENTRIES and (offset == 0 or resolver.has_ibt()) else offset
+
+
+# ---------------------------------------------------------------- kprobes
+
+
+def _other_probes(
+    k: Kernel, rows: list[Attachment], probes: tuple[RegisteredProbe, ...] | None, resolver: Resolver
+) -> list[Attachment]:
+    """Kprobes that no row explains: perf events without a program, modules, the kernel itself."""
+    if not probes:
+        return []
+    explained: dict[_Key, int] = {}
+    for row in rows:
+        if row.attach in _PROBES and row.target:
+            key = _PROBES[row.attach], row.target, _entry(row.offset or 0, resolver)
+            explained[key] = explained.get(key, 0) + 1
+    left: list[RegisteredProbe] = []
+    for probe in probes:
+        key = probe.is_return, probe.symbol, _entry(probe.offset, resolver)
+        if explained.get(key):
+            explained[key] -= 1
+        else:
+            left.append(probe)
+    by_address = _addresses(k, {key for key, count in explained.items() if count}) if left else {}
+    found = []
+    for probe in left:
+        names = by_address.get(probe.address) or by_address.get(probe.address - 4) or ()
+        alias = next((key for key in names if key[0] == probe.is_return and explained.get(key)), None)
+        if alias is not None:
+            explained[alias] -= 1
+            continue
+        found.append(
+            Attachment(
+                "kretprobe" if probe.is_return else "kprobe",
+                probe.symbol,
+                probe.module,
+                _entry(probe.offset, resolver),
+                seen_by=("kprobes",),
+                enabled="DISABLED" not in probe.flags,
+            )
+        )
+    return found
+
+
+def _addresses(k: Kernel, keys: Iterable[_Key]) -> dict[int, list[_Key]]:
+    """Addresses of these places by kallsyms: the list names an address by the first of its aliases."""
+    from ..scanners import kallsyms
+
+    raw = k.kallsyms()
+    found: dict[int, list[_Key]] = {}
+    for key in keys:
+        for symbol in kallsyms.find(raw, key[1]) if raw else ():
+            if symbol.address:
+                found.setdefault(symbol.address + key[2], []).append(key)
+    return found
+
+
+# ---------------------------------------------------------------- ftrace
+
+
+def _ftrace(k: Kernel, rows: list[Attachment], unread: list[Unread]) -> list[Attachment]:
+    """Functions with more users in enabled_functions than the rows explain."""
+    from ..scanners import enabled_functions
+
+    raw = _read(k, enabled_functions.PATH, "enabled_functions", unread)
+    if not raw:
+        return []
+    try:
+        table = enabled_functions.table(raw)
+    except Malformed as error:
+        unread.append(Unread("enabled_functions", "malformed", str(error), "read the file again"))
+        return []
+    most = _explained(rows)
+    patched = {(name, module): patch for module, name, patch in _livepatches(k)}
+    found: list[Attachment] = []
+    groups: dict[str, list[Attachment]] = {}
+    for one in table:
+        patch = patched.get((one.name, one.module))
+        if patch is not None:
+            found.append(Attachment("livepatch", one.name, one.module, 0, seen_by=("ftrace", "livepatch"), event=patch))
+        is_direct = one.direct is not None and "bpf_trampoline" not in one.direct
+        if is_direct:
+            found.append(Attachment("ftrace.direct", one.name, one.module, 0, seen_by=("ftrace",), event=one.direct))
+        users = one.users - (patch is not None) - is_direct - most.get(one.name, 0)
+        if users > 0:
+            row = Attachment("ftrace", one.name, one.module, 0, seen_by=("ftrace",), event=_user(one.calls))
+            groups.setdefault(_user(one.calls) or "", []).append(row)
+    for group in groups.values():
+        if len(group) <= MANY:
+            found += group
+        else:
+            found.append(Attachment("ftrace", f"{len(group)} functions", seen_by=("ftrace",), event=group[0].event))
+    return found
+
+
+def _user(calls: str) -> str | None:
+    """The function that ftrace calls there, without addresses: `->function_trace_call`."""
+    words = [word for word in calls.replace("(", " ").replace(")", " ").split() if not word.startswith("0x")]
+    for word in words:
+        name = word.rpartition("->")[2].partition("+")[0]
+        if word.startswith("->") and name and name not in ("ftrace_ops_list_func", "arch_ftrace_ops_list_func"):
+            return name
+    return None
+
+
+def _explained(rows: list[Attachment]) -> dict[str, int]:
+    """For each function the most users in ftrace's count that the rows can stand for."""
+    once: dict[tuple[str, str], int] = {}
+    for row in rows:
+        names = [place.symbol for place in row.places if place.symbol] if row.places else [row.target or ""]
+        for name in names:
+            if row.attach in _TRAMPOLINES:
+                once[name, "trampoline"] = 1
+            elif row.attach in _TRAMPOLINES_MULTI:
+                once[name, "multi"] = 1
+            elif row.attach in _PROBES:
+                once[name, "kprobe"] = 1
+            elif row.attach in _FPROBES:
+                once[name, "fprobe"] = once.get((name, "fprobe"), 0) + 1
+            elif row.attach == "cgroup" and row.symbol:
+                once[row.symbol, "trampoline"] = 1
+    found: dict[str, int] = {}
+    for (name, _), count in once.items():
+        found[name] = found.get(name, 0) + count
+    return found
+
+
+def _livepatches(k: Kernel) -> list[tuple[str | None, str, str]]:
+    """(module, function, patch) from sys/kernel/livepatch/PATCH/OBJECT/FUNCTION,N."""
+    folder = "sys/kernel/livepatch"
+    found: list[tuple[str | None, str, str]] = []
+    try:
+        for patch in k.source.names(folder):
+            for thing in _folders(k, f"{folder}/{patch}"):
+                for function in _folders(k, f"{folder}/{patch}/{thing}"):
+                    name, comma, _ = function.rpartition(",")
+                    if comma:
+                        found.append((None if thing == "vmlinux" else thing, name, patch))
+    except SourceError:
+        pass
+    return found
+
+
+def _folders(k: Kernel, folder: str) -> tuple[str, ...]:
+    try:
+        return k.source.names(folder)
+    except SourceError:
+        return ()

@@ -1,0 +1,165 @@
+"""Numbers to names: addresses and symbols by kallsyms, BTF ids, events, performance units.
+
+All addresses and names of an audit are collected first and looked up in one pass over proc/kallsyms.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import Malformed, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..kernel import Kernel
+    from ..sources.bpf_objects import Record
+
+ENTRY_BYTES = 4  # endbr64 before ftrace's call: kprobes are moved behind it
+_SOFTWARE = (
+    *("cpu-clock", "task-clock", "page-faults", "context-switches", "cpu-migrations", "minor-faults", "major-faults"),
+    *("alignment-faults", "emulation-faults", "dummy", "bpf-output", "cgroup-switches"),
+)
+_HARDWARE = (
+    *("cycles", "instructions", "cache-references", "cache-misses", "branches", "branch-misses", "bus-cycles"),
+    *("stalled-cycles-frontend", "stalled-cycles-backend", "ref-cycles"),
+)
+_EXTENDED = 0xFFFFFFFF  # PERF_HW_EVENT_MASK: the unit of a hardware event is in the upper half
+
+
+class Symbol(NamedTuple):
+    """The symbol that an address belongs to; `module` None for vmlinux."""
+
+    name: str
+    module: str | None
+    offset: int
+
+
+class Resolver:
+    """Names for numbers, each file read once. What cannot be told is None."""
+
+    def __init__(self, k: Kernel, btfs: dict[str, Record], pmus: dict[str, str]) -> None:
+        self._k, self._btfs, self._pmus = k, btfs, pmus
+        self._symbols: dict[int, Symbol] = {}
+        self._has_ibt: bool | None = None
+        self._owners: dict[str, str | None] = {}
+
+    # ---------------------------------------------------------------- addresses
+    def learn(self, addresses: Iterable[int]) -> None:
+        """Look these addresses up, all at once."""
+        wanted = sorted({address for address in addresses if address})
+        raw = self._k.kallsyms() if wanted else None
+        if not raw or self._k.addresses_hidden():
+            return
+        starts: list[int] = []
+        rows: list[bytes] = []
+        lines = raw.split(b"\n")
+        exact = {b"%016x" % (address - back) for address in wanted for back in (0, ENTRY_BYTES)}
+        for line in lines:
+            if line[:16] in exact and line[17:18] in b"tTwW":
+                starts.append(int(line[:16], 16))
+                rows.append(line)
+        known = set(starts)
+        if any(address not in known and address - ENTRY_BYTES not in known for address in wanted):
+            rows = [line for line in lines if line[17:18] in (b"t", b"T", b"w", b"W")]
+            starts = [int(line[: line.index(b" ")], 16) for line in rows]
+        order = sorted(range(len(starts)), key=starts.__getitem__)
+        starts = [starts[i] for i in order]
+        for address in wanted:
+            at = bisect_right(starts, address) - 1
+            if at < 0:
+                continue
+            while at and starts[at - 1] == starts[at]:
+                at -= 1  # the first of several names, as the kernel prints
+            name, _, module = rows[order[at]].split(b" ", 2)[2].partition(b"\t")
+            self._symbols[address] = Symbol(
+                name.decode("utf-8", "replace"),
+                module.strip(b"[]").decode("utf-8", "replace") or None,
+                address - starts[at],
+            )
+
+    def symbol(self, address: int) -> Symbol | None:
+        """The symbol of an address given to `learn`; an entry behind endbr64 counts as offset 0."""
+        found = self._symbols.get(address)
+        if found is not None and found.offset == ENTRY_BYTES and self.has_ibt():
+            return found._replace(offset=0)
+        return found
+
+    def has_ibt(self) -> bool:
+        """Functions begin with endbr64, so that offsets 0 and 4 are both the entry."""
+        if self._has_ibt is None:
+            self._has_ibt = self._k.config("CONFIG_X86_KERNEL_IBT") == "y"
+        return self._has_ibt
+
+    def module_of(self, function: str) -> str | None:
+        """The module of a function that is in no other place; None for vmlinux, and where it cannot be told."""
+        if function not in self._owners:
+            self._owners[function] = None
+            raw = self._k.kallsyms() or b""
+            name = function.encode()
+            if b" " + name + b"\n" not in raw:
+                at = raw.find(b" " + name + b"\t[")
+                if at >= 0:
+                    end = raw.find(b"]", at)
+                    self._owners[function] = raw[at + len(name) + 3 : end].decode("utf-8", "replace")
+        return self._owners[function]
+
+    # ---------------------------------------------------------------- BTF
+    def btf_name(self, object_id: int | None, type_id: int | None) -> tuple[str | None, str | None]:
+        """(module, name) of a BTF type of the kernel or a module; (None, None) where it cannot be told."""
+        if not object_id or not type_id:
+            return None, None
+        about = self._btfs.get(str(object_id))
+        if about is None or not about["is_kernels"]:
+            return None, None
+        module = None if about["name"] == "vmlinux" else about["name"]
+        return module, self.type_name(module, type_id)
+
+    def type_name(self, module: str | None, type_id: int) -> str | None:
+        """The name of a type by its id."""
+        try:
+            btf = self._k.btf(module)
+            if btf is None:
+                return None
+            home, at = btf.locate(type_id)
+            return home.string(home.words[at - 1], at) or None
+        except (Malformed, IndexError):
+            return None
+
+    # ---------------------------------------------------------------- events
+    def category(self, event: str) -> str | None:
+        """The one category that has an event of this name; None if several have, or the list cannot be read."""
+        found = self._k.events_named(event)
+        return found[0] if found is not None and len(found) == 1 else None
+
+    def perf_event(self, kind: int | None, config: int | None) -> str | None:
+        """A perf event in perf's words; `pmu N config M` for units that this machine's list does not hold."""
+        if kind is None or config is None:
+            return None
+        if kind == 0:
+            unit, number = config >> 32, config & _EXTENDED
+            name = _HARDWARE[number] if number < len(_HARDWARE) else f"hardware {number}"
+            return f"{self._pmus.get(str(unit), f'pmu {unit}')}:{name}" if unit else name
+        if kind == 1:
+            return _SOFTWARE[config] if config < len(_SOFTWARE) else f"software {config}"
+        name = self._pmus.get(str(kind), "")
+        if name == "cpu_clock" or name == "task_clock":
+            return name.replace("_", "-")
+        return f"{name or f'pmu {kind}'} config {config:#x}"
+
+
+def read_pmus(k: Kernel) -> dict[str, str]:
+    """The performance units of this machine by number."""
+    folder = "sys/bus/event_source/devices"
+    found: dict[str, str] = {}
+    try:
+        names = k.source.names(folder)
+    except SourceError:
+        return found
+    for name in names:
+        try:
+            found[k.source.read(f"{folder}/{name}/type").decode("ascii", "replace").strip()] = name
+        except SourceError:
+            continue
+    return found

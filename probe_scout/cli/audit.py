@@ -1,0 +1,146 @@
+"""`audit`: from its options to text and an exit code; also the loop of --watch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from ..errors import UsageError
+from .request import LEVELS, Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..api import OpenKernel
+    from ..model.audit import AuditReport
+    from ..model.audit_diff import AuditDiff
+
+OK, FOUND, CANNOT_TELL = 0, 1, 3
+SHARE = 50  # a refresh of --watch costs at most 1/50 of a core
+_CLEAR = "\x1b[H\x1b[J"
+
+
+def run(request: Request, kernel: OpenKernel) -> int:
+    """Do what was asked; the exit code."""
+    if request.watch:
+        return _watch(request, kernel)
+    old = _old(request.old) if request.old else None
+    report = kernel.audit(request.net, request.owner, request.target)
+    if old is None:
+        show(request, report)
+        return _code(request, report, False)
+    from ..audit import changes
+
+    diff = changes.since(old, report)
+    show_diff(request, diff)
+    return _code(request, report, bool(diff.changes))
+
+
+def _old(path: str) -> object:
+    import json
+
+    try:
+        with open(path, "rb") as handle:
+            found: object = json.load(handle)
+            return found
+    except OSError as error:
+        raise UsageError(f"--diff {path}: {error.strerror or error}") from None
+    except ValueError:
+        raise UsageError(f"--diff {path}: not a JSON document") from None
+
+
+def _code(request: Request, report: AuditReport, is_changed: bool) -> int:
+    from .run import _unread
+
+    _unread(report.unread)
+    if is_changed:
+        return FOUND
+    if request.fail_on:
+        least = LEVELS.index(request.fail_on)
+        findings = [*report.findings, *(finding for one in report.attachments for finding in one.findings)]
+        if any(LEVELS.index(finding.level) >= least for finding in findings):
+            return FOUND
+    return CANNOT_TELL if report.unread else OK
+
+
+def show(request: Request, report: AuditReport) -> None:
+    """Print the report in the format that was asked for."""
+    from .run import _style, _table, _write
+
+    if request.format == "table":
+        from ..render.audit import audit_lines
+
+        _write(audit_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("audit", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.lines(report.attachments))
+    else:
+        from ..render.audit import audit_rows
+
+        _table(request, *audit_rows(report))
+
+
+def show_diff(request: Request, diff: AuditDiff) -> None:
+    """Print what changed."""
+    from .run import _style, _table, _write
+
+    if request.format == "table":
+        from ..render.audit import diff_lines
+
+        _write(diff_lines(diff, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("audit-diff", diff)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.lines(diff.changes))
+    else:
+        from ..render.audit import diff_rows
+
+        _table(request, *diff_rows(diff))
+
+
+def _watch(request: Request, kernel: OpenKernel) -> int:
+    """Draw again and again until interrupted. For machines (ndjson) what changed, a line each, after the first list."""
+    if request.format not in ("table", "ndjson"):
+        raise UsageError("--watch draws a table, or --format ndjson tells changes: choose one of them")
+    if request.old:
+        raise UsageError("--watch and --diff exclude each other")
+    before: AuditReport | None = None
+    while True:
+        begin = time.process_time()
+        report = kernel.audit(request.net, request.owner, request.target)
+        if request.format == "table":
+            if sys.stdout.isatty():
+                sys.stdout.write(_CLEAR)
+            show(request, report)
+        else:
+            _changes(request, before, report)
+        sys.stdout.flush()
+        before = report
+        cost = time.process_time() - begin
+        time.sleep(max(float(request.watch), SHARE * cost))
+
+
+def _changes(request: Request, before: AuditReport | None, report: AuditReport) -> None:
+    from ..render import json
+
+    if before is None:
+        show(request, report)
+        return
+    import json as standard
+
+    from ..audit import changes
+    from .run import _write
+
+    old = standard.loads(json.document("audit", before))
+    found: Sequence[object] = changes.since(old, report).changes
+    lines: Iterable[str] = json.lines(found)
+    _write(lines)
