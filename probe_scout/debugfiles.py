@@ -276,7 +276,8 @@ def _fetched(build: Build, announce: Callable[[str], None] | None) -> Opened | s
             _download(f"{url.rstrip('/')}/buildid/{build.build_id}/debuginfo", path)
             opened = open_file(path, "fetched", build.build_id)
         except (OSError, ValueError, HTTPException, ProbeScoutError) as error:
-            said = f"{url[:80]}: {' '.join(str(getattr(error, 'reason', error)).split())[:200]}"
+            code = f"HTTP {error.code} " if hasattr(error, "code") else ""
+            said = f"{url[:80]}: {code}{' '.join(str(getattr(error, 'reason', error)).split())[:200]}"
             continue
         if opened.matches is not False:
             return opened

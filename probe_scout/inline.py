@@ -237,7 +237,8 @@ def report(
         source = source._replace(debug=source.debug._replace(matches=_same_layout(k, source, found)))
         if source.debug.matches:
             notes.append("No build-id to compare, but the symbols of kernel and debug information lie at equal places.")
-    _lend_code(k, source, module)
+    if any(one.copies for one in found.functions):
+        _lend_code(k, source, module)
     if source.debug.matches is False:
         notes.append(
             f"{source.debug.path} is of another build ({source.debug.build_id[:12]}) than this kernel "

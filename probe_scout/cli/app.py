@@ -120,6 +120,21 @@ def inline(
 
 
 @app.command()
+def survey(
+    files: Annotated[list[str], typer.Argument(metavar="[FILE...]", show_default=False)] = [],  # noqa: B006
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """List the kernels whose inlining is known; with FILE, add a kernel of your own.
+
+    FILE is a vmlinux or a module with debug information. It is read once, a vmlinux in some 10 seconds.
+    Exit code: 0, 2 usage, 4 a file holds no debug information or is broken.
+    """
+    return build("survey", names=files, json=json, format=format, color=color)
+
+
+@app.command()
 def scan(
     glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
     types: Types = [],  # noqa: B006

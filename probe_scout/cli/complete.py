@@ -26,6 +26,7 @@ _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "check": ("--type", "--as-me", "--vmlinux", "--debug", *_COMMON),
     "inline": ("--debug", "--all", "--class", *_COMMON),
+    "survey": ("--json", "--format", "--color", "--help"),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),
     "audit": ("--owner", "--target", "--net", "--no-net", "--diff", "--fail-on", "--watch", *_COMMON),
@@ -88,6 +89,8 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _starting(word, OPTIONS.get(command, ()))
     if command == "diff":
         return _diff(before[1:], word, open_kernel)
+    if command == "survey":
+        return [FILES]
     if command == "completion":
         return _starting(word, SHELLS)
     if command == "rules":

@@ -505,6 +505,32 @@ def _progress() -> Callable[[int, int], None] | None:
     return draw
 
 
+# survey
+
+
+def _survey(request: Request) -> int:
+    from ..survey import own
+
+    report = own.add(request.names, _announce, _progress()) if request.names else own.listed()
+    if request.format == "table":
+        from ..render.survey import survey_lines
+
+        _write(survey_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        _write([json.document("survey", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        _write(json.lines(report.kernels))
+    else:
+        from ..render.survey import survey_rows
+
+        _table(request, *survey_rows(report))
+    return YES
+
+
 # stub
 
 
@@ -628,6 +654,7 @@ def _completion(request: Request) -> int:
 _COMMANDS: dict[str, Callable[[Request], int]] = {
     "check": _check,
     "inline": _inline,
+    "survey": _survey,
     "scan": _scan,
     "tracepoint": _tracepoint,
     "audit": _audit,

@@ -132,12 +132,12 @@ def _worded(unit: Unit, data: bytes) -> Place:
                 found = _value(stack[-1])
             elif op == 0x9E:  # implicit_value
                 size, at = uleb(data, at)
-                found, at = Place(CONSTANT, _constant(unit, data[at : at + size])), at + size
+                found, at = Place(CONSTANT, _constant(unit, _taken(data, at, size))), at + size
             elif op in (0xA0, 0xF2):  # implicit_pointer: what it points to has no place in memory
                 raise _Unknown
             elif op in (0xA3, 0xF3):  # entry_value
                 size, at = uleb(data, at)
-                inner = _worded(unit, data[at : at + size])
+                inner = _worded(unit, _taken(data, at, size))
                 stack.append(f"entry({inner.where})")
                 at += size
             else:
@@ -164,7 +164,7 @@ def _step(unit: Unit, data: bytes, op: int, at: int, stack: list[str]) -> int:
         stack.append(f"{op - 0x30:#x}")
     elif op in _CONSTS:
         size, signed = _CONSTS[op]
-        stack.append(f"{int.from_bytes(data[at : at + size], order, signed=bool(signed)):#x}")  # type: ignore[arg-type]
+        stack.append(f"{int.from_bytes(_taken(data, at, size), order, signed=bool(signed)):#x}")  # type: ignore[arg-type]
         at += size
     elif op in (0x10, 0x11, 0x23):  # constu, consts, plus_uconst
         value, at = (sleb if op == 0x11 else uleb)(data, at)
@@ -183,7 +183,7 @@ def _step(unit: Unit, data: bytes, op: int, at: int, stack: list[str]) -> int:
         stack.append("frame")
     elif op == 0x03:
         size = unit.shape.address_bytes
-        stack.append(f"{int.from_bytes(data[at : at + size], order):#x}")  # type: ignore[arg-type]
+        stack.append(f"{int.from_bytes(_taken(data, at, size), order):#x}")  # type: ignore[arg-type]
         at += size
     elif op in (0x06, 0x94):  # deref, deref_size
         stack[-1] = f"[{stack[-1]}]"
@@ -203,7 +203,13 @@ def _step(unit: Unit, data: bytes, op: int, at: int, stack: list[str]) -> int:
 
 
 def _sum(text: str, value: int) -> str:
-    return f"{text}{value:+#x}" if value else text
+    return f"{_bracketed(text)}{value:+#x}" if value else text
+
+
+def _taken(data: bytes, at: int, size: int) -> bytes:
+    if at + size > len(data):
+        raise IndexError("the end of the expression")
+    return data[at : at + size]
 
 
 def _bracketed(text: str) -> str:

@@ -31,6 +31,7 @@ SCHEMAS = {
         "audit-diff",
         "inline",
         "inline_all",
+        "survey",
         "error",
     )
 }

@@ -226,11 +226,14 @@ def elf_file(
     ]
     for name, content in debug.items():
         flags = 0
-        if compress == "zlib":
+        if name.startswith(".note"):
+            pass
+        elif compress == "zlib":
             flags, content = 0x800, struct.pack(order + "IIQQ", 1, 0, len(content), 1) + zlib.compress(content)
         elif compress == "zdebug":
             name, content = ".z" + name[1:], b"ZLIB" + struct.pack(">Q", len(content)) + zlib.compress(content)
-        rows.append((name, 1, flags, 0, content, len(content), 0, 0))
+        kind = 7 if name.startswith(".note") else 1
+        rows.append((name, kind, flags, 0, content, len(content), 0, 0))
     names = b"\0".join(row[0].encode() for row in rows) + b"\0.shstrtab\0"
     rows.append((".shstrtab", 3, 0, 0, names, len(names), 0, 0))
     body, headers = b"", b""

@@ -28,6 +28,7 @@ options = st.sampled_from(
         "--format",
         "--color",
         "--vmlinux",
+        "--debug",
         "--json",
         "--as-me",
         "--",
@@ -40,7 +41,7 @@ options = st.sampled_from(
 )
 joined = st.builds(lambda option, value: f"{option}={value}", options, values)
 good = st.one_of(
-    st.tuples(st.sampled_from(["--root", "--vmlinux"]), st.sampled_from(["x.tar.xz", "folder"])),
+    st.tuples(st.sampled_from(["--root", "--vmlinux", "--debug"]), st.sampled_from(["x.tar.xz", "folder"])),
     st.tuples(st.just("--type"), st.sampled_from(["kprobe", "fentry,fexit", "tp_btf"])),
     st.tuples(st.just("--color"), st.sampled_from(COLORS)),
     st.sampled_from([("--json",), ("--as-me",), ("--format=csv",), ("--format", "md"), ("f",), ("g+4",)]),
@@ -48,6 +49,14 @@ good = st.one_of(
 free = st.lists(st.one_of(names, values, options, joined), max_size=7)
 usual = st.lists(good, max_size=5).map(lambda parts: [word for part in parts for word in part])
 lines = st.one_of(free, usual).map(lambda words: ["check", *words])
+inline_options = st.sampled_from(["--root", "--debug", "--format", "--json", "--all", "--class", "--as-me", "--", "-h"])
+inline_good = st.sampled_from(
+    [("--json",), ("--debug", "v"), ("--format=csv",), ("f",), ("--root=x",), ("--all",), ("--class", "full,no")]
+)
+inline_lines = st.one_of(
+    st.lists(st.one_of(names, values, inline_options), max_size=6),
+    st.lists(inline_good, max_size=5).map(lambda parts: [word for part in parts for word in part]),
+).map(lambda words: ["inline", *words])
 
 
 tracepoint_options = st.sampled_from(
@@ -79,7 +88,7 @@ def read_both(line):
 
 @pytest.mark.property
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.one_of(lines, tracepoint_lines))
+@given(st.one_of(lines, tracepoint_lines, inline_lines))
 def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
     try:
         if read_fast(line) is None:
@@ -97,6 +106,9 @@ def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
         ["check", "--type", "fentry,fexit", "--type=kprobe", "a", "b", "--json"],
         ["check", "--root", "x.tar.xz", "--as-me", "a", "--vmlinux=v", "--color", "never", "--format=csv"],
         ["check", "a", "--root", "x", "--root", "y"],
+        ["check", "a", "--debug", "vmlinux"],
+        ["inline", "do_execve"],
+        ["inline", "xfs:f", "--debug=v", "--root", "x", "--json", "--color", "never"],
         ["tracepoint"],
         ["tracepoint", "sched:*", "--fields", "--root=x", "--format", "ndjson"],
         ["tracepoint", "a:b", "--reads", "8:4", "--reads=0x10:8", "--json", "--color", "never"],
@@ -122,6 +134,11 @@ def test_everyday_lines_take_the_fast_road(line):
         ["check", "a", "--json=1"],
         ["check", "a", "--jso"],
         ["check", ""],
+        ["inline"],
+        ["inline", "a", "b"],
+        ["inline", "--all"],
+        ["inline", "a", "--vmlinux", "v"],
+        ["inline", "a", "--as-me"],
         ["scan", "a"],
         ["tracepoint", "a", "b"],
         ["tracepoint", "a", "--reads"],
