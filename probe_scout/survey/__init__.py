@@ -1,10 +1,201 @@
 """What inlining did to functions in kernels whose debug information was read before: names, and one class for each.
 
-Exact for a build that was surveyed. For another build a prediction, with the share of such predictions that came true.
+`lookup` gives a fact for a build that was surveyed, a prediction for any other, or nothing. The survey that comes with
+the package lies in surveys/; a user's own lie in the cache folder, one file a kernel.
 """
 
 from __future__ import annotations
 
-from .lookup import Entry, Surveyed, lookup, paths, state, surveyed
+import os
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["Entry", "Surveyed", "lookup", "paths", "state", "surveyed"]
+from ..errors import Malformed
+from .format import VMLINUX, Table
+from .predict import predict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .cell import Cell
+
+SUFFIX = ".survey"
+SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "surveys")
+SURVEY, OTHER = "survey", "survey-other"
+ASKED_MIN = 20  # predictions below which a share says nothing
+_BYTES_MAX = 64 << 20
+
+
+class Entry(NamedTuple):
+    """What became of a function. `kind`: a class of dwarf/classes.py: no, partial, full and so on.
+
+    `basis`: "survey" if this very build was surveyed: a fact. "survey-other" if only other builds were: a prediction;
+    then `confidence` is the share of such predictions that came true, from 0 to 1, when each surveyed kernel was
+    predicted from the others (`right` of `asked`); None where too few were asked to tell. `kernels`: releases that
+    say so; `known`: how many surveyed kernels know the name, `surveyed`: how many could. `missed`: copies inlined
+    elsewhere, for "partial" ("survey": exactly, 255 means that many or more; "survey-other": the most in any).
+    `suffixes`: kinds of further symbols (isra, part) that a probe on the name does not see, or the only ones of a
+    "transformed" function. `others`: classes of other functions of that name in other files.
+    """
+
+    kind: str
+    basis: str
+    confidence: float | None
+    kernels: tuple[str, ...]
+    missed: int = 0
+    suffixes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    asked: int = 0
+    right: int = 0
+    known: int = 0
+    surveyed: int = 0
+
+
+class Surveyed(NamedTuple):
+    """One kernel of a survey. `files`: module, or "vmlinux", to build-id. `path`: the survey's file."""
+
+    release: str
+    path: str
+    files: dict[str, str]
+
+
+_open: dict[str, tuple[str, Table]] = {}
+
+
+def lookup(build_id: str, name: str, module: str | None = None, has_symbol: bool | None = None) -> Entry | None:
+    """What surveys say of a function; None if no survey has the name, or what they say cannot be of this kernel.
+
+    `build_id`: of the module's file for a function of a module, or of its kernel where that is not known; "" if
+    neither is. `has_symbol`: kallsyms has exactly this name; predictions are better with it. Raises Malformed.
+    """
+    scope = (module or VMLINUX).replace("-", "_")
+    votes: dict[tuple[str, str], Cell | None] = {}
+    shares = None
+    for table in tables():
+        if shares is None and table.shares:
+            shares = table.shares
+        exact = _column(table, build_id, scope) if build_id else None
+        mine = next((found for found in table.find(name) if found.scope == scope), None)
+        if exact is not None:
+            cell = mine.cells[exact] if mine is not None else None
+            return None if cell is None else _fact(cell, table.kernels[exact])
+        for one in table.files:
+            if table.scopes[one.scope] == scope:
+                key = (table.kernels[one.kernel], one.build_id)
+                votes[key] = mine.cells[one.kernel] if mine is not None else None
+    guess = predict(list(votes.values()), has_symbol)
+    if guess is None:
+        return None
+    share = (shares or {}).get((guess.symbol, guess.kind, guess.agreement))
+    agreeing = [(key[0], cell) for key, cell in votes.items() if cell is not None and cell.kind == guess.kind]
+    last = agreeing[-1][1]
+    return Entry(
+        guess.kind,
+        OTHER,
+        share.right / share.asked if share and share.asked >= ASKED_MIN else None,
+        tuple(dict.fromkeys(release for release, _ in agreeing)),
+        missed=max(cell.missed for _, cell in agreeing),
+        suffixes=last.suffixes,
+        others=last.others,
+        asked=share.asked if share else 0,
+        right=share.right if share else 0,
+        known=sum(cell is not None for cell in votes.values()),
+        surveyed=len(votes),
+    )
+
+
+def _fact(cell: Cell, release: str) -> Entry:
+    return Entry(cell.kind, SURVEY, None, (release,), cell.missed, cell.suffixes, cell.others, known=1, surveyed=1)
+
+
+def _column(table: Table, build_id: str, scope: str) -> int | None:
+    """The kernel of a survey whose file of this scope has the build-id, or whose vmlinux has; None if none has.
+
+    A kernel's own build-id vouches for its modules: they are made together.
+    """
+    kernels = {one.kernel for one in table.files if one.build_id == build_id and table.scopes[one.scope] == scope}
+    if not kernels:
+        of_kernel = {
+            one.kernel for one in table.files if one.build_id == build_id and table.scopes[one.scope] == VMLINUX
+        }
+        kernels = {one.kernel for one in table.files if one.kernel in of_kernel and table.scopes[one.scope] == scope}
+    return min(kernels, default=None)
+
+
+def tables() -> Iterator[Table]:
+    """Every survey, the shipped one first. Only heads are read. Raises Malformed."""
+    for path in paths():
+        stamp = _stamp(path)
+        if path not in _open or _open[path][0] != stamp:
+            _open[path] = (stamp, Table(reader(path), path))
+        yield _open[path][1]
+
+
+def paths() -> tuple[str, ...]:
+    """Paths of the surveys, the shipped ones first."""
+    return tuple(os.path.join(where, name) for where in (SHIPPED, own_folder()) for name in _listed(where))
+
+
+def state() -> str:
+    """What changes when a survey is added, renewed or removed: for keys of kept answers."""
+    return "\0".join(f"{path}:{_stamp(path)}" for path in paths())
+
+
+def surveyed() -> tuple[Surveyed, ...]:
+    """Every surveyed kernel. Raises Malformed."""
+    return tuple(
+        Surveyed(
+            release,
+            table.path,
+            {table.scopes[one.scope]: one.build_id for one in table.files if one.kernel == number},
+        )
+        for table in tables()
+        for number, release in enumerate(table.kernels)
+    )
+
+
+def own_folder() -> str:
+    """Where the user's own surveys are; "" where nothing is kept."""
+    from .. import cache
+
+    where = "" if os.environ.get("PROBE_SCOUT_CACHE") == "off" else cache.folder()
+    return os.path.join(where, "surveys") if where else ""
+
+
+def _listed(where: str) -> list[str]:
+    """Survey files of a folder; none if it is missing or others may write to it."""
+    if not where:
+        return []
+    try:
+        if where != SHIPPED:
+            one = os.lstat(where)
+            if one.st_uid != os.geteuid() or one.st_mode & 0o022:
+                return []
+        return sorted(name for name in os.listdir(where) if name.endswith(SUFFIX))
+    except OSError:
+        return []
+
+
+def _stamp(path: str) -> str:
+    try:
+        one = os.stat(path)
+    except OSError as error:
+        return type(error).__name__
+    return f"{one.st_ino}:{one.st_size}:{one.st_mtime_ns}"
+
+
+def reader(path: str) -> Callable[[int, int], bytes]:
+    """Reads parts of a file. A file that cannot be read, or is too large, reads as Malformed."""
+
+    def read(offset: int, size: int) -> bytes:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise Malformed(path, 0, "a survey that can be read", error.strerror or str(error)) from None
+        try:
+            return os.pread(descriptor, min(size, _BYTES_MAX), offset)
+        except OSError as error:
+            raise Malformed(path, offset, "a survey that can be read", error.strerror or str(error)) from None
+        finally:
+            os.close(descriptor)
+
+    return read
