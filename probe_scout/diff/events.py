@@ -175,6 +175,8 @@ def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answ
             if common is None:
                 common = _fields(_common(before), _common(after))
             fields = _fields(_own(before), _own(after))
+            if key[0] == "syscalls":
+                fields = tuple(_judged(change) for change in fields)
         arguments = _differing(one.arguments(key[1]), two.arguments(there[1]))
         verdicts, unknown = answers.compare(one.traits(key), two.traits(there))
         untold += unknown
@@ -247,6 +249,15 @@ def _fields(before: list[TraceField], after: list[TraceField]) -> tuple[FieldCha
             found.append(FieldChange(field.name, tuple(what), _place(field), _place(other)))
     found += [FieldChange(field.name, ("appeared",), None, _place(field)) for field in theirs.values()]
     return tuple(found)
+
+
+def _judged(change: FieldChange) -> FieldChange:
+    """A field of a system call's event, whose programs get a copy without the copied user data.
+
+    Mirrors rule tracepoint_access.syscall_copy_has_no_strings.
+    """
+    places = [place for place in (change.a, change.b) if place is not None]
+    return change._replace(absent=all(place.type.startswith(("__data_loc ", "__rel_loc ")) for place in places))
 
 
 def _place(field: TraceField) -> FieldPlace:

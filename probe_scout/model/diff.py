@@ -68,12 +68,16 @@ class FieldPlace(NamedTuple):
 
 
 class FieldChange(NamedTuple):
-    """A field that differs. `what`: gone, appeared, or any of moved, size, type, sign."""
+    """A field that differs. `what`: gone, appeared, or any of moved, size, type, sign.
+
+    `absent`: no `tp` program receives the field, on either side.
+    """
 
     field: str
     what: tuple[str, ...]
     a: FieldPlace | None
     b: FieldPlace | None
+    absent: bool = False
 
 
 class EventChange(NamedTuple):

@@ -190,4 +190,5 @@ def _block(one: FunctionChange | EventChange, style: Style) -> Iterator[str]:
 def _fields(fields: Sequence[FieldChange], style: Style) -> Iterator[str]:
     for field in fields:
         pair = " to ".join(_at(place) for place in (field.a, field.b) if place is not None)
-        yield from style.wrap(f"field {field.field} {' '.join(field.what)}: {pair}", 6, 2)
+        note = "; tp programs never receive it" if field.absent else ""
+        yield from style.wrap(f"field {field.field} {' '.join(field.what)}: {pair}{note}", 6, 2)

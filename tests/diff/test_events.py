@@ -47,6 +47,26 @@ def test_fields_that_came_and_went(differ):
     assert found == {"prio": ("gone",), "cpu": ("appeared",)}
 
 
+def test_a_field_that_programs_never_receive_is_marked(differ):
+    """Events of one system call: 7.x declares copied strings, and programs get a copy without them."""
+    path = f"{TRACING}/events/syscalls/sys_enter_openat/format"
+    before, name = (Field("int", "__syscall_nr", 8, 4, 1), Field("const char *", "filename", 16, 8))
+    value = Field("__data_loc char[]", "__filename_val", 24, 4)
+    asked = "syscalls:sys_enter_openat"
+    sides = [
+        {"events": (asked,), "files": {path: event_format("sys_enter_openat", 700, one)}}
+        for one in ((before, name), (before, name, value))
+    ]
+    (change,) = differ(*sides, kinds=("events",), types=("tp",)).events
+    assert [(f.field, f.what, f.absent) for f in change.fields] == [("__filename_val", ("appeared",), True)]
+    there = [
+        {**side, "files": {path: event_format("sys_enter_openat", 700, fields)}}
+        for side, fields in zip(sides, ((before,), (before, name)), strict=True)
+    ]
+    (change,) = differ(*there, kinds=("events",), types=("tp",)).events
+    assert [(f.field, f.absent) for f in change.fields] == [("filename", False)]
+
+
 def test_common_fields_are_told_once(differ):
     found, report = fields(differ, (PID,), (PID._replace(offset=12),), common=(*COMMON, LAZY))
     assert found == {"pid": ("moved",)}
