@@ -1,9 +1,10 @@
 """Prints what questions cost, as CPU time of whole processes and as ratios to an empty Python program.
 
-    python bench/run.py --root fixtures/kernels/debian-6.12.107-amd64.tar.xz [--runs 7]
+    python bench/run.py --root fixtures/kernels/debian-6.12.107-amd64.tar.xz [--runs 7] [--debug VMLINUX]
 
 CPU time is user + system of the process with its children (wait4), in milliseconds: the minimum is the
-figure to compare, the median says how noisy the machine was. Each program runs once before it is counted.
+figure to compare, the median says how noisy the machine was. `wall` is the least time on the clock, `MB` the greatest
+memory that was resident. `--debug` adds what is read from a vmlinux with debug information. Each program runs once before it is counted.
 Bytecode is written, the cache lives in a folder of its own, nothing is kept. Peers are optional. A command that fails
 has no figure; then the exit code is 1.
 """
@@ -17,17 +18,27 @@ import statistics
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+class Run(NamedTuple):
+    """One process: user + system time, time on the clock, and the most memory that was resident."""
+
+    cpu_ms: float
+    wall_ms: float
+    peak_mb: float
+    code: int
+
+
 class Timing(NamedTuple):
-    """CPU milliseconds of each run; `odd` says why the figure is none: an exit code, what was said; "" if it is one."""
+    """What each run cost; `odd` says why the figure is none: an exit code, what was said; "" if it is one."""
 
     name: str
-    milliseconds: list[float]
+    runs: list[Run]
     odd: str
 
 
@@ -35,11 +46,12 @@ CHECKED = (0, 1, 3)  # exit codes of a check that was answered
 SAID = "said"
 
 
-def spawn(command: list[str], environment: dict[str, str], folder: str) -> tuple[float, int]:
-    """CPU milliseconds (user + system) and the exit code of one process.
+def spawn(command: list[str], environment: dict[str, str], folder: str) -> Run:
+    """What one process cost, and its exit code.
 
     Its output is thrown away; what it said on stderr is in the file `said` of the folder.
     """
+    begun = time.monotonic()
     pid = os.fork()
     if pid == 0:
         try:
@@ -52,7 +64,9 @@ def spawn(command: list[str], environment: dict[str, str], folder: str) -> tuple
         finally:
             os._exit(127)
     _, status, usage = os.wait4(pid, 0)
-    return (usage.ru_utime + usage.ru_stime) * 1000, os.waitstatus_to_exitcode(status)
+    wall_ms = (time.monotonic() - begun) * 1000
+    cpu_ms = (usage.ru_utime + usage.ru_stime) * 1000
+    return Run(cpu_ms, wall_ms, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
 
 
 class Bench:
@@ -83,15 +97,15 @@ class Bench:
 
         `before` runs before each start and is not counted.
         """
-        spent: list[float] = []
+        spent: list[Run] = []
         odd = ""
         for count in range((runs or self.runs) + 1):
             if before:
                 before()
-            milliseconds, code = spawn(command, self.environment, self.work)
+            run = spawn(command, self.environment, self.work)
             if count:
-                spent.append(milliseconds)
-            odd = odd or self.oddity(code, codes)
+                spent.append(run)
+            odd = odd or self.oddity(run.code, codes)
         self.report(Timing(name, spent, odd))
         self.is_whole &= not odd
         return not odd
@@ -105,19 +119,20 @@ class Bench:
         return f"exit code {code}: {said.splitlines()[-1][:100] if said else 'nothing was said'}"
 
     def report(self, timing: Timing) -> None:
-        least = min(timing.milliseconds)
+        least = min(run.cpu_ms for run in timing.runs)
         self.base_ms = self.base_ms or least
         odd = f"   no figure: {timing.odd}" if timing.odd else ""
-        median = statistics.median(timing.milliseconds)
-        print(f"{timing.name:<44} {least:9.1f} {median:9.1f} {least / self.base_ms:8.1f} x{odd}", flush=True)
+        median = statistics.median(run.cpu_ms for run in timing.runs)
+        wall, peak = min(run.wall_ms for run in timing.runs), max(run.peak_mb for run in timing.runs)
+        ratio = least / self.base_ms
+        print(f"{timing.name:<44} {least:9.1f} {median:9.1f} {ratio:8.1f} x {wall:9.1f} {peak:6.0f}{odd}", flush=True)
 
     def peer(self, name: str, command: list[str]) -> None:
         """Time a program of others, or say that it is not here."""
         if shutil.which(command[0], path=self.environment.get("PATH")) is None:
             print(f"{name:<44} not installed")
             return
-        _, code = spawn(command, self.environment, self.work)
-        odd = self.oddity(code, (0,))
+        odd = self.oddity(spawn(command, self.environment, self.work).code, (0,))
         if odd:
             print(f"{name:<44} does not work here ({odd})")
             return
@@ -137,10 +152,31 @@ def unpack(root: str, work: str) -> str:
     return folder
 
 
+def inlining(bench: Bench, tool: list[str], folder: str, vmlinux: str) -> None:
+    """What is read from debug information, here and by others."""
+    asked = (0, 1)
+    for name, runs in (("do_execve", 5), ("list_add", 2)):
+        line = [*tool, "inline", name, "--root", folder, "--debug", vmlinux]
+        bench.measure(f"inline {name}, cold", line, bench.forget, min(bench.runs, runs), asked)
+        bench.measure(f"inline {name}, cached", line, None, min(bench.runs, 5), asked)
+    line = [*tool, "check", "do_execve", "--root", folder, "--debug", vmlinux]
+    bench.measure("check do_execve with debug information, cold", line, bench.forget, min(bench.runs, 3), CHECKED)
+    line = [*tool, "inline", "--all", "--root", folder, "--debug", vmlinux, "--format", "ndjson"]
+    bench.measure("inline --all, ndjson, cold", line, bench.forget, 1)
+    bench.measure("inline --all, ndjson, cached", line, None, min(bench.runs, 3))
+    bench.peer("perf probe -D do_execve", ["perf", "probe", "-k", vmlinux, "-D", "do_execve"])
+    bench.peer("perf probe -D list_add", ["perf", "probe", "-k", vmlinux, "-D", "list_add"])
+    bench.peer("gdb, break do_execve", ["gdb", "-batch", "-nx", "-ex", "break do_execve", vmlinux])
+    bench.peer("pfunct -f do_execve -i", ["pfunct", "-f", "do_execve", "-i", vmlinux])
+    dwarfdump = next((name for name in ("llvm-dwarfdump", "llvm-dwarfdump-14") if shutil.which(name)), "llvm-dwarfdump")
+    bench.peer("llvm-dwarfdump --name do_execve", [dwarfdump, "--name", "do_execve", vmlinux])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="CPU time of whole processes, and ratios to an empty Python program.")
     parser.add_argument("--root", required=True, help="snapshot archive or folder")
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each command (default 7)")
+    parser.add_argument("--debug", default="", help="vmlinux with debug information of the same kernel")
     options = parser.parse_args()
     root = os.path.abspath(options.root)
     tool = [sys.executable, "-m", "probe_scout"]
@@ -150,7 +186,9 @@ def main() -> int:
         print(
             f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, {bench.runs} runs, {os.path.basename(root)}"
         )
-        print(f"{'CPU time of the whole process, ms':<44} {'min':>9} {'median':>9} {'ratio':>8}")
+        print(
+            f"{'CPU time of the whole process, ms':<44} {'min':>9} {'median':>9} {'ratio':>8}   {'wall':>9} {'MB':>6}"
+        )
         bench.measure("python -c pass", [sys.executable, "-c", "pass"])
         bench.measure("probe-scout --version (through typer)", [*tool, "--version"])
         for name in ("vfs_read", "do_execve"):
@@ -175,6 +213,8 @@ def main() -> int:
             line = [*tool, "check", "vfs_read", "--root", root]
             bench.measure("check vfs_read, archive, cold", line, bench.forget, min(bench.runs, 3), CHECKED)
             bench.measure("check vfs_read, archive, cached", line, runs=min(bench.runs, 3), codes=CHECKED)
+        if options.debug:
+            inlining(bench, tool, folder, os.path.abspath(options.debug))
         btf = os.path.join(folder, "sys/kernel/btf/vmlinux")
         bench.peer("bpftool btf dump file (BTF alone)", ["bpftool", "btf", "dump", "file", btf])
         bench.peer("bpftrace -l 'kprobe:*' (this machine)", ["bpftrace", "-l", "kprobe:*"])

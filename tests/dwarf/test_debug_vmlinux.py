@@ -1,0 +1,127 @@
+"""A whole kernel, asked here and with other readers of debug information: `-m debug`, with a file to read.
+
+PROBE_SCOUT_DEBUG_VMLINUX names a vmlinux with DWARF; PROBE_SCOUT_FUNCTIONS says how many functions are drawn
+(default 300), PROBE_SCOUT_SEED which. pfunct is of the package dwarves and takes some gigabytes of memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from probe_scout.dwarf.inline_facts import Reader, find, table
+from probe_scout.dwarf.units import DebugFile
+from probe_scout.dwarf.walk import walk
+from probe_scout.scanners.elf_image import ElfImage
+
+PATH = os.environ.get("PROBE_SCOUT_DEBUG_VMLINUX", "")
+COUNT = int(os.environ.get("PROBE_SCOUT_FUNCTIONS", "300"))
+SEED = int(os.environ.get("PROBE_SCOUT_SEED", "5"))
+BATCH = 20
+COPIES_MAX = 40
+
+pytestmark = [pytest.mark.debug, pytest.mark.skipif(not PATH, reason="PROBE_SCOUT_DEBUG_VMLINUX names no file")]
+
+
+@pytest.fixture(scope="module")
+def file():
+    with open(PATH, "rb") as handle:
+        raw = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+    return DebugFile(ElfImage(raw, PATH))
+
+
+@pytest.fixture(scope="module")
+def rows(file):
+    return table(file)
+
+
+@pytest.fixture(scope="module")
+def drawn(rows):
+    """Names of functions with code or copies, the same for the same seed; half of them have copies."""
+    inlined = sorted(name for name, some in rows.items() if 0 < sum(row.copies for row in some) <= COPIES_MAX)
+    plain = sorted(name for name, some in rows.items() if not sum(row.copies for row in some) and some[0].symbols)
+    chosen = random.Random(SEED)
+    return chosen.sample(inlined, COUNT // 2) + chosen.sample(plain, COUNT - COUNT // 2)
+
+
+def test_one_name_and_all_names_agree(file, rows, drawn):
+    for name in drawn:
+        found = find(file, name)
+        assert [(one.file, one.line, one.kind, len(one.copies), len(one.missed)) for one in found] == [
+            (row.file, row.line, row.kind, row.copies, row.missed) for row in rows[name]
+        ], name
+
+
+def test_functions_inlined_without_being_declared_so_are_those_of_pfunct(file):
+    """pfunct -H lists names of functions with DW_AT_inline of 1."""
+    if shutil.which("pfunct") is None:
+        pytest.skip("there is no pfunct")
+    done = subprocess.run(("pfunct", "-H", PATH), capture_output=True, text=True, check=True)
+    theirs = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+    ours = set()
+    reader = Reader(file, None, with_chains=False)
+    for unit in file.units:
+        reader.found = {}
+        reader.read(unit, walk(unit))
+        unit.forget()
+        ours |= {key[0].decode() for key, mine in reader.found.items() if mine.inline == 1}
+    print(f"pfunct -H: {len(theirs)} names, here {len(ours)}, in both {len(ours & theirs)}")
+    assert (ours - theirs, theirs - ours) == (set(), set())
+
+
+def test_places_are_those_of_perf_probe(file, drawn):
+    """`perf probe --definition` lists where a function is entered: its code and its inlined copies.
+
+    It leaves out copies inside a copy of the same function, and some where it stops early; it never has a place more.
+    """
+    if shutil.which("perf") is None:
+        pytest.skip("there is no perf")
+    equal, fewer, more, silent = 0, [], [], []
+    for start in range(0, len(drawn), BATCH):
+        theirs = perf_places(drawn[start : start + BATCH], file)
+        for name in drawn[start : start + BATCH]:
+            ours = {body.address for one in find(file, name) for body in one.bodies if body.symbols}
+            copies = {copy.address: copy for one in find(file, name) for copy in one.copies if copy.symbol}
+            ours |= set(copies)
+            listed = theirs.get(name)
+            if not listed:
+                silent.append(name)
+                continue
+            unknown = [place for place in listed if not place & ours]
+            left = {address for address in ours if not any(address in place for place in listed)}
+            nested = {address for address in left if address in copies and name in copies[address].chain}
+            if unknown:
+                more.append((name, unknown, sorted(left)))
+            elif left - nested:
+                fewer.append((name, len(ours), len(left - nested)))
+            else:
+                equal += 1
+    print(
+        f"perf probe: {equal} equal, {len(fewer)} where perf lists fewer, {len(more)} with others, {len(silent)} none"
+    )
+    print(f"fewer: {fewer}\nothers: {more}\nnone: {silent}")
+    assert more == []
+    assert len(fewer) <= len(drawn) // 10
+
+
+def perf_places(names: list[str], file: DebugFile) -> dict[str, list[set[int]]]:
+    """For each name the places that perf lists, each as the addresses that its SYMBOL+OFFSET can mean."""
+    options = [word for name in names for word in ("-D", name)]
+    done = subprocess.run(("perf", "probe", "-k", PATH, *options), capture_output=True, text=True, check=False)
+    if done.returncode:  # one name that perf does not find stops it
+        if len(names) == 1:
+            return {}
+        half = len(names) // 2
+        return perf_places(names[:half], file) | perf_places(names[half:], file)
+    found: dict[str, list[set[int]]] = {}
+    for event, symbol, offset in re.findall(r"^p:probe/(\S+) (\S+?)\+(\d+)", done.stdout, re.MULTILINE):
+        name = next((one for one in names if re.fullmatch(re.escape(one) + r"(_\d+)?", event)), event)
+        addresses = {address + int(offset) for address in file.image.symbols.named(symbol)}
+        found.setdefault(name, []).append(addresses)
+    return found
