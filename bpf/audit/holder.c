@@ -268,6 +268,16 @@ static void plant_kprobes(void)
 	} else {
 		lacks("kprobe/shared");
 	}
+	// One program on one function by two events: two attachments.
+	for (int i = 0, prog = load((struct program){ .name = "kprobe/twin", .type = KPROBE }); i < 2; i++) {
+		int ok;
+
+		event = perf_probe(0, 0, "vfs_tmpfile", 0);
+		ok = prog >= 0 && event >= 0 && attach_event(event, prog, BY_IOCTL, 0) == NO_FD;
+		settle((struct row){ "kprobe/twin", "vfs_tmpfile", 0, NULL, prog, NO_FD, ok, { getpid() }, NULL, "two events" });
+		if (i)
+			close_keeping_errno(prog);
+	}
 	// No program at all: a perf event on a kprobe.
 	event = perf_probe(0, 0, "vfs_readlink", 0);
 	settle((struct row){ "kprobe/perf-only", "vfs_readlink", 0, NULL, NO_FD, NO_FD, event >= 0, { getpid() }, NULL, "no program" });
@@ -454,7 +464,7 @@ static void plant_tracepoints(void)
 	settle_event((struct event_plan){ "tp/module", "ext4:ext4_sync_file_enter", NO_OFFSET, NULL, NULL, TRACEPOINT, BY_IOCTL, 0 },
 		     event_open("ext4/ext4_sync_file_enter"), 0);
 	plant_raw_tracepoint("raw_tp", "sched_process_exit", 0, NULL);
-	plant_raw_tracepoint("raw_tp/module", "ext4_sync_file_exit", 0, "module=ext4");
+	plant_raw_tracepoint("raw_tp/module", "ext4_sync_file_exit", 0, "an event of module ext4");
 	plant_raw_tracepoint("tp_btf", "sched_process_wait", 1, NULL);
 	words[0] = 0;
 	id = b ? btf_find(b, "btf_trace_sched_process_free", BTF_TYPEDEF, NULL) : 0;
@@ -509,7 +519,7 @@ static void plant_tracing(void)
 	plant_traced((struct traced){ "fentry/module", "ext4_sync_file", "ext4", TRACING, ON_FENTRY, 0, 0, NULL });
 	plant_traced((struct traced){ "fexit", "vfs_setxattr", NULL, TRACING, ON_FEXIT, 0, 0, NULL });
 	plant_traced((struct traced){ "fsession", "vfs_removexattr", NULL, TRACING, ON_FSESSION, 0, 0, NULL });
-	plant_traced((struct traced){ "fmod_ret", "bpf_modify_return_test", NULL, TRACING, ON_MODIFY_RETURN, 0, 0, NULL });
+	plant_traced((struct traced){ "fmod_ret", "security_path_chroot", NULL, TRACING, ON_MODIFY_RETURN, 0, 0, NULL });
 	plant_traced((struct traced){ "lsm", "bpf_lsm_path_chroot", NULL, LSM, ON_LSM_MAC, 0, 0, NULL });
 	plant_traced((struct traced){ "iter", "bpf_iter_task", NULL, TRACING, ON_ITER, 1, 0, NULL });
 	ids[0] = b ? btf_find(b, "vfs_create", BTF_FUNC, NULL) : 0;
@@ -585,6 +595,15 @@ static void enter_new_network(void)
 		_exit(10);
 }
 
+static const char *network(void) // of this moment
+{
+	static char text[64];
+	ssize_t n = readlink("/proc/self/ns/net", text, sizeof(text) - 1);
+
+	text[n < 0 ? 0 : n] = 0;
+	return text;
+}
+
 static void plant_xdp_link(const char *kind, const char *device, const char *note)
 {
 	int prog = load((struct program){ .name = kind, .type = XDP, .on = ON_XDP, .result = 2 }), link = -1;
@@ -621,7 +640,7 @@ static void plant_network(const char *kind, const char *device, int type, int on
 
 	if (prog >= 0)
 		link = link_create((struct link){ .program = prog, .target = target, .on = on }, 0);
-	settle((struct row){ kind, device ? device : "net", NO_OFFSET, NULL, prog, link, link >= 0, { getpid() }, NULL, note });
+	settle((struct row){ kind, device ? device : network(), NO_OFFSET, NULL, prog, link, link >= 0, { getpid() }, NULL, note });
 	close_keeping_errno(prog);
 	if (!device)
 		close_keeping_errno(target);
@@ -644,7 +663,7 @@ static void plant_here(void)
 	words[0] = 0;
 	if (change_qdisc(RTM_NEWQDISC, "holder0", "prio", TC_H_MAKE(1 << 16, 0), TC_H_ROOT))
 		lacks("prio");
-	plant_filter("tc/prio", "holder0", TC_H_MAKE(1 << 16, 0), "attach=qdisc 1:", NULL);
+	plant_filter("tc/prio", "holder0", TC_H_MAKE(1 << 16, 0), "attach=qdisc+1:", NULL);
 	plant_network("tcx/link", "lo", SCHED_CLS, ON_TCX_INGRESS, -1, "attach=ingress");
 	prog = load((struct program){ .name = "tcx/attach", .type = SCHED_CLS, .result = -1 });
 	ok = prog >= 0 && !prog_attach(if_nametoindex("holder0"), prog, ON_TCX_EGRESS, 0);
@@ -659,7 +678,7 @@ static void plant_here(void)
 	prog = load((struct program){ .name = "netfilter", .type = NETFILTER, .on = ON_NETFILTER, .result = 1 });
 	if (prog >= 0)
 		link = link_create((struct link){ prog, 0, ON_NETFILTER, 0, { 2 /* NFPROTO_IPV4 */, 100 } }, 2);
-	settle((struct row){ "netfilter", "net", NO_OFFSET, NULL, prog, link, link >= 0, { getpid() }, NULL, "pf=ipv4 hook=prerouting priority=100" });
+	settle((struct row){ "netfilter", "ipv4:prerouting priority 100", NO_OFFSET, NULL, prog, link, link >= 0, { getpid() }, NULL, NULL });
 	close_keeping_errno(prog);
 }
 
@@ -677,7 +696,7 @@ static void plant_elsewhere(void) // in the network of a process: its lo has the
 	plant_filter("elsewhere/tc", "lo", TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), "attach=ingress netns=process", NULL);
 	prog = load((struct program){ .name = "flow/attach", .type = FLOW_DISSECTOR });
 	ok = prog >= 0 && !prog_attach(0, prog, ON_FLOW_DISSECTOR, 0);
-	settle((struct row){ "flow/attach", "net", NO_OFFSET, NULL, prog, NO_FD, ok, { 0 }, NULL, "netns=process" });
+	settle((struct row){ "flow/attach", network(), NO_OFFSET, NULL, prog, NO_FD, ok, { 0 }, NULL, "netns=process" });
 	close_keeping_errno(prog);
 	plant_network("elsewhere/tcx", "lo", SCHED_CLS, ON_TCX_EGRESS, -1, "attach=egress netns=process");
 	if (setns(own_network, CLONE_NEWNET))

@@ -35,12 +35,13 @@ ACCOUNTS = {
     "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
     "etc/group": b"root:x:0:\nuser:x:1000:\n",
 }
-# Parts of the standard library that no guest needs: tests, windows, installers; and prefixes of file names.
+# Parts of the standard library that no guest needs: tests, windows, installers; and prefixes of file names. pyroute2
+# imports sqlite3.
 LEFT_OUT = frozenset(
     ("test", "tests", "idlelib", "idle_test", "tkinter", "turtledemo", "turtle.py", "ensurepip", "lib2to3", "venv",
-     "pydoc_data", "distutils", "site-packages", "dist-packages", "__pycache__", "sqlite3", "dbm", "curses")
+     "pydoc_data", "distutils", "site-packages", "dist-packages", "__pycache__", "dbm", "curses")
 )  # fmt: skip
-LEFT_OUT_PREFIXES = ("_test", "_tkinter", "_sqlite3", "_gdbm", "_dbm", "_curses", "_codecs_", "xxlimited", "config-")
+LEFT_OUT_PREFIXES = ("_test", "_tkinter", "_gdbm", "_dbm", "_curses", "_codecs_", "xxlimited", "config-")
 # The ports' drivers; modules in 5.10 and 6.1.
 TRANSPORT = ("virtio_pci", "virtio_console")
 TOOL_FOLDER = "usr/lib/probe-scout"
