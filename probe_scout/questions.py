@@ -212,6 +212,8 @@ def _typed_traits(
     shape = btf.shape(func.proto_id)
     common: dict[str, Any] = {"btf": "module" if owner else "vmlinux", "proto": proto_of_shape(shape)}
     common.update(name_traits(k, name, shape.first_arg_struct, unread))
+    if lacks_impl(k, btf, name, func.proto_id):
+        common["implicit_args"] = True
     if view is None:
         return common
     symbols = view.symbols
@@ -236,6 +238,18 @@ def _typed_traits(
             elif nop:
                 common["target_nop"] = True
     return common
+
+
+def lacks_impl(k: Kernel, btf: Btf, name: str, proto_id: int) -> bool:
+    """A kfunc whose last argument the verifier adds (struct bpf_prog_aux *), and BTF has no `<name>_impl`.
+
+    The flag KF_IMPLICIT_ARGS itself is in no file; its argument is, and a kfunc is known by the kernel's id sets.
+    """
+    return (
+        k.ids().any_holds(name)
+        and not btf.find_functions(name + "_impl")
+        and btf.last_argument_points_to(proto_id, "bpf_prog_aux")
+    )
 
 
 def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class _Bulk:
         ids = k.ids()
         for name in ("btf_id_deny", "noreturn_deny", "btf_non_sleepable_error_inject", *questions.MODIFY_RETURN_SETS):
             self.special.update(ids.sets.get(name, ()))
+        self.special.update(self._without_impl())
         if not ids.visible:
             self.special.update(questions.DENY_EVER, questions.NORETURN_EVER)
         self.syscalls = k.syscall_prefix()
@@ -114,6 +115,21 @@ class _Bulk:
         self.numbers: dict[object, int] = {}
         self.made: dict[int, Traits] = {}
         self.black = self._black()
+
+    def _without_impl(self) -> Iterator[str]:
+        """Kfuncs with an argument that the verifier adds and that BTF does not tell twice (questions.lacks_impl)."""
+        kfuncs = frozenset().union(*self.k.ids().sets.values())
+        base = self.k.btf()
+        if base is None or not base.has_name("bpf_prog_aux"):
+            return
+        for btf in (base, *map(self.k.btf, self.k.btf_modules())):
+            if btf is None:
+                continue
+            functions = btf.functions()
+            for name in kfuncs.intersection(functions):
+                proto_id = btf.function(functions[name][0]).proto_id
+                if name + "_impl" not in functions and btf.last_argument_points_to(proto_id, "bpf_prog_aux"):
+                    yield name
 
     def _black(self) -> set[int]:
         """Addresses of symbols that the kprobe blacklist covers."""

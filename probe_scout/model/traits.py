@@ -54,6 +54,7 @@ class Traits(NamedTuple):
     # BTF (fentry and relatives)
     btf: str = NONE  # NONE, "vmlinux", "module"
     proto: Proto | None = None
+    implicit_args: bool = False  # a kfunc with an argument that the verifier adds, and no <name>_impl with it in BTF
     target_place: str = NONE  # of the copy that the kernel resolves the BTF name to
     target_site: bool = False
     target_nop: bool = False  # no site, but the entry is the five-byte no-op that a trampoline looks for

@@ -20,8 +20,8 @@ __all__ = ["PATHS", "REGISTRY", "Flags", "Gate", "Rule", "all_rules"]
 
 _KPROBE = (caller.BPF, caller.PERF, symbol_lookup.GATE, kprobe_register.KPROBE)
 _KRETPROBE = (caller.BPF, caller.PERF, symbol_lookup.GATE, kprobe_register.KRETPROBE)
-_ENTRY = (caller.BPF, target.LOAD, prototype.ENTRY, target.ADDRESS)
-_RETURN = (caller.BPF, target.LOAD, prototype.RETURN, target.ADDRESS)
+_ENTRY = (caller.BPF, target.LOAD, target.IMPL, prototype.ENTRY, target.ADDRESS)
+_RETURN = (caller.BPF, target.LOAD, target.IMPL, prototype.RETURN, target.ADDRESS)
 _LSM = (caller.BPF, target.LOAD, lsm_hook.BUILT, prototype.ENTRY, target.ADDRESS)
 
 PATHS: dict[str, tuple[Gate, ...]] = {
@@ -40,6 +40,7 @@ PATHS: dict[str, tuple[Gate, ...]] = {
         caller.BPF,
         target.LOAD,
         target.SESSION,
+        target.IMPL,
         prototype.RETURN,
         target.ADDRESS,
         target.DENY_RETURN,

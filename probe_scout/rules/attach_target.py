@@ -80,6 +80,22 @@ def fsession_jit(_t: Traits, _k: Flags) -> bool:
     return True
 
 
+@GATE.rule(
+    "no_impl",
+    errno="EINVAL",
+    decides="btf_attach_func_proto: find_kfunc_impl_proto",
+    needs=(BTF,),
+    known="7.2; no witness but the arguments themselves, which only kernels with KF_IMPLICIT_ARGS have",
+)
+def no_impl(t: Traits, _k: Flags) -> bool:
+    """The kernel looks for the prototype of this kfunc under the name with _impl, and BTF has none.
+
+    The verifier adds the last argument (struct bpf_prog_aux *) of such kfuncs itself. The kernel's build gives them
+    two entries in BTF; where it forgot, no typed program can name them.
+    """
+    return t.implicit_args
+
+
 @GATE.rule("no_address", errno="ENOENT", decides="bpf_check_attach_target: kallsyms_lookup_name", needs=(BTF, KALLSYMS))
 def no_address(t: Traits, _k: Flags) -> bool:
     """BTF knows the function, but no symbol carries exactly this name.
@@ -209,6 +225,7 @@ def multi_denied(t: Traits, _k: Flags) -> bool:
 LOAD = GATE.part("no_btf", "not_in_btf", "module_btf_unknown", "module_btf_closed")
 SESSION = GATE.part("unknown_fsession", "fsession_jit")
 ADDRESS = GATE.part("no_address")
+IMPL = GATE.part("no_impl")
 SLEEPABLE = GATE.part("not_sleepable")
 MODIFY = GATE.part("not_modifiable")
 DENY = GATE.part("denied")

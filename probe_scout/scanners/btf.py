@@ -339,6 +339,15 @@ class Btf:
             return False
         return owner.string(owner.words[target - 1], target) == struct_name
 
+    def last_argument_points_to(self, proto_id: int, struct_name: str) -> bool:
+        """True if the last parameter of a FUNC_PROTO is a pointer to this struct. Raises Malformed for a broken one."""
+        owner, at = self.locate(proto_id)
+        count = owner.words[at] & VLEN_MASK
+        if _kind(owner.words[at]) != FUNC_PROTO or not count:
+            return False
+        home, place = owner.skip_modifiers(owner.words[at + 1 + 2 * count], at)
+        return bool(place) and _kind(home.words[place]) == PTR and home.points_to(place, struct_name)
+
     def string(self, offset: int, asked_at: int = 1) -> str:
         """The string at an offset; those of the base come first. Raises Malformed past the end.
 

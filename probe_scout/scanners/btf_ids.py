@@ -22,6 +22,10 @@ class BtfIdSets(NamedTuple):
     visible: bool
     sets: dict[str, frozenset[str]]
 
+    def any_holds(self, name: str) -> bool:
+        """True if some set has this member."""
+        return any(name in members for members in self.sets.values())
+
     def holds(self, set_name: str, name: str) -> bool:
         """True if the set exists and has this member."""
         return name in self.sets.get(set_name, ())

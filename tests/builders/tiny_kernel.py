@@ -106,6 +106,7 @@ def _types(b: BtfWriter) -> dict[str, int]:
     t["union8"] = b.union("u8", 8, [("m", t["u64"], 0)])
     t["empty"] = b.struct("nothing", 0)
     t["meta"] = b.ptr(b.struct("bpf_iter_meta", 8, [("session_id", t["u64"], 0)]))
+    t["prog_aux"] = b.ptr(b.const(b.struct("bpf_prog_aux", 8, [("id", t["u64"], 0)])))
     return t
 
 

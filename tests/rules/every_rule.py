@@ -219,6 +219,11 @@ CASES: dict[str, Case] = {
         ask("fmod_ret", "foo", "foo injectable"),
         (foo("fmod_ret", denied=(INJECTION,)), "error_injection"),
     ),
+    "attach_target.no_impl": Case(
+        foo("fentry", **proto("void", "u64", "prog_aux"), ids={"scx_kfunc_ids": ("foo",)}),
+        foo("fentry", **proto("void", "u64", "prog_aux"), typed=("foo_impl",), ids={"scx_kfunc_ids": ("foo",)}),
+        (foo("fentry", denied=(BTF,)), "btf"),
+    ),
     "attach_target.denied": Case(
         ask("fentry", "migrate_disable"),
         ask("fentry", "migrate_disable", ids={"btf_id_deny": ("rcu_read_unlock_strict",)}),

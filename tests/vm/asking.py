@@ -129,15 +129,18 @@ class Record:
 
 
 def read(path: Path) -> list[tuple[Question, Answer]]:
-    """A record's lines. A last line that was cut off is left out; AskingFailed for any other bad line."""
-    found = []
+    """A record's answers, the last word of each question. A last line that was cut off is left out.
+
+    Raises AskingFailed for any other bad line.
+    """
+    found = {}
     lines = path.read_text().split("\n")
     for row, line in enumerate(lines[:-1], 1):
         cells = line.split("\t", 6)
         if len(cells) != 7 or not cells[5].isdecimal():
             raise AskingFailed(f"{path}, line {row} is no record of an answer: {line[:80]!r}")
-        found.append((Question(*cells[:3]), Answer(cells[3], cells[4], int(cells[5]), cells[6])))
-    return found
+        found[Question(*cells[:3])] = Answer(cells[3], cells[4], int(cells[5]), cells[6])
+    return list(found.items())
 
 
 def ask(

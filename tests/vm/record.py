@@ -215,11 +215,15 @@ def ask_all(
     work: Path,
     guest: asking.Guest,
     *,
+    alone: asking.Guest,
     limit_s: float,
     boot_s: float,
     types: Iterable[str] = (),
 ) -> bool:
-    """The whole plan, what follows from accepted loads, and the dangerous part last; False at the time limit."""
+    """The whole plan, what follows from accepted loads, the dangerous part, and what something held has refused.
+
+    False at the time limit.
+    """
     record = asking.Record(work / "answers.tsv")
     until = time.monotonic() + limit_s
     wanted = set(types)
@@ -236,7 +240,30 @@ def ask_all(
     following = [part for part in following if not wanted or part.questions[0].type in wanted]
     write_plan(work / "plan.tsv", following)
     more = [q for part in following for q in part.questions]
-    return asking.ask([*more, *last], record, guest, limit_s=left(), boot_s=boot_s)
+    if not asking.ask([*more, *last], record, guest, limit_s=left(), boot_s=boot_s):
+        return False
+    again = in_the_way(record, plan.Files(work / "files"))
+    for question in again:
+        del record.answers[question]
+    return asking.ask(again, record, alone, limit_s=left(), boot_s=boot_s)
+
+
+def in_the_way(record: asking.Record, files: plan.Files) -> list[plan.Question]:
+    """Refusals by a trampoline held for another function of the same name or address, to be asked alone.
+
+    register_ftrace_direct answers EBUSY for a place that has a trampoline, 7.3 EINVAL; a function that ftrace does not
+    list gets the same words elsewhere and is not asked again.
+    """
+    listed = {line.split()[0] for line in files.text("sys/kernel/tracing/available_filter_functions").splitlines()}
+    places = {(address, module) for address, _, name, module in files.rows if name in listed}
+    listed |= {name for address, _, name, module in files.rows if (address, module) in places}
+    return [
+        question
+        for question, answer in record.answers.items()
+        if answer.stage == "attach" and answer.errno in ("EBUSY", "EINVAL")
+        and question.type.startswith(("fentry", "fexit", "fmod_ret"))
+        and question.target.rpartition(":")[2] in listed
+    ]
 
 
 def summary(record: asking.Record) -> str:
@@ -298,7 +325,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prober = options.prober or build_prober(work)
         (work / "prober.sha256").write_text(sha256(prober) + "\n")
         guest = LabGuest(options.kernel, work, prober, options.prober_options.split())
-        done = ask_all(parts, work, guest, limit_s=options.limit, boot_s=options.boot, types=types)
+        alone = LabGuest(options.kernel, work, prober)  # holds nothing
+        done = ask_all(parts, work, guest, alone=alone, limit_s=options.limit, boot_s=options.boot, types=types)
         print(summary(asking.Record(work / "answers.tsv")))
     except (asking.AskingFailed, LabError) as exc:
         print(f"record: {exc}", file=sys.stderr)

@@ -160,7 +160,7 @@ def test_accepted_loads_are_followed_by_attaches_and_hazards_come_last(tmp_path)
     loads = Part("fmod_ret_load", [Question("fmod_ret_load", "security_a"), Question("fmod_ret_load", "other")], "", 1)
     hazards = Part("hazards", [Question("kprobe", "m_init.cold")], "", 1)
     guest = FakeGuest(dies_at=["m_init.cold"], accepts=["security_a"])
-    assert record.ask_all([loads, hazards], tmp_path, guest, limit_s=600, boot_s=60)
+    assert record.ask_all([loads, hazards], tmp_path, guest, alone=FakeGuest(), limit_s=600, boot_s=60)
     found = asking.read(tmp_path / "answers.tsv")
     assert [(q.type, q.target, a.errno) for q, a in found] == [
         ("fmod_ret_load", "security_a", "0"),
@@ -169,3 +169,22 @@ def test_accepted_loads_are_followed_by_attaches_and_hazards_come_last(tmp_path)
         ("kprobe", "m_init.cold", "crash"),
     ]
     assert (tmp_path / "plan.tsv").read_text().startswith("fmod_ret of loaded\t1\tall 1")
+
+
+def test_a_place_that_a_held_trampoline_had_taken_is_asked_again_alone(tmp_path):
+    (tmp_path / "files" / "sys/kernel/tracing").mkdir(parents=True)
+    (tmp_path / "files" / "sys/kernel/tracing/available_filter_functions").write_text("device_show\nstatus_show [virtio]\n")
+    (tmp_path / "files" / "proc").mkdir()
+    (tmp_path / "files" / "proc/kallsyms").write_text("1000 t device_show\n1000 t another_show\n2000 t untraced\n")
+    kept = asking.Record(tmp_path / "answers.tsv")
+    busy, free = asking.Answer("EBUSY", "attach", 5, ""), asking.Answer("0", "-", 5, "")
+    refused = asking.Answer("EINVAL", "attach", 5, "")
+    wrong = [Question("fentry", "device_show"), Question("fexit", "virtio:status_show")]
+    alias = Question("fentry", "another_show")
+    right = Question("fentry", "untraced")
+    kept.add({**dict.fromkeys(wrong, busy), alias: refused, right: busy, Question("kprobe", "device_show"): free})
+    alone = FakeGuest(accepts=["device_show", "virtio:status_show", "another_show"])
+    assert record.ask_all([], tmp_path, FakeGuest(), alone=alone, limit_s=600, boot_s=60)
+    found = dict(asking.read(tmp_path / "answers.tsv"))
+    assert [found[question].errno for question in (*wrong, alias, right)] == ["0", "0", "0", "EBUSY"]
+    assert alone.boots == [(3, False)]
