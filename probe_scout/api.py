@@ -316,14 +316,14 @@ class OpenKernel:
         """Save everything the tool reads into an archive, to answer later or elsewhere."""
         import time
 
-        from . import __version__
+        from . import __version__, audit
         from .sources import snapshot
 
-        extra = None
+        extra = audit.saved(self._kernel)
         if with_code:
             from . import code
 
-            extra = {code.SLICES: code.slices_for_snapshot(self._kernel)}
+            extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
         return snapshot.write_snapshot(
             self._kernel.source,
             out,

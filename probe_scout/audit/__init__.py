@@ -59,11 +59,35 @@ def inputs(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Record:
         found = attached.take(calls, net)
         found["stats_enabled"] = _switch(k, "proc/sys/kernel/bpf_stats_enabled")
         found["enabled_events"] = _enabled_events(k)
+        from . import files, others
         from .resolve import read_pmus
 
         found["pmus"] = read_pmus(k)
+        found["livepatches"] = others.livepatches(k)
+        found["files"] = files.look(found, _uprobe_events(k))
         return found
     return _kept(k)
+
+
+def saved(k: Kernel) -> dict[str, bytes]:
+    """What a snapshot keeps for audits: the path in it and the bytes; empty where nothing can be asked.
+
+    Addresses are replaced by numbers of symbols, so that a snapshot with moved addresses tells none.
+    """
+    import json
+
+    from ..errors import ProbeScoutError
+    from ..sources import attached
+    from . import resolve
+
+    if k.source.describe().kind != "live":
+        return {}
+    try:
+        found = inputs(k)
+        resolve.Resolver(k, {}, {}).name_addresses(found)
+    except ProbeScoutError:
+        return {}
+    return {attached.PATH: json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"}
 
 
 def _kept(k: Kernel) -> Record:
@@ -88,19 +112,53 @@ def _kept(k: Kernel) -> Record:
 
 def judged(k: Kernel, found: Record) -> AuditReport:
     """The report of inputs, which are used up by it."""
-    from . import join, others, resolve
+    from . import checks, join, others, resolve
 
     btf = k.btf() if found.get("programs") else None
     found["counts_all_misses"] = btf is not None and btf.has_name(_COUNTS_ALL)
-    resolver = resolve.Resolver(k, found.get("btfs", {}), found.get("pmus", {}))
+    resolver = resolve.Resolver(k, found.get("btfs", {}), found.get("pmus", {}), found.get("symbols"))
     joined = join.Join(found, resolver).rows()
-    both = others.add(k, joined.attachments, resolver, found.get("enabled_events", {}))
+    both = others.add(k, joined.attachments, resolver, found)
+    rows = [_in_file(found, row) if row.attach.startswith(("uprobe", "uretprobe")) else row for row in both.rows]
+    world = checks.World(k, rows, found)
+    rows = [row._replace(findings=checks.findings(world, row)) for row in rows]
     unread = [Unread(one["fact"], one["kind"], one["why"], one["cure"]) for one in found.get("gaps", ())]
-    return AuditReport(k.info(), tuple(both.rows), tuple(joined.loaded), _net(found), (*unread, *both.unread))
+    return AuditReport(k.info(), tuple(rows), tuple(joined.loaded), _net(found), (*unread, *both.unread))
 
 
 def _net(found: Record) -> str:
     return "scanned" if "net" in found else "not scanned"
+
+
+def _in_file(found: Record, row: Attachment) -> Attachment:
+    """A uprobe with the functions that its offsets are in."""
+    from .checks import file_of
+
+    about = file_of(found, row)
+    if about is None:
+        return row
+    places = about["places"]
+
+    def symbol(offset: int | None) -> tuple[str | None, int | None]:
+        place = places.get(str(offset), {})
+        return place.get("symbol"), place.get("offset")
+
+    each = tuple(place._replace(symbol=symbol(place.offset)[0]) for place in row.places)
+    name, offset = symbol(row.offset)
+    return row._replace(symbol=name, symbol_offset=offset, places=each)
+
+
+def _uprobe_events(k: Kernel) -> list[tuple[str, int]]:
+    """Paths and offsets of uprobe events, which no process holds."""
+    from ..scanners import dynamic_events
+
+    for path in (dynamic_events.PATH, dynamic_events.UPROBES):
+        try:
+            events = dynamic_events.table(k.read(path), path)
+        except (SourceError, Malformed):
+            continue
+        return [(one.target, one.offset) for one in events if one.target.startswith("/") and one.offset is not None]
+    return []
 
 
 def _switch(k: Kernel, path: str) -> bool | None:

@@ -304,7 +304,7 @@ class Join:
         if not name:
             symbol = self._resolver.symbol(address) if address else None
             if symbol is None:
-                return Attachment(kind, f"{address:#x}" if address else None)
+                return Attachment(kind, f"{address:#x}" if address and address > 1 << 32 else None)
             return Attachment(kind, symbol.name, symbol.module, symbol.offset)
         module, colon, function = name.rpartition(":")
         return Attachment(kind, function, module if colon else self._resolver.module_of(function), offset)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..kernel import Kernel
     from ..scanners.dynamic_events import DynamicEvent
     from ..scanners.kprobes_list import RegisteredProbe
+    from .join import Record
     from .resolve import Resolver
 
 MANY = 64  # functions with one and the same user beyond which they are one row
@@ -36,14 +37,16 @@ class Others(NamedTuple):
     unread: list[Unread]
 
 
-def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, enabled: dict[str, bool]) -> Others:
-    """The rows with the other users added. `enabled`: group/name of dynamic events whose switch was read."""
+def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, inputs: Record) -> Others:
+    """The rows with the other users added. Of the inputs: switches of dynamic events, and live patches."""
+    enabled: dict[str, bool] = inputs.get("enabled_events", {})
     unread: list[Unread] = []
     events = _dynamic(k, unread)
     probes = _probes(k, unread)
     joined = _with_events(list(rows), events, probes, resolver, enabled)
+    joined = _with_missed(k, joined)
     joined += _other_probes(k, joined, probes, resolver)
-    joined += _ftrace(k, joined, unread)
+    joined += _ftrace(k, joined, inputs.get("livepatches", ()), unread)
     return Others(joined, unread)
 
 
@@ -153,6 +156,27 @@ def _with_events(
     return rows + more
 
 
+def _with_missed(k: Kernel, rows: list[Attachment]) -> list[Attachment]:
+    """kprobe_profile counts what an event's kprobe missed; it tells no group, so a name must be there once."""
+    from ..scanners import dynamic_events
+
+    names = [row.event.partition(":")[2] for row in rows if row.event and "tracefs" in row.seen_by]
+    if not names:
+        return rows
+    try:
+        counts = dynamic_events.profile(k.read(dynamic_events.PROFILE))
+    except (SourceError, Malformed):
+        return rows
+    found = []
+    for row in rows:
+        name = row.event.partition(":")[2] if row.event and "tracefs" in row.seen_by else ""
+        is_kprobe = row.attach.startswith(("kprobe", "kretprobe"))
+        if name and is_kprobe and row.missed is None and names.count(name) == 1 and name in counts:
+            row = row._replace(missed=counts[name][1])
+        found.append(row)
+    return found
+
+
 def _entry(offset: int, resolver: Resolver) -> int:
     return 0 if offset in _ENTRIES and (offset == 0 or resolver.has_ibt()) else offset
 
@@ -215,7 +239,9 @@ def _addresses(k: Kernel, keys: Iterable[_Key]) -> dict[int, list[_Key]]:
 # ---------------------------------------------------------------- ftrace
 
 
-def _ftrace(k: Kernel, rows: list[Attachment], unread: list[Unread]) -> list[Attachment]:
+def _ftrace(
+    k: Kernel, rows: list[Attachment], patches: Iterable[Sequence[str | None]], unread: list[Unread]
+) -> list[Attachment]:
     """Functions with more users in enabled_functions than the rows explain."""
     from ..scanners import enabled_functions
 
@@ -228,7 +254,7 @@ def _ftrace(k: Kernel, rows: list[Attachment], unread: list[Unread]) -> list[Att
         unread.append(Unread("enabled_functions", "malformed", str(error), "read the file again"))
         return []
     most = _explained(rows)
-    patched = {(name, module): patch for module, name, patch in _livepatches(k)}
+    patched = {(name, module): patch for module, name, patch in patches}
     found: list[Attachment] = []
     groups: dict[str, list[Attachment]] = {}
     for one in table:
@@ -282,7 +308,7 @@ def _explained(rows: list[Attachment]) -> dict[str, int]:
     return found
 
 
-def _livepatches(k: Kernel) -> list[tuple[str | None, str, str]]:
+def livepatches(k: Kernel) -> list[tuple[str | None, str, str]]:
     """(module, function, patch) from sys/kernel/livepatch/PATCH/OBJECT/FUNCTION,N."""
     folder = "sys/kernel/livepatch"
     found: list[tuple[str | None, str, str]] = []

@@ -6,7 +6,7 @@ All addresses and names of an audit are collected first and looked up in one pas
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import Malformed, SourceError
 
@@ -39,15 +39,21 @@ class Symbol(NamedTuple):
 class Resolver:
     """Names for numbers, each file read once. What cannot be told is None."""
 
-    def __init__(self, k: Kernel, btfs: dict[str, Record], pmus: dict[str, str]) -> None:
+    def __init__(
+        self, k: Kernel, btfs: dict[str, Record], pmus: dict[str, str], symbols: dict[str, list[Any]] | None = None
+    ) -> None:
+        """`symbols`: those of a snapshot, by the numbers that stand for addresses in it."""
         self._k, self._btfs, self._pmus = k, btfs, pmus
-        self._symbols: dict[int, Symbol] = {}
+        self._symbols = {int(number): Symbol(*one) for number, one in (symbols or {}).items()}
+        self._is_kept = symbols is not None
         self._has_ibt: bool | None = None
         self._owners: dict[str, str | None] = {}
 
     # ---------------------------------------------------------------- addresses
     def learn(self, addresses: Iterable[int]) -> None:
         """Look these addresses up, all at once."""
+        if self._is_kept:
+            return
         wanted = sorted({address for address in addresses if address})
         raw = self._k.kallsyms() if wanted else None
         if not raw or self._k.addresses_hidden():
@@ -78,6 +84,19 @@ class Resolver:
                 module.strip(b"[]").decode("utf-8", "replace") or None,
                 address - starts[at],
             )
+
+    def name_addresses(self, inputs: Record) -> None:
+        """Replace every address of the inputs by a number, and add what the numbers stand for as `symbols`."""
+        everywhere = [one for key in ("links", "perf") for one in inputs[key]]
+        self.learn(a for one in everywhere for a in (*(one.get("addresses") or ()), one.get("address") or 0))
+        numbers: dict[int, int] = {}
+        for one in everywhere:
+            if one.get("address"):
+                one["address"] = numbers.setdefault(one["address"], len(numbers) + 1)
+            if one.get("addresses"):
+                one["addresses"] = [numbers.setdefault(a, len(numbers) + 1) if a else 0 for a in one["addresses"]]
+        known = {number: self.symbol(address) for address, number in numbers.items()}
+        inputs["symbols"] = {str(number): list(one) for number, one in known.items() if one is not None}
 
     def symbol(self, address: int) -> Symbol | None:
         """The symbol of an address given to `learn`; an entry behind endbr64 counts as offset 0."""

@@ -263,7 +263,32 @@ _TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
 
 
 def finding_pages() -> list[RulePage]:
-    """A page for each finding that is no rule."""
+    """A page for each finding that is no rule, and for each check of `audit`."""
+    return _own_pages() + _audit_pages()
+
+
+def _audit_pages() -> list[RulePage]:
+    from ..audit.checks import CHECKS
+
+    return [
+        RulePage(
+            id=one.id,
+            errno="",
+            says=one.says.rstrip("."),
+            page=one.page,
+            gate="audit",
+            source=one.source,
+            decides=one.decides,
+            needs=(one.reads,),
+            witness="",
+            known="",
+            types=tuple(one.types.split()),
+        )
+        for one in CHECKS
+    ]
+
+
+def _own_pages() -> list[RulePage]:
     return [
         RulePage(
             id=name,

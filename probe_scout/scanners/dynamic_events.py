@@ -14,6 +14,7 @@ from .lines import malformed_line, split, text
 
 PATH = "sys/kernel/tracing/dynamic_events"
 KPROBES, UPROBES = "sys/kernel/tracing/kprobe_events", "sys/kernel/tracing/uprobe_events"
+PROFILE = "sys/kernel/tracing/kprobe_profile"
 _RETURN = b"%return"
 
 
@@ -42,6 +43,21 @@ def table(raw: bytes, path: str = PATH) -> tuple[DynamicEvent, ...]:
         elif line[:1] not in (b"e", b"s"):
             raise malformed_line(path, lines, row, "p, r, f, t, e or s, then :group/name and a place")
     return tuple(found)
+
+
+def profile(raw: bytes) -> dict[str, tuple[int, int]]:
+    """kprobe_profile (probes_profile_seq_show): event's name to how often it was hit and missed.
+
+    The name stands without its group, so of several events with one name the last counts. Raises Malformed.
+    """
+    lines = split(raw, PROFILE)
+    found = {}
+    for row, line in enumerate(lines):
+        words = line.split()
+        if len(words) != 3 or not words[1].isdigit() or not words[2].isdigit():
+            raise malformed_line(PROFILE, lines, row, "a name and two counts")
+        found[text(words[0], PROFILE, 0)] = int(words[1]), int(words[2])
+    return found
 
 
 def find(raw: bytes, group: str, name: str, path: str = PATH) -> DynamicEvent | None:

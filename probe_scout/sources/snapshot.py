@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 XZ_PRESET = 6
 CODE = "code"
+TOOL = "tool"
 CONFIG = "boot/config"
 _CONFIGS = ("proc/config.gz", "boot/config-{}", "usr/lib/modules/{}/config", "lib/modules/{}/config", CONFIG)
 _TRACING = "sys/kernel/tracing/"
@@ -51,8 +52,10 @@ PATHS = (
     _TRACING + "available_events",
     _TRACING + "available_filter_functions",
     _TRACING + "available_filter_functions_addrs",
+    _TRACING + "dynamic_events",
     _TRACING + "enabled_functions",
     _TRACING + "kprobe_events",
+    _TRACING + "kprobe_profile",
     _TRACING + "touched_functions",
     _TRACING + "uprobe_events",
 )
@@ -138,6 +141,8 @@ def write_snapshot(
     addresses = _move_addresses(taken, arch, keep_addresses, before)
     for path in _below(source, CODE) if before and not extra else ():
         extra[path] = source.read(path)
+    for path in _below(source, TOOL) if before else ():
+        extra.setdefault(path, source.read(path))
     for path, data in extra.items():
         if path in taken.files:
             raise UsageError(f"{path}: an extra member of a snapshot may not replace a file of the kernel")
