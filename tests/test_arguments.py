@@ -11,6 +11,10 @@ from probe_scout.model.trace import BtfIds
 from probe_scout.rules.raw_tp_null import MAY_BE_ERROR, MAY_BE_NULL, bits, tables
 from probe_scout.scanners import trace_format
 from probe_scout.sources import open_source
+from probe_scout.sources.folder import FolderSource
+from tests.builders.btf_writer import BtfWriter
+from tests.builders.tiny_kernel import tiny_files
+from tests.builders.tree import write_tree
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +130,57 @@ def test_a_pointer_to_const_void_is_no_pointer_to_void(types):
     assert (desc.type, desc.access) == ("const void *", "unreadable")
     assert "const void is another type than void" in desc.says
     assert types.arguments("writeback_pages_written")[0].access == "value"
+
+
+# What a kernel's BTF shows, the oldest first: enumerators of bpf_attach_type, a function, struct members.
+V5_10 = ()
+V6_1 = ("BPF_TRACE_KPROBE_MULTI", "btf_func_model.arg_flags")
+V6_18 = (*V6_1, "bpf_probe_read_user_dynptr", "bpf_prog_aux.kprobe_write_ctx")
+V7_2 = (*V6_18, "BPF_TRACE_FSESSION", "BPF_TRACE_FENTRY_MULTI")
+
+
+def verifier(tmp_path, shown):
+    """A kernel that shows these names, with a tracepoint x that has an argument of every doubtful type."""
+    w = BtfWriter()
+    number, byte = w.int("int", 4, signed=True), w.int("unsigned char", 1)
+    w.enum("bpf_attach_type", {name: n for n, name in enumerate(shown) if name.startswith("BPF_")})
+    for name in shown:
+        struct, _, member = name.partition(".")
+        if member:
+            w.struct(struct, 4, [(member, number, 0)])
+        elif not name.startswith("BPF_"):
+            w.function(name)
+    pair = w.struct("pair", 8, [("a", number, 0)])
+    types = [
+        *(w.ptr(0), w.ptr(w.const(0)), w.ptr(byte), w.ptr(w.const(byte)), w.ptr(w.typedef("u8", byte))),
+        *(w.ptr(number), w.ptr(w.ptr(pair)), w.ptr(w.func_proto(0)), pair, w.union("word", 8, [("a", number, 0)])),
+    ]
+    w.typedef("btf_trace_x", w.ptr(w.func_proto(0, [("__data", w.ptr(0)), *(("", one) for one in types)])))
+    tree = tiny_files(files={"sys/kernel/btf/vmlinux": w.bytes()})
+    return TraceTypes(Kernel(FolderSource(str(write_tree(tmp_path, tree)), "root")))
+
+
+@pytest.mark.parametrize(
+    ("shown", "taken"),
+    [
+        (V5_10, "void*, char*, const char*"),
+        (V6_1, "void*, char*, const char*, u8*, int*, struct"),
+        (V6_18, "void*, const void*, char*, const char*, u8*, int*, struct, union"),
+        (V7_2, "void*, const void*, char*, const char*, u8*, int*, pointer*, function*, struct, union"),
+    ],
+    ids=["5.10", "6.1", "6.18", "7.2"],
+)
+def test_which_arguments_a_verifier_lets_programs_load(tmp_path, shown, taken):
+    """As the kernels answered; kernel/bpf/btf.c btf_ctx_access."""
+    arguments = verifier(tmp_path, shown).arguments("x")
+    names = ["void*", "const void*", "char*", "const char*", "u8*", "int*", "pointer*", "function*", "struct", "union"]
+    found = [name for name, one in zip(names, arguments, strict=True) if one.access == "value"]
+    assert found == taken.split(", ")
+    assert {one.access for one in arguments} <= {"value", "unreadable"}
+    assert all("EACCES" in one.says for one in arguments if one.access == "unreadable")
+
+
+def test_a_kernel_between_two_that_are_known_may_take_any_pointer(tmp_path):
+    arguments = verifier(tmp_path, (*V6_18, "BPF_TRACE_FSESSION")).arguments("x")
+    assert [one.access for one in arguments[6:8]] == ["unknown", "unknown"]
+    assert all("nothing that was read" in one.says for one in arguments[6:8])
