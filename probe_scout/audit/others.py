@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from ..kernel import Kernel
     from ..scanners.dynamic_events import DynamicEvent
+    from ..scanners.enabled_functions import EnabledFunction
     from ..scanners.kprobes_list import RegisteredProbe
     from .join import Record
     from .resolve import Resolver
 
+UNTOLD_PROBE = "perf probe"  # a perf event's link that does not say whether it is a kprobe or a uprobe
 MANY = 64  # functions with one and the same user beyond which they are one row
 _TRAMPOLINES = frozenset(("fentry", "fexit", "fsession", "fmod_ret", "lsm"))
 _TRAMPOLINES_MULTI = frozenset(("fentry.multi", "fexit.multi", "fsession.multi"))
@@ -45,7 +47,12 @@ def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, inputs: Recor
     probes = _probes(k, unread)
     joined = _with_events(list(rows), events, probes, resolver, enabled)
     joined = _with_missed(k, joined)
-    joined += _other_probes(k, joined, probes, resolver)
+    others = _other_probes(k, joined, probes, resolver)
+    silent = sum(row.attach == UNTOLD_PROBE for row in joined)
+    if silent and others:
+        why = f"this kernel does not tell the places of {silent} perf links: kprobes without owner may be theirs"
+        unread.append(Unread("probed_places", "not_there", why, ""))
+    joined += others
     joined += _ftrace(k, joined, inputs.get("livepatches", ()), unread)
     return Others(joined, unread)
 
@@ -253,6 +260,7 @@ def _ftrace(
     except Malformed as error:
         unread.append(Unread("enabled_functions", "malformed", str(error), "read the file again"))
         return []
+    untold = _untold_trampolines(rows, table, unread)
     most = _explained(rows)
     patched = {(name, module): patch for module, name, patch in patches}
     found: list[Attachment] = []
@@ -264,7 +272,7 @@ def _ftrace(
         is_direct = one.direct is not None and "bpf_trampoline" not in one.direct
         if is_direct:
             found.append(Attachment("ftrace.direct", one.name, one.module, 0, seen_by=("ftrace",), event=one.direct))
-        users = one.users - (patch is not None) - is_direct - most.get(one.name, 0)
+        users = one.users - (patch is not None) - is_direct - max(most.get(one.name, 0), one.name in untold)
         if users > 0:
             row = Attachment("ftrace", one.name, one.module, 0, seen_by=("ftrace",), event=_user(one.calls))
             groups.setdefault(_user(one.calls) or "", []).append(row)
@@ -274,6 +282,33 @@ def _ftrace(
         else:
             found.append(Attachment("ftrace", f"{len(group)} functions", seen_by=("ftrace",), event=group[0].event))
     return found
+
+
+def _untold_trampolines(rows: list[Attachment], table: Sequence[EnabledFunction], unread: list[Unread]) -> set[str]:
+    """Functions with BPF's trampoline that no row names, where rows do not tell their function (before 5.17).
+
+    Where only one function can be a row's, the row gets it: an LSM program is on a bpf_lsm_ function, and each
+    function has a program.
+    """
+    mute = [place for place, row in enumerate(rows) if row.attach in _TRAMPOLINES and row.target is None]
+    if not mute:
+        return set()
+    told = {row.target for row in rows if row.attach in _TRAMPOLINES} | {row.symbol for row in rows if row.symbol}
+    functions = [one for one in table if one.direct and "bpf_trampoline" in one.direct and one.name not in told]
+    hooks = [one for one in functions if one.name.startswith("bpf_lsm_")]
+    others = [one for one in functions if not one.name.startswith("bpf_lsm_")]
+    plain = [place for place in mute if rows[place].attach != "lsm"]
+    for place in mute:
+        of_plain = others if len(plain) == 1 and others else functions
+        fitting = of_plain if place in plain else hooks
+        if len(fitting) == 1:
+            rows[place] = rows[place]._replace(target=fitting[0].name, module=fitting[0].module, offset=0)
+    silent = sum(rows[place].target is None for place in mute)
+    if silent:
+        names = " ".join(one.name for one in functions[:MANY])
+        why = f"this kernel does not tell the functions of {silent} tracing links; with a trampoline are: {names}"
+        unread.append(Unread("traced_functions", "not_there", why, ""))
+    return {one.name for one in functions}
 
 
 def _user(calls: str) -> str | None:

@@ -25,6 +25,8 @@ _HARDWARE = (
     *("cycles", "instructions", "cache-references", "cache-misses", "branches", "branch-misses", "bus-cycles"),
     *("stalled-cycles-frontend", "stalled-cycles-backend", "ref-cycles"),
 )
+# The first two numbers that perf_event_init gives out (kernel/events/core.c); sysfs lists neither of these units.
+_UNLISTED = {6: "cpu_clock", 7: "task_clock"}
 _EXTENDED = 0xFFFFFFFF  # PERF_HW_EVENT_MASK: the unit of a hardware event is in the upper half
 
 
@@ -162,7 +164,7 @@ class Resolver:
             return f"{self._pmus.get(str(unit), f'pmu {unit}')}:{name}" if unit else name
         if kind == 1:
             return _SOFTWARE[config] if config < len(_SOFTWARE) else f"software {config}"
-        name = self._pmus.get(str(kind), "")
+        name = self._pmus.get(str(kind)) or _UNLISTED.get(kind, "")
         if name == "cpu_clock" or name == "task_clock":
             return name.replace("_", "-")
         return f"{name or f'pmu {kind}'} config {config:#x}"

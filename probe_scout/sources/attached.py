@@ -7,7 +7,7 @@ read and, under `gaps`, what was not and why. Nothing is judged here.
 from __future__ import annotations
 
 import os
-from errno import EACCES, EINVAL, EOPNOTSUPP, EPERM
+from errno import EACCES, EBUSY, EINVAL, EOPNOTSUPP, EPERM
 from typing import Any
 
 from ..errors import CannotAsk
@@ -228,6 +228,7 @@ def _sockmaps(t: _Taking, types: set[str]) -> None:
     hooks = [hook for kind in sorted(types) for hook in _MAP_HOOKS.get(kind, ())]
     if not hooks:
         return
+    is_told = False
     for one in t.found["maps"]:
         if one["type"] not in (bpf.MAP_SOCKMAP, bpf.MAP_SOCKHASH):
             continue
@@ -239,9 +240,11 @@ def _sockmaps(t: _Taking, types: set[str]) -> None:
                 try:
                     programs = bpf.query(t.calls, fd, hook)
                 except bpf.Refused as error:
-                    if error.errno not in (EINVAL, EOPNOTSUPP):
+                    # EBUSY: a verdict of the other kind is there (sock_map_prog_link_lookup in net/core/sock_map.c)
+                    if error.errno not in (EINVAL, EOPNOTSUPP, EBUSY):
                         t.refused("sockmap_programs", "BPF_PROG_QUERY", error)
-                    elif hook == "sk_skb_stream_verdict":
+                    elif error.errno != EBUSY and hook == "sk_skb_stream_verdict" and not is_told:
+                        is_told = True
                         t.gap("sockmap_programs", "not_there", "BPF_PROG_QUERY of a sock map: this kernel has none")
                     continue
                 if programs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from errno import EINVAL, EPERM
 from typing import Any
 
 CLSACT_INGRESS, CLSACT_EGRESS = 0xFFFFFFF2, 0xFFFFFFF3  # TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), _EGRESS
@@ -69,7 +70,8 @@ def interfaces(ip: Any, query: Query | None = None) -> list[Record]:
                 try:
                     programs = query(record["ifindex"], hook)
                 except OSError as error:
-                    if error.errno != 2:  # ENOENT: nothing there
+                    # The peer of a netkit pair answers EACCES for the primary's hook (netkit_dev_fetch).
+                    if error.errno in (EINVAL, EPERM):
                         unknown.add(hook)
                     continue
                 if programs:
@@ -184,9 +186,12 @@ def every_namespace(namespaces: Mapping[int, str], query: Query | None, limit_s:
 def _enter_each(namespaces: Iterable[tuple[int, str]], query: Query | None) -> Iterable[Record]:
     import ctypes
 
-    from pyroute2 import IPRoute
-    from pyroute2.netlink.rtnl.tcmsg import act_bpf, sched_bpf
-
+    try:
+        from pyroute2 import IPRoute
+        from pyroute2.netlink.rtnl.tcmsg import act_bpf, sched_bpf
+    except ImportError as error:
+        yield from ({"ino": ino, "why": f"pyroute2: {error}"} for ino, _ in namespaces)
+        return
     widen(sched_bpf.options, _FILTER_MORE)
     widen(act_bpf.options, _ACTION_MORE)
     libc = ctypes.CDLL(None, use_errno=True)
