@@ -10,13 +10,13 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Malformed
+from .cell import Cell, effect
 from .format import VMLINUX, Table
 from .predict import predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .cell import Cell
 
 SUFFIX = ".survey"
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "surveys")
@@ -30,7 +30,8 @@ class Entry(NamedTuple):
 
     `basis`: "survey" if this very build was surveyed: a fact. "survey-other" if only other builds were: a prediction;
     then `confidence` is the share of such predictions that came true, from 0 to 1, when each surveyed kernel was
-    predicted from the others (`right` of `asked`); None where too few were asked to tell. `kernels`: releases that
+    predicted from the others: of `asked` names, `right` had what a probe sees of the calls as predicted, and `exact`
+    the very class; None where too few were asked to tell. `kernels`: releases that
     say so; `known`: how many surveyed kernels know the name, `surveyed`: how many could. `missed`: copies inlined
     elsewhere, for "partial" ("survey": exactly, 255 means that many or more; "survey-other": the most in any).
     `suffixes`: kinds of further symbols (isra, part) that a probe on the name does not see, or the only ones of a
@@ -46,8 +47,17 @@ class Entry(NamedTuple):
     others: tuple[str, ...] = ()
     asked: int = 0
     right: int = 0
+    exact: int = 0
     known: int = 0
     surveyed: int = 0
+
+    @property
+    def sees(self) -> str:
+        """What a probe on the name sees of the calls: complete, partial, none; unknown where it has another symbol.
+
+        Functions of the same name in other files do not count: the symbol is not theirs.
+        """
+        return effect(Cell(self.kind, self.missed, self.suffixes, self.others).label)
 
 
 class Surveyed(NamedTuple):
@@ -85,11 +95,11 @@ def lookup(build_id: str, name: str, module: str | None = None, has_symbol: bool
     guess = predict(list(votes.values()), has_symbol)
     if guess is None:
         return None
-    share = (shares or {}).get((guess.symbol, guess.kind, guess.agreement))
-    agreeing = [(key[0], cell) for key, cell in votes.items() if cell is not None and cell.kind == guess.kind]
+    share = (shares or {}).get(guess)
+    agreeing = [(key[0], cell) for key, cell in votes.items() if cell is not None and cell.label == guess.label]
     last = agreeing[-1][1]
     return Entry(
-        guess.kind,
+        last.kind,
         OTHER,
         share.right / share.asked if share and share.asked >= ASKED_MIN else None,
         tuple(dict.fromkeys(release for release, _ in agreeing)),
@@ -98,6 +108,7 @@ def lookup(build_id: str, name: str, module: str | None = None, has_symbol: bool
         others=last.others,
         asked=share.asked if share else 0,
         right=share.right if share else 0,
+        exact=share.exact if share else 0,
         known=sum(cell is not None for cell in votes.values()),
         surveyed=len(votes),
     )

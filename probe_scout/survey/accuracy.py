@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from .cell import WITH_SYMBOL, Cell
+from .cell import CLONE, WITH_SYMBOL, WITHOUT_SYMBOL, Cell, effect
 from .format import Share
 from .predict import predict
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
     from .build import Collected
 
-    Kinds = tuple[str, ...]
+    Labels = tuple[str, ...]
 
-ABSENT = ""  # a kind: the kernel's file does not have the name
-PARTIAL, FOLDED = WITH_SYMBOL[0], ("self only", "self only, recursive")
+ABSENT = ""  # a label: the kernel's file does not have the name
+PARTIAL = WITH_SYMBOL[0]
+FOLDED = ("self only", "self only, recursive")
 _STATES = ((True, "yes"), (False, "no"), (None, "unknown"))
 
 
 class Warned(NamedTuple):
-    """A rule that warns of missed calls, for functions with a symbol: names it warned of, rightly; truly partial."""
+    """Functions with a symbol: those a rule warns of, rightly; and all whose symbol truly misses calls."""
 
     warned: int
     right: int
@@ -33,20 +34,20 @@ class Warned(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One kernel predicted from others. `shares`: by (symbol, kind, agreement). `new`: names with a symbol that no
-    other kernel has, and how many of these are partial. `rules`: by their names.
+    """One kernel predicted from others. `shares`: by (symbol, label, agreement). `new`: names with a symbol that no
+    other kernel has. `rules`: by their names.
     """
 
     release: str
     shares: dict[tuple[str, str, str], Share]
-    new: Share
+    new: Warned
     rules: dict[str, Warned]
 
 
 class History(NamedTuple):
-    """What kernels say of one name: kinds of those that predict, and the kind that came."""
+    """What kernels say of one name: labels of those that predict, and the label that came."""
 
-    votes: Kinds
+    votes: Labels
     truth: str
 
 
@@ -59,8 +60,8 @@ def histories(collected: Collected, release: str, others: Sequence[str]) -> Coun
         if not voters:
             continue
         for name in set(truth).union(*voters):
-            votes = tuple(voter[name].kind if name in voter else ABSENT for voter in voters)
-            found[History(votes, truth[name].kind if name in truth else ABSENT)] += 1
+            votes = tuple(voter[name].label if name in voter else ABSENT for voter in voters)
+            found[History(votes, truth[name].label if name in truth else ABSENT)] += 1
     return found
 
 
@@ -68,41 +69,56 @@ def measure(collected: Collected, release: str, others: Sequence[str]) -> Measur
     """What the other kernels predict of this one, and what is so."""
     asked: Counter[tuple[str, str, str]] = Counter()
     right: Counter[tuple[str, str, str]] = Counter()
-    new = Share(0, 0)
+    exact: Counter[tuple[str, str, str]] = Counter()
+    new = Warned(0, 0, 0)
     rules = {name: Warned(0, 0, 0) for name in RULES}
     for (votes, truth), many in histories(collected, release, others).items():
-        cells = [Cell(kind, 0, (), ()) if kind else None for kind in votes]
-        has_symbol = truth in WITH_SYMBOL
+        cells = [_cell(label) for label in votes]
+        has_symbol = truth not in (ABSENT, *WITHOUT_SYMBOL)
         for state, _ in _STATES:
             if state not in (None, has_symbol):
                 continue
             guess = predict(cells, state)
             if guess is not None:
                 asked[guess] += many
-                right[guess] += many * (guess.kind == truth)
+                right[guess] += many * _is_right(guess.label, truth)
+                exact[guess] += many * (guess.label == truth)
         if not has_symbol:
             continue
+        is_partial = effect(truth) == PARTIAL
         if not any(votes):
-            new = Share(new.asked + many, new.right + many * (truth == PARTIAL))
+            new = Warned(new.warned + many, 0, new.partial + many * is_partial)
         for name, rule in RULES.items():
             old, is_warned = rules[name], rule(votes)
             rules[name] = Warned(
                 old.warned + many * is_warned,
-                old.right + many * (is_warned and truth == PARTIAL),
-                old.partial + many * (truth == PARTIAL),
+                old.right + many * (is_warned and is_partial),
+                old.partial + many * is_partial,
             )
-    return Measured(release, {key: Share(asked[key], right[key]) for key in asked}, new, rules)
+    return Measured(release, {key: Share(asked[key], right[key], exact[key]) for key in asked}, new, rules)
 
 
-def _majority(votes: Kinds) -> bool:
-    guess = predict([Cell(kind, 0, (), ()) if kind else None for kind in votes], True)
-    return guess is not None and guess.kind == PARTIAL
+def _is_right(label: str, truth: str) -> bool:
+    """A probe sees what was predicted; where that cannot be told, the class is the predicted one."""
+    return label == truth or (truth != ABSENT and effect(label) == effect(truth) != "unknown")
 
 
-RULES: dict[str, Callable[[Kinds], bool]] = {
+def _cell(label: str) -> Cell | None:
+    kind, clone, _ = label.partition(CLONE)
+    return Cell(kind, 0, ("part",) if clone else (), ()) if label else None
+
+
+def _majority(votes: Labels) -> bool:
+    guess = predict([_cell(label) for label in votes], True)
+    return guess is not None and effect(guess.label) == PARTIAL
+
+
+RULES: dict[str, Callable[[Labels], bool]] = {
     "most say partial (this survey)": _majority,
-    "any says partial": lambda votes: PARTIAL in votes,
-    "any has an inlined copy": lambda votes: any(vote == PARTIAL or vote in FOLDED for vote in votes),
+    "any says partial": lambda votes: any(vote and effect(vote) == PARTIAL for vote in votes),
+    "any has an inlined copy": lambda votes: any(
+        vote in FOLDED or (vote and effect(vote) == PARTIAL) for vote in votes
+    ),
 }
 
 
@@ -117,6 +133,6 @@ def summed(many: Iterable[Measured]) -> dict[tuple[str, str, str], Share]:
     found: dict[tuple[str, str, str], Share] = {}
     for one in many:
         for key, share in one.shares.items():
-            before = found.get(key, Share(0, 0))
-            found[key] = Share(before.asked + share.asked, before.right + share.right)
+            before = found.get(key, Share(0, 0, 0))
+            found[key] = Share(before.asked + share.asked, before.right + share.right, before.exact + share.exact)
     return found

@@ -13,6 +13,8 @@ from typing import NamedTuple
 WITH_SYMBOL = ("partial", "self only, recursive", "self only", "no")
 WITHOUT_SYMBOL = ("transformed", "other symbol", "full", "gone")
 KINDS = WITH_SYMBOL + WITHOUT_SYMBOL
+CLONE = " + clone"  # after a kind, in a label: further symbols with the compiler's suffixes take calls as well
+LABELS = tuple(kind + clone for kind in WITH_SYMBOL for clone in ("", CLONE)) + WITHOUT_SYMBOL
 MISSED_MAX = 255
 
 
@@ -32,6 +34,20 @@ class Cell(NamedTuple):
     def has_symbol(self) -> bool:
         """A symbol of exactly the name exists."""
         return self.kind in WITH_SYMBOL
+
+    @property
+    def label(self) -> str:
+        """What predictions are about, one of LABELS: the kind, and whether a clone takes calls."""
+        return self.kind + CLONE if self.suffixes and self.has_symbol else self.kind
+
+
+def effect(label: str) -> str:
+    """What a probe on the name sees of the calls: complete, partial, none; unknown where its symbol is another one."""
+    if label in ("no", "self only"):
+        return "complete"
+    if label in WITHOUT_SYMBOL:
+        return "none" if label == "full" else "unknown"
+    return "partial"
 
 
 def written(cell: Cell) -> str:

@@ -12,7 +12,7 @@ The head is text, one fact a line: a word, then fields parted by tabs.
     scope   MODULE                       "vmlinux" for the kernel itself; numbered from 0
     file    KERNEL  SCOPE  BUILD-ID      what was read
     cell    TEXT                         as cell.py writes it; numbered from 1, 0 is "not in this kernel"
-    share   SYMBOL  KIND  AGREE  ASKED  RIGHT
+    share   SYMBOL  LABEL  AGREEMENT  ASKED  RIGHT  EXACT
     block   BYTES  RAW-BYTES  CRC32  NAMES  PAIRS  COUNTS  FIRST-NAME
     vectors NUMBER                       and an empty line; then NUMBER times one byte a kernel: cell numbers
 
@@ -57,10 +57,14 @@ class File(NamedTuple):
 
 
 class Share(NamedTuple):
-    """How often predictions of one sort came true when a surveyed kernel was predicted from the others."""
+    """How often predictions of one sort came true when a surveyed kernel was predicted from the others.
+
+    `right`: what a probe sees of the calls was as predicted; `exact`: the label was.
+    """
 
     asked: int
     right: int
+    exact: int
 
 
 class Found(NamedTuple):
@@ -84,7 +88,7 @@ class _Block(NamedTuple):
 class Table:
     """One survey file. `read(offset, size)` gives bytes of it; only the head and the blocks asked for are read.
 
-    `kernels`, `scopes`: names. `files`: what was read. `shares`: by (symbol, kind, agreement). Raises Malformed.
+    `kernels`, `scopes`: names. `files`: what was read. `shares`: by (symbol, label, agreement). Raises Malformed.
     `blocks_read` counts.
     """
 
@@ -126,7 +130,7 @@ class Table:
                 cells.read(fields[0])
                 self._cells.append(fields[0])
             elif word == "share":
-                self.shares[fields[0], fields[1], fields[2]] = Share(int(fields[3]), int(fields[4]))
+                self.shares[fields[0], fields[1], fields[2]] = Share(int(fields[3]), int(fields[4]), int(fields[5]))
             elif word == "block":
                 size, raw_size, crc, names, pairs, counts = map(int, fields[:6])
                 self._blocks.append(_Block(at, size, raw_size, crc, names, pairs, counts, fields[6].encode()))
@@ -303,7 +307,7 @@ def encode(
     lines += [f"scope\t{scope}" for scope in scopes]
     lines += [f"file\t{kernel}\t{scopes.index(scope)}\t{build_id}" for kernel, scope, build_id in files]
     lines += [f"cell\t{text}" for text in texts]
-    lines += ["\t".join(("share", *key, str(one.asked), str(one.right))) for key, one in sorted(shares.items())]
+    lines += ["\t".join(("share", *key, *map(str, one))) for key, one in sorted(shares.items())]
     lines += [line for line, _ in blocks]
     lines += [f"vectors\t{len(vectors)}", "", ""]
     head = "\n".join(lines).encode() + b"".join(vectors)

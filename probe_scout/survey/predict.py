@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .cell import KINDS
+from .cell import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,25 +15,24 @@ ALL, KNOWN, DIVIDED = "all", "known", "divided"
 
 
 class Guess(NamedTuple):
-    """`symbol`: what was known of the symbol: yes, no, unknown. `agreement`: of the surveyed kernels "all" say so,
-    all that know the name ("known"), or most ("divided").
+    """`symbol`: what was known of the symbol: yes, no, unknown. `label`: one of cell.LABELS. `agreement`: of the
+    surveyed kernels "all" say so, all that know the name ("known"), or most ("divided").
     """
 
     symbol: str
-    kind: str
+    label: str
     agreement: str
 
 
 def predict(votes: Sequence[Cell | None], has_symbol: bool | None) -> Guess | None:
-    """The class to expect; None if no vote is possible for a function with, or without, a symbol.
+    """The label to expect; None if no vote is possible for a function with, or without, a symbol.
 
     A vote is what one surveyed kernel says, None where it does not know the name. Most votes win; of equally many
-    the class that a user must know of more: `partial` before `no`.
+    the label that a user must know of more: `partial` before `no`.
     """
-    possible = [vote for vote in votes if vote is not None and has_symbol in (None, vote.has_symbol)]
-    if not possible:
+    labels = [vote.label for vote in votes if vote is not None and has_symbol in (None, vote.has_symbol)]
+    if not labels:
         return None
-    kinds = [vote.kind for vote in possible]
-    kind = min(set(kinds), key=lambda kind: (-kinds.count(kind), KINDS.index(kind)))
-    agreement = DIVIDED if len(set(kinds)) > 1 else ALL if len(kinds) == len(votes) else KNOWN
-    return Guess({True: "yes", False: "no", None: "unknown"}[has_symbol], kind, agreement)
+    label = min(set(labels), key=lambda label: (-labels.count(label), LABELS.index(label)))
+    agreement = DIVIDED if len(set(labels)) > 1 else ALL if len(labels) == len(votes) else KNOWN
+    return Guess({True: "yes", False: "no", None: "unknown"}[has_symbol], label, agreement)

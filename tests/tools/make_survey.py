@@ -1,0 +1,185 @@
+"""Write the survey that comes with the package, and the page section that tells how right its predictions are.
+
+python tests/tools/make_survey.py --out probe_scout/surveys/debian-amd64.survey FILE...
+python tests/tools/make_survey.py --page docs/inlining.md [--unseen FILE...]
+
+FILE is a debug file, a folder of them (such as an unpacked debug package), or a survey made by `probe-scout survey`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from probe_scout import survey
+from probe_scout.errors import ProbeScoutError
+from probe_scout.survey import accuracy, build, cell
+from probe_scout.survey.format import VMLINUX, Share, Table
+
+BEGIN, END = "<!-- {0}: made by tests/tools/make_survey.py -->", "<!-- end of {0} -->"
+SAYS = {"yes": "a symbol of the name exists", "no": "no such symbol", "unknown": "not known whether a symbol exists"}
+AGREE = {"all": "all kernels say so", "known": "all that have it", "divided": "most of them"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--page", type=Path)
+    parser.add_argument("--unseen", type=Path, nargs="*", default=[], help="kernels that the shipped survey lacks")
+    parser.add_argument("files", nargs="*", type=Path)
+    options = parser.parse_args()
+    try:
+        if options.out is not None:
+            options.out.write_bytes(made(options.files))
+            print(f"{options.out}: {options.out.stat().st_size} bytes")
+        if options.page is not None:
+            text = replaced(options.page.read_text(), "accuracy", section(shipped()))
+            if options.unseen:
+                text = replaced(text, "unseen", unseen(shipped(), read(options.unseen)))
+            options.page.write_text(text)
+    except ProbeScoutError as error:
+        sys.exit(str(error))
+
+
+def made(paths: list[Path]) -> bytes:
+    """A survey of all kernels in these files, with the shares of right predictions."""
+    collected = read(paths)
+    for release, files in collected.kernels.items():
+        vmlinux = len(files.get(VMLINUX, ("", {}))[1])
+        print(f"{release}: {vmlinux} names in vmlinux, {sum(len(one[1]) for one in files.values())} with all modules")
+    return collected.encoded(accuracy.summed(accuracy.leave_one_out(collected)))
+
+
+def read(paths: list[Path]) -> build.Collected:
+    """Everything that files and folders hold. A kernel's own file comes before its modules."""
+    collected = build.Collected()
+    debug: list[Path] = []
+    for path in paths:
+        if path.suffix == survey.SUFFIX:
+            collected.take(Table(survey.reader(str(path)), str(path)))
+        elif path.is_dir():
+            debug += [one for one in path.rglob("*") if one.is_file() and is_debug_file(one)]
+        else:
+            debug.append(path)
+    for path in sorted(debug, key=lambda path: (not path.name.startswith("vmlinux"), path)):
+        begun = time.process_time()
+        one = build.read_file(str(path))
+        collected.add(one)
+        print(f"{one.release} {one.scope}: {len(one.cells)} names in {time.process_time() - begun:.1f} s")
+    return collected
+
+
+def is_debug_file(path: Path) -> bool:
+    return path.name.startswith("vmlinux") or path.name.endswith((".ko", ".ko.debug"))
+
+
+def shipped() -> build.Collected:
+    """The surveys that come with the package."""
+    return read([Path(path) for path in survey.paths() if os.path.dirname(path) == survey.SHIPPED])
+
+
+def replaced(text: str, name: str, section: str) -> str:
+    """The page with a section renewed. Raises ValueError if the page has no such section."""
+    begin, end = BEGIN.format(name), END.format(name)
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"the page has no section {name}")
+    return f"{before}{begin}\n{section}{end}{after}"
+
+
+def section(collected: build.Collected) -> str:
+    """Each kernel predicted from the others, as Markdown."""
+    measured = accuracy.leave_one_out(collected)
+    names = ", ".join(collected.kernels)
+    lines = [
+        f"Each of {names} was predicted from the other {len(measured) - 1}, in vmlinux and all surveyed modules.",
+        "",
+        *by_label(measured),
+        "",
+        *by_rule(measured),
+        "",
+        *by_agreement(accuracy.summed(measured)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def unseen(collected: build.Collected, others: build.Collected) -> str:
+    """Kernels that are not in the survey, predicted from all of it."""
+    both = build.Collected()
+    both.kernels = {**collected.kernels, **others.kernels}
+    measured = [accuracy.measure(both, release, list(collected.kernels)) for release in others.kernels]
+    return "\n".join([*by_label(measured), "", *by_rule(measured)]) + "\n"
+
+
+def by_label(measured: list[accuracy.Measured]) -> list[str]:
+    """A row for each predicted class, three columns for each kernel."""
+    lines = [
+        "| symbol | predicted | " + " | ".join(f"{short(one)}: asked | right | wrong" for one in measured) + " |",
+        "|---|---|" + "---:|---:|---:|" * len(measured),
+    ]
+    for symbol in ("yes", "no"):
+        for label in cell.LABELS:
+            sums = [total(one.shares, symbol, label) for one in measured]
+            if any(share.asked for share in sums):
+                cells = [f"{s.asked} | {percent(s.right, s.asked)} | {s.asked - s.right}" for s in sums]
+                lines.append(f"| {symbol} | {label} | {' | '.join(cells)} |")
+    cells = [f"{one.new.warned} | | {one.new.partial} partial" for one in measured]
+    lines.append(f"| yes | nothing: a new name | {' | '.join(cells)} |")
+    return lines
+
+
+def total(shares: dict[tuple[str, str, str], Share], symbol: str, label: str) -> Share:
+    """The shares of one label, whatever the agreement."""
+    mine = [share for key, share in shares.items() if key[:2] == (symbol, label)]
+    return Share(*(sum(numbers) for numbers in zip((0, 0, 0), *mine, strict=True)))
+
+
+def short(one: accuracy.Measured) -> str:
+    """The release without its flavour."""
+    return one.release.partition("-")[0].partition("+")[0]
+
+
+def by_rule(measured: list[accuracy.Measured]) -> list[str]:
+    """Rules that warn of missed calls: how many warnings are right, how many partial functions are warned of."""
+    lines = [
+        "| warns that calls are missed if | "
+        + " | ".join(
+            f"{short(one)}: warned | right | found of {next(iter(one.rules.values())).partial}" for one in measured
+        )
+        + " |",
+        "|---|" + "---:|---:|---:|" * len(measured),
+    ]
+    for name in accuracy.RULES:
+        rules = [one.rules[name] for one in measured]
+        cells = [f"{r.warned} | {percent(r.right, r.warned)} | {percent(r.right, r.partial)}" for r in rules]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def by_agreement(shares: dict[tuple[str, str, str], Share]) -> list[str]:
+    """What is told with a prediction: the share for its class and for how far the kernels agree."""
+    heads = ("what is known", "predicted", "agreement", "asked", "right", "share", "same class")
+    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---:|---:|---:|---:|"]
+    for symbol, says in SAYS.items():
+        for label in cell.LABELS:
+            for agreement, word in AGREE.items():
+                share = shares.get((symbol, label, agreement))
+                if share is not None:
+                    told = percent(share.right, share.asked) if share.asked >= survey.ASKED_MIN else "not told"
+                    exact = percent(share.exact, share.asked)
+                    lines.append(f"| {says} | {label} | {word} | {share.asked} | {share.right} | {told} | {exact} |")
+    return lines
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+if __name__ == "__main__":
+    main()
