@@ -109,6 +109,11 @@ class Kernel:
         if many is not None:
             self._raw.update(zip(wanted, many(wanted), strict=True))
 
+    def forget(self, paths: Iterable[str]) -> None:
+        """Read these again when they are asked for next: what changes while a program looks on."""
+        for path in paths:
+            self._raw.pop(path, None)
+
     def _try(self, fact: str, paths: Iterable[str]) -> tuple[str, bytes] | None:
         """The first of the paths that can be read. None with the fact marked unread otherwise."""
         worst: SourceError | None = None

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 _TRACING = "sys/kernel/tracing"
+_CHANGING = (
+    *(f"{_TRACING}/{name}" for name in ("dynamic_events", "kprobe_events", "uprobe_events", "kprobe_profile")),
+    *(f"{_TRACING}/enabled_functions", "sys/kernel/debug/kprobes/list", "sys/kernel/debug/kprobes/enabled"),
+    *("proc/sys/kernel/ftrace_enabled", "proc/sys/kernel/bpf_stats_enabled"),
+)
 # A contemporary of the change that made every kind of program count its misses (trace_call_bpf in
 # kernel/trace/bpf_trace.c): enum bpf_attach_type got this member in the same release.
 _COUNTS_ALL = "BPF_CGROUP_UNIX_CONNECT"
@@ -27,6 +32,7 @@ def report(k: Kernel, net: str = "auto", owner: int = 0, target: str = "", calls
     pattern) narrow what is shown. Raises CannotAsk for a root that is neither this machine nor a snapshot with an
     audit's inputs, and where bpf(2) cannot be called.
     """
+    k.forget(_CHANGING)
     return narrowed(judged(k, inputs(k, net, calls)), owner, target)
 
 
@@ -94,12 +100,17 @@ def _kept(k: Kernel) -> Record:
     import json
 
     from ..sources import attached
+    from . import printed
 
     try:
         raw = k.read(attached.PATH)
     except SourceError:
+        by_bpftool = printed.inputs(k)
+        if by_bpftool is not None:
+            return by_bpftool
         raise CannotAsk(
-            f"{k.source.describe().where}: holds no {attached.PATH}; take the snapshot on the running machine, as root"
+            f"{k.source.describe().where}: holds neither {attached.PATH} nor tool/bpftool-perf.json; take the "
+            "snapshot on the running machine, as root"
         ) from None
     try:
         found = json.loads(raw)
@@ -112,7 +123,7 @@ def _kept(k: Kernel) -> Record:
 
 def judged(k: Kernel, found: Record) -> AuditReport:
     """The report of inputs, which are used up by it."""
-    from . import checks, join, others, resolve
+    from . import checks, join, others, printed, resolve
 
     btf = k.btf() if found.get("programs") else None
     found["counts_all_misses"] = btf is not None and btf.has_name(_COUNTS_ALL)
@@ -122,8 +133,9 @@ def judged(k: Kernel, found: Record) -> AuditReport:
     rows = [_in_file(found, row) if row.attach.startswith(("uprobe", "uretprobe")) else row for row in both.rows]
     world = checks.World(k, rows, found)
     rows = [row._replace(findings=checks.findings(world, row)) for row in rows]
+    about = printed.disagreement(k, found) if k.source.describe().kind == "snapshot" and "now_s" in found else []
     unread = [Unread(one["fact"], one["kind"], one["why"], one["cure"]) for one in found.get("gaps", ())]
-    return AuditReport(k.info(), tuple(rows), tuple(joined.loaded), _net(found), (*unread, *both.unread))
+    return AuditReport(k.info(), tuple(rows), tuple(joined.loaded), _net(found), (*unread, *both.unread), tuple(about))
 
 
 def _net(found: Record) -> str:

@@ -108,11 +108,10 @@ class World:
     def loaded_at(self, number: int) -> float | None:
         """When a program was loaded, in seconds since 1970."""
         if self._loaded is None:
-            now, boot = self.inputs.get("now_s"), self.inputs.get("boot_ns")
-            self._loaded = {}
-            for one in self.inputs.get("programs", ()):
-                if now is not None and boot is not None and one.get("loaded_ns"):
-                    self._loaded[one["id"]] = now - (boot - one["loaded_ns"]) / 1e9
+            from .join import loaded_at
+
+            programs = self.inputs.get("programs", ())
+            self._loaded = {one["id"]: when for one in programs if (when := loaded_at(self.inputs, one)) is not None}
         return self._loaded.get(number)
 
 
@@ -646,3 +645,22 @@ def _offsets(row: Attachment) -> list[int]:
     if row.places:
         return [place.offset for place in row.places if place.offset is not None]
     return [row.offset] if row.offset is not None else []
+
+
+# ---------------------------------------------------------------- about the whole
+
+
+@check(
+    "tools_disagree",
+    NOTE,
+    """bpftool printed other attachments than bpf(2) told.
+
+    A snapshot holds both. They were read one after the other, so what was attached between them is in one alone. Known
+    differences: bpftool lists a descriptor for each process that holds it, and drops what does not fit its buffer.""",
+    "bpf_task_fd_query; bpf_link_get_info_by_fd",
+    "kernel/bpf/syscall.c",
+    "tool/bpftool-perf.json, tool/bpftool-link.json",
+    "",
+)
+def _tools_disagree(world: World, row: Attachment) -> str | None:
+    return None  # it is about the whole: printed.disagreement

@@ -82,7 +82,7 @@ class Join:
             one["type"],
             one["name"],
             one["tag"],
-            self._loaded_at(one.get("loaded_ns")),
+            self._loaded_at(one),
             one.get("uid"),
             tuple(one["maps"]) if one.get("maps") is not None else None,
             counts if is_counted else None,
@@ -90,13 +90,13 @@ class Join:
             misses,
         )
 
-    def _loaded_at(self, since_boot_ns: int | None) -> str | None:
-        now, boot = self._in.get("now_s"), self._in.get("boot_ns")
-        if not since_boot_ns or now is None or boot is None:
+    def _loaded_at(self, one: Record) -> str | None:
+        seconds = loaded_at(self._in, one)
+        if seconds is None:
             return None
         import time
 
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(round(now - (boot - since_boot_ns) / 1e9)))
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(round(seconds)))
 
     def _owner(self, pid: int, fd: int) -> Owner:
         about = self._in.get("processes", {}).get(str(pid), {})
@@ -224,6 +224,8 @@ class Join:
         attach = "kretprobe.multi" if one.get("is_return") else "kprobe.multi"
         cookies = one.get("cookies") or ()
         places = []
+        for name, module, cookie in one.get("functions") or ():  # as bpftool prints them
+            places.append(Place(name, module, 0 if name else None, cookie))
         for at, address in enumerate(one.get("addresses") or ()):
             symbol = self._resolver.symbol(address)
             cookie = cookies[at] if at < len(cookies) else None
@@ -466,6 +468,14 @@ class Join:
             if about.get("state") == _IN_USE and number not in linked:
                 row = self._struct_ops(about)
                 yield row._replace(pins=self._pinned("map", number), owners=self._owned("map", number), seen_by=(MAP,))
+
+
+def loaded_at(inputs: Record, program: Record) -> float | None:
+    """When a program was loaded, in seconds since 1970; None where that is not told."""
+    now, boot, since_boot = inputs.get("now_s"), inputs.get("boot_ns"), program.get("loaded_ns")
+    if program.get("loaded_s") is not None:
+        return float(program["loaded_s"])
+    return None if not since_boot or now is None or boot is None else float(now - (boot - since_boot) / 1e9)
 
 
 def _nowhere(cookie: int | None) -> Place:
