@@ -117,8 +117,12 @@ def _offset(field: TraceField) -> int:
 
 def common_bytes(fmt: TraceFormat) -> int | None:
     """Where the last common field ends; None if there is none."""
-    ends = [field.offset_bytes + field.size_bytes for field in fmt.fields if field.is_common]
-    return max(ends) if ends else None
+    end = None
+    for field in fmt.fields:
+        if not field.is_common:
+            break  # they stand first
+        end = max(end or 0, field.offset_bytes + field.size_bytes)
+    return end
 
 
 def event_read(

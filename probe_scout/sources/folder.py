@@ -247,4 +247,9 @@ def _places(path: str) -> tuple[str, ...]:
 def _unpacked_name(folder: str, entry: str) -> str:
     if folder == "proc" and entry == "config.gz":  # the kernel's own name
         return entry
-    return next((entry[: -len(suffix)] for suffix, _ in unpack.SUFFIXES if entry.endswith(suffix)), entry)
+    if not entry.endswith(_PACKED):
+        return entry
+    return next(entry[: -len(suffix)] for suffix, _ in unpack.SUFFIXES if entry.endswith(suffix))
+
+
+_PACKED = tuple(suffix for suffix, _ in unpack.SUFFIXES)
