@@ -4,9 +4,10 @@
 
 CPU time is user + system of the process with its children (wait4), in milliseconds: the minimum is the
 figure to compare, the median says how noisy the machine was. `wall` is the least time on the clock, `MB` the greatest
-memory that was resident. `--debug` adds what is read from a vmlinux with debug information. Each program runs once before it is counted.
-Bytecode is written, the cache lives in a folder of its own, nothing is kept. Peers are optional. A command that fails
-has no figure; then the exit code is 1.
+memory that was resident. `--debug` adds what is read from a vmlinux with debug information.
+
+Each program runs once before it is counted. Bytecode is written, the cache lives in a folder of its own, nothing is
+kept. Peers are optional. A command that fails has no figure; then the exit code is 1.
 """
 
 from __future__ import annotations

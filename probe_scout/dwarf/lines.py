@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+from struct import Struct, unpack_from
 from struct import error as StructError
-from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Malformed
 from . import names as n
-from .abbrev import Attribute, Shape, UnknownForm, uleb, value_of
+from .abbrev import LINE, Attribute, Shape, UnknownForm, uleb, value_of
 
 if TYPE_CHECKING:
     from .units import Unit
 
 _LNCT_PATH, _LNCT_DIRECTORY_INDEX = 1, 2
+_USUAL = ((_LNCT_PATH, n.FORM_LINE_STRP), (_LNCT_DIRECTORY_INDEX, n.FORM_UDATA))  # gcc and clang
 
 
-def files_of(unit: Unit) -> list[str]:
-    """Paths of the unit's source files, by number; empty if the unit has no line table. Raises Malformed.
+class Files:
+    """Paths of a unit's source files by number, each put together when it is asked for.
 
     Relative to the directory of compilation where they lie below it.
     """
+
+    __slots__ = ("_below", "_directories", "_files", "_known", "_unit")
+
+    def __init__(self, unit: Unit, directories: list[tuple[Any, int]], files: list[tuple[Any, int]]) -> None:
+        self._unit, self._directories, self._files = unit, directories, files
+        self._below = unit.text(unit.root.get(n.AT_COMP_DIR)).rstrip("/") + "/"
+        self._known: dict[int, str] = {}
+
+    def name(self, number: int) -> str:
+        """The path of a file, "" if there is none of this number. Raises Malformed."""
+        if not 0 <= number < len(self._files):
+            return ""
+        if number not in self._known:
+            self._known[number] = self._path(*self._files[number])
+        return self._known[number]
+
+    def _path(self, name: Any, directory: int) -> str:
+        unit, below = self._unit, self._below
+        text = unit.text(name)
+        if not text.startswith("/"):
+            home = ""
+            if directory < len(self._directories):
+                home = unit.text(self._directories[directory][0])
+            home = (home.rstrip("/") + "/") if home else ""
+            text = (home[len(below) :] if home.startswith(below) else home) + text
+        return text[len(below) :] if text.startswith(below) else text
+
+
+def files_of(unit: Unit) -> Files | None:
+    """The unit's source files; None if the unit has no line table. Raises Malformed."""
     at = unit.root.get(n.AT_STMT_LIST)
     if not isinstance(at, int):
-        return []
+        return None
     data = unit.file.data(".debug_line")
     order = "<" if unit.shape.is_little else ">"
     try:
@@ -44,20 +75,7 @@ def files_of(unit: Unit) -> list[str]:
         raise Malformed(unit.file.path, at, "a known form in .debug_line", str(error)) from None
     except (IndexError, ValueError, StructError) as error:
         raise Malformed(unit.file.path, at, "a line table's header in .debug_line", str(error)[:60]) from None
-    below = unit.text(unit.root.get(n.AT_COMP_DIR)).rstrip("/") + "/"
-    known: dict[int, str] = {}
-    paths = []
-    for name, directory in files:
-        home = known.get(directory)
-        if home is None:
-            home = unit.text(directories[directory][0]) if directory < len(directories) else ""
-            home = home if directory or version == 5 else ""
-            home = (home.rstrip("/") + "/") if home else ""
-            home = known[directory] = home[len(below) :] if home.startswith(below) else home
-        text = unit.text(name)
-        text = text if text.startswith("/") else home + text
-        paths.append(text[len(below) :] if text.startswith(below) else text)
-    return paths
+    return Files(unit, directories, files)
 
 
 def _table(unit: Unit, shape: Shape, data: bytes, at: int) -> tuple[list[tuple[Any, int]], int]:
@@ -72,6 +90,16 @@ def _table(unit: Unit, shape: Shape, data: bytes, at: int) -> tuple[list[tuple[A
     if entries > len(data):
         raise ValueError(f"{entries} entries")
     found: list[tuple[Any, int]] = []
+    if formats == [(content, Attribute(content, form, 0)) for content, form in _USUAL] and shape.offset_bytes == 4:
+        text = Struct(("<" if shape.is_little else ">") + "I").unpack_from
+        for _ in range(entries):
+            directory = data[at + 4]
+            found.append((LINE + text(data, at)[0], directory))
+            at += 5
+            if directory > 127:
+                directory, at = uleb(data, at - 1)
+                found[-1] = (found[-1][0], directory)
+        return found, at
     for _ in range(entries):
         name, directory = None, 0
         for content, attribute in formats:

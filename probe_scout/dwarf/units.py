@@ -17,6 +17,7 @@ from .abbrev import ALT, LINE, RELATIVE, SIGNATURE, Abbrev, Abbrevs, Shape, Unkn
 
 if TYPE_CHECKING:
     from ..scanners.elf_image import ElfImage
+    from .lines import Files
 
 _DW64 = 0xFFFFFFFF
 _HEADER_BYTES_MAX = 64
@@ -29,6 +30,7 @@ class Unit:
     __slots__ = (
         *("file", "start", "end", "version", "kind", "shape", "first", "abbrev_offset", "_data", "_abbrevs", "_root"),
         "_files",
+        "_has_files",
     )
 
     def __init__(self, file: DebugFile, start: int, end: int, offset_bytes: int, header: bytes) -> None:
@@ -63,7 +65,8 @@ class Unit:
         self._data: bytes | None = None
         self._abbrevs: dict[int, Abbrev] | None = None
         self._root: dict[int, Any] | None = None
-        self._files: list[str] | None = None
+        self._files: Files | None = None
+        self._has_files = False
 
     @property
     def data(self) -> bytes:
@@ -174,21 +177,15 @@ class Unit:
             start = next((first for first, end in ranges_of(self, ranges) if end > first), None)
         return start if entry is None or start is None else start + entry - RELATIVE
 
-    @property
-    def files(self) -> list[str]:
-        """Paths of the unit's source files, by number. Raises Malformed."""
-        if self._files is None:
-            from .lines import files_of
-
-            self._files = files_of(self)
-        return self._files
-
     def file_name(self, number: int | None) -> str:
-        """The path of a source file; "" if the number is None or not in the table."""
+        """The path of a source file; "" if the number is None or not in the table. Raises Malformed."""
         if number is None:
             return ""
-        files = self.files
-        return files[number] if 0 <= number < len(files) else ""
+        if not self._has_files:
+            from .lines import files_of
+
+            self._files, self._has_files = files_of(self), True
+        return self._files.name(number) if self._files is not None else ""
 
 
 class DebugFile:

@@ -35,7 +35,8 @@ def walk(unit: Unit) -> Found:
     functions: list[Item] = []
     copies: list[Item] = []
     abbrevs = unit.abbrevs
-    sizes, actions = _tables(abbrevs, unit.is_c)
+    is_c = unit.is_c
+    sizes, actions = _tables(abbrevs, is_c)
     holders: list[Item | None] = []
     holder: Item | None = None
     at = unit.first
@@ -66,7 +67,7 @@ def walk(unit: Unit) -> Found:
                     raise unit.malformed(at, "an entry whose abbreviation exists", f"number {number}")
                 abbrev, extra = action, 0
             sibling = abbrev.sibling
-            if sibling is not None and (not abbrev.skippable_in_c or unit.is_c) and not abbrev.is_function:
+            if sibling is not None and (not abbrev.skippable_in_c or is_c) and not abbrev.is_function:
                 after = sibling[1].unpack_from(data, at + extra + sibling[0])[0]
                 if not at < after <= end:
                     raise unit.malformed(at, "a sibling behind its entry", f"{after}")
