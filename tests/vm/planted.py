@@ -110,8 +110,9 @@ def judge(
 ) -> Judged:
     """Every planted attachment must be there once and right, and nothing else.
 
-    `with_net`: interfaces were looked at. `untold`: kinds of which this kernel does not tell the TARGET, or that
-    there is an attachment: then the program must be among the LOADED.
+    `with_net`: interfaces were looked at. `untold`: kinds of which this kernel does not tell the TARGET (a
+    kprobe may then be there a second time as one of kprobes/list that nobody owns), or that there is an attachment:
+    then the program must be among the LOADED.
     """
     untold = untold or {}
     judged = Judged([], [], [], [])
@@ -136,6 +137,8 @@ def judge(
         for one in [one for one in left if matches(row, one)]:
             judged.doubled.append(f"{row.kind} {row.target}: {_short(one)}")
             left = [other for other in left if other is not one]
+    silent = {row.target for row in planted if untold.get(row.kind) == TARGET}
+    left = [one for one in left if one["seen_by"] != ["kprobes"] or one["target"] not in silent]
     judged.invented.extend(str(_short(one)) for one in left)
     members = {each for row in planted for each in programs_of(row)}
     unexplained = [one for one in loaded if with_net or one["prog"]["id"] not in {row.prog for row in planted}]
@@ -173,6 +176,8 @@ def _about_holders(row: Row, one: dict[str, Any]) -> list[str]:
 def differences(row: Row, one: dict[str, Any], untold: str | None = None) -> list[str]:
     """Sentences about what is not as planted. What the kernel does not tell may be None."""
     found = _about_holders(row, one)
+    if untold == TARGET and one["target"] is None:
+        return found
 
     def same(what: str, said: Any, planted: Any) -> None:
         if said != planted:
@@ -181,7 +186,7 @@ def differences(row: Row, one: dict[str, Any], untold: str | None = None) -> lis
     same("attach", one["attach"], UNTOLD_ATTACH.get(row.attach, row.attach))
     if one["places"] and "functions" in row.facts:
         same("target", one["target"] in row.facts["functions"].split(","), True)
-    elif untold != TARGET or one["target"] is not None:
+    else:
         same("target", one["target"], UNTOLD_TARGET.get(row.kind, target_of(row)))
     same("module", one["module"], row.module or row.facts.get("module"))
     if row.offset is not None and row.attach not in ("fentry", "fexit", "fsession", "fmod_ret", "lsm"):
