@@ -18,7 +18,7 @@ from .model.facts import Unread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .dwarf.units import DebugFile
+    from .dwarf.units import DebugFile, Unit
 
 FOLDER = "/usr/lib/debug"
 SUFFIXES = ("", ".debug")
@@ -26,6 +26,7 @@ FETCHED_BYTES_MAX = 4 << 30
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0
 _FORMAT = "debug file 1"
+_UNITS_LOOKED_AT = 8
 _MODULES = ("lib/modules", "usr/lib/modules")
 _CURE = "install the debug package of this kernel, name a file with --debug, or set DEBUGINFOD_URLS"
 
@@ -210,7 +211,19 @@ def read_file(path: str) -> DebugFile:
     if not image.region(".debug_info").size:
         raise Malformed(path, 0, "a section .debug_info", "none: the file holds no debug information")
     named = image.supplement
-    return DebugFile(image, _supplement(path, *named) if named is not None else None)
+    supplement = _supplement(path, *named) if named is not None else None
+    if named is not None and supplement is None:
+        raise Malformed(path, 0, f"the file {named[0][-80:]}, to which dwz moved a part", "no such file of this build")
+    file = DebugFile(image, supplement)
+    if any(_is_split(unit) for unit in file.units[:_UNITS_LOOKED_AT]):
+        raise Malformed(path, 0, "debug information in one file", "units that refer to .dwo files (-gsplit-dwarf)")
+    return file
+
+
+def _is_split(unit: Unit) -> bool:
+    from .dwarf import names as n
+
+    return unit.kind == n.UT_SKELETON or n.AT_GNU_DWO_NAME in unit.root or n.AT_DWO_NAME in unit.root
 
 
 def _mapped(path: str) -> bytes:

@@ -309,6 +309,36 @@ def test_a_named_file_without_debug_information(tiny_folder, tmp_path, content, 
         open_kernel(str(tiny_folder(**KERNEL))).inline("gone", str(path))
 
 
+def test_a_part_that_dwz_moved_must_be_there(tiny_folder, tmp_path):
+    w = DwarfWriter()
+    w.alt = DwarfWriter()
+    names = {n.AT_NAME: (n.FORM_GNU_STRP_ALT, "shared"), n.AT_LOW_PC: (n.FORM_ADDR, TEXT)}
+    w.unit(Entry(n.TAG_COMPILE_UNIT, {n.AT_NAME: (n.FORM_STRING, "a.c")}, [Entry(n.TAG_SUBPROGRAM, names)]))
+    w.extra[".gnu_debugaltlink"] = b"shared.dwz\0" + OTHER_ID
+    path, beside = tmp_path / "vmlinux", tmp_path / "shared.dwz"
+    path.write_bytes(w.elf({"shared": (TEXT, 8)}))
+    kernel = open_kernel(str(tiny_folder(["shared"])))
+    with pytest.raises(Malformed, match=r"shared\.dwz, to which dwz moved a part, found no such file of this build"):
+        kernel.inline("shared", str(path))
+    w.alt.extra[".note.gnu.build-id"] = note(b"GNU", 3, BUILD_ID)
+    beside.write_bytes(w.alt.elf())
+    with pytest.raises(Malformed, match="of this build"):
+        kernel.inline("shared", str(path))
+    w.alt.extra[".note.gnu.build-id"] = note(b"GNU", 3, OTHER_ID)
+    beside.write_bytes(w.alt.elf())
+    assert kernel.inline("shared", str(path)).functions[0].kind == "no"
+
+
+def test_units_that_refer_to_other_files_are_told(tiny_folder, tmp_path):
+    w = DwarfWriter()
+    attributes = {n.AT_NAME: (n.FORM_STRING, "a.c"), n.AT_DWO_NAME: (n.FORM_STRING, "a.dwo")}
+    w.unit(Entry(n.TAG_COMPILE_UNIT, attributes, []))
+    path = tmp_path / "vmlinux"
+    path.write_bytes(w.elf())
+    with pytest.raises(Malformed, match=r"\.dwo files"):
+        open_kernel(str(tiny_folder())).inline("f", str(path))
+
+
 def test_a_named_file_that_is_not_there(tiny_folder):
     with pytest.raises(UsageError, match="No such file"):
         open_kernel(str(tiny_folder(**KERNEL))).inline("gone", "/nonexistent/vmlinux")
