@@ -1,4 +1,4 @@
-"""A kernel's BPF objects made of dicts: answers bpf(2) with the real structs, as a kernel of a given size of struct does.
+"""A kernel's BPF objects made of dicts: answers bpf(2) with the real structs, with structs of a given size.
 
 `unwritten` are the fields of link info that this kernel leaves as they came in.
 """
