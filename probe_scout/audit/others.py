@@ -260,7 +260,7 @@ def _ftrace(
     except Malformed as error:
         unread.append(Unread("enabled_functions", "malformed", str(error), "read the file again"))
         return []
-    untold = _untold_trampolines(rows, table, unread)
+    _name_untold(rows, table, unread)
     most = _explained(rows)
     patched = {(name, module): patch for module, name, patch in patches}
     found: list[Attachment] = []
@@ -269,10 +269,11 @@ def _ftrace(
         patch = patched.get((one.name, one.module))
         if patch is not None:
             found.append(Attachment("livepatch", one.name, one.module, 0, seen_by=("ftrace", "livepatch"), event=patch))
-        is_direct = one.direct is not None and "bpf_trampoline" not in one.direct
+        is_trampoline = one.direct is not None and "bpf_trampoline" in one.direct
+        is_direct = one.direct is not None and not is_trampoline
         if is_direct:
             found.append(Attachment("ftrace.direct", one.name, one.module, 0, seen_by=("ftrace",), event=one.direct))
-        users = one.users - (patch is not None) - is_direct - max(most.get(one.name, 0), one.name in untold)
+        users = one.users - (patch is not None) - is_direct - max(most.get(one.name, 0), is_trampoline)
         if users > 0:
             row = Attachment("ftrace", one.name, one.module, 0, seen_by=("ftrace",), event=_user(one.calls))
             groups.setdefault(_user(one.calls) or "", []).append(row)
@@ -284,15 +285,15 @@ def _ftrace(
     return found
 
 
-def _untold_trampolines(rows: list[Attachment], table: Sequence[EnabledFunction], unread: list[Unread]) -> set[str]:
-    """Functions with BPF's trampoline that no row names, where rows do not tell their function (before 5.17).
+def _name_untold(rows: list[Attachment], table: Sequence[EnabledFunction], unread: list[Unread]) -> None:
+    """Gives rows that do not tell their function (before 5.17) one of those with BPF's trampoline that no row names.
 
     Where only one function can be a row's, the row gets it: an LSM program is on a bpf_lsm_ function, and each
     function has a program.
     """
     mute = [place for place, row in enumerate(rows) if row.attach in _TRAMPOLINES and row.target is None]
     if not mute:
-        return set()
+        return
     told = {row.target for row in rows if row.attach in _TRAMPOLINES} | {row.symbol for row in rows if row.symbol}
     functions = [one for one in table if one.direct and "bpf_trampoline" in one.direct and one.name not in told]
     hooks = [one for one in functions if one.name.startswith("bpf_lsm_")]
@@ -308,7 +309,6 @@ def _untold_trampolines(rows: list[Attachment], table: Sequence[EnabledFunction]
         names = " ".join(one.name for one in functions[:MANY])
         why = f"this kernel does not tell the functions of {silent} tracing links; with a trampoline are: {names}"
         unread.append(Unread("traced_functions", "not_there", why, ""))
-    return {one.name for one in functions}
 
 
 def _user(calls: str) -> str | None:

@@ -45,7 +45,7 @@ def process(pid, comm="agent", **more):
         "cgroup": "/",
         "container": None,
     }
-    return {**found, "mnt": "mnt:[1]", "net": "net:[1]", "root": "/", **more}
+    return {**found, "container": None, "mnt": "mnt:[1]", "net": "net:[1]", "root": "/", **more}
 
 
 def inputs(**more):
