@@ -355,7 +355,27 @@ static void remove_tracefs(void)
 // ---------------------------------------------------------------- uprobes
 
 __attribute__((noinline, used)) static void planted_one(void) { __asm__ volatile("nop; movl $1, %%eax" ::: "eax"); }
-__attribute__((noinline, used)) static void planted_two(void) { __asm__ volatile("nop; movl $2, %%eax" ::: "eax"); }
+
+// The nop is the USDT probe holder:tick, by a note as <sys/sdt.h> writes it.
+__attribute__((noinline, used)) static void planted_two(void)
+{
+	__asm__ volatile("990: nop; movl $2, %%eax\n"
+			 ".pushsection .note.stapsdt, \"\", \"note\"\n"
+			 ".balign 4\n"
+			 ".4byte 992f-991f, 994f-993f, 3\n"
+			 "991: .asciz \"stapsdt\"\n"
+			 "992: .balign 4\n"
+			 "993: .8byte 990b, _.stapsdt.base, 0\n"
+			 ".asciz \"holder\", \"tick\", \"\"\n"
+			 "994: .balign 4\n"
+			 ".popsection\n"
+			 ".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n"
+			 ".weak _.stapsdt.base\n"
+			 ".hidden _.stapsdt.base\n"
+			 "_.stapsdt.base: .space 1\n"
+			 ".size _.stapsdt.base, 1\n"
+			 ".popsection\n" ::: "eax");
+}
 
 static uint64_t file_offset(const void *function) // of this program's own code, by its program headers
 {

@@ -190,7 +190,7 @@ KINDS = {
     "tracepoint:sched:sched_process_fork": "tp",
     "rawtracepoint:sched_process_exit": "raw_tp",
     "uprobe:/holder:planted_one": "uprobe",
-    "usdt:throw": "uprobe",
+    "usdt:/holder:holder:tick": "uprobe",
 }
 
 
@@ -212,11 +212,15 @@ def test_a_bpftrace_run_is_seen_whole():
     attachments = one["document"]["attachments"]
     seen = sorted(each["attach"] for each in attachments)
     assert set(seen) == set(KINDS.values()), one["said"]
-    assert seen.count("uprobe") >= 2
+    uprobes = sorted((each["target"], each["symbol"]) for each in attachments if each["attach"] == "uprobe")
+    assert uprobes == [("/holder", "planted_one"), ("/holder", "planted_two")]
     assert all({owner["pid"] for owner in each["owners"]} == {one["pid"]} for each in attachments)
     (multi,) = (each for each in attachments if each["attach"] == "kprobe.multi")
     assert len(multi["places"]) > 1
     assert all(place["symbol"].startswith("vfs_get") for place in multi["places"])
+    rows, _ = bpftool_of(found, "perf")
+    assert bpftool_rows.perf(rows, attachments) == []
+    assert {row["fd_type"] for row in rows} == {"kprobe", "tracepoint", "raw_tracepoint", "uprobe"}  # 5 of the 8 probes
     assert document({"after": found["after"]}, "after")["attachments"] == []
 
 

@@ -20,11 +20,10 @@ import time
 TOOL = [sys.executable, "-m", "probe_scout", "audit", "--json"]
 BPFTOOL = {"perf": ["perf", "show"], "link": ["link", "show"], "net": ["net", "show"], "prog": ["prog", "show"]}
 GONE_S, ATTACHED_S = 30.0, 120.0
-LIBRARY = "/usr/lib/x86_64-linux-gnu/libstdc++.so.6"
 PROBES = (
     *("kprobe:vfs_fsync", "kprobe:vfs_get*", "kfunc:vfs_rename", "kretfunc:vfs_rmdir"),
     *("tracepoint:sched:sched_process_fork", "rawtracepoint:sched_process_exit", "uprobe:/holder:planted_one"),
-    f"usdt:{LIBRARY}:libstdcxx:throw",
+    "usdt:/holder:holder:tick",
 )
 
 
@@ -103,7 +102,7 @@ def churn(holder, turns):
 def bpftrace(*words):
     words = words or ("bpftrace",)
     version = subprocess.run([*words, "--version"], capture_output=True, text=True).stdout.strip()
-    text = "\n".join(f"{probe} {{ @[probe] = count(); }}" for probe in PROBES)
+    text = "\n".join(f"{probe} {{ @ = count(); }}" for probe in PROBES)
     with open("/tmp/said", "w") as said:
         process = subprocess.Popen([*words, "-e", text], stdout=said, stderr=said)
     begin = time.monotonic()
