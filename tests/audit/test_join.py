@@ -168,7 +168,6 @@ def test_interfaces_of_several_namespaces_with_the_same_number(audited):
     def interface(name, xdp=(), hooks=(), tc=()):
         return {"ifindex": 3, "name": name, "kind": None, "xdp": list(xdp), "tc": list(tc), "hooks": list(hooks)}
 
-    hook = {"attach_type": "tcx_ingress", "prog_ids": [2]}
     tc = {"kind": "filter", "hook": "egress", "prog_id": 4, "name": "f", "priority": 1, "handle": 1, "parent": 1}
     given = inputs(
         programs=[program(n, "xdp") for n in (1, 2, 3, 4)],

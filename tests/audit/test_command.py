@@ -1,0 +1,227 @@
+"""The command: formats, exit codes, --diff, --fail-on, and snapshots that hold what bpftool printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from probe_scout.audit import changes
+from probe_scout.cli import run
+from probe_scout.errors import UsageError
+
+from .conftest import inputs, link, perf, program
+
+READ = "sys/kernel/tracing"
+# What makes every list readable, so that nothing is unread.
+QUIET = {f"{READ}/dynamic_events": b"", "sys/kernel/debug/kprobes/list": b"", f"{READ}/enabled_functions": b""}
+
+
+def given(missed=0, pid=10, count=1):
+    detail = {"perf_type": "kprobe", "name": "vfs_read", "offset": 0, "cookie": 0, "missed": missed}
+    return inputs(
+        programs=[program(n, name="on_read") for n in range(1, count + 1)],
+        links=[link(n + 100, "perf_event", n, **detail) for n in range(1, count + 1)],
+        holders=[[pid, n, "link", n + 100] for n in range(1, count + 1)],
+    )
+
+
+@pytest.fixture
+def asked(tiny_folder, capsys):
+    def ask(inputs_given, *words, files=None):
+        kept = {} if inputs_given is None else {"tool/audit.json": json.dumps(inputs_given).encode()}
+        folder = tiny_folder(["vfs_read", "vfs_write"], files={**QUIET, **kept, **(files or {})})
+        code = run.main(["audit", "--root", str(folder), "--color", "never", *words])
+        return code, capsys.readouterr()
+
+    return ask
+
+
+def test_the_document_keeps_its_promises(asked):
+    code, said = asked(given(missed=2), "--json")
+    document = json.loads(said.out)
+    (one,) = document["attachments"]
+    assert (code, document["schema"]) == (0, "probe-scout/audit/1")
+    keys = ("attach", "target", "module", "offset", "prog", "link", "owners", "pins", "missed", "seen_by", "findings")
+    assert tuple(one)[: len(keys)] == keys
+    assert one["prog"] | {"id": 1, "type": "kprobe", "name": "on_read", "tag": "00112233445566ff"} == one["prog"]
+    assert one["link"] == {"id": 101, "type": "perf_event"}
+    assert one["owners"][0] | {"pid": 10, "comm": "agent", "fd": 1} == one["owners"][0]
+    assert [(f["check"], f["level"]) for f in one["findings"]] == [("audit.missed", "warning")]
+    assert set(document) == {"schema", "kernel", "attachments", "loaded", "net", "unread", "findings"}
+
+
+def test_the_table_names_program_holder_and_findings(asked):
+    code, said = asked(given(missed=2))
+    assert code == 0
+    lines = said.out.splitlines()
+    assert lines[2].split() == ["attach", "target", "program", "link", "held", "by", "missed"]
+    assert lines[3].split() == ["kprobe", "vfs_read", "1", "on_read", "101", "agent", "10", "2"]
+    assert "  warning  Calls were missed.   audit.missed" in lines
+    assert lines[-1] == "1 attachments, interfaces not scanned"
+
+
+def test_lines_and_cells(asked):
+    _, said = asked(given(count=2), "--format", "ndjson")
+    assert [json.loads(line)["link"]["id"] for line in said.out.splitlines()] == [101, 102]
+    _, said = asked(given(), "--format", "csv")
+    (row,) = csv.DictReader(io.StringIO(said.out))
+    assert (row["attach"], row["prog_name"], row["owners"], row["cookie"], row["symbol"]) == (
+        *("kprobe", "on_read", "10/1"),
+        *("0", ""),
+    )
+
+
+def test_nothing_attached(asked):
+    code, said = asked(inputs())
+    assert (code, "nothing is attached" in said.out) == (0, True)
+    gap = {"fact": "bpf_links", "kind": "denied", "why": "BPF_LINK_GET_NEXT_ID: EPERM", "cure": "run it as root"}
+    code, said = asked(inputs(gaps=[gap]))
+    assert (code, "nothing is seen to be attached" in said.out) == (3, True)
+    assert "bpf_links could not be read: BPF_LINK_GET_NEXT_ID: EPERM; run it as root" in said.err
+
+
+@pytest.mark.parametrize(("level", "missed", "code"), [("warning", 1, 1), ("broken", 1, 0), ("note", 0, 0)])
+def test_fail_on(asked, level, missed, code):
+    assert asked(given(missed=missed), "--fail-on", level)[0] == code
+
+
+def test_a_snapshot_without_an_audit_says_what_to_do(asked):
+    code, said = asked(None)
+    assert (code, said.out) == (3, "")
+    assert "take the snapshot on the running machine, as root" in said.err
+
+
+@pytest.mark.parametrize("raw", [b"{", b"[]", b'{"schema": "probe-scout/audit-inputs/2"}'])
+def test_inputs_that_make_no_sense(asked, raw):
+    code, said = asked(None, files={"tool/audit.json": raw})
+    assert code == 4
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--net", "--no-net"), ("--owner", "0"), ("--fail-on", "bad"), ("--watch", "x"), ("--watch", "1", "--json")],
+)
+def test_lines_that_cannot_be_asked(asked, words):
+    assert asked(inputs(), *words)[0] == 2
+
+
+def test_diff(asked, tmp_path):
+    _, said = asked(given(), "--json")
+    old = tmp_path / "old.json"
+    old.write_text(said.out)
+    assert asked(given(pid=20), "--diff", str(old))[0] == 0
+    code, said = asked(given(count=3), "--diff", str(old), "--format", "ndjson")
+    (change,) = map(json.loads, said.out.splitlines())
+    assert (code, change["change"], change["before"], change["after"]) == (1, "grew", 1, 3)
+    code, said = asked(inputs(), "--diff", str(old), "--format", "csv")
+    assert (code, said.out.splitlines()[1].split(",")[:3]) == (1, ["gone", "kprobe", "vfs_read"])
+    code, said = asked(given(missed=5), "--diff", str(old), "--json")
+    document = json.loads(said.out)
+    assert (document["schema"], document["changes"][0]["missed_after"]) == ("probe-scout/audit-diff/1", 5)
+    code, said = asked(given(), "--diff", str(old))
+    assert (code, said.out.splitlines()[-1]) == (0, "nothing changed")
+
+
+@pytest.mark.parametrize(
+    "old", [{}, [], {"schema": "probe-scout/check/1"}, {"schema": changes.SCHEMA, "attachments": [1]}]
+)
+def test_a_document_that_is_no_audit(audited, old):
+    with pytest.raises(UsageError):
+        changes.since(old, audited(inputs()))
+
+
+# ---------------------------------------------------------------- bpftool
+
+PERF = [
+    {"pid": 10, "fd": 3, "prog_id": 1, "fd_type": "kprobe", "func": "vfs_read", "offset": 0},
+    {"pid": 10, "fd": 4, "prog_id": 1},
+]
+LINK = [
+    {"id": 7, "type": "tracing", "prog_id": 2, "attach_type": "trace_fentry", "target_obj_id": 0, "target_btf_id": 0},
+    {
+        "id": 8,
+        "type": "kprobe_multi",
+        "prog_id": 1,
+        "retprobe": True,
+        "func_cnt": 1,
+        "missed": 4,
+        "funcs": [{"addr": 1, "func": "vfs_write", "module": None, "cookie": 9}],
+    },
+]
+PROG = [{"id": 1, "type": "kprobe", "name": "a", "tag": "00", "loaded_at": 1700000000, "uid": 0, "map_ids": [4]}]
+
+
+def printed(perf_rows=PERF, links=LINK, programs=PROG):
+    rows = {"perf": perf_rows, "link": links, "prog": programs}
+    return {f"tool/bpftool-{name}.json": json.dumps(value).encode() for name, value in rows.items()}
+
+
+def test_what_bpftool_printed_is_enough(asked):
+    code, said = asked(None, "--json", files=printed())
+    document = json.loads(said.out)
+    assert [(one["attach"], one["target"], one["missed"]) for one in document["attachments"]] == [
+        ("fentry", None, None),
+        ("kretprobe.multi", "vfs_write", 4),
+        ("kprobe", "vfs_read", None),
+    ]
+    assert document["attachments"][2]["prog"]["loaded"] == "2023-11-14T22:13:20Z"
+    assert code == 0
+
+
+@pytest.mark.parametrize("error", [{"error": "Operation not permitted"}, [{"error": "can't get next link"}]])
+def test_what_bpftool_was_refused_is_unread(asked, error):
+    code, said = asked(None, files=printed(links=error))
+    assert code == 3
+    assert "bpftool_links could not be read" in said.err
+
+
+def test_where_bpftool_and_the_kernel_differ(asked):
+    own = inputs(
+        programs=[program(1), program(2, "tracing")],
+        perf=[perf(10, 3, 1, "kprobe", "vfs_read")],
+        links=[link(7, "tracing", 2, attach_type="trace_fentry"), link(9, "tracing", 2, attach_type="trace_fexit")],
+    )
+    _, said = asked(own, "--json", files=printed())
+    told = [finding["evidence"] for finding in json.loads(said.out)["findings"]]
+    assert told == [
+        "tool/bpftool-link.json: only bpftool has link 8 kprobe_multi program 1",
+        "tool/bpftool-link.json: bpftool lacks link 9 tracing program 2",
+    ]
+    equal = printed(links=[{"id": n, "type": "tracing", "prog_id": 2} for n in (7, 9)])
+    assert json.loads(asked(own, "--json", files=equal)[1].out)["findings"] == []
+
+
+def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, capsys):
+    """The inputs go into the archive without addresses, and come back as the same rows."""
+    from probe_scout import audit
+    from probe_scout.api import OpenKernel
+    from probe_scout.kernel import Kernel
+    from probe_scout.sources.live import LiveSource
+    from tests.builders.tiny_kernel import tiny_files
+    from tests.builders.tree import write_tree
+
+    folder = write_tree(tmp_path / "root", {**tiny_files(["vfs_read"]), **QUIET})
+    kernel = OpenKernel()
+    kernel._opened = k = Kernel(LiveSource(str(folder)))
+    symbols = k.full().symbols
+    address = symbols.addresses[symbols.lookup(b"vfs_read")]
+    multi = link(5, "kprobe_multi", 1, addresses=[address], cookies=[0], missed=0, is_return=False)
+    taken = inputs(programs=[program(1)], links=[multi])
+    del taken["symbols"]
+    monkeypatch.setattr(audit, "inputs", lambda k, net="auto", calls=None: json.loads(json.dumps(taken)))
+    now = audit.judged(k, audit.inputs(k)).attachments
+    kernel.snapshot(str(tmp_path / "saved.tar.xz"))
+    monkeypatch.undo()
+    monkeypatch.setenv("PROBE_SCOUT_CACHE", "off")
+    assert run.main(["audit", "--root", str(tmp_path / "saved.tar.xz"), "--json"]) == 0
+    out = capsys.readouterr().out
+    (one,) = json.loads(out)["attachments"]
+    assert (one["attach"], one["target"]) == (now[0].attach, now[0].target) == ("kprobe.multi", "vfs_read")
+    from probe_scout.sources import open_source
+
+    raw = open_source(str(tmp_path / "saved.tar.xz")).read("tool/audit.json").decode()
+    assert str(address) not in raw
