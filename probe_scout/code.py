@@ -6,12 +6,13 @@ running kernel's own text in /proc/kcore, the image in /boot. Nothing is read un
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from .errors import Malformed, ProbeScoutError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .kernel import Kernel
     from .reserved import Tables
@@ -24,12 +25,17 @@ SLICES = "code/slices"
 _WINDOW_BYTES = 16
 _CHUNK_BYTES = 1 << 20
 _BREAKPOINT = b"\xcc"
+_INIT_BYTES_MAX = 1 << 20  # of one module's init text
+_ENDBR_BYTES = 4
 
 
 class Store:
     """What code of one kernel could be had."""
 
-    __slots__ = ("image", "image_tried", "live", "modules", "slices", "tables", "tables_tried", "why")
+    __slots__ = (
+        *("image", "image_tried", "init_bases", "init_bugs", "live", "modules", "slices"),
+        *("tables", "tables_tried", "why"),
+    )
 
     def __init__(self, k: Kernel) -> None:
         self.slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
@@ -37,6 +43,8 @@ class Store:
         self.image_tried = False
         self.tables: Tables | None = None
         self.tables_tried = False
+        self.init_bases: list[tuple[int, str]] | None = None
+        self.init_bugs: dict[str, frozenset[int]] = {}
         self.live = k.source.describe().kind == "live"
         self.why = ""
         self.modules: dict[str, dict[str, tuple[Slice, ...]] | None] = {}
@@ -332,7 +340,76 @@ def slices_for_snapshot(k: Kernel) -> bytes:
         running = RunningText(k.stext(), reader)
         if running.text_at(k.stext(), _WINDOW_BYTES) is not None:
             image = running
-    return slices.of_kernel(k, image, slices.module_files(k), reader)
+    return slices.of_kernel(k, image, slices.module_files(k), reader, _stale_slices(k))
+
+
+def stale_bug(k: Kernel, symbols: SymbolTable, row: int) -> bool:
+    """A module's function begins where another module's init text, freed since, had a BUG or WARN.
+
+    The bug table of a module keeps the entries of its init text (lib/bug.c module_find_bug). Told by a snapshot's
+    slices, or on the machine itself by sys/module/*/sections/.init.text and the modules' files; else False.
+    """
+    module, name = symbols.modules[row], symbols.names[row].decode("utf-8", "replace")
+    if module is None or symbols.hidden:
+        return False
+    store = _store(k)
+    if not store.live:
+        from .scanners.code_slices import STALE
+
+        found = (store.slices or {}).get((module.decode(), name), ())
+        return any(STALE in one.sites for one in found)
+    address = symbols.addresses[row]
+    bases = _init_bases(k)
+    first, last = bisect_left(bases, (address - _INIT_BYTES_MAX, "")), bisect_right(bases, (address, "~"))
+    for base, other in bases[first:last]:
+        if other.encode() != module and _init_bugs(k, other) & {address - base, address - base + _ENDBR_BYTES}:
+            return True
+    return False
+
+
+def _init_bases(k: Kernel) -> list[tuple[int, str]]:
+    """Where each loaded module's init text was, by address; what cannot be read is left out."""
+    store = _store(k)
+    if store.init_bases is None:
+        store.init_bases = []
+        try:
+            modules = k.source.names("sys/module")
+        except SourceError:
+            modules = ()
+        for module in modules:
+            try:
+                text = k.source.read(f"sys/module/{module}/sections/.init.text")
+                store.init_bases.append((int(text, 16), module))
+            except (SourceError, ValueError):
+                continue
+        store.init_bases.sort()
+    return store.init_bases
+
+
+def _init_bugs(k: Kernel, module: str) -> frozenset[int]:
+    store = _store(k)
+    if module not in store.init_bugs:
+        from . import slices
+
+        try:
+            store.init_bugs[module] = slices.init_bugs(slices.module_files(k, module))
+        except ProbeScoutError:
+            store.init_bugs[module] = frozenset()
+    return store.init_bugs[module]
+
+
+def _stale_slices(k: Kernel) -> Iterator[Slice]:
+    """A slice for each function of a module that a stale entry of another module's bug table reserves."""
+    from .scanners import code_slices
+
+    view = k.full()
+    if view is None or not _store(k).live:
+        return
+    symbols = view.symbols
+    for row in range(symbols.vmlinux_count, len(symbols.names)):
+        if symbols.letter(row) in "tTwW" and stale_bug(k, symbols, row):
+            module, name = symbols.modules[row] or b"", symbols.names[row].decode()
+            yield code_slices.Slice(module.decode(), name, 0, b"", (code_slices.STALE,))
 
 
 class RunningText:

@@ -376,6 +376,12 @@ class Kernel:
 
         return code.first(self, symbols, row)
 
+    def stale_bug(self, symbols: SymbolTable, row: int) -> bool:
+        """A module's function begins where another module's freed init text had a BUG or WARN."""
+        from . import code
+
+        return code.stale_bug(self, symbols, row)
+
     def holds_site(self, symbols: SymbolTable, row: int) -> bool | None:
         """A symbol that several lines of ftrace's list may mean has a site, by its code; None if that is not told."""
         from . import code

@@ -100,7 +100,9 @@ def _symbol_traits(
         common["blacklisted"] = _blacklisted(blacklist, symbols, row) or (
             base_row is not None and _blacklisted(blacklist, symbols, base_row)
         )
-    if not site and base_site and common["place"] in (TEXT, MODULE) and not common.get("blacklisted"):
+    if common["place"] == MODULE and k.stale_bug(symbols, row):
+        common["first"] = "stale"
+    elif not site and base_site and common["place"] in (TEXT, MODULE) and not common.get("blacklisted"):
         first = k.first_instruction(symbols, row)
         if first is None:
             unread.add(facts.CODE)
@@ -246,7 +248,7 @@ def lacks_impl(k: Kernel, btf: Btf, name: str, proto_id: int) -> bool:
     The flag KF_IMPLICIT_ARGS itself is in no file; its argument is, and a kfunc is known by the kernel's id sets.
     """
     return (
-        k.ids().any_holds(name)
+        k.ids().is_kfunc(name)
         and not btf.find_functions(name + "_impl")
         and btf.last_argument_points_to(proto_id, "bpf_prog_aux")
     )

@@ -118,7 +118,8 @@ class _Bulk:
 
     def _without_impl(self) -> Iterator[str]:
         """Kfuncs with an argument that the verifier adds and that BTF does not tell twice (questions.lacks_impl)."""
-        kfuncs = frozenset().union(*self.k.ids().sets.values())
+        ids = self.k.ids()
+        kfuncs = frozenset().union(*(ids.sets[title] for title in ids.flagged))
         base = self.k.btf()
         if base is None or not base.has_name("bpf_prog_aux"):
             return
@@ -266,6 +267,8 @@ class _Bulk:
                 if not site and number:
                     ordinary = ordinary and not reads_code and name not in sliced
                 if vmlinux and not number and name in in_modules:
+                    ordinary = False
+                if not vmlinux and k.stale_bug(symbols, row):
                     ordinary = False
                 if ordinary and len(raw) < questions.KSYM_NAME_LEN:
                     key |= vmlinux

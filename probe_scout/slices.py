@@ -54,6 +54,7 @@ def of_kernel(
     image: Image | None,
     modules: Iterable[tuple[str, bytes]],
     running: Callable[[int, int], bytes | None] | None = None,
+    stale: Iterable[code_slices.Slice] = (),
 ) -> bytes:
     """The whole member. `modules` are (file name, bytes of the .ko as it lies on disk).
 
@@ -71,7 +72,7 @@ def of_kernel(
             "name an image with --vmlinux"
         )
     check_same_build(image, view)
-    return code_slices.write_slices([*vmlinux_slices(image, view, running), *module_slices(modules, view)])
+    return code_slices.write_slices([*vmlinux_slices(image, view, running), *module_slices(modules, view), *stale])
 
 
 def check_same_build(image: Image, view: View) -> None:
@@ -206,6 +207,17 @@ def module_slices(files: Iterable[tuple[str, bytes]], view: View) -> Iterator[co
                 words = tuple(word for word, at in tables.items() if (place[0], probed) in at)
                 if code and wants(name.encode(), code, words):
                     yield code_slices.Slice(module, name, place[1], x86_code.shortest(code), words)
+
+
+def init_bugs(files: Iterable[tuple[str, bytes]]) -> frozenset[int]:
+    """Offsets in .init.text at which one module's file has a BUG or WARN."""
+    found: set[int] = set()
+    for path, packed in files:
+        raw = kernel_image.unpack(packed, path)
+        names = [section.name for section in kernel_image.sections(raw, path)]
+        places = kernel_image.module_sites(raw, *MODULE_TABLES["bug"], path)
+        found.update(offset for section, offset in places if names[section] == ".init.text")
+    return frozenset(found)
 
 
 def module_name(path: str) -> str:

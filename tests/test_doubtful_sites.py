@@ -45,3 +45,19 @@ def test_a_site_without_a_name_lies_as_far_inside_as_the_list_says(tiny_folder, 
 def test_other_architectures_are_not_judged_by_bytes_of_this_one(tiny_folder, monkeypatch):
     monkeypatch.setattr(Kernel, "arch", lambda self: "aarch64")
     assert asked(tiny_folder, monkeypatch, {FIRST: NOP5, SECOND: PLAIN}, Doubt(0, (FIRST, SECOND), 1)) is None
+
+
+def test_a_function_where_another_modules_init_text_had_a_warning(tiny_folder):
+    """7.3: kvm_amd's init text was freed and tun loaded there; the bug table of kvm_amd still names its first byte."""
+    k = Kernel(open_source(str(tiny_folder(("first", "wake [tun]", "other [tun]")))))
+    view = k.full()
+    symbols = view.symbols
+    wake, other = (symbols.rows(name)[0] for name in (b"wake", b"other"))
+    base = symbols.addresses[wake] - 0x590
+    store = code._store(k)
+    store.live, store.init_bases = True, [(base, "kvm_amd"), (symbols.addresses[other], "tun")]
+    store.init_bugs = {"kvm_amd": frozenset((0x590, 0x700)), "tun": frozenset((0,))}
+    assert k.stale_bug(symbols, wake)
+    assert not k.stale_bug(symbols, other)  # its own init text is no other module's
+    assert not k.stale_bug(symbols, symbols.rows(b"first")[0])
+    assert [(one.module, one.name, one.sites) for one in code._stale_slices(k)] == [("tun", "wake", ("stale",))]

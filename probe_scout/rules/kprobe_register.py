@@ -116,6 +116,23 @@ def bug_or_patch_site(t: Traits, _k: Flags) -> bool:
     return t.first == "bug"
 
 
+@GATE.rule(
+    "stale_bug",
+    errno="EINVAL",
+    decides="check_kprobe_address_safe: find_bug; lib/bug.c module_find_bug",
+    needs=(KALLSYMS,),
+    known="measured on 7.3: __tun_wake_queue lay where kvm_amd's init text had been",
+)
+def stale_bug(t: Traits, _k: Flags) -> bool:
+    """The function lies where the init text of a module loaded before had a BUG or WARN.
+
+    That text was freed, its entries in the module's bug table were not, and the kernel takes this function's first
+    byte for theirs. It depends on where modules were loaded: after another boot it is another function, or none.
+    fentry and kprobe.multi are not refused.
+    """
+    return t.first == "stale"
+
+
 @GATE.rule("trap_instruction", errno="EILSEQ", decides="arch_prepare_kprobe: can_probe, INT3/INTn/UD", needs=(CODE,))
 def trap_instruction(t: Traits, _k: Flags) -> bool:
     """The first instruction is a trap that may not be replaced (int3, int n)."""
@@ -136,6 +153,7 @@ _ENTRY = (
     "blacklisted",
     "padding",
     "bug_or_patch_site",
+    "stale_bug",
     "trap_instruction",
     "not_emulated",
 )

@@ -17,14 +17,18 @@ _MARK = b" __BTF_ID__"
 
 
 class BtfIdSets(NamedTuple):
-    """`sets` maps a set's name to its members' names; `visible` is false where kallsyms shows none."""
+    """`sets` maps a set's name to its members' names; `visible` is false where kallsyms shows none.
+
+    `flagged` are the sets whose members have flags beside them (BTF_SET8, BTF_KFUNCS): kfuncs.
+    """
 
     visible: bool
     sets: dict[str, frozenset[str]]
+    flagged: frozenset[str] = frozenset()
 
-    def any_holds(self, name: str) -> bool:
-        """True if some set has this member."""
-        return any(name in members for members in self.sets.values())
+    def is_kfunc(self, name: str) -> bool:
+        """True if a set with flags has this member."""
+        return any(name in self.sets[title] for title in self.flagged)
 
     def holds(self, set_name: str, name: str) -> bool:
         """True if the set exists and has this member."""
@@ -34,6 +38,7 @@ class BtfIdSets(NamedTuple):
 def table(raw: bytes) -> BtfIdSets:
     """All sets of vmlinux and of loaded modules. `raw` is the whole of proc/kallsyms."""
     sets: dict[str, set[str]] = {}
+    flagged: set[str] = set()
     at = raw.find(_MARK)
     if at < 0:
         return BtfIdSets(False, {})
@@ -43,7 +48,7 @@ def table(raw: bytes) -> BtfIdSets:
     if last >= at:
         # One line more: a list's own name may stand behind its only member.
         end = raw.find(b"\n", raw.find(b"\n", last) + 1, modules)
-        _collect(raw[raw.rfind(b"\n", 0, at) + 1 : end if end >= 0 else modules].split(b"\n"), sets)
+        _collect(raw[raw.rfind(b"\n", 0, at) + 1 : end if end >= 0 else modules].split(b"\n"), sets, flagged)
     per_module: dict[bytes, list[bytes]] = {}
     at = raw.find(_MARK, modules)
     while at >= 0:
@@ -53,11 +58,11 @@ def table(raw: bytes) -> BtfIdSets:
         per_module.setdefault(module, []).append(body)
         at = raw.find(_MARK, at + 1)
     for lines in per_module.values():
-        _collect(sorted(lines), sets)
-    return BtfIdSets(True, {name: frozenset(members) for name, members in sets.items()})
+        _collect(sorted(lines), sets, flagged)
+    return BtfIdSets(True, {name: frozenset(members) for name, members in sets.items()}, frozenset(flagged))
 
 
-def _collect(lines: list[bytes], sets: dict[str, set[str]]) -> None:
+def _collect(lines: list[bytes], sets: dict[str, set[str]], flagged: set[str]) -> None:
     """Walk lines in the order of addresses; a symbol of another kind ends the set."""
     current: set[str] | None = None
     at = 0
@@ -73,8 +78,10 @@ def _collect(lines: list[bytes], sets: dict[str, set[str]]) -> None:
             current = None
         for name in group:
             if name.startswith(b"__BTF_ID__set"):
-                _, _, title = name[10:].partition(b"__")
+                kind, _, title = name[10:].partition(b"__")
                 current = sets.setdefault(title.decode("utf-8", "replace"), set())
+                if kind == b"set8":
+                    flagged.add(title.decode("utf-8", "replace"))
         for name in group:
             if current is not None and name.startswith(b"__BTF_ID__func__"):
                 current.add(name[16:].rpartition(b"__")[0].decode("utf-8", "replace"))

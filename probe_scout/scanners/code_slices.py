@@ -8,7 +8,8 @@ MODULE is "-" for vmlinux; OFFSET is hexadecimal, from _stext for vmlinux and fr
 for a module; CODE is hexadecimal, as few bytes as tell what kind the
 first instruction is (and the one behind ENDBR); SITES are words for what the image's tables say about the first
 instruction: bug, jump_label, static_call, alternative, or unread where no table could be read. The word running
-says that CODE was read from the running kernel, after boot had patched it, and not from the image.
+says that CODE was read from the running kernel, after boot had patched it, and not from the image. The word stale
+says that the running module's function lies where another module's freed init text had a BUG or WARN; CODE is empty.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ HEAD = b"probe-scout code slices 1\n"
 PATH = "code/slices"
 UNREAD = "unread"
 RUNNING = "running"
-SITE_WORDS = ("bug", "jump_label", "static_call", "alternative", UNREAD, RUNNING)
+STALE = "stale"
+SITE_WORDS = ("bug", "jump_label", "static_call", "alternative", UNREAD, RUNNING, STALE)
 _BODY_BYTES_MAX = 64 << 20
 
 

@@ -180,7 +180,7 @@ def tiny_files(
     ]
     where = IDS
     for title, members in {} if hide_ids else {**SETS, **(ids or {})}.items():
-        rows.append((where, "r", f"__BTF_ID__set__{title}"))
+        rows.append((where, "r", f"__BTF_ID__{'set8' if 'kfunc' in title else 'set'}__{title}"))
         where += 4
         for number, member in enumerate(members):
             rows.append((where, "r", f"__BTF_ID__func__{member}__{number}"))

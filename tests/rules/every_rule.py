@@ -144,6 +144,11 @@ CASES: dict[str, Case] = {
         ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("0f05", ())}),
         (ask("kprobe", "foo.cold", *COLD), "code"),
     ),
+    "kprobe_register.stale_bug": Case(
+        ask("kprobe", "tun:foo", "foo [tun]", code={"foo": ("", ("stale",))}),
+        ask("kprobe", "tun:foo", "foo [tun]", "bar [tun]", code={"bar": ("", ("stale",))}),
+        (ask("kprobe", "tun:foo", "foo [tun]", code={"foo": ("", ("stale",))}, denied=(KALLSYMS,)), "kallsyms"),
+    ),
     "kprobe_register.trap_instruction": Case(
         ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("cc", ())}),
         ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("90", ("alternative",))}),
