@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 Point = tuple[str, str, str]
 KEPT, QUICK, WHOLE = "kept", "quick", "whole"  # how much an answer may cost: a kept one, few units, anything
 _NOTHING: tuple[Coverage, tuple[Point, ...]] = (Coverage(), ())
-_ANSWERS = {
-    "no": "complete",
-    "self only": "complete",
-    "self only, recursive": "partial",
-    "partial": "partial",
-    "full": "none",
-}
 
 
 def of(k: Kernel, target: Target, symbol: str, named: str = "") -> tuple[Coverage, tuple[Point, ...]]:
@@ -68,24 +61,25 @@ def _surveyed(k: Kernel, target: Target, symbol: str) -> Coverage:
 
     if not survey.paths():
         return Coverage()
-    from .inline import base_name, home, module_build_id
+    from .inline import base_name, home, homes, module_build_id
 
     module = home(k, target._replace(name=symbol))
     build_id = module_build_id(k, module) if module is not None else ""
-    has_symbol = k.has_symbol(symbol) if module is None else None
+    has_symbol = None if k.kallsyms() is None else module in homes(k, symbol)
     try:
-        entry = survey.lookup(build_id or k.build_id(), base_name(symbol), module, has_symbol)
+        entry = survey.lookup(build_id or k.build_id(), base_name(symbol), module, has_symbol, k.release())
     except ProbeScoutError:
         return Coverage()
     if entry is None or "." in symbol:
         return Coverage()
-    answers = {_ANSWERS.get(kind, "unknown") for kind in (entry.kind, *entry.others)}
-    if entry.suffixes and entry.kind != "transformed":
-        answers = {"partial"}  # calls of a clone are not seen
-    answer = answers.pop() if len(answers) == 1 else ("partial" if answers - {"unknown"} else "unknown")
     is_this = entry.basis == "survey"
     return Coverage(
-        answer, entry.basis, is_this, right=entry.right, asked=entry.asked, kernels=entry.kernels if not is_this else ()
+        entry.sees,
+        entry.basis,
+        is_this,
+        right=entry.right,
+        asked=entry.asked,
+        kernels=entry.kernels if not is_this else (),
     )
 
 

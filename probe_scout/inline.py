@@ -315,8 +315,13 @@ def home(k: Kernel, target: Target) -> str | None:
         return None
     if target.module is not None:
         return target.module
-    modules = [symbol.module for symbol in _lookup(k).symbols(target.name)]
+    modules = homes(k, target.name)
     return modules[0] if modules and None not in modules else None
+
+
+def homes(k: Kernel, symbol: str) -> list[str | None]:
+    """The module of each symbol of this name in kallsyms, None for the kernel itself; empty if there is none."""
+    return [one.module for one in _lookup(k).symbols(symbol)]
 
 
 def _is_loaded(k: Kernel, module: str) -> bool:

@@ -38,6 +38,12 @@ def no_kept_answers(monkeypatch):
     monkeypatch.setenv("PROBE_SCOUT_DEBUG", "off")
 
 
+@pytest.fixture(autouse=True)
+def no_surveys(monkeypatch):
+    """No survey is asked, so that no answer hangs on the figures of the shipped one; tests/survey/ asks them."""
+    monkeypatch.setattr("probe_scout.survey.paths", tuple)
+
+
 @pytest.fixture
 def tiny_folder(tmp_path):
     """tiny_folder(symbols, …) writes a snapshot folder and returns its path; a new folder for each call."""

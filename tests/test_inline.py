@@ -74,12 +74,6 @@ def debug_file(build_id: bytes = BUILD_ID, symbols=None, extra: tuple[Entry, ...
     return w.elf(ELF_SYMBOLS if symbols is None else symbols)
 
 
-@pytest.fixture(autouse=True)
-def no_surveys(monkeypatch):
-    """What the shipped surveys predict of these names is not the matter here."""
-    monkeypatch.setattr("probe_scout.survey.paths", tuple)
-
-
 @pytest.fixture
 def debug(tmp_path):
     """debug(build_id=…) writes a debug file and returns its path."""
@@ -487,13 +481,13 @@ def test_a_survey_of_this_build_comes_before_a_debug_file(tiny_folder, debug, tm
     monkeypatch.setattr("probe_scout.survey.paths", lambda: ("a survey",))
     asked = []
 
-    def surveyed(build_id, name, module=None, has_symbol=None):
-        asked.append((build_id, name, module, has_symbol))
+    def surveyed(build_id, name, module=None, has_symbol=None, release=""):
+        asked.append((build_id, name, module, has_symbol, release))
         return SurveyEntry("partial", "survey", None, ("6.99.0-tiny",), 1)
 
     monkeypatch.setattr("probe_scout.survey.lookup", surveyed)
     (target,) = open_kernel(str(tiny_folder(**KERNEL))).check(["both"]).targets
-    assert asked == [(BUILD_ID.hex(), "both", None, True)]
+    assert asked == [(BUILD_ID.hex(), "both", None, True, "6.99.0-tiny")]
     assert target.coverage == Coverage("partial", "survey", True)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import Malformed
 from .cell import Cell, effect
 from .format import VMLINUX, Table
-from .predict import predict
+from .predict import is_near, predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,11 +71,14 @@ class Surveyed(NamedTuple):
 _open: dict[str, tuple[str, Table]] = {}
 
 
-def lookup(build_id: str, name: str, module: str | None = None, has_symbol: bool | None = None) -> Entry | None:
+def lookup(
+    build_id: str, name: str, module: str | None = None, has_symbol: bool | None = None, release: str = ""
+) -> Entry | None:
     """What surveys say of a function; None if no survey has the name, or what they say cannot be of this kernel.
 
     `build_id`: of the module's file for a function of a module, or of its kernel where that is not known; "" if
-    neither is. `has_symbol`: kallsyms has exactly this name; predictions are better with it. Raises Malformed.
+    neither is. `has_symbol`: kallsyms has exactly this name. `release`: of the kernel; if a surveyed one is near
+    (predict.is_near), only such are asked. Predictions are better with both. Raises Malformed.
     """
     scope = (module or VMLINUX).replace("-", "_")
     votes: dict[tuple[str, str], Cell | None] = {}
@@ -92,7 +95,9 @@ def lookup(build_id: str, name: str, module: str | None = None, has_symbol: bool
             if table.scopes[one.scope] == scope:
                 key = (table.kernels[one.kernel], one.build_id)
                 votes[key] = mine.cells[one.kernel] if mine is not None else None
-    guess = predict(list(votes.values()), has_symbol)
+    near = {key: cell for key, cell in votes.items() if is_near(key[0], release)}
+    votes = near or votes
+    guess = predict(list(votes.values()), has_symbol, bool(near))
     if guess is None:
         return None
     share = (shares or {}).get(guess)

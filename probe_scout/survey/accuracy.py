@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .cell import CLONE, WITH_SYMBOL, WITHOUT_SYMBOL, Cell, effect
 from .format import Share
-from .predict import predict
+from .predict import is_near, predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,6 +48,7 @@ class History(NamedTuple):
     """What kernels say of one name: labels of those that predict, and the label that came."""
 
     votes: Labels
+    are_near: bool
     truth: str
 
 
@@ -56,12 +57,14 @@ def histories(collected: Collected, release: str, others: Sequence[str]) -> Coun
     found: Counter[History] = Counter()
     kernels = collected.kernels
     for scope, (_, truth) in kernels[release].items():
-        voters = [kernels[other][scope][1] for other in others if scope in kernels[other]]
+        having = [other for other in others if scope in kernels[other]]
+        near = [other for other in having if is_near(other, release)]
+        voters = [kernels[other][scope][1] for other in near or having]
         if not voters:
             continue
         for name in set(truth).union(*voters):
             votes = tuple(voter[name].label if name in voter else ABSENT for voter in voters)
-            found[History(votes, truth[name].label if name in truth else ABSENT)] += 1
+            found[History(votes, bool(near), truth[name].label if name in truth else ABSENT)] += 1
     return found
 
 
@@ -72,13 +75,13 @@ def measure(collected: Collected, release: str, others: Sequence[str]) -> Measur
     exact: Counter[tuple[str, str, str]] = Counter()
     new = Warned(0, 0, 0)
     rules = {name: Warned(0, 0, 0) for name in RULES}
-    for (votes, truth), many in histories(collected, release, others).items():
+    for (votes, are_near, truth), many in histories(collected, release, others).items():
         cells = [_cell(label) for label in votes]
         has_symbol = truth not in (ABSENT, *WITHOUT_SYMBOL)
         for state, _ in _STATES:
             if state not in (None, has_symbol):
                 continue
-            guess = predict(cells, state)
+            guess = predict(cells, state, are_near)
             if guess is not None:
                 asked[guess] += many
                 right[guess] += many * _is_right(guess.label, truth)

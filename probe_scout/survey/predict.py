@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
     from .cell import Cell
 
-ALL, KNOWN, DIVIDED = "all", "known", "divided"
+ALL, MOST, FEW, DIVIDED, NEAR = "all", "most", "few", "divided", "near"
 
 
 class Guess(NamedTuple):
-    """`symbol`: what was known of the symbol: yes, no, unknown. `label`: one of cell.LABELS. `agreement`: of the
-    surveyed kernels "all" say so, all that know the name ("known"), or most ("divided").
+    """`symbol`: what was known of the symbol: yes, no, unknown. `label`: one of cell.LABELS. `agreement`: all
+    surveyed kernels say so ("all"); all that know the name, which are half of them or more ("most"), or fewer ("few");
+    kernels disagree ("divided"); or a near kernel says so, and no other was asked ("near").
     """
 
     symbol: str
@@ -24,7 +25,20 @@ class Guess(NamedTuple):
     agreement: str
 
 
-def predict(votes: Sequence[Cell | None], has_symbol: bool | None) -> Guess | None:
+def is_near(release: str, other: str) -> bool:
+    """Two releases are of one series (6.12) and of one name at the end (amd64): builds that differ by fixes alone.
+
+    This decides which surveyed kernels are asked, never what a kernel accepts.
+    """
+    return release != "" and _series(release) == _series(other)
+
+
+def _series(release: str) -> tuple[str, ...]:
+    numbers = release.split(".", 2)[:2]
+    return (*numbers, release.rpartition("-")[2])
+
+
+def predict(votes: Sequence[Cell | None], has_symbol: bool | None, are_near: bool = False) -> Guess | None:
     """The label to expect; None if no vote is possible for a function with, or without, a symbol.
 
     A vote is what one surveyed kernel says, None where it does not know the name. Most votes win; of equally many
@@ -34,5 +48,10 @@ def predict(votes: Sequence[Cell | None], has_symbol: bool | None) -> Guess | No
     if not labels:
         return None
     label = min(set(labels), key=lambda label: (-labels.count(label), LABELS.index(label)))
-    agreement = DIVIDED if len(set(labels)) > 1 else ALL if len(labels) == len(votes) else KNOWN
+    if are_near:
+        agreement = NEAR
+    elif len(set(labels)) > 1:
+        agreement = DIVIDED
+    else:
+        agreement = ALL if len(labels) == len(votes) else MOST if len(labels) * 2 >= len(votes) else FEW
     return Guess({True: "yes", False: "no", None: "unknown"}[has_symbol], label, agreement)

@@ -1,7 +1,7 @@
 """Write the survey that comes with the package, and the page section that tells how right its predictions are.
 
-python tests/tools/make_survey.py --out probe_scout/surveys/debian-amd64.survey FILE...
-python tests/tools/make_survey.py --page docs/inlining.md [--unseen FILE...]
+python tests/tools/make_survey.py --out probe_scout/surveys/debian-amd64.survey [--unseen FILE] FILE...
+python tests/tools/make_survey.py --page docs/inlining.md [--unseen FILE]
 
 FILE is a debug file, a folder of them (such as an unpacked debug package), or a survey made by `probe-scout survey`.
 """
@@ -23,22 +23,28 @@ from probe_scout.survey.format import VMLINUX, Share, Table
 
 BEGIN, END = "<!-- {0}: made by tests/tools/make_survey.py -->", "<!-- end of {0} -->"
 SAYS = {"yes": "a symbol of the name exists", "no": "no such symbol", "unknown": "not known whether a symbol exists"}
-AGREE = {"all": "all kernels say so", "known": "all that have it", "divided": "most of them"}
+AGREE = {
+    "all": "all kernels say so",
+    "most": "all that have it, half or more",
+    "few": "all that have it, less than half",
+    "divided": "kernels disagree",
+    "near": "a near kernel says so",
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--page", type=Path)
-    parser.add_argument("--unseen", type=Path, nargs="*", default=[], help="kernels that the shipped survey lacks")
+    parser.add_argument("--unseen", type=Path, action="append", default=[], help="a kernel to predict; repeat it")
     parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args()
     try:
         if options.out is not None:
-            options.out.write_bytes(made(options.files))
+            options.out.write_bytes(made(options.files, options.unseen))
             print(f"{options.out}: {options.out.stat().st_size} bytes")
         if options.page is not None:
-            text = replaced(options.page.read_text(), "accuracy", section(shipped()))
+            text = replaced(options.page.read_text(), "accuracy", section(shipped(), told()))
             if options.unseen:
                 text = replaced(text, "unseen", unseen(shipped(), read(options.unseen)))
             options.page.write_text(text)
@@ -46,13 +52,26 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def made(paths: list[Path]) -> bytes:
-    """A survey of all kernels in these files, with the shares of right predictions."""
+def made(paths: list[Path], unseen: list[Path]) -> bytes:
+    """A survey of all kernels in these files, with the shares of right predictions. `unseen` are only predicted."""
     collected = read(paths)
     for release, files in collected.kernels.items():
         vmlinux = len(files.get(VMLINUX, ("", {}))[1])
         print(f"{release}: {vmlinux} names in vmlinux, {sum(len(one[1]) for one in files.values())} with all modules")
-    return collected.encoded(accuracy.summed(accuracy.leave_one_out(collected)))
+    near = [nearby(one) for one in predicted(collected, read(unseen))]
+    return collected.encoded(accuracy.summed([*accuracy.leave_one_out(collected), *near]))
+
+
+def predicted(collected: build.Collected, others: build.Collected) -> list[accuracy.Measured]:
+    """Kernels that are not in a survey, predicted from it."""
+    both = build.Collected()
+    both.kernels = {**collected.kernels, **others.kernels}
+    return [accuracy.measure(both, release, list(collected.kernels)) for release in others.kernels]
+
+
+def nearby(one: accuracy.Measured) -> accuracy.Measured:
+    """Only what was predicted from near kernels."""
+    return one._replace(shares={key: share for key, share in one.shares.items() if key[2] == "near"})
 
 
 def read(paths: list[Path]) -> build.Collected:
@@ -93,8 +112,13 @@ def replaced(text: str, name: str, section: str) -> str:
     return f"{before}{begin}\n{section}{end}{after}"
 
 
-def section(collected: build.Collected) -> str:
-    """Each kernel predicted from the others, as Markdown."""
+def told() -> dict[tuple[str, str, str], Share]:
+    """The shares that come with the package."""
+    return {key: share for table in survey.tables() for key, share in table.shares.items()}
+
+
+def section(collected: build.Collected, shares: dict[tuple[str, str, str], Share]) -> str:
+    """Each kernel predicted from the others, and the shares that are told, as Markdown."""
     measured = accuracy.leave_one_out(collected)
     names = ", ".join(collected.kernels)
     lines = [
@@ -104,16 +128,14 @@ def section(collected: build.Collected) -> str:
         "",
         *by_rule(measured),
         "",
-        *by_agreement(accuracy.summed(measured)),
+        *by_agreement(shares),
     ]
     return "\n".join(lines) + "\n"
 
 
 def unseen(collected: build.Collected, others: build.Collected) -> str:
     """Kernels that are not in the survey, predicted from all of it."""
-    both = build.Collected()
-    both.kernels = {**collected.kernels, **others.kernels}
-    measured = [accuracy.measure(both, release, list(collected.kernels)) for release in others.kernels]
+    measured = predicted(collected, others)
     return "\n".join([*by_label(measured), "", *by_rule(measured)]) + "\n"
 
 
@@ -178,7 +200,8 @@ def by_agreement(shares: dict[tuple[str, str, str], Share]) -> list[str]:
 
 
 def percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    """A share in tenths of a percent, rounded down: 100.0 % means all."""
+    return f"{1000 * part // whole / 10:.1f} %" if whole else "-"
 
 
 if __name__ == "__main__":
