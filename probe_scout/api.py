@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from .errors import ProbeScoutError, UsageError
 from .model import facts
-from .model.report import CheckReport, DoctorReport, TargetReport
+from .model.report import CheckReport, DoctorReport, KernelInfo, TargetReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from .audit.kept import Kept
     from .kernel import Kernel
     from .model.audit import AuditReport
     from .model.diff import DiffReport
@@ -52,6 +53,7 @@ class OpenKernel:
     def __init__(self, root: str = "", vmlinux: str | None = None, cache: bool = False) -> None:
         self._root, self._vmlinux, self._cache = root, vmlinux, cache
         self._opened: Kernel | None = None
+        self._kept: Kept | None = None
 
     @property
     def _kernel(self) -> Kernel:
@@ -235,8 +237,20 @@ class OpenKernel:
         process holds, `target` what matches a pattern. Raises CannotAsk where nothing can be seen at all.
         """
         from . import audit
+        from .audit.kept import Kept
 
-        return audit.report(self._kernel, net, owner, target)
+        if self._kept is None:
+            question = None
+            if self._cache:
+                from . import cache, coverage
+
+                k = self._kernel
+                question = cache.key(self._root, self._vmlinux, ("audit",), (), False)
+                if question:  # without the machine word, which would have all of kallsyms read
+                    head = KernelInfo(k.release(), k.build_id(), "", k.source.describe().kind, "")
+                    question += "\0" + coverage.state(head, self._root)
+            self._kept = Kept(question)
+        return audit.report(self._kernel, net, owner, target, kept=self._kept)
 
     def stub(
         self, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False

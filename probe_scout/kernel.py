@@ -521,6 +521,10 @@ class Kernel:
             self._arch = self._find_arch()
         return self._arch
 
+    def tell_arch(self, arch: str) -> None:
+        """The machine word, where it is known without reading proc/kallsyms."""
+        self._arch = arch
+
     def _find_arch(self) -> str:
         raw = self.kallsyms() or b""
         for arch, prefix in SYSCALL_PREFIXES.items():

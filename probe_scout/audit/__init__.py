@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..kernel import Kernel
     from ..model.audit import Attachment
     from ..sources.syscalls import Calls
+    from .kept import Kept
 
 Record = dict[str, Any]
 _TRACING = "sys/kernel/tracing"
@@ -25,15 +26,22 @@ _CHANGING = (
 _COUNTS_ALL = "BPF_CGROUP_UNIX_CONNECT"
 
 
-def report(k: Kernel, net: str = "auto", owner: int = 0, target: str = "", calls: Calls | None = None) -> AuditReport:
+def report(
+    k: Kernel,
+    net: str = "auto",
+    owner: int = 0,
+    target: str = "",
+    calls: Calls | None = None,
+    kept: Kept | None = None,
+) -> AuditReport:
     """Everything that is attached to this kernel: now, or as a snapshot kept it.
 
     `net`: auto, yes or no, whether the interfaces of all network namespaces are looked at. `owner` and `target` (a
-    pattern) narrow what is shown. Raises CannotAsk for a root that is neither this machine nor a snapshot with an
-    audit's inputs, and where bpf(2) cannot be called.
+    pattern) narrow what is shown. `kept`: what earlier runs found out. Raises CannotAsk for a root that is neither
+    this machine nor a snapshot with an audit's inputs, and where bpf(2) cannot be called.
     """
     k.forget(_CHANGING)
-    return narrowed(judged(k, inputs(k, net, calls)), owner, target)
+    return narrowed(judged(k, inputs(k, net, calls), kept), owner, target)
 
 
 def narrowed(found: AuditReport, owner: int, target: str) -> AuditReport:
@@ -121,21 +129,30 @@ def _kept(k: Kernel) -> Record:
     return found
 
 
-def judged(k: Kernel, found: Record) -> AuditReport:
+def judged(k: Kernel, found: Record, kept: Kept | None = None) -> AuditReport:
     """The report of inputs, which are used up by it."""
+    from .kept import Kept
+
+    kept = kept or Kept()
+    k.tell_arch(kept.ask("kernel", "arch", k.arch))
     from . import checks, join, others, printed, resolve
 
-    btf = k.btf() if found.get("programs") else None
-    found["counts_all_misses"] = btf is not None and btf.has_name(_COUNTS_ALL)
-    resolver = resolve.Resolver(k, found.get("btfs", {}), found.get("pmus", {}), found.get("symbols"))
+    found["counts_all_misses"] = bool(found.get("programs")) and kept.ask("kernel", "misses", lambda: _counts_all(k))
+    resolver = resolve.Resolver(k, found.get("btfs", {}), found.get("pmus", {}), found.get("symbols"), kept)
     joined = join.Join(found, resolver).rows()
     both = others.add(k, joined.attachments, resolver, found)
     rows = [_in_file(found, row) if row.attach.startswith(("uprobe", "uretprobe")) else row for row in both.rows]
-    world = checks.World(k, rows, found)
+    world = checks.World(k, rows, found, kept)
     rows = [row._replace(findings=checks.findings(world, row)) for row in rows]
+    kept.save()
     about = printed.disagreement(k, found) if k.source.describe().kind == "snapshot" and "now_s" in found else []
     unread = [Unread(one["fact"], one["kind"], one["why"], one["cure"]) for one in found.get("gaps", ())]
     return AuditReport(k.info(), tuple(rows), tuple(joined.loaded), _net(found), (*unread, *both.unread), tuple(about))
+
+
+def _counts_all(k: Kernel) -> bool:
+    btf = k.btf()
+    return btf is not None and btf.has_name(_COUNTS_ALL)
 
 
 def _net(found: Record) -> str:

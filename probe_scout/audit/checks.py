@@ -12,12 +12,12 @@ from ..errors import ProbeScoutError, SourceError
 from ..model.audit import BROKEN, NOTE, WARNING, Attachment, AuditFinding
 from ..model.target import FUNCTION, Target
 from ..model.verdict import NO
+from .kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..kernel import Kernel
-    from ..model.verdict import Verdict
     from .join import Record
 
 TRAMPOLINES = frozenset(("fentry", "fexit", "fsession", "fmod_ret", "lsm"))
@@ -32,6 +32,7 @@ UPROBES = frozenset(
         *("uprobe_event", "uretprobe_event"),
     )
 )
+_FEW = 24  # functions that are searched for one by one
 NEARLY = 4  # free places of a trampoline below which it is nearly full
 LINKS_MAX = 38  # BPF_MAX_TRAMP_LINKS where BTF does not tell
 _SESSION_LINKS = 2
@@ -55,25 +56,28 @@ class Check(NamedTuple):
 class World:
     """What checks look at besides the row: the kernel, all rows, files, switches. Each read once."""
 
-    def __init__(self, k: Kernel, rows: Sequence[Attachment], inputs: Record) -> None:
+    def __init__(self, k: Kernel, rows: Sequence[Attachment], inputs: Record, kept: Kept | None = None) -> None:
         self.k, self.rows, self.inputs = k, rows, inputs
         self.by_function: dict[tuple[str | None, str], list[Attachment]] = {}
         for row in rows:
             for module, name in functions_of(row):
                 self.by_function.setdefault((module, name), []).append(row)
-        self._counts: dict[str, int] | None = None
+        self._is_prepared = False
         self._loaded: dict[int, float] | None = None
         self._switches: dict[str, str | None] = {}
-        self._verdicts: dict[tuple[str, str | None, str], Verdict | None] = {}
+        self.kept = kept or Kept()
 
     def copies(self, name: str) -> int | None:
         """How many symbols have this name today; None where kallsyms cannot be read."""
-        if self._counts is None:
+        counts = self.kept.section("copies")
+        if name not in counts:
             raw = self.k.kallsyms()
             if raw is None:
                 return None
-            self._counts = _count(raw, {name for _, name in self.by_function})
-        return self._counts.get(name, 0)
+            self.kept.add("copies", _count(raw, {one for _, one in self.by_function} - counts.keys()))
+            counts = self.kept.section("copies")
+        found: int = counts.get(name, 0)
+        return found
 
     def switch(self, path: str) -> str | None:
         """The text of a small file; None where it cannot be read."""
@@ -84,18 +88,61 @@ class World:
                 self._switches[path] = None
         return self._switches[path]
 
-    def verdict(self, name: str, module: str | None, attach: str) -> Verdict | None:
-        """Would it attach again today."""
-        key = name, module, attach
-        if key not in self._verdicts:
+    def refusal(self, name: str, module: str | None, attach: str) -> str | None:
+        """Why it would not attach again today; None where it would, or that is not known."""
+
+        def ask() -> str | None:
             from .. import check
 
+            self._prepare()
             try:
-                found = check.verdicts(self.k, Target(FUNCTION, name, module), (attach,))
-                self._verdicts[key] = found[0] if found else None
+                verdict = check.verdicts(self.k, Target(FUNCTION, name, module), (attach,))[0]
             except ProbeScoutError:
-                self._verdicts[key] = None
-        return self._verdicts[key]
+                return None
+            if verdict.answer != NO or not verdict.findings:
+                return None
+            return f"{verdict.errno}: {verdict.findings[0].rule}: {verdict.findings[0].says}"
+
+        found: str | None = self.kept.ask("refusals", f"{attach} {module} {name}", ask)
+        return found
+
+    def missed_callers(self, name: str, module: str | None) -> str | None:
+        """The callers that do not come by here, and who says so; None where there are none, or nobody knows."""
+
+        def ask() -> str | None:
+            from .. import coverage
+
+            self._prepare()
+            try:
+                found, _ = coverage.of(self.k, Target(FUNCTION, name, module), name)
+            except ProbeScoutError:
+                return None
+            if found.answer not in ("partial", "none") or found.basis not in ("dwarf", "survey"):
+                return None
+            return f"{found.basis}: " + (", ".join(found.missed_callers[:5]) or "inlined copies")
+
+        found: str | None = self.kept.ask("coverage", f"{module} {name}", ask)
+        return found
+
+    def never_returns(self, name: str) -> bool:
+        """In the kernel's own list, or in that of all kernels."""
+        from ..diagnosis.hazards import NORETURN
+
+        def ask() -> bool:
+            ids = self.k.ids()
+            return ids.visible and ids.holds("noreturn_deny", name)
+
+        return name in NORETURN or bool(self.kept.ask("noreturn", name, ask))
+
+    def _prepare(self) -> None:
+        """With many functions to ask about, all tables at once are cheaper than a search for each."""
+        if not self._is_prepared:
+            self._is_prepared = True
+            if len(self.by_function) > _FEW:
+                try:
+                    self.k.full()
+                except ProbeScoutError:
+                    pass  # each question tells it
 
     def file(self, row: Attachment) -> Record | None:
         """What is known of a uprobe's file."""
@@ -232,16 +279,7 @@ def _symbol_ambiguous(world: World, row: Attachment) -> str | None:
 def _callers_missed(world: World, row: Attachment) -> str | None:
     if row.attach not in FUNCTIONS or row.places or not row.target or row.target.startswith("0x"):
         return None
-    from .. import coverage
-
-    target = Target(FUNCTION, row.target, row.module)
-    try:
-        found, _ = coverage.of(world.k, target, row.target)
-    except ProbeScoutError:
-        return None
-    if found.answer not in ("partial", "none") or found.basis not in ("dwarf", "survey"):
-        return None
-    return f"{found.basis}: " + (", ".join(found.missed_callers[:5]) or "inlined copies")
+    return world.missed_callers(row.target, row.module)
 
 
 @check(
@@ -262,9 +300,9 @@ def _refused_today(world: World, row: Attachment) -> str | None:
     for module, name in functions_of(row):
         if not world.copies(name):
             continue
-        verdict = world.verdict(name, module, row.attach)
-        if verdict is not None and verdict.answer == NO and verdict.findings:
-            return f"{verdict.errno}: {verdict.findings[0].rule}: {verdict.findings[0].says}"
+        refusal = world.refusal(name, module, row.attach)
+        if refusal is not None:
+            return refusal
     return None
 
 
@@ -282,13 +320,7 @@ def _refused_today(world: World, row: Attachment) -> str | None:
 def _never_returns(world: World, row: Attachment) -> str | None:
     if row.attach not in ("kretprobe", "kretprobe.multi", "kretprobe_event", "fexit", "fsession", "fexit_event"):
         return None
-    from ..diagnosis.hazards import NORETURN
-
-    ids = world.k.ids()
-    for _, name in functions_of(row):
-        if name in NORETURN or (ids.visible and ids.holds("noreturn_deny", name)):
-            return name
-    return None
+    return next((name for _, name in functions_of(row) if world.never_returns(name)), None)
 
 
 @check(

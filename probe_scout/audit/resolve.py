@@ -9,6 +9,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import Malformed, SourceError
+from .kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,14 +43,19 @@ class Resolver:
     """Names for numbers, each file read once. What cannot be told is None."""
 
     def __init__(
-        self, k: Kernel, btfs: dict[str, Record], pmus: dict[str, str], symbols: dict[str, list[Any]] | None = None
+        self,
+        k: Kernel,
+        btfs: dict[str, Record],
+        pmus: dict[str, str],
+        symbols: dict[str, list[Any]] | None = None,
+        kept: Kept | None = None,
     ) -> None:
         """`symbols`: those of a snapshot, by the numbers that stand for addresses in it."""
         self._k, self._btfs, self._pmus = k, btfs, pmus
         self._symbols = {int(number): Symbol(*one) for number, one in (symbols or {}).items()}
         self._is_kept = symbols is not None
+        self._kept = kept or Kept()
         self._has_ibt: bool | None = None
-        self._owners: dict[str, str | None] = {}
 
     # ---------------------------------------------------------------- addresses
     def learn(self, addresses: Iterable[int]) -> None:
@@ -115,16 +121,16 @@ class Resolver:
 
     def module_of(self, function: str) -> str | None:
         """The module of a function that is in no other place; None for vmlinux, and where it cannot be told."""
-        if function not in self._owners:
-            self._owners[function] = None
-            raw = self._k.kallsyms() or b""
-            name = function.encode()
-            if b" " + name + b"\n" not in raw:
-                at = raw.find(b" " + name + b"\t[")
-                if at >= 0:
-                    end = raw.find(b"]", at)
-                    self._owners[function] = raw[at + len(name) + 3 : end].decode("utf-8", "replace")
-        return self._owners[function]
+        found: str | None = self._kept.ask("owners", function, lambda: self._module_of(function))
+        return found
+
+    def _module_of(self, function: str) -> str | None:
+        raw = self._k.kallsyms() or b""
+        name = function.encode()
+        if b" " + name + b"\n" in raw:
+            return None
+        at = raw.find(b" " + name + b"\t[")
+        return raw[at + len(name) + 3 : raw.find(b"]", at)].decode("utf-8", "replace") if at >= 0 else None
 
     # ---------------------------------------------------------------- BTF
     def btf_name(self, object_id: int | None, type_id: int | None) -> tuple[str | None, str | None]:
@@ -139,6 +145,10 @@ class Resolver:
 
     def type_name(self, module: str | None, type_id: int) -> str | None:
         """The name of a type by its id."""
+        found: str | None = self._kept.ask("types", f"{module} {type_id}", lambda: self._type_name(module, type_id))
+        return found
+
+    def _type_name(self, module: str | None, type_id: int) -> str | None:
         try:
             btf = self._k.btf(module)
             if btf is None:
