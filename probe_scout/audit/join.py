@@ -172,6 +172,8 @@ class Join:
     def _link(self, one: Record) -> Attachment:
         make = _BY_LINK.get(one["type"])
         row = Attachment(one["type"], None) if make is None else make(self, one)
+        if one.get("by_fdinfo"):
+            row = row._replace(seen_by=("fdinfo",))
         seen = row.seen_by or ((LINK, PERF) if one["id"] in self._seen_links else (LINK,))
         owners = {(owner.pid, owner.fd): owner for owner in (*row.owners, *self._owned("link", one["id"]))}
         return row._replace(

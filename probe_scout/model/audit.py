@@ -73,8 +73,9 @@ class Attachment(NamedTuple):
     without BPF kprobe_event, kretprobe_event, uprobe_event, uretprobe_event, fprobe_event, fexit_event, kprobe,
     kretprobe, ftrace, ftrace.direct, livepatch.
 
-    `seen_by`: link, perf (BPF_TASK_FD_QUERY), query (BPF_PROG_QUERY), netlink, map, kprobes (kprobes/list), tracefs
-    (dynamic events), ftrace (enabled_functions), livepatch, bpftool-perf, bpftool-link.
+    `seen_by`: link, fdinfo (links of the caller's own processes, without rights), perf (BPF_TASK_FD_QUERY), query
+    (BPF_PROG_QUERY), netlink, map, kprobes (kprobes/list), tracefs (dynamic events), ftrace (enabled_functions),
+    livepatch.
     """
 
     attach: str

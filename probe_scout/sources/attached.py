@@ -92,6 +92,8 @@ def take(calls: Calls, net: str = AUTO, proc: str = "/proc") -> Record:
     except OSError as error:
         raise CannotAsk(f"{proc}: {error.strerror or error}") from None
     found["links"] = t.each("bpf_links", "BPF_LINK_GET_NEXT_ID", bpf.links(calls))
+    if not found["links"]:
+        found["links"] = _held_links(holders)
     found["programs"] = t.each("bpf_programs", "BPF_PROG_GET_NEXT_ID", bpf.programs(calls))
     found["maps"] = t.each("bpf_maps", "BPF_MAP_GET_NEXT_ID", bpf.maps(calls))
     _perf_events(t, holders)
@@ -105,6 +107,16 @@ def take(calls: Calls, net: str = AUTO, proc: str = "/proc") -> Record:
         _networks(t, types, holders.pids, net == YES)
     _processes(t, holders)
     return found
+
+
+def _held_links(holders: processes.Holders) -> list[Record]:
+    """Links by the fdinfo of those who hold them: what a caller without rights sees of its own processes."""
+    found = {}
+    for one in holders.held:
+        record = bpf.link_of_fdinfo(one.text) if one.text else None
+        if record is not None:
+            found[record["id"]] = record
+    return [found[number] for number in sorted(found)]
 
 
 def _perf_events(t: _Taking, holders: processes.Holders) -> None:

@@ -495,3 +495,52 @@ def get_pinned(calls: Calls, path: str) -> int:
     """BPF_OBJ_GET: a descriptor of what is pinned at a path, or a negative errno."""
     where = calls.buffer(path.encode("utf-8", "surrogateescape") + b"\0")
     return calls.bpf(OBJ_GET, bytearray(struct.pack("=QII", where.address, 0, 0)))
+
+
+# ---------------------------------------------------------------- without rights
+
+_FDINFO_WORDS = ("tp_name", "name", "target_name", "path")
+_FDINFO_NUMBERS = (
+    *("cookie", "missed", "offset", "target_obj_id", "target_btf_id", "cgroup_id", "netns_ino", "ifindex", "map_id"),
+    *("pf", "hooknum", "prio", "config", "ref_ctr_offset"),
+)
+
+
+def link_of_fdinfo(text: str) -> Record | None:
+    """What fdinfo tells of a link to whoever may read it: all in 7.3, little before; None if it is no link's.
+
+    Written by bpf_link_show_fdinfo and each type's show_fdinfo (kernel/bpf/syscall.c and others).
+    """
+    words = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    kind, number = words.get("link_type", ""), words.get("link_id", "")
+    if not kind or not number.isdigit():
+        return None
+    told: Record = {key: words[key] for key in _FDINFO_WORDS if key in words}
+    for key in _FDINFO_NUMBERS:
+        if key in words:
+            told[key] = _plain_number(words[key])
+    is_return = kind in ("kretprobe_multi", "uretprobe_multi")
+    kind = {"perf": "perf_event", "kretprobe_multi": "kprobe_multi", "uretprobe_multi": "uprobe_multi"}.get(kind, kind)
+    if kind.startswith("<"):
+        kind = f"type_{kind.strip('<>')}"
+    if kind.endswith("_multi"):
+        told["is_return"] = is_return
+    if kind == "perf_event":
+        told["perf_type"] = words.get("event_type")
+        if told["perf_type"] == "tracepoint":
+            told["name"] = words.get("tp_name", "")
+    if kind == "netfilter":
+        told = {"pf": told.get("pf", 0), "hook": told.get("hooknum", 0), "priority": told.get("prio", 0), "flags": 0}
+    attach = words.get("attach_type", "").partition(" ")[0]  # tcx and netkit write the name behind
+    if attach.isdigit():
+        told["attach_type"] = type_name(ATTACH_TYPES, int(attach))
+    program = words.get("prog_id", "")
+    prog_id = int(program) if program.isdigit() else None
+    return {"id": int(number), "type": kind, "prog_id": prog_id, **told, "by_fdinfo": True}
+
+
+def _plain_number(text: str) -> int | None:
+    try:
+        return int(text, 0)
+    except ValueError:
+        return None

@@ -33,6 +33,7 @@ class Held(NamedTuple):
     fd: int
     kind: str
     id: int | None
+    text: str = ""  # fdinfo of a link
 
 
 class Holders(NamedTuple):
@@ -72,9 +73,10 @@ def holders(proc: str = "/proc") -> Holders:
             kind = kinds.get(link)
             if kind is None:
                 continue
-            number = None if kind == PERF else object_id(f"{proc}/{pid}/fdinfo/{name}", kind)
+            text = "" if kind == PERF else _text(f"{proc}/{pid}/fdinfo/{name}")
+            number = _id(text, kind)
             if kind == PERF or number is not None:
-                found.append(Held(pid, int(name), kind, number))
+                found.append(Held(pid, int(name), kind, number, text if kind == LINK else ""))
     return Holders(found, everyone, denied)
 
 
@@ -85,12 +87,20 @@ def kind_of(fd: int, proc: str = "/proc") -> str | None:
 
 def object_id(path: str, kind: str) -> int | None:
     """The id that an fdinfo file tells; None if the descriptor is gone or another one by now."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as handle:
-            match = _IDS[kind].search(handle.read())
-    except OSError:
-        return None
+    return _id(_text(path), kind)
+
+
+def _id(text: str, kind: str) -> int | None:
+    match = _IDS[kind].search(text) if text else None
     return int(match[1]) if match else None
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return ""
 
 
 def describe(pid: int, proc: str = "/proc") -> dict[str, Any] | None:

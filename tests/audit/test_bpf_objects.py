@@ -169,3 +169,45 @@ def test_the_tables_are_those_of_the_header():
         assert (len(names), names[-1], len(set(names))) == (count, last, count)
     assert bpf.ATTACH_TYPES[23] == "trace_raw_tp"
     assert bpf.type_name(bpf.LINK_TYPES, 16) == "type_16"
+
+
+def fdinfo(*lines):
+    return "".join(f"{line.replace('=', chr(58) + chr(9), 1)}\n" for line in ("pos=0", "flags=02000000", *lines))
+
+
+def test_what_fdinfo_tells_of_links():
+    """As 7.3 writes it; 6.12 stops behind prog_id."""
+    kprobe = ("link_type=perf", "link_id=4", "prog_tag=00", "prog_id=9", "name=vfs_read", "offset=0x10", "missed=2")
+    assert bpf.link_of_fdinfo(fdinfo(*kprobe, "addr=0xffff", "event_type=kretprobe", "cookie=3")) == {
+        "id": 4,
+        "type": "perf_event",
+        "prog_id": 9,
+        "perf_type": "kretprobe",
+        "name": "vfs_read",
+        "offset": 16,
+        "missed": 2,
+        "cookie": 3,
+        "by_fdinfo": True,
+    }
+    assert bpf.link_of_fdinfo(fdinfo("link_type=kretprobe_multi", "link_id=4", "prog_id=9", "kprobe_cnt=1")) == {
+        "id": 4,
+        "type": "kprobe_multi",
+        "prog_id": 9,
+        "is_return": True,
+        "by_fdinfo": True,
+    }
+    tracing = fdinfo("link_type=tracing", "link_id=5", "prog_id=9", "attach_type=25", "target_btf_id=77")
+    assert bpf.link_of_fdinfo(tracing) == {
+        "id": 5,
+        "type": "tracing",
+        "prog_id": 9,
+        "attach_type": "trace_fexit",
+        "target_btf_id": 77,
+        "by_fdinfo": True,
+    }
+    tcx = fdinfo("link_type=tcx", "link_id=5", "ifindex=3", "attach_type=47 (tcx_egress)")
+    assert bpf.link_of_fdinfo(tcx)["attach_type"] == "tcx_egress"
+    assert bpf.link_of_fdinfo(fdinfo("link_type=<99>", "link_id=5"))["type"] == "type_99"
+    assert bpf.link_of_fdinfo(fdinfo("link_type=xdp", "link_id=5", "prog_id=1"))["type"] == "xdp"
+    for text in ("", fdinfo(), fdinfo("link_type=xdp"), fdinfo("link_type=xdp", "link_id=x")):
+        assert bpf.link_of_fdinfo(text) is None

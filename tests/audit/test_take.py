@@ -233,3 +233,22 @@ def test_the_attributes_that_pyroute2_lacks():
     netlink.widen(Options, netlink._FILTER_MORE)
     assert len(Options.nla_map) == 12
     assert act_bpf.options.nla_map[6][0] == "TCA_ACT_BPF_NAME"
+
+
+def test_an_ordinary_user_sees_the_links_of_own_processes(proc):
+    write_process(proc, 10, "one", {4: ("link", 8), 5: ("link", 8)})
+    for fd in ("4", "5"):
+        (proc / "10" / "fdinfo" / fd).write_text(
+            "pos:\t0\nlink_type:\ttracing\nlink_id:\t8\nprog_tag:\t00\nprog_id:\t3\n"
+        )
+    denied = FakeBpf(denied={"programs", "links", "maps", "perf"})
+    assert take(denied, proc)["links"] == [{"id": 8, "type": "tracing", "prog_id": 3, "by_fdinfo": True}]
+
+
+def test_a_link_of_fdinfo_is_a_row(audited):
+    from .conftest import inputs, link
+
+    rows = audited(inputs(links=[link(8, "tracing", 3, by_fdinfo=True)], holders=[[10, 4, "link", 8]])).attachments
+    assert [(one.attach, one.target, one.prog.id, one.prog.name, one.seen_by) for one in rows] == [
+        ("tracing", None, 3, None, ("fdinfo",))
+    ]
