@@ -253,6 +253,51 @@ def _tracepoint(words: Iterator[str]) -> Request | None:
     )
 
 
+_AUDIT_FLAGS = {"--json": "json", "--net": "net", "--no-net": "no_net"}
+_AUDIT_VALUES = {
+    "--root": "root",
+    "--format": "format",
+    "--color": "color",
+    "--owner": "owner",
+    "--target": "target",
+    "--diff": "old",
+    "--fail-on": "fail_on",
+    "--watch": "watch",
+}
+
+
+def _audit(words: Iterator[str]) -> Request | None:
+    """`audit [known options]`, as `read_fast`."""
+    flags: dict[str, bool] = {}
+    values: dict[str, str] = {}
+    for word in words:
+        if word in _AUDIT_FLAGS:
+            flags[_AUDIT_FLAGS[word]] = True
+            continue
+        option, equals, value = word.partition("=")
+        if option not in _AUDIT_VALUES:
+            return None
+        if not equals:
+            value = next(words, "")
+        if not value or value[0] == "-":
+            return None
+        values[_AUDIT_VALUES[option]] = value
+    return build(
+        "audit",
+        root=values.get("root", ""),
+        json="json" in flags,
+        format=values.get("format", ""),
+        color=values.get("color", "auto"),
+        owner=values.get("owner", ""),
+        target=values.get("target", ""),
+        net="net" in flags,
+        no_net="no_net" in flags,
+        old=values.get("old", ""),
+        fail_on=values.get("fail_on", ""),
+        watch=values.get("watch", ""),
+    )
+
+
 _FLAGS = {"--json": "json", "--as-me": "as_me"}
 _VALUES = {
     "--root": "root",
@@ -272,6 +317,8 @@ def read_fast(args: Sequence[str]) -> Request | None:
     value, an empty word, and a missing value are all left to typer, and so are its error messages.
     Raises UsageError where `build` does.
     """
+    if args and args[0] == "audit":
+        return _audit(iter(args[1:]))
     if args and args[0] == "tracepoint":
         return _tracepoint(iter(args[1:]))
     if len(args) < 2 or args[0] not in ("check", "inline"):

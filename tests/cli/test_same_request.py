@@ -75,6 +75,33 @@ tracepoint_lines = st.one_of(
 ).map(lambda words: ["tracepoint", *words])
 
 
+audit_options = st.sampled_from(
+    [
+        "--root",
+        "--format",
+        "--owner",
+        "--target",
+        "--net",
+        "--no-net",
+        "--diff",
+        "--fail-on",
+        "--watch",
+        "--",
+        "-h",
+        "--own",
+    ]
+)
+audit_good = st.one_of(
+    st.tuples(st.just("--owner"), st.sampled_from(["1", "0", "x", "4194304", "4194305", "\u0663"])),
+    st.tuples(st.just("--fail-on"), st.sampled_from(["note", "warning", "broken", "bad"])),
+    st.sampled_from([("--json",), ("--net",), ("--no-net",), ("--format=csv",), ("--watch", "5"), ("--target=*",)]),
+)
+audit_lines = st.one_of(
+    st.lists(st.one_of(names, values, audit_options), max_size=6),
+    st.lists(audit_good, max_size=5).map(lambda parts: [word for part in parts for word in part]),
+).map(lambda words: ["audit", *words])
+
+
 def read_both(line):
     """What both roads make of a line: a Request, or the sentence of the usage error."""
     results = []
@@ -88,7 +115,7 @@ def read_both(line):
 
 @pytest.mark.property
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.one_of(lines, tracepoint_lines, inline_lines))
+@given(st.one_of(lines, tracepoint_lines, inline_lines, audit_lines))
 def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
     try:
         if read_fast(line) is None:
@@ -109,6 +136,9 @@ def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
         ["check", "a", "--debug", "vmlinux"],
         ["inline", "do_execve"],
         ["inline", "xfs:f", "--debug=v", "--root", "x", "--json", "--color", "never"],
+        ["audit"],
+        ["audit", "--json", "--no-net", "--owner=5", "--target", "vfs_*", "--root", "x", "--fail-on", "broken"],
+        ["audit", "--diff", "old.json", "--format=ndjson", "--net", "--color", "never"],
         ["tracepoint"],
         ["tracepoint", "sched:*", "--fields", "--root=x", "--format", "ndjson"],
         ["tracepoint", "a:b", "--reads", "8:4", "--reads=0x10:8", "--json", "--color", "never"],
