@@ -26,6 +26,8 @@ _FEW_OFFSETS = 4
 # A function or a copy with abstract_origin or specification of the form ref_addr, ref_sup, GNU_ref_alt or indirect.
 _FAR = rb"[\x31\x47](?:\x10|\x16|\x1c|\x24|\xa0\x3e)"
 _FAR_REFERENCE = re.compile(rb"(?s)[\x1d\x2e][\x00\x01](?:(?!\x00\x00|" + _FAR + rb")" + LEB + FORM + rb")*+" + _FAR)
+_FAR_PAIR = re.compile(_FAR)
+_DECLARATION_BYTES_MAX = 1024  # of an abbreviation; those of functions have some dozens
 _STRING_ALT = (b"\x03\xa1\x3e", b"\x03\x1d")  # DW_AT_name of the form GNU_strp_alt or strp_sup
 
 
@@ -139,5 +141,13 @@ def _units_by_index(file: DebugFile, offsets: list[int]) -> Iterator[Unit]:
 def refers_far(file: DebugFile) -> bool:
     """Some function or copy may refer to an entry of another unit or of the supplementary file (LTO, dwz)."""
     if file.refers_far is None:
-        file.refers_far = _FAR_REFERENCE.search(file.data(".debug_abbrev")) is not None
+        file.refers_far = _declares_far(file.data(".debug_abbrev"))
     return file.refers_far
+
+
+def _declares_far(raw: bytes) -> bool:
+    """As _FAR_REFERENCE, sought only around the few places where an attribute and a form of that kind meet."""
+    return any(
+        _FAR_REFERENCE.search(raw, max(0, pair.start() - _DECLARATION_BYTES_MAX), pair.end())
+        for pair in _FAR_PAIR.finditer(raw)
+    )

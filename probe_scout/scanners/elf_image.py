@@ -342,7 +342,7 @@ class Symbols:
         tables = {s.type: s for s in reversed(image.sections) if s.type in (_SHT_SYMTAB, _SHT_DYNSYM)}
         section = tables.get(_SHT_SYMTAB) or tables.get(_SHT_DYNSYM)
         self.values: list[int] = []  # of every symbol, by its number; with its section's address in ET_REL files
-        self._names: list[int] = []
+        self._heads: list[int] = []
         self._strings = EMPTY
         self._starts: list[int] = []
         self._order: list[int] = []
@@ -353,29 +353,30 @@ class Symbols:
         sections = image.sections
         if section.link < len(sections):
             self._strings = image.region_of(sections[section.link])
-        infos, shndx = self._read(image.region_of(section))
+        heads = self._read(image.region_of(section))
         if image.is_relocatable:
             addresses = [s.address for s in sections]
             count = len(addresses)
             self.values = [
-                value + addresses[home] if 0 < home < count else value
-                for value, home in zip(self.values, shndx, strict=True)
+                value + addresses[head >> 48] if 0 < head >> 48 < count else value
+                for value, head in zip(self.values, heads, strict=True)
             ]
         code = {s.number for s in sections if s.flags & _SHF_EXECINSTR}
-        values, names = self.values, self._names
         # One number a symbol, so that sorting compares numbers: address, is it a function, position in the table.
         # At one address functions come last, so that a search from the right meets them first.
         keyed = [
-            (values[i] << 1 | (info & 15 != _STT_NOTYPE)) << 32 | i
-            for i, (info, home) in enumerate(zip(infos, shndx, strict=True))
-            if home in code and info & 15 in _STT_CODE and names[i]
+            (value << 1 | (head >> 32 & 15 != _STT_NOTYPE)) << 32 | i
+            for i, (head, value) in enumerate(zip(heads, self.values, strict=True))
+            if head >> 48 in code and head >> 32 & 15 in _STT_CODE and head & 0xFFFFFFFF
         ]
         keyed.sort()
+        self._heads = heads
         self._order = [key & 0xFFFFFFFF for key in keyed]
         self._starts = [key >> 33 for key in keyed]
         self._is_function = [bool(key >> 32 & 1) for key in keyed]
 
-    def _read(self, region: Region) -> tuple[list[int], list[int]]:
+    def _read(self, region: Region) -> list[int]:
+        """Of every symbol st_name, st_info << 32 and st_shndx << 48, as 64-bit little-endian files hold them."""
         image = self._image
         if image.bits == 64:
             words = _words(region, "Q", image.is_little)
@@ -383,22 +384,19 @@ class Symbols:
             heads = words[0 : count * 3 : 3].tolist()
             self.values, self._sizes = words[1 : count * 3 : 3].tolist(), words[2 : count * 3 : 3].tolist()
             if image.is_little:
-                self._names = [head & 0xFFFFFFFF for head in heads]
-                return [head >> 32 & 0xFF for head in heads], [head >> 48 for head in heads]
-            self._names = [head >> 32 for head in heads]
-            return [head >> 24 & 0xFF for head in heads], [head & 0xFFFF for head in heads]
+                return heads
+            return [head >> 32 | (head >> 24 & 0xFF) << 32 | (head & 0xFFFF) << 48 for head in heads]
         words = _words(region, "I", image.is_little)
         count = len(words) // 4
-        heads = words[3 : count * 4 : 4].tolist()
-        self._names, self.values = words[0 : count * 4 : 4].tolist(), words[1 : count * 4 : 4].tolist()
-        self._sizes = words[2 : count * 4 : 4].tolist()
+        names, rest = words[0 : count * 4 : 4].tolist(), words[3 : count * 4 : 4].tolist()
+        self.values, self._sizes = words[1 : count * 4 : 4].tolist(), words[2 : count * 4 : 4].tolist()
         if image.is_little:
-            return [head & 0xFF for head in heads], [head >> 16 for head in heads]
-        return [head >> 24 for head in heads], [head & 0xFFFF for head in heads]
+            return [name | (word & 0xFF) << 32 | word >> 16 << 48 for name, word in zip(names, rest, strict=True)]
+        return [name | (word >> 24) << 32 | (word & 0xFFFF) << 48 for name, word in zip(names, rest, strict=True)]
 
     def _name(self, index: int) -> str:
         strings = self._strings
-        at = strings.start + self._names[index]
+        at = strings.start + (self._heads[index] & 0xFFFFFFFF)
         end = strings.raw.find(b"\0", at, strings.end)
         return strings.raw[at:end].decode("utf-8", "replace") if at < end else ""
 
@@ -441,10 +439,11 @@ class Symbols:
                 places[at - strings.start] = name
                 at += 1
         if places:
-            names, values = self._names, self.values
+            heads, values = self._heads, self.values
             for i in self._order:
-                if names[i] in places:
-                    found[places[names[i]]].add(values[i])
+                name_at = heads[i] & 0xFFFFFFFF
+                if name_at in places:
+                    found[places[name_at]].add(values[i])
         return {name: tuple(sorted(addresses)) for name, addresses in found.items()}
 
     def table(self) -> dict[str, tuple[int, ...]]:
