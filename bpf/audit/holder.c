@@ -873,13 +873,15 @@ static void plant_owners(void)
 
 // ---------------------------------------------------------------- attaching and detaching in a loop
 
-// Each program's name tells where it is attached, so that every row that is seen meanwhile can be judged.
+// Eight are there at any moment. Each program's name tells where it is attached, so that every row that is seen meanwhile
+// can be judged.
 static int churn(long turns)
 {
 	int kprobe = load((struct program){ .name = "churn/kprobe", .type = KPROBE });
 	int uprobe = load((struct program){ .name = "churn/uprobe", .type = KPROBE });
 	int raw = load((struct program){ .name = "churn/raw_tp", .type = RAW_TRACEPOINT });
 	int tp = load((struct program){ .name = "churn/tp", .type = TRACEPOINT });
+	int held[8] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 
 	for (long i = 0; i < turns; i++) {
 		int fd = -1, which = i % 16, status;
@@ -904,7 +906,8 @@ static int churn(long turns)
 				_exit(0);
 			waitpid(pid, &status, 0);
 		}
-		close(fd);
+		close_keeping_errno(held[i % 8]);
+		held[i % 8] = fd;
 	}
 	say("churned\t%ld\n", turns);
 	return 0;
@@ -979,7 +982,8 @@ int main(int argc, char **argv)
 	mkdir(HOME, 0755);
 	mkdir(BOX, 0755);
 	if (argc == 3 && !strcmp(argv[1], "--churn")) {
-		copy_of("/proc/self/exe", HOME "/target");
+		if (access(HOME "/target", F_OK))
+			copy_of("/proc/self/exe", HOME "/target");
 		return churn(atol(argv[2]));
 	}
 	if (argc != 1) {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .resolve import Resolver
 
 UNTOLD_PROBE = "perf probe"  # a perf event's link that does not say whether it is a kprobe or a uprobe
+READ_AGAIN, PAUSE_S = 2, 0.02
 MANY = 64  # functions with one and the same user beyond which they are one row
 _TRAMPOLINES = frozenset(("fentry", "fexit", "fsession", "fmod_ret", "lsm"))
 _TRAMPOLINES_MULTI = frozenset(("fentry.multi", "fexit.multi", "fsession.multi"))
@@ -52,9 +53,42 @@ def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, inputs: Recor
     if silent and others:
         why = f"this kernel does not tell the places of {silent} perf links: kprobes without owner may be theirs"
         unread.append(Unread("probed_places", "not_there", why, ""))
-    joined += others
-    joined += _ftrace(k, joined, inputs.get("livepatches", ()), unread)
-    return Others(joined, unread)
+    patches = inputs.get("livepatches", ())
+    others += _ftrace(k, joined, others, patches, unread)
+    if others and k.source.describe().kind == "live":
+        others = _lasting(k, joined, others, resolver, patches)
+    return Others(joined + others, unread)
+
+
+def _lasting(
+    k: Kernel,
+    joined: list[Attachment],
+    others: list[Attachment],
+    resolver: Resolver,
+    patches: Iterable[Sequence[str | None]],
+) -> list[Attachment]:
+    """Those of the others that are still there when the lists are read again.
+
+    What a program attached after the programs were read, or let go of between two lists, looks like another's.
+    """
+    import time
+
+    from ..scanners import enabled_functions, kprobes_list
+
+    for _ in range(READ_AGAIN):
+        time.sleep(PAUSE_S)
+        k.forget((kprobes_list.PATH, enabled_functions.PATH))
+        mute: list[Unread] = []
+        probes = _other_probes(k, joined, _probes(k, mute), resolver)
+        now = {_identity(row) for row in (*probes, *_ftrace(k, joined, probes, patches, mute))}
+        if any(one.fact in ("kprobes_list", "enabled_functions") for one in mute):
+            break
+        others = [row for row in others if _identity(row) in now]
+    return others
+
+
+def _identity(row: Attachment) -> tuple[object, ...]:
+    return (row.attach, row.target, row.module, row.offset) if row.offset is not None else (row.attach, row.event)
 
 
 def _read(k: Kernel, path: str, fact: str, unread: list[Unread]) -> bytes | None:
@@ -247,7 +281,11 @@ def _addresses(k: Kernel, keys: Iterable[_Key]) -> dict[int, list[_Key]]:
 
 
 def _ftrace(
-    k: Kernel, rows: list[Attachment], patches: Iterable[Sequence[str | None]], unread: list[Unread]
+    k: Kernel,
+    rows: list[Attachment],
+    more: list[Attachment],
+    patches: Iterable[Sequence[str | None]],
+    unread: list[Unread],
 ) -> list[Attachment]:
     """Functions with more users in enabled_functions than the rows explain."""
     from ..scanners import enabled_functions
@@ -261,7 +299,7 @@ def _ftrace(
         unread.append(Unread("enabled_functions", "malformed", str(error), "read the file again"))
         return []
     _name_untold(rows, table, unread)
-    most = _explained(rows)
+    most = _explained([*rows, *more])
     patched = {(name, module): patch for module, name, patch in patches}
     found: list[Attachment] = []
     groups: dict[str, list[Attachment]] = {}
