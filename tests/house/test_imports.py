@@ -47,9 +47,9 @@ DOWN = {
     "survey": "debugfiles dwarf cache scanners model errors",  # debugfiles, dwarf: to make one
     "debugfiles": "dwarf scanners cache model errors",
     "inline": "coverage debugfiles dwarf cache check lookup advice diagnosis questions kernel scanners model errors",
-    "coverage": "inline debugfiles survey model errors",
+    "coverage": "inline lookup debugfiles survey scanners model errors",
     "stub": "stubs arguments lookup check events diagnosis kernel scanners model errors",
-    "audit": "coverage check scan events questions diagnosis engine kernel sources scanners model errors",
+    "audit": "cache coverage check scan events questions diagnosis engine kernel sources scanners model errors",
     "trial": "verify caller check events scan words questions diagnosis kernel scanners model errors",
     **dict.fromkeys(
         QUESTIONS,
