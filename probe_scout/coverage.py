@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import debugfiles
-from .errors import ProbeScoutError
+from .errors import ProbeScoutError, SourceError
 from .model.report import Coverage, KernelInfo
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ def _surveyed(k: Kernel, target: Target, symbol: str) -> Coverage:
 
     if not survey.paths():
         return Coverage()
-    from .inline import base_name, home, homes, module_build_id
-
-    module = home(k, target._replace(name=symbol))
+    modules = _homes(k, symbol)
+    module = _home(target, modules)
     build_id = module_build_id(k, module) if module is not None else ""
-    has_symbol = None if k.kallsyms() is None else module in homes(k, symbol)
+    has_symbol = None if k.kallsyms() is None else module in modules
     try:
         entry = survey.lookup(build_id or k.build_id(), base_name(symbol), module, has_symbol, k.release())
     except ProbeScoutError:
@@ -96,3 +95,37 @@ def state(kernel: KernelInfo, root: str) -> str:
 
     build = debugfiles.Build(kernel.build_id, kernel.release, None, root if kernel.source == "root" else "")
     return debugfiles.state(build) + "|" + survey.state()
+
+
+def base_name(symbol: str) -> str:
+    """The name in the source of a symbol with the compiler's suffixes."""
+    return symbol.partition(".")[0] or symbol
+
+
+def home(k: Kernel, target: Target) -> str | None:
+    """The module whose debug information describes a function; None for the kernel itself."""
+    return _home(target, [] if target.module is not None else _homes(k, target.name))
+
+
+def _home(target: Target, modules: list[str | None]) -> str | None:
+    if target.module is not None:
+        return None if target.module == "vmlinux" else target.module
+    return modules[0] if modules and None not in modules else None
+
+
+def _homes(k: Kernel, symbol: str) -> list[str | None]:
+    """The module of each symbol of this name in kallsyms, None for the kernel itself; empty if there is none."""
+    from .lookup import KernelLookup
+
+    return [one.module for one in KernelLookup(k, lambda _target, _attach: "unknown").symbols(symbol)]
+
+
+def module_build_id(k: Kernel, module: str) -> str:
+    """The build-id of a loaded module in hexadecimal; "" if it is not told."""
+    from .scanners import elf_notes
+
+    try:
+        raw = k.read(f"sys/module/{module}/notes/.note.gnu.build-id")
+        return elf_notes.build_id(raw) or ""
+    except SourceError:
+        return ""

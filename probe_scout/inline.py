@@ -10,9 +10,9 @@ import fnmatch
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import cache, debugfiles, questions
-from .coverage import KEPT, QUICK, WHOLE
+from .coverage import KEPT, QUICK, WHOLE, base_name, home, module_build_id
 from .dwarf import classes
-from .errors import SourceError, UsageError
+from .errors import UsageError
 from .model import facts
 from .model.facts import Unread
 from .model.inline import (
@@ -68,17 +68,6 @@ def build_of(k: Kernel, module: str | None) -> debugfiles.Build:
     if module is None:
         return debugfiles.Build(k.build_id(), k.release(), None, root)
     return debugfiles.Build(module_build_id(k, module), k.release(), module, root)
-
-
-def module_build_id(k: Kernel, module: str) -> str:
-    """The build-id of a loaded module in hexadecimal; "" if it is not told."""
-    from .scanners import elf_notes
-
-    try:
-        raw = k.read(f"sys/module/{module}/notes/.note.gnu.build-id")
-        return elf_notes.build_id(raw) or ""
-    except SourceError:
-        return ""
 
 
 def source_of(
@@ -302,26 +291,6 @@ def _lend_code(k: Kernel, source: Source, module: str | None) -> None:
         text = image.section(".text")
         if text is not None and image.region_of(text).size:
             k.image = image.raw  # type: ignore[assignment]
-
-
-def base_name(name: str) -> str:
-    """The name in the source of a symbol with the compiler's suffixes."""
-    return name.partition(".")[0] or name
-
-
-def home(k: Kernel, target: Target) -> str | None:
-    """The module whose debug information describes a function; None for the kernel itself."""
-    if target.module == "vmlinux":
-        return None
-    if target.module is not None:
-        return target.module
-    modules = homes(k, target.name)
-    return modules[0] if modules and None not in modules else None
-
-
-def homes(k: Kernel, symbol: str) -> list[str | None]:
-    """The module of each symbol of this name in kallsyms, None for the kernel itself; empty if there is none."""
-    return [one.module for one in _lookup(k).symbols(symbol)]
 
 
 def _is_loaded(k: Kernel, module: str) -> bool:
