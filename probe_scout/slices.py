@@ -1,10 +1,10 @@
 """Make a snapshot's code/slices: the first bytes of the functions whose answer hangs on them.
 
 Those are text symbols that ftrace does not list and that carry a compiler's suffix (.cold, .part, .isra,
-.constprop) or begin with a five-byte jump or no-op, and those that one line of ftrace's list may mean. The image's own tables tell which first instructions
-the kernel reserves (bug table, jump labels, static calls, alternatives). Needs the kernel's image; code of
-modules comes from their files. On the machine itself, first instructions that boot may have patched are
-taken from the running kernel.
+.constprop) or begin with a five-byte jump or no-op, and those that one line of ftrace's list may mean. The image's
+own tables tell which first instructions the kernel reserves (bug table, jump labels, static calls, alternatives).
+Needs the kernel's image; code of modules comes from their files. On the machine itself, first instructions that boot
+may have patched are taken from the running kernel.
 """
 
 from __future__ import annotations

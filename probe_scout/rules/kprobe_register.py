@@ -51,7 +51,7 @@ def notrace(t: Traits, _k: Flags) -> bool:
     decides="_kprobe_addr: kallsyms_lookup_size_offset",
     needs=(KALLSYMS,),
     witness="padding_check",
-    known="since 5.18 (cc66bb914578), which added arch_adjust_kprobe_addr beside it; until 6.14 x86-64 has such symbols",
+    known="since 5.18 (cc66bb914578), which added arch_adjust_kprobe_addr beside it",
 )
 def no_place(t: Traits, _k: Flags) -> bool:
     """The symbol lies outside the kernel's image: kallsyms knows nothing at this place.

@@ -378,7 +378,9 @@ def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: list[D
         i = stop
 
 
-def _place_invalid(group: list[tuple[bytes, list[int]]], starts: list[int], found: set[int], unsure: list[Doubt]) -> None:
+def _place_invalid(
+    group: list[tuple[bytes, list[int]]], starts: list[int], found: set[int], unsure: list[Doubt]
+) -> None:
     """Sites printed as `__ftrace_invalid_address___<offset>`: left behind by a weak function.
 
     They lie `offset` bytes into the symbol before them (kernel/trace/ftrace.c, print_rec), so they

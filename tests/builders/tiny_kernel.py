@@ -141,7 +141,8 @@ def tiny_files(
 
     `events` are `category:name` with words behind: `noraw`, `notyped`, `perf_perm`, `[module]`. `code` maps a name to
     (hexadecimal bytes, words of sites). `missing` files are not in the snapshot; `absent` ones the manifest
-    says the kernel did not have. `tracefs_empty`: as in a kernel booted in lockdown=confidentiality. `hidden` writes addresses as kernel.kptr_restrict 2 does.
+    says the kernel did not have. `tracefs_empty`: as in a kernel booted in lockdown=confidentiality. `hidden` writes
+    addresses as kernel.kptr_restrict 2 does.
     """
     prototypes = {"kallsyms_callback": ("int", ["ptr", "ptr", "u64"]), "can_boost": ("bool", []), **(prototypes or {})}
     parsed = [_line(text) for text in symbols]

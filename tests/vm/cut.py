@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TRACING = "sys/kernel/tracing/"
 BTF = "sys/kernel/btf/"
 KALLSYMS = "proc/kallsyms"
+LISTED = f"{TRACING}available_filter_functions"
+ARCH = "__x64_sys_bpf"  # its prefix tells the architecture
+NAMELESS = "__ftrace_invalid_address__"
 # Symbols that are read by what they begin with: id sets, tables of raw tracepoints, lists of permission functions.
 HEADS = ("__BTF_ID__", "perf_perm_")
 EVENT_HEADS = ("__bpf_trace_tp_map_", "__traceiter_", "btf_trace_", "__bpf_trace_", "trace_event_raw_", "__probestub_")
@@ -56,10 +59,14 @@ def names_of(targets: Iterable[str]) -> set[str]:
 def cut(members: dict[str, bytes], targets: set[str]) -> dict[str, bytes]:
     """The members of the slice, the manifest with them."""
     words = source_words()
-    names = names_of(targets) | words
+    names = names_of(targets) | words | {ARCH}
     kept = dict(members)
-    kept[KALLSYMS], symbols = _symbols(members[KALLSYMS], names)
-    for path in (f"{TRACING}available_filter_functions", f"{TRACING}available_filter_functions_addrs"):
+    spans = []
+    if f"{LISTED}_addrs" not in members:
+        around, spans = _neighbours(members[LISTED], members[KALLSYMS], names)
+        names |= around
+    kept[KALLSYMS], symbols = _symbols(members[KALLSYMS], names, spans, _offsets(targets))
+    for path in (LISTED, f"{LISTED}_addrs"):
         if path in kept:
             kept[path] = _listed(members[path], symbols)
     events = {target.replace(":", "/") for target in targets if ":" in target}
@@ -84,7 +91,46 @@ def cut(members: dict[str, bytes], targets: set[str]) -> dict[str, bytes]:
     return kept
 
 
-def _symbols(raw: bytes, names: set[str]) -> tuple[bytes, set[str]]:
+Span = tuple[str, int, int]  # owner, first and last address
+
+
+def _neighbours(listed: bytes, kallsyms: bytes, names: set[str]) -> tuple[set[str], list[Span]]:
+    """Where ftrace's list has no addresses its order tells: names around each line, and spans around nameless lines."""
+    copies: dict[tuple[str, str], list[int]] = {}
+    for line in kallsyms.decode().splitlines():
+        address, name, owner = _row(line)
+        copies.setdefault((name, owner), []).append(address)
+    lines = [(words[0], words[1] if len(words) > 1 else "") for words in map(str.split, listed.decode().splitlines())]
+    around: set[str] = set()
+    spans: list[Span] = []
+    for i, (name, owner) in enumerate(lines):
+        nameless = name.startswith(NAMELESS)
+        if not nameless and (name not in names or len(copies.get((name, owner), ())) == 1):
+            continue
+        ends = []
+        for step in (-1, 1):
+            at = i + step
+            while 0 <= at < len(lines) and lines[at][1] == owner and len(copies.get(lines[at], ())) != 1:
+                at += step
+            if 0 <= at < len(lines) and lines[at][1] == owner:
+                around.add(lines[at][0])
+                ends.append(copies[lines[at]][0])
+        if len(ends) == 2:
+            spans.append((owner, *ends))
+    return around, spans
+
+
+def _offsets(targets: Iterable[str]) -> dict[str, set[int]]:
+    """Names to the offsets at which they are asked; an offset may lie behind the symbol's end."""
+    found: dict[str, set[int]] = {}
+    for target in targets:
+        name, plus, offset = target.rpartition(":")[2].partition("+")
+        if plus:
+            found.setdefault(name, set()).add(int(offset, 0))
+    return found
+
+
+def _symbols(raw: bytes, names: set[str], spans: list[Span], offsets: dict[str, set[int]]) -> tuple[bytes, set[str]]:
     """The lines that stay, and the names on them."""
     lines = raw.decode().splitlines()
     rows = [_row(line) for line in lines]
@@ -100,6 +146,12 @@ def _symbols(raw: bytes, names: set[str]) -> tuple[bytes, set[str]]:
             at = bisect_right(starts[owner], address)
             if at < len(starts[owner]) and not name.startswith(HEADS):
                 places.add((owner, starts[owner][at]))
+        for offset in offsets.get(name, ()):
+            at = bisect_right(starts[owner], address + offset)
+            places.update((owner, start) for start in starts[owner][at - 1 : at + 1])
+    for owner, first, last in spans:
+        between = starts[owner]
+        places.update((owner, at) for at in between[bisect_left(between, first) : bisect_right(between, last) + 1])
     # An alias may be the name that the kernel prints, and its base name may decide as well.
     there = {row[1] for row in rows if (row[2], row[0]) in places}
     bases = {name.partition(".")[0] for name in there if "." in name}
@@ -123,7 +175,7 @@ def _listed(raw: bytes, symbols: set[str]) -> bytes:
     for line in raw.decode().splitlines():
         words = line.split()
         name = words[1] if len(words) > 1 and not words[1].startswith("[") else words[0]
-        if name in symbols:
+        if name in symbols or name.startswith(NAMELESS):
             kept.append(line)
     return "\n".join(kept).encode() + b"\n"
 

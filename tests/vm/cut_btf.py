@@ -89,7 +89,7 @@ class Cut:
         todo = [(*self._at(blob, number), whole)]
         while todo:
             owner, at, deep = todo.pop()
-            if at == 0 or self._kept.get((owner, at), False) >= deep and (owner, at) in self._kept:
+            if at == 0 or (self._kept.get((owner, at), False) >= deep and (owner, at) in self._kept):
                 continue
             self._kept[owner, at] = deep or self._kept.get((owner, at), False)
             one = owner.types[at - owner.first]

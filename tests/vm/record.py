@@ -260,7 +260,8 @@ def in_the_way(record: asking.Record, files: plan.Files) -> list[plan.Question]:
     return [
         question
         for question, answer in record.answers.items()
-        if answer.stage == "attach" and answer.errno in ("EBUSY", "EINVAL")
+        if answer.stage == "attach"
+        and answer.errno in ("EBUSY", "EINVAL")
         and question.type.startswith(("fentry", "fexit", "fmod_ret"))
         and question.target.rpartition(":")[2] in listed
     ]

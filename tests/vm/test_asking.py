@@ -173,7 +173,8 @@ def test_accepted_loads_are_followed_by_attaches_and_hazards_come_last(tmp_path)
 
 def test_a_place_that_a_held_trampoline_had_taken_is_asked_again_alone(tmp_path):
     (tmp_path / "files" / "sys/kernel/tracing").mkdir(parents=True)
-    (tmp_path / "files" / "sys/kernel/tracing/available_filter_functions").write_text("device_show\nstatus_show [virtio]\n")
+    listed = tmp_path / "files" / "sys/kernel/tracing/available_filter_functions"
+    listed.write_text("device_show\nstatus_show [virtio]\n")
     (tmp_path / "files" / "proc").mkdir()
     (tmp_path / "files" / "proc/kallsyms").write_text("1000 t device_show\n1000 t another_show\n2000 t untraced\n")
     kept = asking.Record(tmp_path / "answers.tsv")

@@ -23,7 +23,7 @@ PATH = os.environ.get("PROBE_SCOUT_DEBUG_VMLINUX", "")
 COUNT = int(os.environ.get("PROBE_SCOUT_COPIES", "400"))
 SEED = int(os.environ.get("PROBE_SCOUT_SEED", "5"))
 KERNEL = "6.12"
-UNKNOWN_MAX = 0.02
+UNKNOWN_MAX = 0.05  # places whose code the running kernel may have rewritten
 
 pytestmark = [
     pytest.mark.vm,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 
-from tests.oracle import recorded, scoreboard
+from tests.oracle import recorded
 from tests.vm import asking, cache, compare_shared, pack
 from tests.vm.cache import Cached
 from tests.vm.plan import Question
