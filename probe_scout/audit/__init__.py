@@ -23,6 +23,7 @@ _CHANGING = (
 )
 # A contemporary of the change that made every kind of program count its misses (trace_call_bpf in
 # kernel/trace/bpf_trace.c): enum bpf_attach_type got this member in the same release.
+_OTHER_WORDS = frozenset(("net", "release", "build_id", "arch", "source", "taken"))
 _COUNTS_ALL = "BPF_CGROUP_UNIX_CONNECT"
 
 
@@ -41,7 +42,44 @@ def report(
     this machine nor a snapshot with an audit's inputs, and where bpf(2) cannot be called.
     """
     k.forget(_CHANGING)
-    return narrowed(judged(k, inputs(k, net, calls), kept), owner, target)
+    found = inputs(k, net, calls)
+    if k.source.describe().kind == "live":
+        return narrowed(judged(k, found, kept), owner, target)
+    from ..sources import attached
+
+    try:
+        report = judged(k, found, kept)
+        _require_plain(report)
+        return narrowed(report, owner, target)
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:  # of other hands
+        what = f"{type(error).__name__}: {error}"
+        raise Malformed(attached.PATH, 0, "the inputs of an audit", what[:200]) from None
+
+
+_WORDS = frozenset(
+    (
+        *("attach", "target", "module", "symbol", "event", "hook", "netns", "cgroup", "type", "name", "tag", "loaded"),
+        *("comm", "container", "exe", "check", "level", "says", "evidence", "fact", "kind", "why", "cure"),
+    )
+)
+
+
+def _require_plain(value: object) -> None:
+    """Raises TypeError where a report made of somebody else's inputs holds other things than its types say."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        for name, part in zip(value._fields, value, strict=True):
+            if isinstance(part, tuple):
+                _require_plain(part)
+            elif part is not None and not isinstance(part, str if name in _WORDS else (int, str)):
+                raise TypeError(f"{name} is {type(part).__name__}")
+            elif isinstance(part, str) and name not in _WORDS and name not in _OTHER_WORDS:
+                raise TypeError(f"{name} is a text")
+    elif isinstance(value, tuple):
+        for part in value:
+            if isinstance(part, tuple):
+                _require_plain(part)
+            elif not isinstance(part, (str, int)):
+                raise TypeError(f"{type(part).__name__} in a list")
 
 
 def narrowed(found: AuditReport, owner: int, target: str) -> AuditReport:

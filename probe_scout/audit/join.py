@@ -63,7 +63,7 @@ class Join:
                 self._link_of[pid, fd] = number
         self._pins: dict[tuple[str, int], list[str]] = {}
         for pin in inputs.get("pins", ()):
-            self._pins.setdefault((pin["kind"], pin["id"]), []).append(pin["path"])
+            self._pins.setdefault((pin["kind"], pin["id"]), []).append(str(pin["path"]))
         self._events = self._event_groups("perf")
         self._plain_events = self._event_groups("events")
         self._seen_links: set[int] = set()  # by BPF_TASK_FD_QUERY through the link's own descriptor

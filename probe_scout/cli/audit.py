@@ -24,6 +24,9 @@ def run(request: Request, kernel: OpenKernel) -> int:
     """Do what was asked; the exit code."""
     if request.watch:
         return _watch(request, kernel)
+    import gc
+
+    gc.disable()  # what an audit makes lives to its end
     old = _old(request.old) if request.old else None
     report = kernel.audit(request.net, request.owner, request.target)
     if old is None:

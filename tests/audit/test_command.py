@@ -225,3 +225,54 @@ def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, cap
 
     raw = open_source(str(tmp_path / "saved.tar.xz")).read("tool/audit.json").decode()
     assert str(address) not in raw
+
+
+WHOLE = given(missed=2, count=2) | {
+    "cgroups": [{"cgroup_id": 7, "path": "/x", "attach_type": "cgroup_device", "prog_ids": [1]}],
+    "sockmaps": [{"map_id": 4, "attach_type": "sk_msg_verdict", "prog_ids": [1]}],
+    "netns": [{"ino": 1, "attach_type": "sk_lookup", "prog_ids": [1]}],
+    "pins": [{"path": "/sys/fs/bpf/x", "kind": "link", "id": 101}],
+    "maps": [{"id": 4, "type": 26, "name": "m", "value_type_id": 3, "state": 1, "words": [1]}],
+    "perf": [perf(10, 3, 1, "uprobe", "/bin/x", 64)],
+    "files": {"10:/bin/x": {"state": "there", "places": {"64": {"symbol": "f", "offset": 0, "is_code": True}}}},
+}
+
+
+def _spoilt(value, path=()):
+    """The same inputs with one value after the other of another kind."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        for other in (None, "text", 3, [], {}, -1, True):
+            copy = json.loads(json.dumps(WHOLE))
+            place = copy
+            for step in path:
+                place = place[step]
+            place[key] = other
+            yield copy
+        yield from _spoilt(part, (*path, key))
+
+
+def test_inputs_of_any_shape_are_read_or_malformed(tiny_folder):
+    """Somebody else's snapshot: a sentence, never a traceback."""
+    from probe_scout import audit
+    from probe_scout.errors import ProbeScoutError
+    from probe_scout.kernel import Kernel
+    from probe_scout.render import json as json_of
+    from probe_scout.render.audit import audit_lines
+    from probe_scout.render.style import Style
+    from probe_scout.sources import open_source
+    from tests.builders.tiny_kernel import Changed
+
+    source = open_source(str(tiny_folder(["vfs_read"], files=QUIET)))
+    refused = read = 0
+    for spoilt in _spoilt(WHOLE):
+        k = Kernel(Changed(source, replaced={"tool/audit.json": json.dumps(spoilt).encode()}))
+        try:
+            report = audit.report(k)
+            assert "".join(audit_lines(report, Style()))
+            assert json_of.document("audit", report)
+            read += 1
+        except ProbeScoutError:
+            refused += 1
+    assert refused > 200
+    assert read > 200

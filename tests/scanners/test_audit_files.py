@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from probe_scout.errors import Malformed
 from probe_scout.scanners import bpftool, dynamic_events, kprobes_list
 from probe_scout.scanners.dynamic_events import DynamicEvent
 from probe_scout.scanners.kprobes_list import RegisteredProbe
+from tests.builders.damage import EXAMPLES, answer, damaged
 
 EVENTS = b"""\
 p:kprobes/p_vfs_read_0 vfs_read
@@ -145,3 +148,20 @@ def test_bpftool_link_show():
     assert (found[1]["perf_type"], found[1]["missed"], found[1]["address"]) == ("kretprobe", 3, 5)
     assert found[2]["type"] == "type_77"
     assert (found[3]["target_obj_id"], found[3]["target_btf_id"]) == (None, None)
+
+
+READERS = {
+    "dynamic_events": (dynamic_events.table, EVENTS),
+    "kprobe_profile": (dynamic_events.profile, b"  one 12  3\n  two 0 0\n"),
+    "kprobes_list": (kprobes_list.table, LIST),
+    "bpftool": (bpftool.links, b'[{"id": 1, "type": "xdp", "prog_id": 2}, {"id": 2, "type": "tracing", "prog_id": 3}]'),
+}
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("name", READERS)
+@EXAMPLES
+@given(data=st.data())
+def test_any_bytes_are_read_or_malformed(name, data):
+    read, raw = READERS[name]
+    answer(read, data.draw(damaged(raw)))
