@@ -880,9 +880,11 @@ static int churn(long turns)
 	int kprobe = load((struct program){ .name = "churn/kprobe", .type = KPROBE });
 	int uprobe = load((struct program){ .name = "churn/uprobe", .type = KPROBE });
 	int raw = load((struct program){ .name = "churn/raw_tp", .type = RAW_TRACEPOINT });
-	int tp = load((struct program){ .name = "churn/tp", .type = TRACEPOINT });
+	int tp[4];
 	int held[8] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 
+	for (int i = 0; i < 4; i++) // an event takes each program once
+		tp[i] = load((struct program){ .name = "churn/tp", .type = TRACEPOINT });
 	for (long i = 0; i < turns; i++) {
 		int fd = -1, which = i % 16, status;
 
@@ -897,7 +899,8 @@ static int churn(long turns)
 		if (fd < 0)
 			return 1;
 		if (which == 0 || which == 4 || which % 4 == 3)
-			if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, which == 0 ? kprobe : which == 4 ? uprobe : tp))
+			if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, which == 0 ? kprobe : which == 4 ? uprobe : tp[which / 4]) &&
+			    errno != EEXIST) // whoever looks at a descriptor delays its end
 				return 1;
 		if (which == 8) { // a process that holds it, and vanishes
 			int pid = fork();

@@ -131,6 +131,8 @@ def _perf_events(t: _Taking, holders: processes.Holders) -> None:
             continue
         answer = bpf.task_fd(t.calls, one.pid, one.fd)
         if isinstance(answer, dict):
+            if answer["type"] == "raw_tracepoint" and not processes.is_raw_tracepoint(one.pid, one.fd, t.proc):
+                continue  # the number is another file's by now: a link, which is listed as such
             key = tuple(answer[name] for name in ("prog_id", "type", "name", "offset", "address"))
             groups.setdefault(key, []).append(answer)
         elif answer == -EOPNOTSUPP:

@@ -85,6 +85,11 @@ def kind_of(fd: int, proc: str = "/proc") -> str | None:
     return _KINDS.get(_link(f"{proc}/self/fd/{fd}") or "")
 
 
+def is_raw_tracepoint(pid: int, fd: int, proc: str = "/proc") -> bool:
+    """The descriptor is a raw tracepoint without a link, as kernels before 5.8 have them."""
+    return _link(f"{proc}/{pid}/fd/{fd}") == "anon_inode:bpf-raw-tracepoint"
+
+
 def object_id(path: str, kind: str) -> int | None:
     """The id that an fdinfo file tells; None if the descriptor is gone or another one by now."""
     return _id(_text(path), kind)

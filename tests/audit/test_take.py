@@ -49,6 +49,13 @@ def test_events_without_a_program_and_with_one_that_is_not_told(proc):
     assert [(one["pid"], one["fd"]) for one in found["events"]] == [(10, 4)]
 
 
+def test_a_number_that_is_a_link_by_now_is_no_perf_event(proc):
+    """BPF_TASK_FD_QUERY answers for a raw tracepoint's link as well, and links are listed by themselves."""
+    write_process(proc, 10, "one", {3: "perf_event", 4: "perf_event"})
+    found = take(FakeBpf(perf={(10, 3): (5, "raw_tracepoint", "sched_switch", 0, 0), (10, 4): KPROBE}), proc)
+    assert [one["fd"] for one in found["perf"]] == [4]
+
+
 def test_holders_and_who_they_are(proc):
     cgroup = f"/system.slice/docker-{'ab' * 32}.scope"
     write_process(proc, 10, "agent", {7: ("link", 3), 8: ("program", 9)}, exe="/usr/bin/agent (deleted)", cgroup=cgroup)
