@@ -109,6 +109,14 @@ def slice_of(k: Kernel, symbols: SymbolTable, row: int) -> Slice | None:
     if symbol.module is None:
         offset = symbol.address - symbols.limits.get(b"_stext", 0)
         found = tuple(one for one in found if one.offset == offset)
+    elif len(found) > 1:
+        # Copies in one section lie as far apart in memory as in the file.
+        places = [
+            symbols.addresses[r] for r in symbols.rows(symbols.names[row]) if symbols.modules[r] == symbols.modules[row]
+        ]
+        shifts = {place - one.offset for place, one in zip(sorted(places), found, strict=False)}
+        if len(places) == len(found) and len(shifts) == 1:
+            found = tuple(one for one in found if one.offset == symbol.address - min(shifts))
     return found[0] if len(found) == 1 else None
 
 

@@ -61,3 +61,17 @@ def test_a_function_where_another_modules_init_text_had_a_warning(tiny_folder):
     assert not k.stale_bug(symbols, other)  # its own init text is no other module's
     assert not k.stale_bug(symbols, symbols.rows(b"first")[0])
     assert [(one.module, one.name, one.sites) for one in code._stale_slices(k)] == [("tun", "wake", ("stale",))]
+
+
+def test_copies_in_one_module_are_told_apart_by_how_far_they_lie_apart(tiny_folder):
+    """5.10: virtio_pci has two setup_vq.cold."""
+    files = ("first", "part.cold [tun]", "between [tun]", "part.cold [tun]")
+    k = Kernel(open_source(str(tiny_folder(files, code={"part.cold": ("0f0b", ())}))))
+    symbols = k.full().symbols
+    rows = symbols.rows(b"part.cold")
+    one, two = (code.slice_of(k, symbols, row) for row in rows)
+    assert two.offset - one.offset == symbols.addresses[rows[1]] - symbols.addresses[rows[0]]
+    store = code._store(k)
+    key = ("tun", "part.cold")
+    store.slices[key] = (one, two._replace(offset=two.offset + 1))
+    assert [code.slice_of(k, symbols, row) for row in rows] == [None, None]

@@ -140,15 +140,19 @@ def _symbols(raw: bytes, names: set[str], spans: list[Span], offsets: dict[str, 
     for owner, found in starts.items():
         starts[owner] = sorted(set(found))
     places: set[tuple[str, int]] = set()
+    # A symbol behind the end of the one that is asked for decides, and all others of its name do too.
+    reached = {
+        (owner, starts[owner][bisect_right(starts[owner], address + offset) - 1])
+        for address, name, owner in rows
+        for offset in offsets.get(name, ())
+    }
+    names = names | {name for address, name, owner in rows if (owner, address) in reached}
     for address, name, owner in rows:
         if name in names or name.startswith(HEADS):
             places.add((owner, address))
             at = bisect_right(starts[owner], address)
             if at < len(starts[owner]) and not name.startswith(HEADS):
                 places.add((owner, starts[owner][at]))
-        for offset in offsets.get(name, ()):
-            at = bisect_right(starts[owner], address + offset)
-            places.update((owner, start) for start in starts[owner][at - 1 : at + 1])
     for owner, first, last in spans:
         between = starts[owner]
         places.update((owner, at) for at in between[bisect_left(between, first) : bisect_right(between, last) + 1])

@@ -262,7 +262,7 @@ def in_the_way(record: asking.Record, files: plan.Files) -> list[plan.Question]:
         for question, answer in record.answers.items()
         if answer.stage == "attach"
         and answer.errno in ("EBUSY", "EINVAL")
-        and question.type.startswith(("fentry", "fexit", "fmod_ret"))
+        and question.type.startswith(("fentry", "fexit", "fsession", "fmod_ret"))
         and question.target.rpartition(":")[2] in listed
     ]
 
