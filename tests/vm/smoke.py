@@ -3,7 +3,7 @@
 python -m tests.vm smoke [-k KERNEL] [--questions N] [--verify N] [--budget SECONDS]
 
 The newest kernel by default. 0 if every verdict is right, nothing is unknown, every answer is the recorded one and
-`verify` in the guest agrees; 1 if not; 3 if it took longer than the budget.
+`verify` in the guest agrees; 1 if not; 2 if no guest could be had; 3 if it took longer than the budget.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 QUESTIONS, VERIFIED = 2000, 50
+VERIFIED_TYPES = ("kprobe", "kprobe.multi", "fentry")
 LEAST_OF_A_PART = 8
 VERIFY_TIMEOUT_S = 300
 
@@ -112,12 +113,13 @@ def verify(kernel: str, work: Path, count: int) -> tuple[int, str]:
     from . import boot
 
     files = plan.Files(work / "files")
-    pool = sorted(name for name in files.text_symbols if not name.startswith(plan.PADDING))
+    listed = {line.split()[0] for line in files.text(f"{plan.TRACING}available_filter_functions").splitlines()}
+    pool = sorted(name for name in files.text_symbols if name in listed)
     safe = [name for name in pool if name not in plan.HAZARDS and name not in files.module_ends]
     names = random.Random(f"{plan.SEED} verify").sample(safe, count)
     ended = boot.run(
         kernel,
-        ["probe-scout", "verify", *names, "--limit", str(count)],
+        ["probe-scout", "verify", *names, "--limit", str(count), *(f"--type={type_}" for type_ in VERIFIED_TYPES)],
         share=record.files_of(kernel),
         modules=record.modules_of(kernel),
         timeout_s=VERIFY_TIMEOUT_S,
