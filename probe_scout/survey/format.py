@@ -44,7 +44,7 @@ _HEAD_BYTES_MAX = 1 << 20
 _BLOCK_BYTES_MAX = 1 << 22
 NAMES_PER_BLOCK = 8192
 _FILTERS = [
-    {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 22, "lc": 4, "lp": 0, "pb": 0, "nice_len": 273, "depth": 1000},
+    {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 19, "lc": 4, "lp": 0, "pb": 0, "nice_len": 273, "depth": 1000},
 ]
 
 
@@ -290,14 +290,17 @@ def encode(
     for name in names:
         mine = []
         for scope, row in names[name].items():
-            vector = bytes(0 if c is None else texts.setdefault(cells.written(c), len(texts) + 1) for c in row)
+            numbers = [0 if c is None else texts.setdefault(cells.written(c), len(texts) + 1) for c in row]
+            if len(texts) > 255:
+                raise ValueError("more than 255 cells: too many for one survey")
+            vector = bytes(numbers)
             used[vector] = used.get(vector, 0) + 1
             missed = bytes(min(c.missed, cells.MISSED_MAX) for c in row if c and c.kind == cells.WITH_SYMBOL[0])
             mine.append((scopes.index(scope), vector, missed))
         pairs[name.encode()] = sorted(mine)
     vectors = {vector: number for number, vector in enumerate(sorted(used, key=lambda v: (-used[v], v)))}
-    if len(scopes) > 256 or len(vectors) > 65536 or len(texts) > 255:
-        raise ValueError(f"{len(scopes)} scopes, {len(vectors)} vectors, {len(texts)} cells: too many for one survey")
+    if len(scopes) > 256 or len(vectors) > 65536:
+        raise ValueError(f"{len(scopes)} scopes, {len(vectors)} vectors: too many for one survey")
     ordered = sorted(pairs)
     blocks = [
         _packed_block(ordered[start : start + NAMES_PER_BLOCK], pairs, vectors)
@@ -312,9 +315,9 @@ def encode(
     lines += [f"vectors\t{len(vectors)}", "", ""]
     head = "\n".join(lines).encode() + b"".join(vectors)
     packed = _packed(head)
-    numbers = (len(packed), len(head), zlib.crc32(packed))
+    sizes = (len(packed), len(head), zlib.crc32(packed))
     return b"".join(
-        (MAGIC, *(number.to_bytes(4, "little") for number in numbers), packed, *(block for _, block in blocks))
+        (MAGIC, *(number.to_bytes(4, "little") for number in sizes), packed, *(block for _, block in blocks))
     )
 
 

@@ -164,7 +164,7 @@ def total(shares: dict[tuple[str, str, str], Share], symbol: str, label: str) ->
 
 def short(one: accuracy.Measured) -> str:
     """The release without its flavour."""
-    return one.release.partition("-")[0].partition("+")[0]
+    return one.release.removesuffix("-amd64").partition("+")[0]
 
 
 def by_rule(measured: list[accuracy.Measured]) -> list[str]:
