@@ -12,6 +12,7 @@ import random
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,7 +24,6 @@ from probe_scout.scanners.elf_image import ElfImage
 PATH = os.environ.get("PROBE_SCOUT_DEBUG_VMLINUX", "")
 COUNT = int(os.environ.get("PROBE_SCOUT_FUNCTIONS", "300"))
 SEED = int(os.environ.get("PROBE_SCOUT_SEED", "5"))
-BATCH = 20
 COPIES_MAX = 40
 
 pytestmark = [pytest.mark.debug, pytest.mark.skipif(not PATH, reason="PROBE_SCOUT_DEBUG_VMLINUX names no file")]
@@ -83,45 +83,34 @@ def test_places_are_those_of_perf_probe(file, drawn):
     if shutil.which("perf") is None:
         pytest.skip("there is no perf")
     equal, fewer, more, silent = 0, [], [], []
-    for start in range(0, len(drawn), BATCH):
-        theirs = perf_places(drawn[start : start + BATCH], file)
-        for name in drawn[start : start + BATCH]:
-            ours = {body.address for one in find(file, name) for body in one.bodies if body.symbols}
-            copies = {copy.address: copy for one in find(file, name) for copy in one.copies if copy.symbol}
-            ours |= set(copies)
-            listed = theirs.get(name)
-            if not listed:
-                silent.append(name)
-                continue
-            unknown = [place for place in listed if not place & ours]
-            left = {address for address in ours if not any(address in place for place in listed)}
-            nested = {address for address in left if address in copies and name in copies[address].chain}
-            if unknown:
-                more.append((name, unknown, sorted(left)))
-            elif left - nested:
-                fewer.append((name, len(ours), len(left - nested)))
-            else:
-                equal += 1
-    print(
-        f"perf probe: {equal} equal, {len(fewer)} where perf lists fewer, {len(more)} with others, {len(silent)} none"
-    )
-    print(f"fewer: {fewer}\nothers: {more}\nnone: {silent}")
+    assert file.image.symbols.named("_stext")  # read before several ask at once
+    with ThreadPoolExecutor(os.cpu_count()) as several:
+        theirs = dict(zip(drawn, several.map(lambda name: perf_places(name, file), drawn), strict=True))
+    for name, listed in theirs.items():
+        functions = find(file, name)
+        ours = {body.address for one in functions for body in one.bodies if body.symbols}
+        copies = {copy.address: copy for one in functions for copy in one.copies if copy.symbol}
+        ours |= set(copies)
+        unknown = [place for place in listed if not place & ours]
+        left = {address for address in ours if not any(address in place for place in listed)}
+        nested = {address for address in left if address in copies and name in copies[address].chain}
+        if not listed:
+            silent.append(name)
+        elif unknown:
+            more.append((name, unknown, sorted(left)))
+        elif left - nested:
+            fewer.append((name, len(ours), len(left - nested)))
+        else:
+            equal += 1
+    counts = f"{len(fewer)} where perf lists fewer, {len(more)} with others, {len(silent)} none"
+    print(f"perf probe: {equal} equal, {counts}\nfewer: {fewer}\nothers: {more}\nnone: {silent}")
     assert more == []
     assert len(fewer) <= len(drawn) // 10
 
 
-def perf_places(names: list[str], file: DebugFile) -> dict[str, list[set[int]]]:
-    """For each name the places that perf lists, each as the addresses that its SYMBOL+OFFSET can mean."""
-    options = [word for name in names for word in ("-D", name)]
-    done = subprocess.run(("perf", "probe", "-k", PATH, *options), capture_output=True, text=True, check=False)
-    if done.returncode:  # one name that perf does not find stops it
-        if len(names) == 1:
-            return {}
-        half = len(names) // 2
-        return perf_places(names[:half], file) | perf_places(names[half:], file)
-    found: dict[str, list[set[int]]] = {}
-    for event, symbol, offset in re.findall(r"^p:probe/(\S+) (\S+?)\+(\d+)", done.stdout, re.MULTILINE):
-        name = next((one for one in names if re.fullmatch(re.escape(one) + r"(_\d+)?", event)), event)
-        addresses = {address + int(offset) for address in file.image.symbols.named(symbol)}
-        found.setdefault(name, []).append(addresses)
-    return found
+def perf_places(name: str, file: DebugFile) -> list[set[int]]:
+    """The places that perf lists for a name, each as the addresses that its SYMBOL+OFFSET can mean."""
+    done = subprocess.run(("perf", "probe", "-k", PATH, "-D", name), capture_output=True, text=True, check=False)
+    lines = re.findall(r"^p:probe/\S+ (\S+?)\+(\d+)", done.stdout, re.MULTILINE)
+    named = file.image.symbols.named_each({symbol for symbol, _ in lines})
+    return [{address + int(offset) for address in named[symbol]} for symbol, offset in lines]
