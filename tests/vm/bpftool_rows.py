@@ -26,6 +26,7 @@ LINK_NUMBERS = {
     "type 12": "uprobe_multi",
     "type 13": "netkit",
     "type 14": "sockmap",
+    "type 15": "tracing_multi",
 }
 FLOW_DISSECTOR = re.compile(r'"flow_dissector":\["id":')
 
