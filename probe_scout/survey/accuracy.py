@@ -62,9 +62,10 @@ def histories(collected: Collected, release: str, others: Sequence[str]) -> Coun
         voters = [kernels[other][scope][1] for other in near or having]
         if not voters:
             continue
-        for name in set(truth).union(*voters):
-            votes = tuple(voter[name].label if name in voter else ABSENT for voter in voters)
-            found[History(votes, bool(near), truth[name].label if name in truth else ABSENT)] += 1
+        labels = [{name: cell.label for name, cell in one.items()} for one in (truth, *voters)]
+        many = Counter(tuple([one.get(name, ABSENT) for one in labels]) for name in set(truth).union(*voters))
+        for (now, *votes), names in many.items():
+            found[History(tuple(votes), bool(near), now)] += names
     return found
 
 

@@ -104,7 +104,8 @@ class Table:
         self.scopes: list[str] = []
         self.files: list[File] = []
         self.shares: dict[tuple[str, str, str], Share] = {}
-        self._cells = [""]
+        self._cells: list[Cell | None] = [None]
+        self._whole: dict[int, tuple[Cell | None, ...]] = {}  # vectors without a count
         self._blocks: list[_Block] = []
         text, _, self._vectors = head.partition(b"\n\n")
         try:
@@ -127,8 +128,7 @@ class Table:
                     raise ValueError(line)
                 self.files.append(one)
             elif word == "cell":
-                cells.read(fields[0])
-                self._cells.append(fields[0])
+                self._cells.append(cells.read(fields[0]))
             elif word == "share":
                 self.shares[fields[0], fields[1], fields[2]] = Share(int(fields[3]), int(fields[4]), int(fields[5]))
             elif word == "block":
@@ -173,13 +173,16 @@ class Table:
         width = len(self.kernels)
         return self._vectors[number * width : (number + 1) * width]
 
-    def cell(self, number: int, missed: int) -> Cell | None:
-        """The cell of a number; None for 0."""
-        return cells.read(self._cells[number], missed) if number else None
+    def cells_of(self, number: int) -> tuple[Cell | None, ...]:
+        """The cells of one vector, without their counts."""
+        found = self._whole.get(number)
+        if found is None:
+            found = self._whole[number] = tuple(self._cells[one] for one in self.vector(number))
+        return found
 
     def counted(self) -> list[int]:
         """For each vector how many of its cells have a count."""
-        partial = bytes(text.startswith(cells.WITH_SYMBOL[0]) for text in self._cells)
+        partial = bytes(cell is not None and cell.kind == cells.WITH_SYMBOL[0] for cell in self._cells)
         width = len(self.kernels)
         flags = self._vectors.translate(partial.ljust(256, b"\0"))
         return [sum(flags[at : at + width]) for at in range(0, len(flags), width)]
@@ -261,16 +264,20 @@ class _Opened:
             raise Malformed(table.path, 0, "the number of a vector", str(max(numbers)))
         at = sum(counted[number] for number in numbers[:first])
         for pair in range(first, after):
-            found: list[Cell | None] = []
-            for number in table.vector(numbers[pair]):
-                cell = table.cell(number, 0)
-                if cell is not None and cell.kind == cells.WITH_SYMBOL[0]:
-                    if at >= len(self._counts):
-                        raise Malformed(table.path, 0, "a count of missed copies", "the end of them")
-                    cell = cell._replace(missed=self._counts[at])
-                    at += 1
-                found.append(cell)
-            yield Found(table.scopes[self._scopes[pair]], tuple(found))
+            found = table.cells_of(numbers[pair])
+            many = counted[numbers[pair]]
+            if many:
+                counts = iter(self._counts[at : at + many])
+                if at + many > len(self._counts):
+                    raise Malformed(table.path, 0, "a count of missed copies", "the end of them")
+                at += many
+                found = tuple(
+                    cell._replace(missed=next(counts))
+                    if cell is not None and cell.kind == cells.WITH_SYMBOL[0]
+                    else cell
+                    for cell in found
+                )
+            yield Found(table.scopes[self._scopes[pair]], found)
 
 
 # writing

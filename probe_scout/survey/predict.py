@@ -33,9 +33,10 @@ def is_near(release: str, other: str) -> bool:
     return release != "" and _series(release) == _series(other)
 
 
-def _series(release: str) -> tuple[str, ...]:
-    numbers = release.split(".", 2)[:2]
-    return (*numbers, release.rpartition("-")[2])
+def _series(release: str) -> tuple[str, str, str]:
+    major, _, rest = release.partition(".")
+    minor = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    return major, minor, release.rpartition("-")[2]
 
 
 def predict(votes: Sequence[Cell | None], has_symbol: bool | None, are_near: bool = False) -> Guess | None:

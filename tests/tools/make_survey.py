@@ -44,7 +44,7 @@ def main() -> None:
             options.out.write_bytes(made(options.files, options.unseen))
             print(f"{options.out}: {options.out.stat().st_size} bytes")
         if options.page is not None:
-            text = replaced(options.page.read_text(), "accuracy", section(shipped(), told()))
+            text = replaced(options.page.read_text(), "accuracy", section(accuracy.leave_one_out(shipped()), told()))
             if options.unseen:
                 text = replaced(text, "unseen", unseen(shipped(), read(options.unseen)))
             options.page.write_text(text)
@@ -117,10 +117,9 @@ def told() -> dict[tuple[str, str, str], Share]:
     return {key: share for table in survey.tables() for key, share in table.shares.items()}
 
 
-def section(collected: build.Collected, shares: dict[tuple[str, str, str], Share]) -> str:
+def section(measured: list[accuracy.Measured], shares: dict[tuple[str, str, str], Share]) -> str:
     """Each kernel predicted from the others, and the shares that are told, as Markdown."""
-    measured = accuracy.leave_one_out(collected)
-    names = ", ".join(collected.kernels)
+    names = ", ".join(one.release for one in measured)
     lines = [
         f"Each of {names} was predicted from the other {len(measured) - 1}, in vmlinux and all surveyed modules.",
         "",
