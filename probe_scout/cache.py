@@ -104,7 +104,7 @@ def _program() -> str:
     """The state of this program's own files, so that a change of code is a change of answers."""
     here = os.path.dirname(__file__)
     newest = total = 0
-    for folder in ("", "rules", "scanners", "diagnosis", "model", "sources", "dwarf"):
+    for folder in ("", "rules", "scanners", "diagnosis", "model", "sources", "dwarf", "survey"):
         with os.scandir(os.path.join(here, folder)) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
