@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import check, events
-from .errors import NoStub, SourceError, UsageError
+from .errors import Malformed, NoStub, SourceError, UsageError
 from .model import facts
 from .model.stub import Argument, PlainType, RecordMember, Stub, StubReport
 from .model.target import FUNCTION, SYSCALL, Target, parse
@@ -135,6 +135,13 @@ def _stubs(k: Kernel, name: str, attach: str, core: bool, skipped: list[str], no
             if not is_glob:
                 raise
             skipped.append(str(error))
+        except (
+            SourceError,
+            Malformed,
+        ) as error:  # such as a format file that is cut off; the others are none the worse
+            if not is_glob:
+                raise
+            skipped.append(f"{category}:{event}: {error}")
     return made
 
 

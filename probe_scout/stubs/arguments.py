@@ -229,13 +229,22 @@ def is_plainly_loaded(one: PlainType) -> bool:
     return one.kind == "pointer" and one.target in ("void", "char", one.struct) and one.text.count("*") == 1
 
 
-def memory(one: PlainType) -> str:
-    """What is known about where a pointer leads to; "" for what is no pointer or is followed by a plain load."""
+def memory(one: PlainType, is_followed: bool = False) -> str:
+    """Where a pointer leads to, and what reads it; "" for what is no pointer.
+
+    `is_followed`: programs of this type follow pointers to structs by a plain load, for which "" is the answer.
+    """
     if one.kind != "pointer":
         return ""
+    text = "_str" if one.target == "char" else ""
     if one.user:
-        return "user memory: bpf_probe_read_user"
-    return "" if one.struct else "types do not tell whether it leads to user or kernel memory"
+        return f"user memory: bpf_probe_read_user{text}"
+    if one.struct:
+        return "" if is_followed else "kernel memory unless the source says __user: bpf_probe_read_kernel"
+    return (
+        "types do not tell whether it leads to user or kernel memory: "
+        f"bpf_probe_read_user{text} or bpf_probe_read_kernel{text}"
+    )
 
 
 def _slots(stub: Stub, arguments: Sequence[Argument], returns: PlainType | None) -> Stub:
@@ -253,7 +262,7 @@ def _slots(stub: Stub, arguments: Sequence[Argument], returns: PlainType | None)
                 8,
                 False,
                 one.type.text,
-                _says(one, stub.attach in ("raw_tp", "tp_btf")),
+                _says(one, stub.attach),
                 argument=one,
             )
         )
@@ -270,14 +279,18 @@ def _slots(stub: Stub, arguments: Sequence[Argument], returns: PlainType | None)
     return stub._replace(members=tuple(members), size=at, end=at, arguments=tuple(arguments))
 
 
-def _says(one: Argument, is_tracepoint: bool) -> str:
+def _says(one: Argument, attach: str) -> str:
     said = []
     if one.type.kind in ("int", "bool", "enum") and one.type.size < SLOT_BYTES:
         said.append(f"low {one.type.size} byte{'s' if one.type.size > 1 else ''}")
     if one.type.kind == "struct":
         said.append(f"by value, {one.type.size} bytes")
-    where = memory(one.type)
-    if where and not is_tracepoint:
+    where = memory(one.type, attach != "raw_tp")
+    if where and attach in ("raw_tp", "tp_btf"):
+        where = "kernel memory unless the source says __user: " + (
+            "bpf_probe_read_kernel_str" if one.type.target == "char" else "bpf_probe_read_kernel"
+        )
+    if where:
         said.append(where)
     if one.nullable == "yes":
         said.append("may be NULL: check before following it")

@@ -218,7 +218,7 @@ def functions(stub: Stub, names: words.Unique) -> list[str]:
             elif member.kind == POINTER and member.helper:
                 title = names(f"{stub.title}__{name}_read")
                 helped += [
-                    f"/* Reads what {name} points to: {member.says or 'memory'}. */",
+                    f"/* Reads what {name} points to: {member.says.partition(':')[0] or 'memory'}. */",
                     f"PROBE_SCOUT_INLINE long {title}(const struct {stub.title} *ctx, void *to, __u32 size)",
                     f"{{\n\treturn {HELPERS[member.helper]}(to, size, (const void *)({_ADDRESS})ctx->{name});\n}}",
                 ]

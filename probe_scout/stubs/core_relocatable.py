@@ -6,7 +6,7 @@ pointer, structs any struct, enums only enums. The part of a name behind ___ is 
 
 from __future__ import annotations
 
-from ..model.stub import RecordMember, Stub
+from ..model.stub import LOCATED, RecordMember, Stub
 from . import c_struct, words
 
 TYPE_CHECKING = False
@@ -72,9 +72,8 @@ def _located(stub: Stub, title: str, name: str, base: str, plain: list[str], hel
         f"PROBE_SCOUT_INLINE __u32 {prefix}_len({const})",
         f"{{\n\treturn ctx->{name} >> 16;\n}}",
     ]
-    text = {member.name.removesuffix("_loc"): member.text for member in stub.members}.get(title, False)
     helped += [f"PROBE_SCOUT_INLINE long {prefix}_read({const}, void *to, __u32 size)"]
-    if text:
+    if is_text(stub, title):
         helped += [f"{{\n\treturn probe_scout_read_kernel_str(to, size, {prefix}(ctx));\n}}"]
     else:
         helped += [
@@ -82,6 +81,11 @@ def _located(stub: Stub, title: str, name: str, base: str, plain: list[str], hel
             "\tif (len > size)\n\t\tlen = size;",
             f"\treturn probe_scout_read_kernel(to, len, {prefix}(ctx));\n}}",
         ]
+
+
+def is_text(stub: Stub, name: str) -> bool:
+    """The data behind the record under this name are a string, as the format declares them."""
+    return any(one.kind == LOCATED and one.name == f"{name}_loc" and one.text for one in stub.members)
 
 
 def named(stub: Stub) -> list[tuple[RecordMember, str]]:
@@ -107,6 +111,6 @@ def _declare(one: RecordMember, name: str, tag: str) -> str:
         packed = " __attribute__((packed))" if one.type.size < 4 else ""
         large = f", {tag}__{name}__large = 0x100" if one.type.size == 2 else ""
         return f"enum {{ {tag}__{name}__value = {value}{large} }}{packed} {name}{count}"
-    if one.elements is not None and one.type.size == 1:
+    if one.elements is not None and one.type.text == "char":
         return f"char {name}{count}"
     return f"{c_struct.integer(one.type.size, one.type.signed)} {name}{count}"

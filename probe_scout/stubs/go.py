@@ -49,6 +49,7 @@ def _definition(stub: Stub, name: str) -> list[str]:
     for member, field in fields:
         if member.kind == LOCATED:
             lines += _located(name, member, field, unique)
+        lines += _value(name, member, field, unique)
     return lines
 
 
@@ -57,6 +58,23 @@ def _type(member: Member) -> str:
     if member.kind in (INTEGER, POINTER, LOCATED):
         return kind
     return f"[{member.elements}]{kind if member.kind == ARRAY else 'byte'}"
+
+
+def _value(name: str, member: Member, field: str, names: words.Unique) -> list[str]:
+    """A method for an argument that is narrower than its word, or signed."""
+    one = member.argument
+    if one is None or one.slots != 1 or one.type.kind not in ("int", "bool", "enum"):
+        return []
+    if one.type.size == member.size and not one.type.signed:
+        return []
+    kind = f"{'int' if one.type.signed else 'uint'}{8 * one.type.size}"
+    return [
+        "",
+        f"// {(method := names(f'{field}Value'))} is the {words.comment(one.type.text)}.",
+        f"func (r *{name}) {method}() {kind} {{",
+        f"\treturn {kind}(r.{field})",
+        "}",
+    ]
 
 
 def _located(name: str, member: Member, field: str, names: words.Unique) -> list[str]:

@@ -128,6 +128,8 @@ def _member(field: EventField) -> Member:
         where = {"user": "user memory", "kernel": "kernel memory"}.get(field.memory or "", "")
         if where and field.memory_certainty == "likely":
             where = f"likely {where}"
+        if where and field.read_with:
+            where += f": {field.read_with}"
         return Member(
             field.name,
             POINTER,

@@ -165,7 +165,8 @@ def _of_core(stub: Stub) -> list[Kept]:
                 base = name.removeprefix(mark)
                 call = f"{stub.core}__{base}"
                 found.append((f"{base}_len", "__u32 @", f"SEEN.@ = {call}_len(ctx);"))
-                found.append((base, f"__u8 @[{KEPT_BYTES}]", f"{call}_read(ctx, SEEN.@, {KEPT_BYTES});"))
+                kind = "char" if core_relocatable.is_text(stub, base) else "__u8"
+                found.append((base, f"{kind} @[{KEPT_BYTES}]", f"{call}_read(ctx, SEEN.@, {KEPT_BYTES});"))
                 break
         else:
             if one.elements is None and one.type.kind in ("int", "bool", "enum"):
@@ -174,7 +175,10 @@ def _of_core(stub: Stub) -> list[Kept]:
             elif one.elements is None and one.type.kind == "pointer":
                 found.append((name, "__u64 @", f"SEEN.@ = (__u64)ctx->{name};"))
             else:
-                kind = "char" if one.type.size == 1 and one.type.kind == "int" else "__u8"
                 read = f"probe_scout_read_kernel(SEEN.@, {one.size}, &ctx->{name});"
-                found.append((name, f"{kind} @[{one.size}]", read))
+                kind, count = "__u8", one.size
+                if one.type.kind in ("int", "enum") and one.elements is not None:
+                    kind, count = c_struct.integer(one.type.size, one.type.signed), one.elements
+                    kind = "char" if one.type.text == "char" else kind
+                found.append((name, f"{kind} @[{count}]", read))
     return found

@@ -40,7 +40,7 @@ def _definition(stub: Stub, name: str) -> list[str]:
     fields = [(member, unique(words.python(member.name))) for member in stub.members]
     facts = [words.comment(line).replace("\\", "/").replace('"', "'") for line in (*stub.facts, *stub.notes)]
     lines = [f"class {name}(ctypes.Structure):", f'    """{facts[0]}']
-    lines += [f"    {line}" for line in ["", *facts[1:]]] if facts[1:] else []
+    lines += ["", *(f"    {line}" for line in facts[1:])] if facts[1:] else []
     lines += ['    """', "", f'    SECTION = "{stub.section}"', "    _fields_ = ("]
     for member, field in fields:
         note = ". ".join(words.comment(part) for part in (member.declared, member.says) if part)
@@ -56,13 +56,32 @@ def _definition(stub: Stub, name: str) -> list[str]:
                 f'        """The part of the record (bytes) that holds {words.comment(member.declared)}."""'.replace(
                     "\\", "/"
                 ),
-                f"        begin = {start}(self.{field} & 0xFFFF)",
+                f"        begin = {start}(self.{field} & 0xFFFF)"
+                if start
+                else f"        begin = self.{field} & 0xFFFF",
                 f"        return record[begin : begin + (self.{field} >> 16)]",
             ]
+        lines += _value(member, field, unique)
     lines += ["", "", f"_check({name}, {stub.size}, ("]
     lines += [f'    ("{field}", {member.offset}, {member.size}),' for member, field in fields]
     lines.append("))")
     return lines
+
+
+def _value(member: Member, field: str, names: words.Unique) -> list[str]:
+    """A method for an argument that is narrower than its word, or signed."""
+    one = member.argument
+    if one is None or one.slots != 1 or one.type.kind not in ("int", "bool", "enum"):
+        return []
+    if one.type.size == member.size and not one.type.signed:
+        return []
+    kind = f"ctypes.c_{'' if one.type.signed else 'u'}int{8 * one.type.size}"
+    return [
+        "",
+        f"    def {names(f'{field}_value')}(self):",
+        f'        """The {words.comment(one.type.text)}."""'.replace("\\", "/"),
+        f"        return {kind}(self.{field}).value",
+    ]
 
 
 def _type(member: Member) -> str:

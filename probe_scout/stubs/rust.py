@@ -13,10 +13,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SIZE = """\
+/// Bytes of the field that `field` leads to.
+#[allow(dead_code)]
+const fn probe_scout_size<R, F>(_field: fn(&R) -> &F) -> usize {
+    core::mem::size_of::<F>()
+}"""
+
 
 def write(stubs: Sequence[Stub], provenance: Sequence[str]) -> str:
     """One module with these stubs."""
     lines = [f"// {LICENCE}", *(f"// {words.comment(line)}".rstrip() for line in provenance)]
+    lines += ["", _SIZE]
     names = words.Unique()
     for stub in stubs:
         lines += ["", *_definition(stub, names(words.camel(stub.title)))]
@@ -37,6 +45,7 @@ def _definition(stub: Stub, name: str) -> list[str]:
     lines.append(f"    assert!(core::mem::size_of::<{name}>() == {stub.size});")
     for member, field in fields:
         lines.append(f"    assert!(core::mem::offset_of!({name}, {field}) == {member.offset});")
+        lines.append(f"    assert!(probe_scout_size(|r: &{name}| &r.{field}) == {member.size});")
     lines += ["};"]
     lines += [
         "",
@@ -70,7 +79,12 @@ def _functions(member: Member, field: str, names: words.Unique) -> list[str]:
             "    }",
         ]
     one = member.argument
-    if one is None or one.slots != 1 or one.type.kind not in ("int", "bool", "enum") or one.type.size == 8:
+    if (
+        one is None
+        or one.slots != 1
+        or one.type.kind not in ("int", "bool", "enum")
+        or (one.type.size == 8 and not one.type.signed)
+    ):
         return []
     kind = f"{'i' if one.type.signed else 'u'}{8 * one.type.size}"
     plain = field.removeprefix("r#")

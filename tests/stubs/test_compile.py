@@ -33,7 +33,7 @@ ODD = ("type", "class", "func", "match", "self", "0day", "a-b", "new", "int", "N
 ASSERTED = {
     "c": (("PROBE_SCOUT_FIELD(tp_c_e, sum, ", 24), ("PROBE_SCOUT_FIELD(tp_c_e, sum, 24, ", 8)),
     "cxx": (("PROBE_SCOUT_FIELD(tp_c_e, sum, ", 24), ("PROBE_SCOUT_SIZE(tp_c_e, ", 80)),
-    "rust": (("offset_of!(TpCE, sum) == ", 24), ("size_of::<TpCE>() == ", 80)),
+    "rust": (("offset_of!(TpCE, sum) == ", 24), ("probe_scout_size(|r: &TpCE| &r.sum) == ", 8)),
     "go": (("Offsetof(TpCE{}.Sum)-", 24), ("Sizeof(TpCE{}.Sum)-", 8)),
     "python": (('("sum", ', 24), ('("sum", 24, ', 8)),
 }

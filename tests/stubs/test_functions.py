@@ -182,3 +182,63 @@ def test_the_command_writes_a_file_and_nothing_for_a_wrong_target(tmp_path, caps
     assert not (tmp_path / "y.h").exists()
     assert capsys.readouterr().err.startswith("probe-scout: no event sched:sched_swich")
     assert run.main(["stub", "sched:sched_switch", "--root", root, "--lang", "cobol"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("lang", "written"),
+    [
+        ("c", "__s64 fexit_f__ret(const struct fexit_f *ctx)\n{\n\treturn (__s64)ctx->ret;"),
+        ("rust", "pub const fn ret_value(&self) -> i64 {\n        self.ret as i64"),
+        ("go", "func (r *FexitF) RetValue() int64 {\n\treturn int64(r.Ret)"),
+        ("python", 'def ret_value(self):\n        """The long."""\n        return ctypes.c_int64(self.ret).value'),
+    ],
+)
+def test_what_is_narrower_than_its_word_or_signed_has_a_function(compilers, lang, written):
+    made = arguments.traced("f", "fexit", None, listed(INT), LONG, "long f(int a0)", True)
+    source = stub.text([made], lang, ORIGIN)
+    assert written in source
+    assert compilers.said(lang, source) == ""
+
+
+def test_a_python_argument_has_its_sign():
+    space = {}
+    made = arguments.traced("f", "fexit", None, listed(INT), LONG, "long f(int a0)", True)
+    exec(stub.text([made], "python", ORIGIN), space)
+    record = space["FexitF"].from_buffer_copy(b"\xff\xff\xff\xff\0\0\0\0" + b"\xfe" + b"\xff" * 7)
+    assert (record.a0_value(), record.ret_value()) == (-1, -2)
+
+
+TEXT = PlainType("pointer", 8, False, "char *", "char")
+FILE = PlainType("pointer", 8, False, "struct file *", "struct file", "struct file")
+
+
+@pytest.mark.parametrize(
+    ("one", "attach", "says"),
+    [
+        (TEXT._replace(user=True), "kprobe", "user memory: bpf_probe_read_user_str"),
+        (TEXT, "fentry", "user or kernel memory: bpf_probe_read_user_str or bpf_probe_read_kernel_str"),
+        (FILE, "kprobe", "kernel memory unless the source says __user: bpf_probe_read_kernel"),
+        (FILE, "fentry", ""),  # a plain load follows it
+        (FILE, "tp_btf", ""),
+        (FILE, "raw_tp", "kernel memory unless the source says __user: bpf_probe_read_kernel"),
+        (TEXT, "raw_tp", "kernel memory unless the source says __user: bpf_probe_read_kernel_str"),
+    ],
+)
+def test_which_memory_a_pointer_leads_to_and_what_reads_it(one, attach, says):
+    if attach in ("raw_tp", "tp_btf"):
+        made = arguments.raw("f", attach, listed(one), "")
+    elif attach == "fentry":
+        made = arguments.traced("f", attach, None, listed(one), VOID, "void f()", True)
+    else:
+        made = arguments.probed("f", attach, "x86_64", listed(one), VOID, "void f()", f"{attach}/f")
+    source = stub.text([made], "c", ORIGIN)
+    assert says in source
+    assert ("memory" in source) == bool(says)
+
+
+def test_a_relocated_record_has_strings_and_arrays_of_their_own_kinds(bundled, compilers):
+    names = ["sched:sched_process_exec", "fib:fib_table_lookup", "raw_syscalls:sys_enter"]
+    found = stub.report(bundled, names, "c", "tp", core=True, program=True)
+    for declared in ("char filename[64];", "__u8 dst[4];", "char name[16];", "__u64 args[6];"):
+        assert declared in found.text
+    assert compilers.said("object", found.text) == ""

@@ -25,8 +25,18 @@ from pathlib import Path
 
 TRIES = 20  # for what another event of the same name may follow
 PAGE = 4096
-NR = dict(read=0, write=1, lseek=8, mmap=9, pwrite64=18, socket=41, bind=49, kill=62, ftruncate=77, mkdir=83, rmdir=84)
-NR |= dict(getpriority=140, setpriority=141, prctl=157, openat=257, dup3=292)
+NR = {
+    "read": 0,
+    "write": 1,
+    "lseek": 8,
+    "mmap": 9,
+    "pwrite64": 18,
+    "socket": 41,
+    "bind": 49,
+    "kill": 62,
+    "ftruncate": 77,
+}
+NR |= {"mkdir": 83, "rmdir": 84, "getpriority": 140, "setpriority": 141, "prctl": 157, "openat": 257, "dup3": 292}
 AT_FDCWD = -100
 UNSIGNED = (1 << 64) - 1
 ENOENT, EBADF = 2, 9
