@@ -65,6 +65,8 @@ FILES = {
     **{attach: (FUNCTIONS, attach, False) for attach in ("fentry", "fexit", "kprobe", "kretprobe")},
     "ksyscall": (CALLS[:-1], "ksyscall", False),
 }
+TYPED = (("tp_btf", "tp_btf", False),)
+BATCH = 200
 _SIZES = {"8": 1, "16": 2, "32": 4, "64": 8}
 _CODES = {"u1": "B", "s1": "b", "u2": "H", "s2": "h", "u4": "I", "s4": "i", "u8": "Q", "s8": "q"}
 
@@ -122,10 +124,7 @@ def compiled(kernel, folder):
     for name, (names, attach, core) in FILES.items():
         stubs, left_out[name] = stubs_of(kernel, names, attach, core)
         text = stub.text(stubs, "c", stub.provenance(kernel), core, program=True)
-        source = folder / f"{name}.bpf.c"
-        source.write_text(text)
-        words = ["clang", "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-c", str(source)]
-        subprocess.run([*words, "-o", str(folder / f"{name}.bpf.o")], check=True)
+        object_of(folder / f"{name}.bpf.c", text)
         with open(folder / f"{name}.bpf.o", "rb") as file:
             table = ELFFile(file).get_section_by_name(".symtab")
             places = {one.name: (one["st_value"], one["st_size"]) for one in table.iter_symbols()}
@@ -137,6 +136,32 @@ def compiled(kernel, folder):
         spec = {"tgid": places["probe_scout_tgid"][0], "programs": len(stubs), "seen": seen}
         (folder / f"{name}.json").write_text(json.dumps(spec))
     return left_out
+
+
+def object_of(source, text):
+    """Compiles the text to NAME.bpf.o beside NAME.bpf.c."""
+    source.write_text(text)
+    words = ["clang", "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-c", str(source)]
+    subprocess.run([*words, "-o", str(source.with_suffix(".o"))], check=True)
+
+
+def compiled_whole(kernel, folder):
+    """Every event's program in files of BATCH; how many there are by type. Modules' types are not in the guest."""
+    btf = kernel.btf()
+    counted = {}
+    for name, attach, core in (("tp", "tp", False), ("core", "tp", True), ("raw_tp", "raw_tp", False), *TYPED):
+        stubs = stub.report(kernel, ["*:*"], "c", attach).stubs
+        if core:
+            stubs = [one for one in stubs if one.core and btf.has_name(one.core)]
+        if attach == "tp_btf":
+            stubs = [one for one in stubs if btf.has_name(f"btf_trace_{one.target}")]
+        counted[name] = len(stubs)
+        for at in range(0, len(stubs), BATCH):
+            part = stubs[at : at + BATCH]
+            file = folder / f"{name}-{at:04}.bpf.c"
+            object_of(file, stub.text(part, "c", stub.provenance(kernel), core, program=True))
+            (folder / f"{name}-{at:04}.json").write_text(json.dumps({"programs": len(part)}))
+    return counted
 
 
 def libraries():
@@ -151,26 +176,10 @@ def libraries():
     return found
 
 
-@pytest.fixture(scope="module", params=KERNELS)
-def said(request, tmp_path_factory):
-    """What the guest said, by test; `left` is what has no stub."""
-    from tests.vm import boot, cache
-    from tests.vm.problems import LabError
+def booted(name, folder, kept_as=""):
+    """What the guest said about the files in the folder, by test."""
+    from tests.vm import boot
 
-    name = request.param
-    asked = os.environ.get("PROBE_SCOUT_VM", "").split() or KERNELS
-    for tool in ("clang", "qemu-system-x86_64"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
-    try:
-        cache.get(name)
-    except LabError as error:
-        pytest.skip(str(error))
-    if name not in asked:
-        pytest.skip(f"PROBE_SCOUT_VM does not name {name}")
-    kernel = Kernel(open_source(str(snapshot_of(name))))
-    folder = tmp_path_factory.mktemp(name.replace(".", "_"))
-    left = compiled(kernel, folder)
     ended = boot.run(
         name,
         ["python3", "/host/stubs_all.py", "/host/stubs"],
@@ -181,17 +190,62 @@ def said(request, tmp_path_factory):
     )
     kept = os.environ.get("PROBE_SCOUT_STUBS_KEPT")
     if kept:
-        Path(kept, f"{name}.json").write_text(ended.stdout)
-        Path(kept, f"{name}.err").write_text(ended.stderr + ended.console[-5000:])
+        Path(kept, f"{name}{kept_as}.json").write_text(ended.stdout)
+        Path(kept, f"{name}{kept_as}.err").write_text(ended.stderr + ended.console[-5000:])
     assert ended.status == 0, ended.stderr[-2000:] + ended.console[-2000:]
-    found = {"left": left, "name": name, "seen": [], "refused": [], "trouble": []}
+    found = {"seen": [], "refused": [], "trouble": []}
     for line in ended.stdout.splitlines():
         one = json.loads(line)
         found.setdefault(one.pop("test"), []).append(one)
+    return found
+
+
+def recorded_kernel(name):
+    """The recording of a kernel that can be booted here; else the test is skipped."""
+    from tests.vm import cache
+    from tests.vm.problems import LabError
+
+    for tool in ("clang", "qemu-system-x86_64"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    if name not in (os.environ.get("PROBE_SCOUT_VM", "").split() or KERNELS):
+        pytest.skip(f"PROBE_SCOUT_VM does not name {name}")
+    try:
+        cache.get(name)
+    except LabError as error:
+        pytest.skip(str(error))
+    return Kernel(open_source(str(snapshot_of(name))))
+
+
+def same_build(kernel, found):
     release = found["kernel"][0]["release"]
     if release != kernel.info().release:
         pytest.skip(f"the recording is of {kernel.info().release}, the guest is {release}")
-    return found
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def said(request, tmp_path_factory):
+    """What the guest said, by test; `left` is what has no stub."""
+    name = request.param
+    kernel = recorded_kernel(name)
+    folder = tmp_path_factory.mktemp(name.replace(".", "_"))
+    left = compiled(kernel, folder)
+    found = booted(name, folder)
+    same_build(kernel, found)
+    return {**found, "left": left}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_program_of_every_event_loads(name, tmp_path):
+    kernel = recorded_kernel(name)
+    counted = compiled_whole(kernel, tmp_path)
+    found = booted(name, tmp_path, "-whole")
+    same_build(kernel, found)
+    assert [(one["file"], one["section"], one["error"]) for one in found["refused"]] == []
+    assert [one for one in found["loaded"] if one["error"]] == []
+    assert sum(one["programs"] for one in found["loaded"]) == sum(counted.values())
+    assert counted["tp"] > 1500
+    assert counted["tp_btf"] > 500
 
 
 def test_every_program_loads(said):

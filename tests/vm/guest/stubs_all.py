@@ -2,10 +2,10 @@
 
     stubs_all.py FOLDER
 
-FOLDER has NAME.bpf.o (`stub --program`, compiled) and NAME.json, which says where each `seen_…` lies in .bss. libbpf
-(/lib/libbpf.so.1) loads and attaches them, one file after the other. Each line printed is {"test": …}:
-`loaded` and `attached` with the errors, `seen` with the values of one event beside those that are known. Nothing is
-judged here.
+FOLDER has NAME.bpf.o (`stub --program`, compiled) and NAME.json, which says where each `seen_…` lies in .bss; a file
+without that is only loaded. libbpf (/lib/libbpf.so.1) loads and attaches them, one file after the other. Each line
+printed is {"test": …}: `loaded`, `refused` and `attached` with the errors, `seen` with the values of one event beside
+those that are known. Nothing is judged here.
 """
 
 from __future__ import annotations
@@ -76,12 +76,16 @@ class Programs:
         for function in ("bpf_program__section_name", "bpf_map__name"):
             getattr(self.b, function).restype = ctypes.c_char_p
         self.path = str(folder / f"{name}.bpf.o").encode()
-        self.object = self.links = self.memory = None
+        self.object, self.links, self.memory = None, [], None
 
     def _open(self):
         self.object = ctypes.c_void_p(self.b.bpf_object__open_file(self.path, None))
         if not self.object:
             raise OSError(ctypes.get_errno(), f"{self.name}: cannot be opened")
+
+    def _forget(self):
+        self.b.bpf_object__close(self.object)
+        self.object = None
 
     def _all(self, following):
         found, one = [], None
@@ -96,7 +100,7 @@ class Programs:
         say("loaded", file=self.name, error=error, programs=len(self._all("bpf_object__next_program")))
         if not error:
             return True
-        self.b.bpf_object__close(self.object)
+        self._forget()
         for number in range(self.spec["programs"]):
             self._open()
             programs = self._all("bpf_object__next_program")
@@ -104,13 +108,12 @@ class Programs:
                 self.b.bpf_program__set_autoload(one, ctypes.c_bool(at == number))
             section = self.b.bpf_program__section_name(programs[number]).decode()
             error = self.b.bpf_object__load(self.object)
-            self.b.bpf_object__close(self.object)
+            self._forget()
             if error:
                 say("refused", file=self.name, section=section, error=error)
         return False
 
     def attach(self):
-        self.links = []
         for one in self._all("bpf_object__next_program"):
             section = self.b.bpf_program__section_name(one).decode()
             link = self.b.bpf_program__attach(one)
@@ -143,8 +146,10 @@ class Programs:
     def close(self):
         for link in self.links:
             self.b.bpf_link__destroy(link)
-        libc.munmap(self.memory, -(-self.size // PAGE) * PAGE)
-        self.b.bpf_object__close(self.object)
+        if self.memory:
+            libc.munmap(self.memory, -(-self.size // PAGE) * PAGE)
+        if self.object:
+            self._forget()
 
 
 class Child:
@@ -615,10 +620,10 @@ def main(folder):
     say("kernel", release=os.uname().release)
     for path in sorted(folder.glob("*.json")):
         programs = Programs(folder, path.stem)
-        if programs.load():
+        if programs.load() and "seen" in programs.spec:
             programs.attach()
             Triggers(programs).run()
-            programs.close()
+        programs.close()
     say("end")
 
 
