@@ -41,7 +41,8 @@ def _probe(stub: Stub) -> list[str]:
                 _field(member, shown, comments)
     elif stub.shape == SLOTS:
         head = f"{stub.attach}:{stub.target}"
-        comments.append(f"bpftrace before 0.21 calls {stub.attach} {'kfunc' if stub.attach == 'fentry' else 'kretfunc'}")
+        older = "kfunc" if stub.attach == "fentry" else "kretfunc"
+        comments.append(f"bpftrace before 0.21 calls {stub.attach} {older}")
         for member in stub.members:
             if member.argument is not None:
                 name = member.name
