@@ -1,14 +1,14 @@
 """What a command line asks for, as one value; and the road that reads common lines without typer.
 
-`read_fast` accepts the everyday `check` line and nothing that it does not wholly understand. For
+`read_fast` accepts everyday lines of some commands and nothing that it does not wholly understand. For
 every line it accepts, typer (app.py) must build the same Request; tests/cli/test_same_request.py
 holds the two together. This module is imported before anything else: keep it to builtins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ..errors import UsageError
 
@@ -213,121 +213,66 @@ def build(
     )
 
 
-def _tracepoint(words: Iterator[str]) -> Request | None:
-    """`tracepoint [GLOB] [known options]`, as `read_fast`."""
-    names: list[str] = []
-    reads: list[str] = []
-    flags: dict[str, bool] = {}
-    values: dict[str, str] = {}
-    for word in words:
-        if not word:
-            return None
-        if word[0] != "-":
-            names.append(word)
-            continue
-        if word in ("--json", "--fields"):
-            flags[word] = True
-            continue
-        option, equals, value = word.partition("=")
-        if option not in ("--root", "--format", "--color", "--reads"):
-            return None
-        if not equals:
-            value = next(words, "")
-        if not value or value[0] == "-":
-            return None
-        if option == "--reads":
-            reads.append(value)
-        else:
-            values[option] = value
-    if len(names) > 1:
-        return None
-    return build(
-        "tracepoint",
-        names=names or ["*"],
-        root=values.get("--root", ""),
-        json="--json" in flags,
-        format=values.get("--format", ""),
-        color=values.get("--color", "auto"),
-        fields="--fields" in flags,
-        reads=reads,
-    )
+class _Line(NamedTuple):
+    """What the fast road knows of a command's line: options by the parameter of `build` that they fill."""
+
+    values: dict[str, str]
+    flags: dict[str, str]
+    repeated: dict[str, str]
+    names_least: int = 0
+    names_most: int = 0
+    default: tuple[str, ...] = ()
 
 
-_AUDIT_FLAGS = {"--json": "json", "--net": "net", "--no-net": "no_net"}
-_AUDIT_VALUES = {
-    "--root": "root",
-    "--format": "format",
-    "--color": "color",
-    "--owner": "owner",
-    "--target": "target",
-    "--diff": "old",
-    "--fail-on": "fail_on",
-    "--watch": "watch",
-}
-
-
-def _audit(words: Iterator[str]) -> Request | None:
-    """`audit [known options]`, as `read_fast`."""
-    flags: dict[str, bool] = {}
-    values: dict[str, str] = {}
-    for word in words:
-        if word in _AUDIT_FLAGS:
-            flags[_AUDIT_FLAGS[word]] = True
-            continue
-        option, equals, value = word.partition("=")
-        if option not in _AUDIT_VALUES:
-            return None
-        if not equals:
-            value = next(words, "")
-        if not value or value[0] == "-":
-            return None
-        values[_AUDIT_VALUES[option]] = value
-    return build(
-        "audit",
-        root=values.get("root", ""),
-        json="json" in flags,
-        format=values.get("format", ""),
-        color=values.get("color", "auto"),
-        owner=values.get("owner", ""),
-        target=values.get("target", ""),
-        net="net" in flags,
-        no_net="no_net" in flags,
-        old=values.get("old", ""),
-        fail_on=values.get("fail_on", ""),
-        watch=values.get("watch", ""),
-    )
-
-
-_FLAGS = {"--json": "json", "--as-me": "as_me"}
-_VALUES = {
-    "--root": "root",
-    "--format": "format",
-    "--color": "color",
-    "--vmlinux": "vmlinux",
-    "--debug": "debug",
+_MANY = 1 << 30
+_VALUES = {"--root": "root", "--format": "format", "--color": "color"}
+_FLAGS = {"--json": "json"}
+_TYPES = {"--type": "types"}
+_LINES = {
+    "check": _Line(
+        {**_VALUES, "--vmlinux": "vmlinux", "--debug": "debug"},
+        {**_FLAGS, "--as-me": "as_me"},
+        _TYPES,
+        names_least=1,
+        names_most=_MANY,
+    ),
+    "inline": _Line({**_VALUES, "--debug": "debug"}, _FLAGS, {}, names_least=1, names_most=1),
+    "scan": _Line({**_VALUES, "--answer": "answer"}, _FLAGS, _TYPES, names_most=1, default=("*",)),
+    "tracepoint": _Line(_VALUES, {**_FLAGS, "--fields": "fields"}, {"--reads": "reads"}, names_most=1, default=("*",)),
+    "stub": _Line(
+        {**_VALUES, "--lang": "lang", "--attach": "attach", "--out": "out"},
+        {**_FLAGS, "--core": "core", "--program": "program"},
+        {},
+        names_least=1,
+        names_most=_MANY,
+    ),
+    "audit": _Line(
+        {
+            **_VALUES,
+            "--owner": "owner",
+            "--target": "target",
+            "--diff": "old",
+            "--fail-on": "fail_on",
+            "--watch": "watch",
+        },
+        {**_FLAGS, "--net": "net", "--no-net": "no_net"},
+        {},
+    ),
 }
 
 
 def read_fast(args: Sequence[str]) -> Request | None:
-    """The Request of `check NAME… [known options]`, `tracepoint` and `inline NAME`; None for all other lines.
-
-    Those are typer's.
+    """The Request of an everyday line of a command in _LINES; None for all other lines, which are typer's.
 
     Declines rather than decides: anything that starts with a dash and is not a known option or its
-    value, an empty word, and a missing value are all left to typer, and so are its error messages.
-    Raises UsageError where `build` does.
+    value, an empty word, a missing value and a wrong number of names are all left to typer, and so
+    are its error messages. Raises UsageError where `build` does.
     """
-    if args and args[0] == "audit":
-        return _audit(iter(args[1:]))
-    if args and args[0] == "tracepoint":
-        return _tracepoint(iter(args[1:]))
-    if len(args) < 2 or args[0] not in ("check", "inline"):
+    known = _LINES.get(args[0]) if args else None
+    if known is None:
         return None
-    is_check = args[0] == "check"
     names: list[str] = []
-    types: list[str] = []
-    flags: dict[str, bool] = {}
-    values: dict[str, str] = {}
+    given: dict[str, Any] = {}
     words = iter(args[1:])
     for word in words:
         if not word:
@@ -335,33 +280,20 @@ def read_fast(args: Sequence[str]) -> Request | None:
         if word[0] != "-":
             names.append(word)
             continue
-        if word in _FLAGS and (is_check or word == "--json"):
-            flags[_FLAGS[word]] = True
+        if word in known.flags:
+            given[known.flags[word]] = True
             continue
         option, equals, value = word.partition("=")
-        if option not in _VALUES and (option != "--type" or not is_check):
-            return None
-        if option == "--vmlinux" and not is_check:
+        if option not in known.values and option not in known.repeated:
             return None
         if not equals:
             value = next(words, "")
         if not value or value[0] == "-":
             return None
-        if option == "--type":
-            types.append(value)
+        if option in known.repeated:
+            given.setdefault(known.repeated[option], []).append(value)
         else:
-            values[_VALUES[option]] = value
-    if not names or (not is_check and len(names) > 1):
+            given[known.values[option]] = value
+    if not known.names_least <= len(names) <= known.names_most:
         return None
-    return build(
-        args[0],
-        names=names,
-        types=types,
-        root=values.get("root", ""),
-        json="json" in flags,
-        format=values.get("format", ""),
-        color=values.get("color", "auto"),
-        as_me="as_me" in flags,
-        vmlinux=values.get("vmlinux", ""),
-        debug=values.get("debug", ""),
-    )
+    return build(args[0], names=names or known.default, **given)

@@ -75,6 +75,25 @@ tracepoint_lines = st.one_of(
 ).map(lambda words: ["tracepoint", *words])
 
 
+scan_good = st.one_of(
+    st.tuples(st.just("--answer"), st.sampled_from(["yes", "no", "unknown", "maybe"])),
+    st.tuples(st.just("--type"), st.sampled_from(["kprobe", "fentry,fexit", "tp_bft"])),
+    st.sampled_from([("--json",), ("--format=csv",), ("tcp_*",), ("--root=x",), ("--color", "never")]),
+)
+scan_lines = st.one_of(
+    st.lists(st.one_of(names, values, options), max_size=6),
+    st.lists(scan_good, max_size=5).map(lambda parts: [word for part in parts for word in part]),
+).map(lambda words: ["scan", *words])
+stub_good = st.one_of(
+    st.tuples(st.just("--lang"), st.sampled_from(["c", "rust", "perl"])),
+    st.tuples(st.just("--attach"), st.sampled_from(["tp", "fexit", "lsm"])),
+    st.tuples(st.sampled_from(["--out", "-o"]), st.sampled_from(["a.h", "-"])),
+    st.sampled_from([("--json",), ("--core",), ("--program",), ("sched:*",), ("vfs_read",), ("--root=x",)]),
+)
+stub_lines = st.one_of(
+    st.lists(st.one_of(names, values, options), max_size=6),
+    st.lists(stub_good, max_size=5).map(lambda parts: [word for part in parts for word in part]),
+).map(lambda words: ["stub", *words])
 audit_options = st.sampled_from(
     [
         "--root",
@@ -115,7 +134,7 @@ def read_both(line):
 
 @pytest.mark.property
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.one_of(lines, tracepoint_lines, inline_lines, audit_lines))
+@given(st.one_of(lines, tracepoint_lines, inline_lines, audit_lines, scan_lines, stub_lines))
 def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
     try:
         if read_fast(line) is None:
@@ -139,6 +158,10 @@ def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
         ["audit"],
         ["audit", "--json", "--no-net", "--owner=5", "--target", "vfs_*", "--root", "x", "--fail-on", "broken"],
         ["audit", "--diff", "old.json", "--format=ndjson", "--net", "--color", "never"],
+        ["scan"],
+        ["scan", "tcp_*", "--type", "kprobe", "--type=fentry,fexit", "--answer=no", "--format", "ndjson", "--root=x"],
+        ["stub", "sched:*", "vfs_read", "--lang=rust", "--attach", "tp", "--out", "a.h"],
+        ["stub", "a:b", "--core", "--program", "--json", "--root", "x"],
         ["tracepoint"],
         ["tracepoint", "sched:*", "--fields", "--root=x", "--format", "ndjson"],
         ["tracepoint", "a:b", "--reads", "8:4", "--reads=0x10:8", "--json", "--color", "never"],
@@ -169,7 +192,13 @@ def test_everyday_lines_take_the_fast_road(line):
         ["inline", "--all"],
         ["inline", "a", "--vmlinux", "v"],
         ["inline", "a", "--as-me"],
-        ["scan", "a"],
+        ["scan", "a", "b"],
+        ["scan", "a", "--answer"],
+        ["scan", "a", "--as-me"],
+        ["stub"],
+        ["stub", "a:b", "-o", "a.h"],
+        ["audit", "a"],
+        ["survey"],
         ["tracepoint", "a", "b"],
         ["tracepoint", "a", "--reads"],
         ["tracepoint", "a", "--help"],
