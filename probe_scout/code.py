@@ -34,7 +34,7 @@ class Store:
 
     __slots__ = (
         *("image", "image_tried", "init_bases", "init_bugs", "live", "modules", "slices"),
-        *("tables", "tables_tried", "why"),
+        *("stale", "tables", "tables_tried", "why"),
     )
 
     def __init__(self, k: Kernel) -> None:
@@ -47,11 +47,15 @@ class Store:
         self.init_bugs: dict[str, frozenset[int]] = {}
         self.live = k.source.describe().kind == "live"
         self.why = ""
+        self.stale: frozenset[tuple[str | None, str]] = frozenset()
         self.modules: dict[str, dict[str, tuple[Slice, ...]] | None] = {}
         from .scanners import code_slices
 
         try:
             self.slices = code_slices.table(k.read(SLICES))
+            self.stale = frozenset(
+                owner for owner, found in self.slices.items() if any(code_slices.STALE in one.sites for one in found)
+            )
         except SourceError as error:
             self.why = str(error)
         except Malformed as error:
@@ -362,10 +366,7 @@ def stale_bug(k: Kernel, symbols: SymbolTable, row: int) -> bool:
         return False
     store = _store(k)
     if not store.live:
-        from .scanners.code_slices import STALE
-
-        found = (store.slices or {}).get((module.decode(), name), ())
-        return any(STALE in one.sites for one in found)
+        return (module.decode(), name) in store.stale
     address = symbols.addresses[row]
     bases = _init_bases(k)
     first, last = bisect_left(bases, (address - _INIT_BYTES_MAX, "")), bisect_right(bases, (address, "~"))
@@ -373,6 +374,14 @@ def stale_bug(k: Kernel, symbols: SymbolTable, row: int) -> bool:
         if other.encode() != module and _init_bugs(k, other) & {address - base, address - base + _ENDBR_BYTES}:
             return True
     return False
+
+
+def stale_bugs(k: Kernel, symbols: SymbolTable, rows: Sequence[int]) -> set[int]:
+    """Those rows of one module's functions that are a `stale_bug`."""
+    store = _store(k)
+    if not store.live and not store.stale:
+        return set()
+    return {row for row in rows if stale_bug(k, symbols, row)}
 
 
 def _init_bases(k: Kernel) -> list[tuple[int, str]]:

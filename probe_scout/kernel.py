@@ -14,7 +14,7 @@ from .model import facts
 from .model.facts import Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from .code import Store
     from .model.report import KernelInfo
@@ -381,6 +381,12 @@ class Kernel:
         from . import code
 
         return code.stale_bug(self, symbols, row)
+
+    def stale_bugs(self, symbols: SymbolTable, rows: Sequence[int]) -> set[int]:
+        """Those rows of one module's functions of which `stale_bug` is true."""
+        from . import code
+
+        return code.stale_bugs(self, symbols, rows)
 
     def holds_site(self, symbols: SymbolTable, row: int) -> bool | None:
         """A symbol that several lines of ftrace's list may mean has a site, by its code; None if that is not told."""

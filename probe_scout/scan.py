@@ -238,6 +238,7 @@ class _Bulk:
         etext = symbols.limits.get(b"_etext", 0)
         vmlinux = module is None
         shared = _repeated([addresses[row] for row in rows])
+        stale: set[int] = set() if vmlinux else k.stale_bugs(symbols, rows)
         plain = plain and module not in k.module_gaps
         raws = [symbols.names[row] for row in rows]
         shown: set[str] = set()
@@ -268,7 +269,7 @@ class _Bulk:
                     ordinary = ordinary and not reads_code and name not in sliced
                 if vmlinux and not number and name in in_modules:
                     ordinary = False
-                if not vmlinux and k.stale_bug(symbols, row):
+                if row in stale:
                     ordinary = False
                 if ordinary and len(raw) < questions.KSYM_NAME_LEN:
                     key |= vmlinux
