@@ -93,6 +93,17 @@ def bare(k: Kernel, events: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(sorted({name.decode("utf-8", "replace") for name in shown} - names))
 
 
+_HEADS = ("tp", "tracepoint", "raw_tp", "raw_tracepoint", "rawtracepoint", "tp_btf")
+
+
+def bare_name(name: str) -> str:
+    """CATEGORY:EVENT, or EVENT, without what tracers put before it: tp/sched/sched_switch, raw_tp:sched_switch."""
+    name = name.replace("/", ":")
+    for head in _HEADS:
+        name = name.removeprefix(f"{head}:")
+    return name
+
+
 def matching(k: Kernel, glob: str) -> tuple[tuple[str, str], ...]:
     """Events whose `category:name` matches, or whose name if the glob has no colon. Bare tracepoints: category ""."""
     return _matching(k, glob)[0]
@@ -102,7 +113,7 @@ def _matching(k: Kernel, glob: str) -> tuple[tuple[tuple[str, str], ...], tuple[
     import fnmatch
     import re
 
-    glob = glob.removeprefix("tp:").replace("/", ":")
+    glob = bare_name(glob)
     is_plain = not set(glob) & set("*?[")
     if is_plain and ":" in glob:
         category, _, name = glob.partition(":")
@@ -147,15 +158,17 @@ _SUGGESTIONS_MAX = 5
 def suggestions(k: Kernel, glob: str) -> tuple[str, ...]:
     """Events that may be meant by a name that matches none: renamed, in another category, bare, spelt alike.
 
-    At most five, the surest first. A pattern has none.
+    At most five, the surest first. Of a pattern its category is looked at, if it has one.
     """
     import difflib
 
-    glob = glob.removeprefix("tp:").replace("/", ":")
-    if set(glob) & set("*?["):
-        return ()
-    category, _, name = glob.rpartition(":")
+    glob = bare_name(glob)
     events = dict.fromkeys(listed_quickly(k))
+    if set(glob) & set("*?["):
+        return _other_patterns(glob, tuple(events))
+    if any(c == glob for c, _ in events):
+        return (f"{glob}:*",)
+    category, _, name = glob.rpartition(":")
     raw = bare(k, tuple(events))
     found: dict[str, None] = {}
     for old, new in (*_RENAMED.items(), *((new, old) for old, new in _RENAMED.items())):
@@ -172,6 +185,24 @@ def suggestions(k: Kernel, glob: str) -> tuple[str, ...]:
         found.update(dict.fromkeys(full for n in near for full in names.get(n, [n])))
     ranked = sorted(found, key=lambda full: not full.startswith(f"{category}:")) if category else list(found)
     return tuple(ranked[:_SUGGESTIONS_MAX])
+
+
+def _other_patterns(glob: str, events: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The pattern in categories that are spelt alike, else what it matches in any category."""
+    import difflib
+    import fnmatch
+
+    category, colon, pattern = glob.partition(":")
+    if not colon or set(category) & set("*?["):
+        return ()
+    categories = dict.fromkeys(c for c, _ in events)
+    if category in categories:
+        return (f"{category}:*",)
+    near = difflib.get_close_matches(category, categories, _SUGGESTIONS_MAX, 0.7)
+    found = [f"{c}:{pattern}" for c in near if any(o == c and fnmatch.fnmatchcase(n, pattern) for o, n in events)]
+    if not found and pattern.strip("*?"):
+        found = [f"{c}:{n}" for c, n in events if fnmatch.fnmatchcase(n, pattern)]
+    return tuple((found or [f"{c}:*" for c in near])[:_SUGGESTIONS_MAX])
 
 
 def reports(

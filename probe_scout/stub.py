@@ -147,9 +147,7 @@ def _stubs(k: Kernel, name: str, attach: str, core: bool, skipped: list[str], no
 
 def _events(k: Kernel, name: str, attach: str) -> tuple[tuple[str, str], ...]:
     """The events a name means: one, or those a pattern matches. Raises NoStub with what is similar."""
-    for head in ("tp:", "tracepoint:", "raw_tp:", "tp_btf:"):
-        name = name.removeprefix(head)
-    name = name.replace("/", ":")
+    name = events.bare_name(name)
     if not name or not name.isprintable() or " " in name:
         raise UsageError(f"{name[:40]!r} is no event: give CATEGORY:EVENT, such as sched:sched_switch")
     found = events.matching(k, name)

@@ -87,12 +87,27 @@ def test_a_larger_common_area_moves_everything_and_is_told(tmp_path):
         ("io_uring:io_uring_submit_req", "io_uring:io_uring_submit_sqe", "io_uring:io_uring_submit_sqe"),
         ("task:sched_switch", "sched:sched_switch", "sched:sched_switch"),
         ("sched:sched_swich", "sched:sched_switch", "sched:sched_switch"),
+        ("tracepoint:sched:sched_swich", "sched:sched_switch", "sched:sched_switch"),
+        ("sched", "sched:sched_switch", "sched:*"),
+        ("schd:*", "sched:sched_switch", "sched:*"),
+        ("schd:*_switch", "sched:sched_switch", "sched:*_switch"),
+        ("schd:*_wakeup", "sched:sched_switch", "sched:*"),
+        ("other:sched_s*", "sched:sched_switch", "sched:sched_switch"),
+        ("sched:*_wakeup", "sched:sched_switch", "sched:*"),
     ],
 )
 def test_what_may_be_meant_by_a_name_that_is_not_there(tmp_path, asked, there, meant):
     k = kernel(tmp_path, events=(there,))
     assert events.suggestions(k, asked)[0] == meant
     assert meant not in events.suggestions(k, "tp:a:entirely_other")
+
+
+@pytest.mark.parametrize(
+    "name", ["tp:sched:sched_switch", "tp/sched/sched_switch", "raw_tp:sched_switch", "tp_btf/sched_switch"]
+)
+def test_a_name_may_be_written_as_tracers_write_it(tmp_path, name):
+    k = kernel(tmp_path, events=("sched:sched_switch",))
+    assert events.matching(k, name) == (("sched", "sched_switch"),)
 
 
 def test_a_bare_tracepoint_is_meant_with_and_without_its_ending(tmp_path):

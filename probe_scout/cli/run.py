@@ -256,9 +256,25 @@ def _nothing(kernel: OpenKernel, noun: str, request: Request, unread: Sequence[U
         return CANNOT_TELL
     glob = request.names[0]
     answer = f" with answer {request.answer}" if request.answer else ""
-    near = [] if request.answer else _similar(kernel, glob, noun)
-    _note(f"no {noun} matches {glob!r}{answer}" + (f"; similar: {' '.join(near)}" if near else ""))
+    meant = "" if request.answer else _meant(kernel, glob, noun)
+    _note(f"no {noun} matches {glob!r}{answer}{meant}")
     return NO
+
+
+def _meant(kernel: OpenKernel, name: str, noun: str) -> str:
+    """The end of the sentence that nothing matches: what may be meant, else where all events are listed."""
+    if noun != "event":
+        near = _similar(kernel, name, noun)
+        return f"; similar: {' '.join(near)}" if near else ""
+    try:
+        if name in kernel.names(name, 1):
+            return f"; {name} is a function: probe-scout check {name}"
+        near = _similar(kernel, name, noun)
+        if near:
+            return f"; similar: {' '.join(near)}"
+        return "; all: probe-scout tracepoint" if kernel.names("tp:", 1) else ""
+    except ProbeScoutError:
+        return ""
 
 
 def _similar(kernel: OpenKernel, glob: str, noun: str) -> list[str]:

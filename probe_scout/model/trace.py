@@ -17,6 +17,7 @@ ARRAY, STRING, DATA_LOC, REL_LOC = "array", "string", "data_loc", "rel_loc"
 
 # FieldAccess.access, a promise of the JSON contract
 UNREADABLE, READABLE, INDIRECT, ABSENT = "unreadable", "value", "indirect", "absent"
+THE_VALUE = "the value"  # EventField.says where there is no more to say
 
 
 class TraceField(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ..model.report import KernelInfo
-from ..model.trace import EventField, EventRead, EventReport
+from ..model.trace import THE_VALUE, EventField, EventRead, EventReport
 from ..model.verdict import Finding
 from . import table
 from .plain import grouped, kernel_line
@@ -61,24 +61,36 @@ def tracepoint_lines(report: TracepointReport, style: Style, with_fields: bool =
     if len(report.events) == 1:
         yield from _event(report.events[0], style)
     else:
-        known: dict[EventField, str] = {}
-        for event in report.events:
-            yield event.event + ("" if event.kind == "event" else f"   {_KINDS[event.kind]}")
-            if with_fields:
-                yield from [known.get(field) or known.setdefault(field, _brief(field)) for field in event.fields]
-            for read in event.reads:
-                yield from _read(read, style, 2)
+        yield from _list(report.events, style, with_fields)
     for note in report.notes:
         yield from style.wrap(f"note: {note.says}   {note.rule}", 4, 2)
 
 
 _KINDS = {
     "event": "",
-    "syscall": "programs get a copy with the arguments; no raw tracepoint of its own",
+    "syscall": "programs get a copy with the arguments; no raw tracepoint of its own but sys_enter and sys_exit",
     "ftrace": "a record of the ring buffer itself: takes no program",
     "bare": "a raw tracepoint without an event: raw_tp and tp_btf only",
     "dynamic": "made at run time",
 }
+
+
+def _list(events: Sequence[EventReport], style: Style, with_fields: bool) -> Iterator[str]:
+    """A line for each event, its kind behind it where that is another than `event`; then what the kinds mean."""
+    known: dict[EventField, str] = {}
+    width = max((len(event.event) for event in events if event.kind != "event"), default=0)
+    for event in events:
+        yield event.event if event.kind == "event" else f"{event.event.ljust(width)}   {event.kind}"
+        for read in event.reads:
+            yield from _read(read, style, 2)
+        if with_fields:
+            yield from [known.get(field) or known.setdefault(field, _brief(field)) for field in event.fields]
+    told = {kind: sum(event.kind == kind for event in events) for kind in _KINDS}
+    if any(count for kind, count in told.items() if kind != "event"):
+        yield ""
+    for kind, count in told.items():
+        if count and kind != "event":
+            yield from style.wrap(f"{kind} ({count}): {_KINDS[kind]}", 4, 2)
 
 
 def _brief(field: EventField) -> str:
@@ -100,27 +112,6 @@ def _read(read: EventRead, style: Style, indent: int) -> Iterator[str]:
 
 def _event(event: EventReport, style: Style) -> Iterator[str]:
     yield style.paint(event.event, "name") + ("" if event.id is None else f"  id {event.id}")
-    heads, rows = field_rows(event)
-    brief = [(*row[:2], row[3], f"{row[4]} {row[5]}", f"{row[7]}   {row[6]}" if row[6] else "") for row in rows]
-    if brief:
-        lines = table.plain((*heads[:2], "access", "field", ""), brief, _narrower(style, 2))
-        yield from ("  " + line for line in lines)
-    if _KINDS[event.kind]:
-        yield f"  {_KINDS[event.kind]}"
-    for field in event.fields:
-        if field.instead:
-            yield from style.wrap(f"instead of {field.name}: {field.instead}", 6, 2)
-    if event.record is not None:
-        others = f"; the same members: {' '.join(event.record.others)}" if event.record.others else ""
-        yield from style.wrap(f"record: struct {event.record.name} ({_BASES[event.record.basis]}{others})", 6, 2)
-    if event.raw_args:
-        yield "  raw arguments, ctx[n]"
-        for argument in event.raw_args:
-            gap = "" if argument.type.endswith("*") else " "
-            remarks = [_NULLABLE[argument.nullable], "" if argument.access == "value" else f"tp_btf: {argument.says}"]
-            remark = "; ".join(part for part in remarks if part)
-            line = f"    {argument.place}  {argument.type}{gap}{argument.name}".rstrip()
-            yield from style.wrap(f"{line.lstrip()}   {remark}".rstrip() if remark else line.lstrip(), 7, 4)
     for read in event.reads:
         yield from _read(read, style, 2)
     for group in grouped(event.verdicts):
@@ -132,8 +123,64 @@ def _event(event: EventReport, style: Style) -> Iterator[str]:
         first, *rest = style.wrap(text, 11)
         yield f"  {style.paint(verdict.answer.ljust(9), verdict.answer)}{first.lstrip()}"
         yield from rest
+    if _KINDS[event.kind]:
+        yield f"  {event.kind}: {_KINDS[event.kind]}"
+    if event.fields:
+        yield ""
+        yield from _fields(event, style)
+    if event.record is not None:
+        others = f"; the same members: {' '.join(event.record.others)}" if event.record.others else ""
+        yield from style.wrap(f"record: struct {event.record.name} ({_BASES[event.record.basis]}{others})", 6, 2)
+        for text in event.record.differs:
+            yield from style.wrap(f"  {text}", 8, 2)
+    if event.raw_args:
+        yield ""
+        yield "  raw arguments, ctx[n] of raw_tp and tp_btf"
+        for argument in event.raw_args:
+            gap = "" if argument.type.endswith("*") else " "
+            remarks = [_NULLABLE[argument.nullable], "" if argument.access == "value" else f"tp_btf: {argument.says}"]
+            remark = "; ".join(part for part in remarks if part)
+            line = f"    {argument.slot}  {argument.type}{gap}{argument.name}".rstrip()
+            yield from style.wrap(f"{line.lstrip()}   {remark}".rstrip() if remark else line.lstrip(), 7, 4)
+    if event.notes:
+        yield ""
     for note in event.notes:
         yield from style.wrap(f"note: {note.says}   {note.rule}", 4, 2)
+
+
+def _fields(event: EventReport, style: Style) -> Iterator[str]:
+    """The table of fields; below it what holds for several of them, once."""
+    shared: dict[tuple[str, str, str], list[str]] = {}
+    for field in event.fields:
+        if field.says != THE_VALUE and field.kind != "pointer":
+            shared.setdefault((field.access, field.says, field.rule or ""), []).append(field.name)
+    rows = []
+    for field in event.fields:
+        key = (field.access, field.says, field.rule or "")
+        how = field.instead
+        if how is None and field.says != THE_VALUE:
+            if len(shared.get(key, ())) > 1:
+                how = field.read_with
+            else:
+                how = f"{field.says}   {field.rule}" if field.rule else field.says
+                shared.pop(key, None)
+        place = (str(field.offset), str(field.size), field.access, _kind(field))
+        rows.append((*place, f"{field.type} {field.name}", how or ""))
+    heads = ("offset", "size", "access", "kind", "field", "how to get it")
+    yield from ("  " + line for line in table.plain(heads, rows, _narrower(style, 2)))
+    for (access, says, rule), names in shared.items():
+        yield from style.wrap(f"{access} {' '.join(names)}: {says}" + (f"   {rule}" if rule else ""), 6, 2)
+
+
+def _kind(field: EventField) -> str:
+    """What the field is, in a word or two; of integers, and of what arrays are made of, whether they have a sign."""
+    sign = {True: "signed", False: "unsigned", None: ""}[field.signed]
+    if field.kind == "value":
+        return sign or "integer"
+    if field.kind == "array":
+        count = "" if field.elements is None else f" of {field.elements}"
+        return f"array{count}"
+    return field.kind
 
 
 _NULLABLE = {"yes": "may be NULL: tp_btf must check", "no": "", "unknown": "may be NULL, or not: not known"}

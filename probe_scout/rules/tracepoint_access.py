@@ -20,6 +20,7 @@ from ..model.trace import (
     REL_LOC,
     STRING,
     STRUCT,
+    THE_VALUE,
     UNREADABLE,
     FieldAccess,
     ReadAnswer,
@@ -139,9 +140,7 @@ def field_access(field: TraceField, fmt: TraceFormat, pointer_bytes: int = 8) ->
     offset = field.offset_bytes
     end = record_end_bytes(fmt)
     if offset < pointer_bytes:
-        says = (
-            f"offset {offset} lies in the {pointer_bytes} bytes that hold a pointer of the kernel's own; EACCES at load"
-        )
+        says = f"the record's first {pointer_bytes} bytes hold a pointer of the kernel's own; EACCES at load"
         return FieldAccess(field.name, UNREADABLE, BELOW_POINTER_SIZE, says)
     if offset >= PERF_MAX_TRACE_SIZE:
         says = f"offset {offset} is beyond the largest record ({PERF_MAX_TRACE_SIZE}); EACCES at load"
@@ -162,13 +161,13 @@ def field_access(field: TraceField, fmt: TraceFormat, pointer_bytes: int = 8) ->
     if field.kind == DATA_LOC:
         says = (
             "a u32: low 16 bits = offset from the record's start, high 16 bits = length; "
-            "then bpf_probe_read_kernel from ctx + offset"
+            f"then {pointee(field, copy).helper} from ctx + offset"
         )
         return FieldAccess(field.name, INDIRECT, LOCATED, says)
     if field.kind == REL_LOC:
         says = (
             f"a u32: low 16 bits = offset from the end of this word (ctx + {offset + 4}), high 16 bits = length; "
-            "then bpf_probe_read_kernel from there"
+            f"then {pointee(field, copy).helper} from there"
         )
         return FieldAccess(field.name, INDIRECT, LOCATED, says)
     return FieldAccess(field.name, READABLE, *_how(field, copy))
@@ -211,8 +210,9 @@ def pointee(field: TraceField, copy: bool) -> Pointee:
         return Pointee("record", "is", "bpf_probe_read_kernel_str" if is_string else "bpf_probe_read_kernel")
     if field.kind != POINTER:
         return NOWHERE
-    if "(*" in text:
-        return Pointee("kernel", "is", None)  # code: its address is all there is to read
+    if "(*" in text or text.removeprefix("const ") in _CODE:
+        # Code: its address is all there is to read.
+        return Pointee("user" if copy else "kernel", "is", None)
     user = copy or "__user" in text
     plain = text.replace("const", "").replace("__user", "").replace(" ", "")
     is_string = plain == "char*" and (not copy or ("const" in text and field.name not in _BUFFERS))
@@ -220,6 +220,7 @@ def pointee(field: TraceField, copy: bool) -> Pointee:
     return Pointee("user" if user else "kernel", "is" if user else "likely", helper)
 
 
+_CODE = frozenset(("xfs_failaddr_t", "xen_mc_callback_fn_t", "__sighandler_t"))
 _BUFFERS = frozenset(("buf", "ubuf", "buffer", "data", "value", "msg_ptr", "u_msg_ptr"))
 _INSTEAD = {
     "common_type": "the event's id is a constant of this kernel: write it into the program",
@@ -256,11 +257,13 @@ def _how(field: TraceField, copy: bool) -> tuple[str | None, str]:
     if word != size:
         return UNALIGNED, f"not aligned: read {size // word} loads of {word} byte{'s' if word > 1 else ''}"
     if field.kind == POINTER:
-        if copy:
-            return None, "a pointer; what it points to is user memory: bpf_probe_read_user"
-        return None, "a pointer; what it points to is likely kernel memory: bpf_probe_read_kernel"
+        leads = pointee(field, copy)
+        if leads.helper is None:
+            return None, "a pointer to code"
+        likely = "likely " if leads.certainty == "likely" else ""
+        return None, f"a pointer to {likely}{leads.memory} memory: {leads.helper}"
     if copy and field.name == "__syscall_nr":
         return None, "the value; read 4 bytes, as some kernels fill no more than these"
     if copy and size == 8:
         return None, "the argument's whole register; a C type narrower than 8 bytes is its low bytes"
-    return None, "the value"
+    return None, THE_VALUE

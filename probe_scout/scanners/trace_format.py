@@ -169,10 +169,19 @@ def _elements(base: str, count: str, size_bytes: int) -> int | None:
     return size_bytes // one if one and size_bytes % one == 0 else None
 
 
+# Types that are pointers and do not look so: include/uapi/linux/capability.h, include/linux/filelock.h,
+# fs/xfs/xfs_linux.h, arch/x86/xen/multicalls.c, include/uapi/asm-generic/signal-defs.h.
+_POINTERS = frozenset(
+    ("cap_user_header_t", "cap_user_data_t", "fl_owner_t", "xfs_failaddr_t", "xen_mc_callback_fn_t", "__sighandler_t")
+)
+
+
 def _kind(base: str, size_bytes: int) -> str:
     if base.removesuffix("const").rstrip().endswith("*") or "(*" in base:
         return POINTER
     plain = base.removeprefix("const ")
+    if plain in _POINTERS and size_bytes in (4, 8):
+        return POINTER
     if plain in ("bool", "_Bool"):
         return BOOL
     if plain.startswith(("struct ", "union ")) or size_bytes not in (1, 2, 4, 8):

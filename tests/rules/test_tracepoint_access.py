@@ -102,10 +102,19 @@ def test_without_a_category_a_syscall_is_known_by_its_number():
 
 
 def test_pointers_say_whose_memory_they_point_to():
-    assert "bpf_probe_read_user" in by_name(OPENAT, "filename").says
+    assert by_name(OPENAT, "filename").says == "a pointer to user memory: bpf_probe_read_user_str"
     kernel = by_name(event([Field("struct page *", "page", 8, 8)]), "page").says
     assert "likely kernel" in kernel
     assert "bpf_probe_read_kernel" in kernel
+
+
+def test_a_type_that_is_a_pointer_and_does_not_look_so_is_one():
+    capget = event([Field("cap_user_header_t", "header", 16, 8)], "syscalls")
+    assert by_name(capget, "header").says == "a pointer to user memory: bpf_probe_read_user"
+    owner = event([Field("fl_owner_t", "owner", 8, 8)])
+    assert by_name(owner, "owner").says == "a pointer to likely kernel memory: bpf_probe_read_kernel"
+    code = event([Field("xfs_failaddr_t", "where", 8, 8)])
+    assert by_name(code, "where").says == "a pointer to code"
 
 
 def test_the_syscall_number_has_four_bytes():

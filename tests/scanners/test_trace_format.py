@@ -53,6 +53,8 @@ def test_an_event_with_its_fields():
         (Field("__u8[sizeof(struct x)]", "addr", 8, 28, 0, 28), "__u8[28]", "array", 28),
         (Field("unsigned long[]", "args", 8, 0), "unsigned long[]", "array", None),
         (Field("uuid_t", "id", 8, 16), "uuid_t", "struct", None),
+        (Field("cap_user_header_t", "header", 8, 8), "cap_user_header_t", "pointer", None),
+        (Field("const cap_user_data_t", "data", 8, 8), "const cap_user_data_t", "pointer", None),
         (Field("struct error", "error", 8, 8), "struct error", "struct", None),
         (Field("__data_loc unsigned long[]", "cpus", 8, 4), "__data_loc unsigned long[]", "data_loc", None),
         # f_show moves the brackets of a relative location behind the name.
