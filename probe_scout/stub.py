@@ -155,6 +155,8 @@ def _events(k: Kernel, name: str, attach: str) -> tuple[tuple[str, str], ...]:
         gap = k.known_unread(facts.EVENTS)
         if gap is not None:
             raise NoStub(f"{name}: the events of this kernel cannot be listed ({gap.why})", 3)
+        if (at := events.cut_at(k)) is not None:
+            raise NoStub(f"{name}: {events.slice_gap(at).why}{_similar(k, name)}", 3)
         raise NoStub(f"no event {name}{_similar(k, name)}")
     if len(found) > 1 and not set(name) & set("*?["):
         if attach != "tp":  # one raw tracepoint, whatever categories have an event of its name

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import events as every_event
 from ..model import facts
 from ..model.attach import ATTACH_TYPES, for_kind
 from ..model.diff import APPEARED, EVENTS, FUNCTIONS, GONE, KINDS, Count, DiffReport, Gap, ModuleChange, Totals
+from ..model.facts import Unread
 from ..model.target import FUNCTION, TRACEPOINT
 from . import events, functions
 from .judged import Answers, refused_types
@@ -42,15 +44,17 @@ def report(a: Kernel, b: Kernel, glob: str, kinds: Sequence[str], types: Sequenc
     totals: list[Totals] = []
     counts: list[Count] = []
     found = functions.Found()
+    cut = {side: at for side, k in (("a", a), ("b", b)) if (at := every_event.cut_at(k)) is not None}
+    slices = "".join(cut)
     if FUNCTIONS in asked:
         answers = Answers(a, b, tuple(t for t in chosen[FUNCTIONS] if t not in skipped), hooks=bool(types))
-        found = functions.compare(a, b, match, answers)
+        found = functions.compare(a, b, match, answers, slices)
         totals.append(Totals(FUNCTIONS, found.in_a, found.in_b, found.same, found.untold))
         counts += _counts(FUNCTIONS, found.changes)
     seen = events.Found()
     if EVENTS in asked:
         answers = Answers(a, b, tuple(t for t in chosen[EVENTS] if t not in skipped))
-        seen = events.compare(a, b, match, answers)
+        seen = events.compare(a, b, match, answers, slices)
         totals.append(Totals(EVENTS, seen.in_a, seen.in_b, seen.same, seen.untold))
         counts += _counts(EVENTS, seen.changes)
     there = {attach for total in totals if total.in_a or total.in_b for attach in chosen[total.kind]}
@@ -66,7 +70,7 @@ def report(a: Kernel, b: Kernel, glob: str, kinds: Sequence[str], types: Sequenc
         whole,
         tuple(found.changes) if whole else (),
         tuple(seen.changes) if whole else (),
-        (*gaps(a, b, asked), *seen.gaps),
+        (*gaps(a, b, asked), *seen.gaps, *_slices(cut, found.left_out, seen.left_out)),
     )
 
 
@@ -84,6 +88,14 @@ def gaps(a: Kernel, b: Kernel, kinds: Sequence[str]) -> tuple[Gap, ...]:
     for side, k in (("a", a), ("b", b)):
         found += [Gap(side, gap) for gap in k.module_gaps.values()]
     return tuple(found)
+
+
+def _slices(cut: Mapping[str, str], functions: int, events: int) -> list[Gap]:
+    """Of each kernel that is a slice, that names which the other alone has are not called gone."""
+    left = f"{functions} functions and {events} events that one side alone has are not compared"
+    why = "this snapshot is a slice of a kernel ({} has no twin): {}, and a verdict may differ for what it lacks"
+    cure = "compare snapshots of whole kernels"
+    return [Gap(side, Unread(facts.EVENTS, "not_recorded", why.format(at, left), cure)) for side, at in cut.items()]
 
 
 def matcher(glob: str) -> Callable[[str, str], bool] | None:

@@ -13,6 +13,7 @@ from ..errors import SourceError
 from ..model import facts
 from ..model.diff import APPEARED, CHANGED, GONE, MOVED, EventChange, FieldChange, FieldPlace, Gap
 from ..model.facts import Unread
+from ..model.trace import DATA_LOC, REL_LOC, STRING
 from .functions import argument_changes, loaded
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ _ITERATOR = b"__traceiter_"
 
 
 class Found(NamedTuple):
-    """What `compare` found; `alone` counts events of modules that one side alone has loaded."""
+    """What `compare` found; `alone` counts events of modules that one side alone has loaded.
+
+    `left_out`: those that a slice, on the other side, may just not hold.
+    """
 
     changes: Sequence[EventChange] = ()
     in_a: int = 0
@@ -42,6 +46,7 @@ class Found(NamedTuple):
     common: tuple[FieldChange, ...] = ()
     alone: Mapping[tuple[str, str], int] = {}
     gaps: tuple[Gap, ...] = ()
+    left_out: int = 0
 
 
 class Side:
@@ -138,9 +143,17 @@ def _raw(signature: Signature) -> Signature:
     return (_VOID, *signature[2:])
 
 
-def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answers: Answers) -> Found:
-    """Every event that differs and matches, by category and name. Raises Malformed for a format file that is none."""
+def compare(
+    a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answers: Answers, slices: str = ""
+) -> Found:
+    """Every event that differs and matches, by category and name. Raises Malformed for a format file that is none.
+
+    `slices`: "a", "b", "ab", "": which kernel's snapshot is one. Bare tracepoints are then not told from others.
+    """
     one, two = Side(a), Side(b)
+    if slices:
+        for of in (one, two):
+            of.names = {key: None for key in of.names if key[0]}
     match = match or _any
     for of in (one, two):
         of.k.read_many([f"{events.EVENTS}/{c}/{n}/format" for c, n in of.names if c and match(c, n)])
@@ -150,7 +163,7 @@ def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answ
     arrived = set(moved.values())
     changes: list[EventChange] = []
     alone: dict[tuple[str, str], int] = {}
-    in_a = in_b = same = untold = 0
+    in_a = in_b = same = untold = left_out = 0
     common: tuple[FieldChange, ...] | None = None
     for key in sorted({*one.names, *two.names}):
         if not match(*key):
@@ -166,6 +179,8 @@ def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answ
             side, other = ("a", two) if key in one.names else ("b", one)
             if owner is not None and owner not in other.modules:
                 alone[side, owner] = alone.get((side, owner), 0) + 1
+            elif ("b" if side == "a" else "a") in slices:
+                left_out += 1
             else:
                 changes.append(EventChange(title, owner, GONE if side == "a" else APPEARED))
             continue
@@ -187,7 +202,7 @@ def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answ
         else:
             same += 1
     gaps = tuple(Gap(side, gap) for side, of in (("a", one), ("b", two)) if (gap := of.gap()) is not None)
-    return Found(changes, in_a, in_b, same, untold, common or (), alone, gaps)
+    return Found(changes, in_a, in_b, same, untold, common or (), alone, gaps, left_out)
 
 
 def _any(_category: str, _name: str) -> bool:
@@ -241,7 +256,7 @@ def _fields(before: list[TraceField], after: list[TraceField]) -> tuple[FieldCha
                 ("moved", field.offset_bytes != other.offset_bytes),
                 ("size", field.size_bytes != other.size_bytes),
                 ("type", field.type_text != other.type_text),
-                ("sign", field.signed != other.signed),
+                ("sign", field.signed != other.signed and not (_is_text(field) and _is_text(other))),
             )
             if differs
         ]
@@ -249,6 +264,14 @@ def _fields(before: list[TraceField], after: list[TraceField]) -> tuple[FieldCha
             found.append(FieldChange(field.name, tuple(what), _place(field), _place(other)))
     found += [FieldChange(field.name, ("appeared",), None, _place(field)) for field in theirs.values()]
     return tuple(found)
+
+
+def _is_text(field: TraceField) -> bool:
+    """Chars in a row, whose sign says nothing: all became unsigned in 6.2 (Makefile, -funsigned-char)."""
+    from ..scanners.trace_format import element_type
+
+    is_row = field.kind in (STRING, DATA_LOC, REL_LOC)
+    return is_row and element_type(field.type_text).removeprefix("const ") == "char"
 
 
 def _judged(change: FieldChange) -> FieldChange:

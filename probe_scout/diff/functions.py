@@ -26,7 +26,10 @@ _COLD = "cold"  # the suffix of a part that the compiler split off, not of a ren
 
 
 class Found(NamedTuple):
-    """What `compare` found; `alone` counts functions of modules that one side ("a" or "b") alone has loaded."""
+    """What `compare` found; `alone` counts functions of modules that one side ("a" or "b") alone has loaded.
+
+    `left_out`: those that a slice, on the other side, may just not hold.
+    """
 
     changes: Sequence[FunctionChange] = ()
     in_a: int = 0
@@ -34,6 +37,7 @@ class Found(NamedTuple):
     same: int = 0
     untold: int = 0
     alone: Mapping[tuple[str, str], int] = {}
+    left_out: int = 0
 
 
 def loaded(k: Kernel) -> frozenset[str]:
@@ -102,10 +106,12 @@ class Side:
         return {key: count for key, count in found.items() if count > 1}
 
 
-def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answers: Answers) -> Found:
+def compare(
+    a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answers: Answers, slices: str = ""
+) -> Found:
     """Every function that differs and matches (all if None): vmlinux's first, by name.
 
-    Nothing where kallsyms of one of them cannot be read.
+    Nothing where kallsyms of one of them cannot be read. `slices`: "a", "b", "ab", "": which kernel's snapshot is one.
     """
     if a.full() is None or b.full() is None:
         return Found()
@@ -118,7 +124,7 @@ def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answ
     arrived.update((owner, name) for (owner, _), names in renamed.items() for name in names)
     changes: list[FunctionChange] = []
     alone: dict[tuple[str, str], int] = {}
-    in_a = in_b = same = untold = 0
+    in_a = in_b = same = untold = left_out = 0
 
     def copies(key_a: Key | None, key_b: Key | None) -> tuple[int, int]:
         return copies_a.get(key_a, 1) if key_a else 0, copies_b.get(key_b, 1) if key_b else 0
@@ -147,6 +153,8 @@ def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answ
                     rows.append(_moved(one, two, key, moved[key], copies(key, moved[key][0]), answers))
                 elif owner is not None and owner not in two.loaded:
                     alone["a", owner] = alone.get(("a", owner), 0) + 1
+                elif "b" in slices:
+                    left_out += 1
                 else:
                     still = _is_typed(two, types_b, owner, name) and name in types_a
                     rows.append(FunctionChange(name, owner, GONE, (), *copies(key, None), still_typed=still))
@@ -171,11 +179,14 @@ def compare(a: Kernel, b: Kernel, match: Callable[[str, str], bool] | None, answ
             if owner is not None and owner not in one.loaded:
                 alone["b", owner] = alone.get(("b", owner), 0) + 1
                 continue
+            if "a" in slices:
+                left_out += 1
+                continue
             still = _is_typed(one, types_a, owner, name) and name in types_b
             rows.append(FunctionChange(name, owner, APPEARED, (), *copies(None, (owner, name)), still_typed=still))
         rows.sort(key=_name)
         changes += rows
-    return Found(changes, in_a, in_b, same, untold, alone)
+    return Found(changes, in_a, in_b, same, untold, alone, left_out)
 
 
 def _is_typed(side: Side, types: Mapping[str, Signature], owner: str | None, name: str) -> bool:

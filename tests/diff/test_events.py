@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from probe_scout.model.diff import FieldChange, FieldPlace, VerdictChange
 from tests.builders.format_writer import COMMON, LAZY, Field, event_format
 from tests.builders.tiny_kernel import TRACING
@@ -18,6 +20,11 @@ def fields(differ, before, after, **common):
     report = differ({"files": record(*before)}, {"files": record(*after, **common)}, kinds=("events",), types=("tp",))
     assert all(e.target == EVENT and e.change == "changed" for e in report.events)
     return {f.field: f.what for e in report.events for f in e.fields}, report
+
+
+def text(declared, sign):
+    length = 16 if "char[16]" in declared else 0
+    return Field(declared, "name", 16, length or 4, sign, length)
 
 
 PID, PRIO = Field("pid_t", "pid", 8, 4, 1), Field("int", "prio", 12, 4, 1)
@@ -40,6 +47,23 @@ def test_a_field_that_moved(differ):
 def test_a_field_that_changed_its_type_size_and_sign(differ):
     found, _ = fields(differ, (PID, PRIO), (PID, Field("u8", "prio", 12, 1, 0)))
     assert found == {"prio": ("size", "type", "sign")}
+
+
+@pytest.mark.parametrize("declared", ["char[16]", "const char[16]", "__data_loc char[]"])
+def test_the_sign_of_text_is_no_difference(differ, declared):
+    """All chars became unsigned in 6.2 (Makefile, -funsigned-char)."""
+    found, report = fields(differ, (PID, text(declared, 1)), (PID, text(declared, 0)))
+    assert found == {}
+    assert not report.differs()
+
+
+@pytest.mark.parametrize("declared", ["char", "s8[16]", "__data_loc s8[]"])
+def test_the_sign_of_a_number_is_a_difference(differ, declared):
+    before, after = (text(declared, sign)._replace(size=1 if declared == "char" else 4) for sign in (1, 0))
+    if declared == "s8[16]":
+        before, after = (one._replace(size=16, length=16) for one in (before, after))
+    found, _ = fields(differ, (PID, before), (PID, after))
+    assert found == {"name": ("sign",)}
 
 
 def test_fields_that_came_and_went(differ):

@@ -116,3 +116,27 @@ def _rows(kernel):
         if row["errno"].get("kprobe") != "ENOENT":
             found[row["module"], row["target"]] = {t: row["errno"].get(t) or a for t, a in row["answers"].items()}
     return found
+
+
+KERNELS = Path(__file__).resolve().parents[2] / "fixtures" / "kernels"
+
+
+@pytest.mark.parametrize("slice_first", [False, True])
+def test_what_a_slice_does_not_hold_is_not_gone(slice_first):
+    whole, part = (open_kernel(str(KERNELS / f"debian-{name}-amd64.tar.xz")) for name in ("6.12.107", "7.3.4"))
+    report = part.diff(whole) if slice_first else whole.diff(part)
+    missing = "appeared" if slice_first else "gone"
+    assert {one.change for one in (*report.functions, *report.events)} >= {"changed"}
+    assert [one.target for one in (*report.functions, *report.events) if one.change == missing] == []
+    (gap,) = [one for one in report.unread if "slice" in one.unread.why]
+    assert gap.side == ("a" if slice_first else "b")
+    assert "functions and" in gap.unread.why
+
+
+def test_whole_kernels_are_no_slices():
+    from probe_scout import events
+    from probe_scout.sources import open_source
+
+    cut = {path.name: events.cut_at(Kernel(open_source(str(path)))) is not None for path in KERNELS.glob("*.tar.xz")}
+    whole = {name for name, is_cut in cut.items() if not is_cut}
+    assert whole == {"debian-5.10.223-amd64.tar.xz", "debian-6.12.107-amd64.tar.xz"}
