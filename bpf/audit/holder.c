@@ -2,6 +2,7 @@
 //
 //   holder                plants, prints rows, then `ready`; at the end of standard input it takes all away and prints `gone`
 //   holder --churn N      attaches and detaches N times, prints `churned N`
+//   holder --crowd N P    N programs with a link each and P processes with 20 descriptors each, then `ready`
 //
 // README.md beside this file tells the rows. It shares no code with probe_scout.
 #include "kernel.h"
@@ -13,6 +14,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -916,6 +918,78 @@ static int churn(long turns)
 	return 0;
 }
 
+// ---------------------------------------------------------------- many
+
+static int crowd_link(long i, const char *function, int *program) // a fifth of each: the link's descriptor, or -1
+{
+	static const char *const events[] = { "sched_process_hang", "tcp_probe", "tcp_retransmit_skb", "tcp_receive_reset", "udp_fail_queue_rcv_skb" };
+	static const char *const tracepoints[] = { "sched/sched_process_hang", "tcp/tcp_probe", "tcp/tcp_retransmit_skb" };
+	struct btf *b = btf_of(NULL);
+	uint32_t id = 0;
+	int event = -1, link = -1;
+
+	if (i % 5 < 2) {
+		id = b ? btf_find(b, function, BTF_FUNC, NULL) : 0;
+		*program = id ? load((struct program){ "crowd/tracing", TRACING, i % 5 ? ON_FEXIT : ON_FENTRY, 0, b->fd, id }) : -1;
+		return *program < 0 ? -1 : raw_tracepoint_open(*program, NULL);
+	}
+	if (i % 5 == 2) {
+		*program = load((struct program){ .name = "crowd/raw", .type = RAW_TRACEPOINT });
+		return *program < 0 ? -1 : raw_tracepoint_open(*program, events[i / 5 % 5]);
+	}
+	*program = load((struct program){ .name = "crowd/perf", .type = i % 5 == 3 ? KPROBE : TRACEPOINT });
+	event = *program < 0 ? -1 : i % 5 == 3 ? perf_probe(0, 0, function, 0) : event_open(tracepoints[i / 5 % 3]);
+	if (event >= 0)
+		link = link_create((struct link){ *program, event, ON_PERF_EVENT, 0, { 0 } }, 1);
+	return link;
+}
+
+// On the first functions of TCP and its neighbours that the kernel takes. Nothing here runs in a guest without a network: what is
+// measured is the looking, not the programs.
+static int crowd(long links, long processes)
+{
+	char line[512], symbol[256], letter, byte;
+	FILE *f = fopen("/proc/kallsyms", "re");
+	unsigned long address;
+	long n = 0;
+
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 65536, 65536 });
+	while (f && n < links && fgets(line, sizeof(line), f)) {
+		int program = -1;
+
+		if (sscanf(line, "%lx %c %255s", &address, &letter, symbol) != 3 || letter != 'T' || strchr(symbol, '.') || strchr(line, '[') ||
+		    (strncmp(symbol, "udp_", 4) && strncmp(symbol, "tcp_", 4) && strncmp(symbol, "inet_", 5) && strncmp(symbol, "ip6_", 4)))
+			continue;
+		if (crowd_link(n, symbol, &program) >= 0)
+			n++;
+		else
+			close_keeping_errno(program);
+	}
+	if (n < links)
+		return 1;
+	for (long i = 0; i < processes; i++) {
+		int pid = fork();
+
+		if (pid < 0)
+			return 1;
+		if (pid == 0) {
+			for (int fd = 3; fd < 65536; fd++) // before 5.9 there is no close_range
+				if (close(fd) && fd > 2048)
+					break;
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (int fd = 3; fd < 20; fd++)
+				open("/dev/null", O_RDONLY);
+			for (;;)
+				pause();
+		}
+	}
+	say("ready\n");
+	while (read(0, &byte, 1) > 0)
+		;
+	say("gone\n");
+	return 0;
+}
+
 // ---------------------------------------------------------------- the whole
 
 static void start_children(void)
@@ -989,8 +1063,10 @@ int main(int argc, char **argv)
 			copy_of("/proc/self/exe", HOME "/target");
 		return churn(atol(argv[2]));
 	}
+	if (argc == 4 && !strcmp(argv[1], "--crowd"))
+		return crowd(atol(argv[2]), atol(argv[3]));
 	if (argc != 1) {
-		fputs("usage: holder | holder --churn N\n", stderr);
+		fputs("usage: holder | holder --churn N | holder --crowd LINKS PROCESSES\n", stderr);
 		return 2;
 	}
 	mkdir(PINS, 0700);

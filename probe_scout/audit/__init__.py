@@ -111,8 +111,10 @@ def inputs(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Record:
         found = attached.take(calls, net)
         found["stats_enabled"] = _switch(k, "proc/sys/kernel/bpf_stats_enabled")
         found["enabled_events"] = _enabled_events(k)
-        from . import files, others
+        from . import arguments, files, others
         from .resolve import read_pmus
+
+        found["arguments"] = arguments.look(found, calls)
 
         found["pmus"] = read_pmus(k)
         found["livepatches"] = others.livepatches(k)

@@ -414,6 +414,37 @@ def _trampoline_full(world: World, row: Attachment) -> str | None:
     return f"{row.target}: {count} of {limit}{basis}" if count > limit - NEARLY else None
 
 
+# ---------------------------------------------------------------- arguments
+
+
+@check(
+    "arguments_differ",
+    WARNING,
+    """The event passes other arguments than the program was written for.
+
+    Tracepoints change between kernels: block_rq_issue lost its first argument in 5.11, sched_switch got another one in
+    5.18. The kernel refuses a program that loads more arguments than there are, and a tp_btf program that follows
+    what is no pointer; a program that loads one argument for another it takes. What the program expects is read from
+    its own BTF: its first line of source, or the struct that its context points to. Silent where these tell
+    nothing.""",
+    "bpf_probe_register; btf_ctx_access",
+    "kernel/trace/bpf_trace.c, kernel/bpf/btf.c",
+    "the program's BTF and line information; sys/kernel/btf: typedef btf_trace_EVENT",
+    "raw_tp tp_btf",
+)
+def _arguments_differ(world: World, row: Attachment) -> str | None:
+    if row.attach not in ("raw_tp", "tp_btf") or row.prog is None or row.target is None:
+        return None
+    expected = world.inputs.get("arguments", {}).get(str(row.prog.id))
+    if not expected:
+        return None
+    from . import arguments
+
+    event = row.target
+    passed = world.kept.ask("raw_arguments", event, lambda: arguments.passed(world.k, event))
+    return arguments.difference(expected, passed) if passed else None
+
+
 # ---------------------------------------------------------------- switches: attached, yet never fires
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import struct
 from errno import EAGAIN, EFAULT, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, errorcode
-from typing import Any
+from typing import Any, TypeVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .syscalls import Calls
+
+_Read = TypeVar("_Read")
 
 # enum bpf_cmd
 MAP_LOOKUP_ELEM, OBJ_GET = 1, 7
@@ -60,6 +62,8 @@ MARK = 0x5E5E5E5E5E5E5E5E  # what a field holds that the kernel did not write
 MARK_4 = 0x5E5E5E5E
 NAME_BYTES = 4096  # PATH_MAX; symbols have 512
 PROG_MAPS_MAX = 64  # MAX_USED_MAPS
+_FUNC_INFO_BYTES, _LINE_INFO_BYTES, _JITED_LINE_BYTES = 8, 16, 8  # struct bpf_func_info, bpf_line_info, a u64
+_BTF_BYTES_MAX = 16 << 20  # BTF_MAX_SIZE
 _TRIES = 3  # a list may grow between two questions
 QUERY_MAX = 64  # programs on one hook; BPF_CGROUP_MAX_PROGS, and mprog's
 
@@ -175,6 +179,43 @@ def program_info(calls: Calls, fd: int) -> Record:
     }
 
 
+def program_words(calls: Calls, number: int) -> Record | None:
+    """Where a program's own BTF speaks of it: `btf_id`, `func_id` (its FUNC) and `line` (its first line of source, an
+    offset in that BTF's strings); None if the program is gone or has no BTF. Raises Refused."""
+    return _by_id(calls, PROG_GET_FD_BY_ID, number, _program_words)
+
+
+def _program_words(calls: Calls, fd: int) -> Record | None:
+    function, line = calls.buffer(bytes(_FUNC_INFO_BYTES)), calls.buffer(bytes(_LINE_INFO_BYTES))
+    content = bytearray(PROG_INFO_BYTES)
+    struct.pack_into("=IQIIQ", content, 132, _FUNC_INFO_BYTES, function.address, 1, 1, line.address)
+    struct.pack_into("=II", content, 172, _LINE_INFO_BYTES, _JITED_LINE_BYTES)
+    raw = info(calls, fd, bytes(content))
+    btf_id = _u32(raw, 128)
+    if not btf_id:
+        return None
+    has_function, has_line = bool(_u32(raw, 144)), bool(_u32(raw, 148))
+    return {
+        "btf_id": btf_id,
+        "func_id": _u32(function.bytes(), 4) if has_function else None,
+        "line": _u32(line.bytes(), 8) if has_line else None,
+    }
+
+
+def btf_bytes(calls: Calls, number: int) -> bytes | None:
+    """One BTF object whole; None if it is gone or larger than a program's ever is. Raises Refused."""
+    return _by_id(calls, BTF_GET_FD_BY_ID, number, _btf_bytes)
+
+
+def _btf_bytes(calls: Calls, fd: int) -> bytes | None:
+    size = _u32(info(calls, fd, bytes(BTF_INFO_BYTES)), 8) or 0
+    if not 0 < size <= _BTF_BYTES_MAX:
+        return None
+    memory = calls.buffer(bytes(size))
+    info(calls, fd, struct.pack("=QIIQII", memory.address, size, 0, 0, 0, 0))
+    return memory.bytes()
+
+
 def maps(calls: Calls) -> Iterator[Record]:
     """Every map. Raises Refused."""
     for number in ids(calls, MAP_GET_NEXT_ID):
@@ -220,7 +261,7 @@ def _btf_info(calls: Calls, fd: int) -> Record:
     return {"id": _u32(raw, 12), "name": _text(name.bytes()), "is_kernels": bool(_u32(raw, 28) or 0)}
 
 
-def _by_id(calls: Calls, command: int, number: int, read: Callable[[Calls, int], Record]) -> Record | None:
+def _by_id(calls: Calls, command: int, number: int, read: Callable[[Calls, int], _Read]) -> _Read | None:
     fd = open_id(calls, command, number)
     if fd in (-ENOENT, -EAGAIN):
         return None

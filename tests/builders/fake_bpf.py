@@ -149,6 +149,23 @@ class FakeBpf:
             *((220, "I", "attach_btf_obj_id"), (224, "I", "attach_btf_id")),
         ):
             put(raw, at, code, one.get(key, 0))
+        return self._words(one, raw)
+
+    def _words(self, one, raw):
+        """`btf_id`, `func_id`, `line`: where the program's BTF speaks of it (bpf_prog_get_info_by_fd)."""
+        function_bytes, function_at, functions, lines, line_at = struct.unpack_from("=IQIIQ", raw, 132)
+        line_bytes, jited_bytes = struct.unpack_from("=II", raw, 172)
+        put(raw, 128, "I", one.get("btf_id", 0))
+        if not functions:
+            return raw
+        if (function_bytes, line_bytes, jited_bytes) != (8, 16, 8):
+            return -EINVAL
+        put(raw, 144, "I", "func_id" in one)
+        put(raw, 148, "I", "line" in one)
+        if "func_id" in one:
+            struct.pack_into("=II", self.memory[function_at].content, 0, 0, one["func_id"])
+        if "line" in one and lines:
+            struct.pack_into("=IIII", self.memory[line_at].content, 0, 0, 0, one["line"], 0)
         return raw
 
     def _maps(self, one, raw):
@@ -160,6 +177,11 @@ class FakeBpf:
         return raw
 
     def _btfs(self, one, raw):
+        at, room = struct.unpack_from("=QI", raw)
+        content = one.get("raw", b"")
+        if at:
+            self.memory[at].content[:room] = content[:room]
+        put(raw, 8, "I", len(content))
         put(raw, 12, "I", one["id"])
         put(raw, 28, "I", int(one.get("is_kernels", True)))
         return raw if self._text(*struct.unpack_from("=QI", raw, 16), one["name"]) == 0 else -ENOSPC
