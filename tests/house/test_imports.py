@@ -49,7 +49,8 @@ DOWN = {
     "inline": "coverage debugfiles dwarf cache check lookup advice diagnosis questions kernel scanners model errors",
     "coverage": "inline lookup debugfiles survey scanners model errors",
     "stub": "stubs arguments lookup check events diagnosis kernel scanners model errors",
-    "audit": "arguments cache coverage check scan events questions diagnosis engine kernel sources scanners model errors",
+    "audit": "arguments cache coverage check scan events questions diagnosis engine kernel sources scanners model "
+    "errors",
     "trial": "verify caller check events scan words questions diagnosis kernel scanners model errors",
     **dict.fromkeys(
         QUESTIONS,
