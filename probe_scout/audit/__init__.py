@@ -183,6 +183,7 @@ def judged(k: Kernel, found: Record, kept: Kept | None = None) -> AuditReport:
     both = others.add(k, joined.attachments, resolver, found)
     rows = [_in_file(found, row) if row.attach.startswith(("uprobe", "uretprobe")) else row for row in both.rows]
     world = checks.World(k, rows, found, kept)
+    world.look_at_all()
     rows = [row._replace(findings=checks.findings(world, row)) for row in rows]
     kept.save()
     about = printed.disagreement(k, found) if k.source.describe().kind == "snapshot" and "now_s" in found else []

@@ -13,6 +13,7 @@ from ..model.audit import BROKEN, NOTE, WARNING, Attachment, AuditFinding
 from ..model.target import FUNCTION, Target
 from ..model.verdict import NO
 from .kept import Kept
+from .resolve import MANY, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ UPROBES = frozenset(
         *("uprobe_event", "uretprobe_event"),
     )
 )
-_FEW = 24  # functions that are searched for one by one
+_FEW = MANY  # functions that are searched for one by one
 NEARLY = 4  # free places of a trampoline below which it is nearly full
 LINKS_MAX = 38  # BPF_MAX_TRAMP_LINKS where BTF does not tell
 _SESSION_LINKS = 2
@@ -74,7 +75,12 @@ class World:
             raw = self.k.kallsyms()
             if raw is None:
                 return None
-            self.kept.add("copies", _count(raw, {one for _, one in self.by_function} - counts.keys()))
+            unknown = {one for _, one in self.by_function} - counts.keys()
+            view = whole(self.k) if len(unknown) > _FEW else None
+            if view is not None:
+                self.kept.add("copies", {one: len(view.symbols.rows(one.encode())) for one in unknown})
+            else:
+                self.kept.add("copies", _count(raw, unknown))
             counts = self.kept.section("copies")
         found: int = counts.get(name, 0)
         return found
@@ -134,15 +140,18 @@ class World:
 
         return name in NORETURN or bool(self.kept.ask("noreturn", name, ask))
 
+    def look_at_all(self) -> None:
+        """Ask for the callers of every function in the order of names, in which a survey's blocks are."""
+        if len(self.by_function) > _FEW:
+            for row in sorted(self.rows, key=lambda one: one.target or ""):
+                _callers_missed(self, row)
+
     def _prepare(self) -> None:
         """With many functions to ask about, all tables at once are cheaper than a search for each."""
         if not self._is_prepared:
             self._is_prepared = True
             if len(self.by_function) > _FEW:
-                try:
-                    self.k.full()
-                except ProbeScoutError:
-                    pass  # each question tells it
+                whole(self.k)
 
     def file(self, row: Attachment) -> Record | None:
         """What is known of a uprobe's file."""
@@ -180,19 +189,10 @@ def functions_of(row: Attachment) -> list[tuple[str | None, str]]:
 
 
 def _count(raw: bytes, names: set[str]) -> dict[str, int]:
-    """How many lines each name has."""
-    found = dict.fromkeys(names, 0)
-    if len(names) < 40:
-        for name in names:
-            word = name.encode()
-            found[name] = raw.count(b" " + word + b"\n") + raw.count(b" " + word + b"\t[")
-        return found
-    wanted = {name.encode(): name for name in names}
-    for line in raw.split(b"\n"):
-        known = wanted.get(line[19:].partition(b"\t")[0])
-        if known is not None:
-            found[known] += 1
-    return found
+    """How many symbols each name has, by a search for each."""
+    from ..scanners import kallsyms
+
+    return {name: len(kallsyms.find(raw, name)) for name in names}
 
 
 CHECKS: list[Check] = []

@@ -136,6 +136,7 @@ class Join:
     def rows(self) -> Joined:
         """Every attachment of a BPF program, and the programs that have none."""
         self._resolver.learn(self._addresses())
+        self._resolver.learn_owners(self._functions())
         self._mark_links_seen_by_query()
         found = [self._link(one) for one in self._in.get("links", ())]
         found += self._other_events()
@@ -159,6 +160,13 @@ class Join:
         for one in self._in.get("perf", ()):
             if not one["name"] and one["address"]:
                 yield one["address"]
+
+    def _functions(self) -> Iterator[str]:
+        """Functions that kprobes name without their module."""
+        for one in (*self._in.get("links", ()), *self._in.get("perf", ())):
+            name = one.get("name") if one.get("perf_type", one.get("type")) in ("kprobe", "kretprobe") else None
+            if name and ":" not in name:
+                yield name
 
     def _mark_links_seen_by_query(self) -> None:
         """A raw tracepoint's link answers BPF_TASK_FD_QUERY itself."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import Malformed, SourceError
+from ..errors import Malformed, ProbeScoutError, SourceError
 from .kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..kernel import Kernel
+    from ..kernel import Kernel, View
     from ..sources.bpf_objects import Record
 
+MANY = 24  # names beyond which one table of all symbols is cheaper than a search for each
 ENTRY_BYTES = 4  # endbr64 before ftrace's call: kprobes are moved behind it
 _SOFTWARE = (
     *("cpu-clock", "task-clock", "page-faults", "context-switches", "cpu-migrations", "minor-faults", "major-faults"),
@@ -119,6 +120,19 @@ class Resolver:
             self._has_ibt = self._k.config("CONFIG_X86_KERNEL_IBT") == "y"
         return self._has_ibt
 
+    def learn_owners(self, functions: Iterable[str]) -> None:
+        """Where these functions are, all at once: `module_of` then answers from what is kept."""
+        unknown = set(functions) - self._kept.section("owners").keys()
+        view = whole(self._k) if len(unknown) > MANY else None
+        if view is None:
+            return
+        found: dict[str, str | None] = {}
+        for name in unknown:
+            rows = view.symbols.rows(name.encode())
+            module = view.symbols.modules[rows[0]] if rows else None
+            found[name] = module.decode("utf-8", "replace") if module else None
+        self._kept.add("owners", found)
+
     def module_of(self, function: str) -> str | None:
         """The module of a function that is in no other place; None for vmlinux, and where it cannot be told."""
         found: str | None = self._kept.ask("owners", function, lambda: self._module_of(function))
@@ -178,6 +192,14 @@ class Resolver:
         if name == "cpu_clock" or name == "task_clock":
             return name.replace("_", "-")
         return f"{name or f'pmu {kind}'} config {config:#x}"
+
+
+def whole(k: Kernel) -> View | None:
+    """All symbols; None where they cannot be had, which each question tells by itself."""
+    try:
+        return k.full()
+    except ProbeScoutError:
+        return None
 
 
 def read_pmus(k: Kernel) -> dict[str, str]:

@@ -107,6 +107,8 @@ class Table:
         self._cells: list[Cell | None] = [None]
         self._whole: dict[int, tuple[Cell | None, ...]] = {}  # vectors without a count
         self._blocks: list[_Block] = []
+        self._counted: list[int] | None = None
+        self._last: tuple[int, _Opened] | None = None  # names that are asked for in order share blocks
         text, _, self._vectors = head.partition(b"\n\n")
         try:
             self._take(text.decode(), _HEAD_START + size)
@@ -156,7 +158,9 @@ class Table:
                 high = middle
         if not low or b"\n" in wanted:
             return ()
-        block = self._opened(self._blocks[low - 1])
+        if self._last is None or self._last[0] != low:
+            self._last = low, self._opened(self._blocks[low - 1])
+        block = self._last[1]
         number = block.number_of(wanted)
         return () if number is None else tuple(block.rows(number, number + 1))
 
@@ -181,7 +185,12 @@ class Table:
         return found
 
     def counted(self) -> list[int]:
-        """For each vector how many of its cells have a count."""
+        """For each vector how many of its cells have a count; kept."""
+        if self._counted is None:
+            self._counted = self._count_cells()
+        return self._counted
+
+    def _count_cells(self) -> list[int]:
         partial = bytes(cell is not None and cell.kind == cells.WITH_SYMBOL[0] for cell in self._cells)
         width = len(self.kernels)
         flags = self._vectors.translate(partial.ljust(256, b"\0"))

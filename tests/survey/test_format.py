@@ -69,7 +69,7 @@ def test_one_name_and_all_names_agree(made, per_block):
         assert {one.scope: one.cells for one in found[name]} == {s: tuple(c) for s, c in scopes.items()}
         before = read.blocks_read
         assert read.find(name) == found[name]
-        assert read.blocks_read == before + 1
+        assert read.blocks_read <= before + 1
 
 
 def test_more_missed_copies_than_fit_are_that_many_or_more():
