@@ -230,11 +230,12 @@ class OpenKernel:
         self._broken()
         return found
 
-    def audit(self, net: str = "auto", owner: int = 0, target: str = "") -> AuditReport:
+    def audit(self, net: str = "auto", owner: int = 0, target: str = "", with_bpftool: bool = False) -> AuditReport:
         """Everything that is attached to this kernel, by whom, and what is not sound about it.
 
         `net`: auto, yes or no, whether the interfaces of every network namespace are looked at. `owner` keeps what a
-        process holds, `target` what matches a pattern. Raises CannotAsk where nothing can be seen at all.
+        process holds, `target` what matches a pattern. `with_bpftool`: an installed bpftool is asked as well, and where
+        it differs is a finding. Raises CannotAsk where nothing can be seen at all.
         """
         from . import audit
         from .audit.kept import Kept
@@ -250,7 +251,7 @@ class OpenKernel:
                     head = KernelInfo(k.release(), k.build_id(), "", k.source.describe().kind, "")
                     question += "\0" + coverage.state(head, self._root)
             self._kept = Kept(question)
-        return audit.report(self._kernel, net, owner, target, kept=self._kept)
+        return audit.report(self._kernel, net, owner, target, kept=self._kept, with_bpftool=with_bpftool)
 
     def stub(
         self, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False

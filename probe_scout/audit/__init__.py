@@ -34,15 +34,21 @@ def report(
     target: str = "",
     calls: Calls | None = None,
     kept: Kept | None = None,
+    with_bpftool: bool = False,
 ) -> AuditReport:
     """Everything that is attached to this kernel: now, or as a snapshot kept it.
 
     `net`: auto, yes or no, whether the interfaces of all network namespaces are looked at. `owner` and `target` (a
-    pattern) narrow what is shown. `kept`: what earlier runs found out. Raises CannotAsk for a root that is neither
-    this machine nor a snapshot with an audit's inputs, and where bpf(2) cannot be called.
+    pattern) narrow what is shown. `kept`: what earlier runs found out. `with_bpftool`: ask an installed bpftool as
+    well, and tell where it differs; what a snapshot holds of it is read anyway.
+
+    Raises CannotAsk for a root that is neither this machine nor a snapshot with an audit's inputs, and where bpf(2)
+    cannot be called.
     """
     k.forget(_CHANGING)
     found = inputs(k, net, calls)
+    if with_bpftool:
+        _ask_bpftool(k, found, calls)
     if k.source.describe().kind == "live":
         return narrowed(judged(k, found, kept), owner, target)
     from ..sources import attached
@@ -123,6 +129,19 @@ def inputs(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Record:
     return _kept(k)
 
 
+def _ask_bpftool(k: Kernel, found: Record, calls: Calls | None) -> None:
+    if k.source.describe().kind != "live":
+        raise CannotAsk("bpftool can be asked of the running kernel alone; what a snapshot holds of it is read anyway")
+    from . import printed
+
+    if calls is None:
+        from ..sources.syscalls import Machine
+
+        calls = Machine()
+    found["bpftool"] = printed.ask(calls)
+    found["gaps"] += found["bpftool"]["gaps"]
+
+
 def saved(k: Kernel) -> dict[str, bytes]:
     """What a snapshot keeps for audits: the path in it and the bytes; empty where nothing can be asked.
 
@@ -186,7 +205,9 @@ def judged(k: Kernel, found: Record, kept: Kept | None = None) -> AuditReport:
     world.look_at_all()
     rows = [row._replace(findings=checks.findings(world, row)) for row in rows]
     kept.save()
-    about = printed.disagreement(k, found) if k.source.describe().kind == "snapshot" and "now_s" in found else []
+    about = printed.live_findings(found)
+    if k.source.describe().kind == "snapshot" and "now_s" in found:
+        about += printed.disagreement(k, found)
     unread = [Unread(one["fact"], one["kind"], one["why"], one["cure"]) for one in found.get("gaps", ())]
     return AuditReport(k.info(), tuple(rows), tuple(joined.loaded), _net(found), (*unread, *both.unread), tuple(about))
 

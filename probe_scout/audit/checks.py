@@ -718,11 +718,12 @@ def _offsets(row: Attachment) -> list[int]:
     NOTE,
     """bpftool printed other attachments than bpf(2) told.
 
-    A snapshot holds both. They were read one after the other, so what was attached between them is in one alone. Known
-    differences: bpftool lists a descriptor for each process that holds it, and drops what does not fit its buffer.""",
+    A snapshot may hold both. They were read one after the other, so what was attached between them is in one alone.
+    With --bpftool the running kernel is asked before and after bpftool, up to five times, and only what differs each
+    time is told. bpftool drops rows whose text does not fit its buffer.""",
     "bpf_task_fd_query; bpf_link_get_info_by_fd",
     "kernel/bpf/syscall.c",
-    "tool/bpftool-perf.json, tool/bpftool-link.json",
+    "bpftool; tool/bpftool-perf.json, tool/bpftool-link.json",
     "",
 )
 def _tools_disagree(world: World, row: Attachment) -> str | None:

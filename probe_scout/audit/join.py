@@ -345,7 +345,7 @@ class Join:
         ino, hook = one.get("netns_ino"), one.get("attach_type")
         row = Attachment(hook or "netns", f"net:[{ino}]" if ino else None, netns=self._namespace(ino))
         for entry in self._in.get("netns", ()):
-            same = entry["ino"] == ino and entry["attach_type"] == hook
+            same = entry["ino"] in (ino, None) and entry["attach_type"] == hook
             if same and one["prog_id"] in entry["prog_ids"]:
                 entry["prog_ids"].remove(one["prog_id"])
                 return row._replace(seen_by=(LINK, QUERY))
@@ -390,6 +390,8 @@ class Join:
         return row
 
     def _netfilter(self, one: Record) -> Attachment:
+        if one.get("pf") is None:
+            return Attachment("netfilter", None)
         family = _FAMILIES.get(one["pf"], f"family {one['pf']}")
         hook = _NETFILTER_HOOKS[one["hook"]] if one["hook"] < len(_NETFILTER_HOOKS) else f"hook {one['hook']}"
         return Attachment("netfilter", f"{family}:{hook} priority {one['priority']}", hook=hook)
@@ -453,7 +455,8 @@ class Join:
     def _on_namespaces(self) -> Iterator[Attachment]:
         for entry in self._in.get("netns", ()):
             for number in entry["prog_ids"]:
-                row = Attachment(entry["attach_type"], f"net:[{entry['ino']}]", netns=self._namespace(entry["ino"]))
+                target = f"net:[{entry['ino']}]" if entry["ino"] else None
+                row = Attachment(entry["attach_type"], target, netns=self._namespace(entry["ino"]))
                 yield self._alone(row, number, QUERY)
 
     def _on_interfaces(self) -> Iterator[Attachment]:

@@ -191,6 +191,9 @@ def audit(
     watch: Annotated[
         str, typer.Option("--watch", metavar="SECONDS", help="Again and again, at least so many seconds apart.")
     ] = "",
+    bpftool: Annotated[
+        bool, typer.Option("--bpftool", help="Ask an installed bpftool as well, and tell where it differs.")
+    ] = False,
     root: Root = "",
     json: Json = False,
     format: Format = "",
@@ -210,6 +213,7 @@ def audit(
         old=old,
         fail_on=fail_on,
         watch=watch,
+        bpftool=bpftool,
         root=root,
         json=json,
         format=format,

@@ -28,7 +28,7 @@ def run(request: Request, kernel: OpenKernel) -> int:
 
     gc.disable()  # what an audit makes lives to its end
     old = _old(request.old) if request.old else None
-    report = kernel.audit(request.net, request.owner, request.target)
+    report = kernel.audit(request.net, request.owner, request.target, request.bpftool)
     if old is None:
         show(request, report)
         return _code(request, report, False)
@@ -119,7 +119,7 @@ def _watch(request: Request, kernel: OpenKernel) -> int:
     before: AuditReport | None = None
     while True:
         begin = time.process_time()
-        report = kernel.audit(request.net, request.owner, request.target)
+        report = kernel.audit(request.net, request.owner, request.target, request.bpftool)
         if request.format == "table":
             if sys.stdout.isatty():
                 sys.stdout.write(_CLEAR)

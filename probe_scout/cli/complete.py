@@ -29,7 +29,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "survey": ("--json", "--format", "--color", "--help"),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),
-    "audit": ("--owner", "--target", "--net", "--no-net", "--diff", "--fail-on", "--watch", *_COMMON),
+    "audit": ("--owner", "--target", "--net", "--no-net", "--diff", "--fail-on", "--watch", "--bpftool", *_COMMON),
     "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
     "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
     "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),

@@ -54,6 +54,7 @@ class Request(NamedTuple):
     old: str = ""
     fail_on: str = ""
     watch: int = 0
+    bpftool: bool = False
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -175,6 +176,7 @@ def build(
     old: str = "",
     fail_on: str = "",
     watch: str = "",
+    bpftool: bool = False,
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if json and format not in ("", "json"):
@@ -210,6 +212,7 @@ def build(
         old=old,
         fail_on=one_of(fail_on, LEVELS, "--fail-on") if fail_on else "",
         watch=count(watch, "--watch") if watch else 0,
+        bpftool=bpftool,
     )
 
 
@@ -255,7 +258,7 @@ _LINES = {
             "--fail-on": "fail_on",
             "--watch": "watch",
         },
-        {**_FLAGS, "--net": "net", "--no-net": "no_net"},
+        {**_FLAGS, "--net": "net", "--no-net": "no_net", "--bpftool": "bpftool"},
         {},
     ),
 }

@@ -1,18 +1,30 @@
-"""Read what `bpftool -j perf show`, `link show` and `prog show` print, which people save and mail.
+"""Read what `bpftool -j perf show`, `link show`, `net show` and `prog show` print, which people save and mail.
 
-Shapes: tools/bpf/bpftool/perf.c (print_perf_json), link.c (show_link_close_json), prog.c (print_prog_json). Success is
-one array of objects; a refusal is an object with `error`, bare or inside an array. Rows come as the dicts of
-sources/bpf_objects.py, so that both are read by the same code; what bpftool leaves out, or prints as the zero of a
-kernel that did not tell, is None.
+Shapes: tools/bpf/bpftool/perf.c (print_perf_json, print_perf_plain), link.c (show_link_close_json), net.c (do_show),
+prog.c (print_prog_json). Success is one array of objects; a refusal is an object with `error`, bare or inside an array.
+Where a flow dissector is attached, `net show` prints a name into an array, which is no JSON; that is mended. Of
+`perf show` the plain text is read as well. Rows come as the dicts of sources/bpf_objects.py, so that both are
+read by the same code; what bpftool leaves out, or prints as the zero of a kernel that did not tell, is None.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..errors import Malformed
 
 PERF, LINK, PROG = "tool/bpftool-perf.json", "tool/bpftool-link.json", "tool/bpftool-prog.json"
+NET, PERF_TEXT = "tool/bpftool-net.json", "tool/bpftool-perf.txt"
+# A record begins with its number of a process; that of a type that bpftool does not know has no line end.
+_RECORD = re.compile(rb"pid (\d+)  fd (\d+): prog_id (\d+)  (.*?)(?=\n|pid \d+  fd \d+: prog_id |\Z)")
+_PLACES = (
+    re.compile(r"(raw_tracepoint|tracepoint)  (\S+)\s*$"),
+    re.compile(r"(kprobe|kretprobe)  func (\S+)  offset (\d+)\s*$"),
+    re.compile(r"(kprobe|kretprobe)  addr (\d+)\s*$"),
+    re.compile(r"(uprobe|uretprobe)  filename (.+)  offset (\d+)\s*$"),
+)
+_DISSECTOR = re.compile(rb'("flow_dissector":\s*\[\s*)"id":\s*(\d+)')
 
 Row = dict[str, Any]
 
@@ -43,15 +55,44 @@ def output(raw: bytes, path: str) -> Output:
 
 
 def perf(raw: bytes, path: str = PERF) -> tuple[list[Row], str]:
-    """`perf show`: descriptors that carry a program; those of a kind that bpftool did not know are left out."""
-    said = output(raw, path)
-    return [row for one in said.rows if (row := _perf_row(one, path)) is not None], said.error
+    """`perf show`, JSON or plain text: descriptors that carry a program. `type` is "" where bpftool did not know it."""
+    if raw.lstrip()[:1] in (b"[", b"{"):
+        said = output(raw, path)
+        return [_perf_row(one, path) for one in said.rows], said.error
+    return perf_text(raw, path)
 
 
-def _perf_row(one: Row, path: str) -> Row | None:
-    kind = one.get("fd_type")
-    if kind is None:
-        return None
+def perf_text(raw: bytes, path: str = PERF_TEXT) -> tuple[list[Row], str]:
+    """The plain text of `perf show`; nothing is printed where nothing is attached. Raises Malformed for other text."""
+    found, at = [], 0
+    for match in _RECORD.finditer(raw):
+        if raw[at : match.start()].strip():
+            break
+        at = match.end()
+        pid, fd, prog_id = (int(match[n]) for n in (1, 2, 3))
+        place = _place(match[4].decode("utf-8", "surrogateescape"))
+        found.append({"pid": pid, "fd": fd, "prog_id": prog_id, **place})
+    rest = raw[at:].lstrip()
+    if rest.startswith(b"Error: "):
+        return found, rest[7:].partition(b"\n")[0].decode("utf-8", "replace")
+    if rest or (not found and path.endswith(".json")):
+        raise Malformed(path, len(raw) - len(rest), "what bpftool perf show prints", repr(rest[:40]))
+    return found, ""
+
+
+def _place(text: str) -> Row:
+    for pattern in _PLACES:
+        match = pattern.match(text)
+        if match and match.re is _PLACES[2]:
+            return {"type": match[1], "name": "", "offset": 0, "address": int(match[2]) or None}
+        if match:
+            offset = int(match[3]) if match.re.groups > 2 else 0
+            return {"type": match[1], "name": match[2], "offset": offset, "address": None}
+    return {"type": "", "name": "", "offset": 0, "address": None}
+
+
+def _perf_row(one: Row, path: str) -> Row:
+    kind = one.get("fd_type", "")
     name = one.get("tracepoint", one.get("func", one.get("filename", "")))
     return {
         "pid": _number(one, "pid", path),
@@ -71,10 +112,9 @@ def links(raw: bytes, path: str = LINK) -> tuple[list[Row], str]:
 
 
 def _link_row(one: Row, path: str) -> Row:
-    kind = one.get("type")
     found: Row = {
         "id": _number(one, "id", path),
-        "type": f"type_{kind}" if isinstance(kind, int) else str(kind),
+        "type": _kind(one.get("type")),
         "prog_id": _number(one, "prog_id", path, 0) or None,
         "cookie": one.get("cookie"),
     }
@@ -83,8 +123,8 @@ def _link_row(one: Row, path: str) -> Row:
             found[key] = one[key]
     for key in ("target_obj_id", "target_btf_id"):
         found[key] = one.get(key) or None  # a zero is what a kernel that does not tell leaves
-    if isinstance(one.get("attach_type"), str):
-        found["attach_type"] = one["attach_type"]
+    if one.get("attach_type") is not None:
+        found["attach_type"] = _kind(one["attach_type"])
     functions = one.get("funcs")
     if found["type"] in ("kprobe_multi", "uprobe_multi"):
         found["is_return"] = one.get("retprobe")
@@ -96,11 +136,20 @@ def _link_row(one: Row, path: str) -> Row:
     if found["type"] == "uprobe_multi" and isinstance(functions, list):
         found["offsets"] = [each.get("offset") for each in functions if isinstance(each, dict)]
         found["cookies"] = [each.get("cookie") for each in functions if isinstance(each, dict)]
-    if found["type"] == "netfilter":
-        found.update(pf=one.get("pf", 0), hook=one.get("hook", 0), priority=one.get("prio", 0), flags=0)
+    if found["type"] == "netfilter" and "pf" in one:
+        numbers = {key: _number(one, key, path, 0) for key in ("pf", "hook")}
+        found.update(numbers, priority=one.get("prio", 0), flags=0)
     if found["type"] == "perf_event":
         found.update(_perf_details(one))
     return found
+
+
+def _kind(value: object) -> str:
+    """A type's name; `type_N` for one that this bpftool printed as a number, bare or behind the word type."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"type_{value}"
+    head, _, number = str(value).partition(" ")
+    return f"type_{number}" if head == "type" and number.isdigit() else str(value)
 
 
 def _perf_details(one: Row) -> Row:
@@ -117,6 +166,46 @@ def _perf_details(one: Row) -> Row:
     return {"perf_type": None}
 
 
+def net(raw: bytes, path: str = NET) -> tuple[Row, str]:
+    """`net show`: `interfaces` as sources/netlink.py gives them, and `flow_dissector`, ids of programs.
+
+    It is one network namespace, which is not told. Netfilter's links are left out: they are in `link show`.
+    """
+    said = output(_DISSECTOR.sub(rb'\1{"id":\2}', raw), path)
+    found: dict[int, Row] = {}
+    dissectors: list[int] = []
+
+    def interface(one: Row) -> Row:
+        number = _number(one, "ifindex", path)
+        name = one.get("devname")
+        made: Row = {"ifindex": number, "name": str(name) if name else f"ifindex {number}", "kind": None}
+        return found.setdefault(number, {**made, "xdp": [], "tc": [], "hooks": []})
+
+    for whole in said.rows:
+        for one in _objects(whole, "xdp"):
+            for each in _objects(one, "multi_attachments") or [one]:
+                mode = _XDP_MODES.get(str(each.get("mode")), str(each.get("mode")))
+                interface(one)["xdp"].append({"mode": mode, "prog_id": _number(each, "id", path)})
+        for one in _objects(whole, "tc"):
+            kind, _, hook = str(one.get("kind", "")).partition("/")
+            number = _number(one, "prog_id" if "prog_id" in one else "id", path)
+            if kind in ("tcx", "netkit"):
+                interface(one)["hooks"].append({"attach_type": f"{kind}_{hook}", "prog_ids": [number]})
+            else:
+                place = {"hook": hook or f"qdisc {kind}", "kind": "filter", "prog_id": number}
+                interface(one)["tc"].append({**place, "name": one.get("name")})
+        dissectors += [_number(one, "id", path) for one in _objects(whole, "flow_dissector")]
+    return {"interfaces": list(found.values()), "flow_dissector": dissectors}, said.error
+
+
+_XDP_MODES = {"driver": "native", "generic": "generic", "offload": "offload"}
+
+
+def _objects(one: Row, key: str) -> list[Row]:
+    value = one.get(key)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
 def programs(raw: bytes, path: str = PROG) -> tuple[list[Row], str]:
     """`prog show`: loaded programs; `loaded_s` in seconds since 1970."""
     said = output(raw, path)
@@ -124,10 +213,9 @@ def programs(raw: bytes, path: str = PROG) -> tuple[list[Row], str]:
 
 
 def _program_row(one: Row, path: str) -> Row:
-    kind = one.get("type", "")
     return {
         "id": _number(one, "id", path),
-        "type": f"type_{kind}" if isinstance(kind, int) else str(kind),
+        "type": _kind(one.get("type", "")),
         "name": str(one.get("name", "")),
         "tag": str(one.get("tag", "")),
         "loaded_ns": None,

@@ -109,6 +109,16 @@ def take(calls: Calls, net: str = AUTO, proc: str = "/proc") -> Record:
     return found
 
 
+def links_and_events(calls: Calls, proc: str = "/proc") -> Record:
+    """`links`, `perf` and `holders` alone, as `take` has them: what bpftool shows too."""
+    t = _Taking(calls, proc)
+    holders = processes.holders(proc)
+    t.found["links"] = t.each("bpf_links", "BPF_LINK_GET_NEXT_ID", bpf.links(calls))
+    _perf_events(t, holders)
+    t.found["holders"] = [[one.pid, one.fd, one.kind, one.id] for one in holders.held if one.kind == processes.LINK]
+    return t.found
+
+
 def _held_links(holders: processes.Holders) -> list[Record]:
     """Links by the fdinfo of those who hold them: what a caller without rights sees of its own processes."""
     found = {}

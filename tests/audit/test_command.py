@@ -188,11 +188,60 @@ def test_where_bpftool_and_the_kernel_differ(asked):
     _, said = asked(own, "--json", files=printed())
     told = [finding["evidence"] for finding in json.loads(said.out)["findings"]]
     assert told == [
+        "tool/bpftool-perf.json: only bpftool has something without a name program 1 of 10/4",
         "tool/bpftool-link.json: only bpftool has link 8 kprobe_multi program 1",
         "tool/bpftool-link.json: bpftool lacks link 9 tracing program 2",
     ]
-    equal = printed(links=[{"id": n, "type": "tracing", "prog_id": 2} for n in (7, 9)])
+    equal = printed(PERF[:1], links=[{"id": n, "type": "tracing", "prog_id": 2} for n in (7, 9)])
     assert json.loads(asked(own, "--json", files=equal)[1].out)["findings"] == []
+
+
+def test_what_an_older_bpftool_and_the_kernel_say_otherwise_is_no_difference(asked):
+    """Numbers for types it does not know, no kind, raw tracepoints' links, an address for a name."""
+    own = inputs(
+        programs=[program(1), program(2, "raw_tracepoint")],
+        perf=[
+            perf(10, 3, 1, "kprobe", "vfs_read"),
+            perf(10, 4, 1, "type_6", "x"),
+            perf(10, 5, 1, "kprobe", "", 0, 9, 1),
+        ],
+        links=[link(7, "uprobe_multi", 1), link(8, "type_77", 1), link(9, "raw_tracepoint", 2, tp_name="sched_switch")],
+        holders=[[10, 6, "link", 9], [10, 7, "link", 7]],
+    )
+    rows = [
+        *PERF,
+        {"pid": 10, "fd": 5, "prog_id": 1, "fd_type": "kprobe", "addr": 12},
+        {"pid": 10, "fd": 6, "prog_id": 2, "fd_type": "raw_tracepoint", "tracepoint": "sched_switch"},
+    ]
+    links = [{"id": 7, "type": 12, "prog_id": 1}, {"id": 8, "type": "new", "prog_id": 1}]
+    links.append({"id": 9, "type": "raw_tracepoint", "prog_id": 2, "tp_name": "sched_switch"})
+    assert json.loads(asked(own, "--json", files=printed(rows, links))[1].out)["findings"] == []
+
+
+def test_plain_text_and_interfaces_of_bpftool_alone(asked):
+    text = b"pid 10  fd 3: prog_id 1  kprobe  func vfs_read  offset 0\npid 10  fd 9: prog_id 2  "
+    net = b'[{"xdp":[{"devname":"lo","ifindex":1,"mode":"generic","id":5}],"tc":[],"flow_dissector":["id":6]}]'
+    links = [{"id": 7, "type": 12, "prog_id": 1}, {"id": 8, "type": "netfilter", "prog_id": 1}]
+    links.append({"id": 9, "type": "netns", "prog_id": 7, "netns_ino": 4026531840, "attach_type": "flow_dissector"})
+    files = printed(links=links) | {"tool/bpftool-net.json": net, "tool/bpftool-perf.txt": text}
+    del files["tool/bpftool-perf.json"]
+    code, said = asked(None, "--json", files=files)
+    rows = json.loads(said.out)["attachments"]
+    assert [(one["attach"], one["target"], one["link"] and one["link"]["type"]) for one in rows] == [
+        ("uprobe.multi", None, "uprobe_multi"),
+        ("netfilter", None, "netfilter"),
+        ("flow_dissector", "net:[4026531840]", "netns"),
+        ("kprobe", "vfs_read", None),
+        ("flow_dissector", None, None),
+        ("xdp", "lo", None),
+    ]
+    assert code == 0
+
+
+def test_bpftool_is_not_asked_about_a_snapshot(asked):
+    code, said = asked(given(), "--bpftool")
+    assert (code, said.out) == (3, "")
+    assert "running kernel alone" in said.err
 
 
 def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, capsys):

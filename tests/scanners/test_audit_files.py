@@ -117,7 +117,71 @@ def test_bpftool_perf_show():
         ("kprobe", "vfs_fsync", 9, None),
         ("kprobe", "", 0, 18446744071587064304),
         ("uprobe", "/host/load", 4793, None),
+        ("", "", 0, None),
     ]
+
+
+# Of bpftool 7.1; a type that it does not know has no line end (print_perf_plain).
+TEXT = b"""\
+pid 132  fd 28: prog_id 6  raw_tracepoint  sched_switch
+pid 132  fd 26: prog_id 5  tracepoint  sched_process_exec
+pid 132  fd 37: prog_id 12  kprobe  func vfs_fsync  offset 9
+pid 134  fd 14: prog_id 32  kretprobe  addr 18446744071587064304
+pid 132  fd 45: prog_id 15  pid 132  fd 44: prog_id 14  uprobe  filename /a  b/load  offset 4793
+"""
+
+
+def test_bpftool_perf_show_as_plain_text():
+    found, error = bpftool.perf(TEXT)
+    assert error == ""
+    assert [(one["fd"], one["type"], one["name"], one["offset"], one["address"]) for one in found] == [
+        (28, "raw_tracepoint", "sched_switch", 0, None),
+        (26, "tracepoint", "sched_process_exec", 0, None),
+        (37, "kprobe", "vfs_fsync", 9, None),
+        (14, "kretprobe", "", 0, 18446744071587064304),
+        (45, "", "", 0, None),
+        (44, "uprobe", "/a  b/load", 4793, None),
+    ]
+
+
+def test_plain_text_of_nothing_and_of_a_refusal():
+    assert bpftool.perf(b"", bpftool.PERF_TEXT) == ([], "")
+    refused = b"Error: perf_query_support: Operation not permitted\n"
+    assert bpftool.perf(refused) == ([], "perf_query_support: Operation not permitted")
+
+
+@pytest.mark.parametrize("raw", [b"", b"hello\n", TEXT + b"hello\n", b"[1]", b'{"a": 1', b"pid 1  fd x: prog_id 3"])
+def test_other_text_is_malformed(raw):
+    with pytest.raises(Malformed):
+        bpftool.perf(raw)
+
+
+NET = b"""\
+[{"xdp":[{"devname":"lo","ifindex":1,"mode":"generic","id":48},
+         {"devname":"h0","ifindex":3,"multi_attachments":[{"mode":"driver","id":46},{"mode":"offload","id":47}]}],
+  "tc":[{"devname":"lo","ifindex":1,"kind":"clsact/ingress","name":"in","id":49},
+        {"devname":"h0","ifindex":3,"kind":"prio","name":"p","id":51},
+        {"devname":"lo","ifindex":1,"kind":"tcx/ingress","name":"x","prog_id":52,"link_id":9}],
+  "flow_dissector":["id":22]}]
+"""
+
+
+def test_bpftool_net_show_that_is_no_json():
+    with pytest.raises(ValueError, match="delimiter"):
+        json.loads(NET)
+    found, error = bpftool.net(NET)
+    assert (error, found["flow_dissector"]) == ("", [22])
+    lo, h0 = found["interfaces"]
+    assert (lo["name"], lo["xdp"]) == ("lo", [{"mode": "generic", "prog_id": 48}])
+    assert [(one["hook"], one["prog_id"]) for one in lo["tc"]] == [("ingress", 49)]
+    assert lo["hooks"] == [{"attach_type": "tcx_ingress", "prog_ids": [52]}]
+    assert h0["xdp"] == [{"mode": "native", "prog_id": 46}, {"mode": "offload", "prog_id": 47}]
+    assert [(one["hook"], one["prog_id"]) for one in h0["tc"]] == [("qdisc prio", 51)]
+
+
+def test_bpftool_net_show_refused():
+    raw = b'{"error":"can\'t query prog: Operation not permitted"}'
+    assert bpftool.net(raw) == ({"interfaces": [], "flow_dissector": []}, "can't query prog: Operation not permitted")
 
 
 def test_bpftool_link_show():
@@ -147,6 +211,15 @@ def test_bpftool_link_show():
     assert found[0]["perf_type"] is None
     assert (found[1]["perf_type"], found[1]["missed"], found[1]["address"]) == ("kretprobe", 3, 5)
     assert found[2]["type"] == "type_77"
+    assert (
+        bpftool.links(b'[{"id": 1, "type": "type 12", "prog_id": 2, "attach_type": 58}]')[0][0]
+        | {
+            "type": "type_12",
+            "attach_type": "type_58",
+        }
+        == bpftool.links(b'[{"id": 1, "type": 12, "prog_id": 2, "attach_type": 58}]')[0][0]
+    )
+    assert "pf" not in bpftool.links(b'[{"id": 1, "type": "netfilter", "prog_id": 2}]')[0][0]
     assert (found[3]["target_obj_id"], found[3]["target_btf_id"]) == (None, None)
 
 
@@ -154,6 +227,8 @@ READERS = {
     "dynamic_events": (dynamic_events.table, EVENTS),
     "kprobe_profile": (dynamic_events.profile, b"  one 12  3\n  two 0 0\n"),
     "kprobes_list": (kprobes_list.table, LIST),
+    "bpftool_text": (bpftool.perf, TEXT),
+    "bpftool_net": (bpftool.net, NET),
     "bpftool": (bpftool.links, b'[{"id": 1, "type": "xdp", "prog_id": 2}, {"id": 2, "type": "tracing", "prog_id": 3}]'),
 }
 
