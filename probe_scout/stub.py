@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .scanners.btf import Btf, Func
 
 BY_EVENT = ("tp", "raw_tp", "tp_btf")
-_REGISTERS = ("kprobe", "kretprobe", "ksyscall")
 _FUNC_ARG = "BPF_FUNC_get_func_arg"  # enum bpf_func_id, include/uapi/linux/bpf.h
 
 
@@ -97,13 +96,8 @@ def _agree(lang: str, attach: str, core: bool, program: bool) -> None:
         raise UsageError("--core is for C and tp: no other stub has a struct to relocate")
     if program and lang not in ("c", "bpftrace"):
         raise UsageError(f"--program is for c (and bpftrace, which is always whole): {lang} has types alone")
-    if attach in _REGISTERS and lang not in ("c", "bpftrace"):
-        raise UsageError(
-            f"a {attach} program gets registers, no struct: choose --lang c or bpftrace, or --attach fentry"
-        )
-    if lang == "bpftrace" and attach in ("raw_tp", "tp_btf", "ksyscall"):
-        instead = {"ksyscall": "--attach tp with syscalls:sys_enter_NAME"}.get(attach, "--attach tp, or --lang c")
-        raise UsageError(f"a bpftrace script for {attach} cannot be written for every bpftrace: use {instead}")
+    if lang == "bpftrace" and attach == "ksyscall":
+        raise UsageError("bpftrace has no ksyscall: use --attach tp with syscalls:sys_enter_NAME")
 
 
 def _default(k: Kernel, names: Sequence[str]) -> str:

@@ -127,7 +127,13 @@ def _language(value: str) -> str:
 def _stub_attach(value: str) -> str:
     if not value:
         return ""
-    from ..model.stub import STUB_ATTACH
+    from ..model.stub import STUB_ATTACH, STUB_LIKE, STUB_NOT
+
+    if value in STUB_LIKE:
+        other, says = STUB_LIKE[value]
+        raise UsageError(f"there is no stub of {value} apart: choose --attach {other} ({says})")
+    if value in STUB_NOT:
+        raise UsageError(f"there is no stub of {value}: {STUB_NOT[value]}")
 
     return one_of(value, STUB_ATTACH, "--attach")
 

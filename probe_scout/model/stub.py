@@ -24,6 +24,28 @@ RESERVED, PADDING, INTEGER, BYTES, ARRAY, POINTER, LOCATED = (
 LANGUAGES = ("c", "rust", "go", "python", "bpftrace")
 STUB_ATTACH = ("tp", "raw_tp", "tp_btf", "fentry", "fexit", "kprobe", "kretprobe", "ksyscall")
 
+# Attach types whose programs see the ctx of another one, and what is to be known of that.
+STUB_LIKE = {
+    **{f"{name}.s": (name, f"the same ctx; write the section {name}.s/NAME") for name in STUB_ATTACH[:5]},
+    "raw_tp.w": ("raw_tp", "the same ctx; write the section raw_tp.w/NAME"),
+    "kprobe.multi": ("kprobe", "the same ctx; write the section kprobe.multi/PATTERN"),
+    "kretprobe.multi": ("kretprobe", "the same ctx; write the section kretprobe.multi/PATTERN"),
+    "kprobe.session": ("kprobe", "the same ctx at the entry, and at the return that of kretprobe"),
+    "kretsyscall": ("kretprobe", "the ctx of a kretprobe on the call's wrapper"),
+    "fsession": ("fexit", "the same ctx; write the section fsession/NAME"),
+    "fmod_ret": ("fexit", "the same ctx, its last word the value returned so far"),
+    "fmod_ret.s": ("fexit", "the same ctx, its last word the value returned so far"),
+    "lsm": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last word the value returned so far"),
+    "lsm.s": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last word the value returned so far"),
+}
+STUB_NOT = {
+    **dict.fromkeys(
+        ("fentry.multi", "fexit.multi", "fsession.multi"),
+        "programs of this type may not load arguments from ctx: they call bpf_get_func_arg and bpf_get_func_ret",
+    ),
+    **dict.fromkeys(("iter", "iter.s"), "its ctx is the kernel's struct bpf_iter__TARGET, which vmlinux.h has"),
+}
+
 
 class PlainType(NamedTuple):
     """A C type in words that need no other declaration.

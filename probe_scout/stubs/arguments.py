@@ -161,6 +161,10 @@ def probed(
         said.append(
             "At the return the argument registers hold other values: keep what you need at entry, or use fexit."
         )
+        said.append(
+            "The kernel follows a limited number of calls at a time (kernel/kprobes.c, maxactive): returns of more are "
+            "not seen."
+        )
         if returns is None or returns.kind == "void":
             said.append("The function returns void: there is no return value either.")
         arguments = ()
@@ -216,6 +220,47 @@ def places(arch: str, arguments: Sequence[Argument], system_call: bool = False) 
             found.append(Place(stack=stack))
             stack += SLOT_BYTES
     return tuple(found)
+
+
+class Value(NamedTuple):
+    """An argument, or the return value, as an expression of the registers' members; where it lies, in words.
+
+    `registers`: one for a word, several for a struct by value; () where it lies `stack` bytes above the stack
+    pointer, or, with `stack` None, where nobody can tell.
+    """
+
+    argument: Argument
+    registers: tuple[str, ...]
+    stack: int | None
+    says: str
+
+
+def values(stub: Stub) -> tuple[Value, ...]:
+    """What a stub of REGISTERS reads: the arguments in their order; of kretprobe the return value."""
+    registers = REGISTERS_OF[stub.arch]
+    found = []
+    for one, place in zip(stub.arguments, places(stub.arch, stub.arguments, stub.attach == "ksyscall"), strict=True):
+        leads = memory(one.type)
+        said = [f"{one.type.text} {one.name}".strip(), _where(place, registers.pointer), *([leads] if leads else [])]
+        found.append(Value(one, place.registers, place.stack, "; ".join(said)))
+    back = stub.returns
+    if stub.attach == "kretprobe" and back is not None and back.kind != "void":
+        is_word = back.kind != "struct" or back.size <= SLOT_BYTES
+        said = [f"returns {back.text}"] + ([] if is_word else ["by value: not in one register"])
+        found.append(Value(Argument(RETURN, back, 0, 1), (registers.returned,) * is_word, None, "; ".join(said)))
+    return tuple(found)
+
+
+def _where(place: Place, pointer: str) -> str:
+    if place.registers:
+        return "register " + " and ".join(place.registers)
+    return place.says if place.stack is None else f"on the stack at {pointer} + {place.stack}"
+
+
+INNER = (
+    "These are methods of the inner registers, which the first register of ctx points to: read them from there into "
+    "this struct with bpf_probe_read_kernel."
+)
 
 
 def is_plainly_loaded(one: PlainType) -> bool:

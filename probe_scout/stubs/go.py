@@ -6,8 +6,9 @@ encoding/binary fills exported fields only.
 
 from __future__ import annotations
 
-from ..model.stub import ARRAY, INTEGER, LOCATED, POINTER, Member, Stub
+from ..model.stub import ARRAY, INTEGER, LOCATED, POINTER, REGISTERS, Member, Stub
 from . import words
+from .arguments import INNER, REGISTERS_OF, values
 from .c_struct import LICENCE
 
 TYPE_CHECKING = False
@@ -50,7 +51,42 @@ def _definition(stub: Stub, name: str) -> list[str]:
         if member.kind == LOCATED:
             lines += _located(name, member, field, unique)
         lines += _value(name, member, field, unique)
+    if stub.shape == REGISTERS:
+        lines += _of_registers(stub, name, unique)
     return lines
+
+
+def _of_registers(stub: Stub, name: str, names: words.Unique) -> list[str]:
+    """A method for each argument that registers or the stack hold."""
+    lines = ["", f"// {INNER}"] if stub.inner else []
+    pointer = _register(REGISTERS_OF[stub.arch].pointer)
+    for one in values(stub):
+        title = words.camel(one.argument.name)
+        kind = one.argument.type
+        if len(one.registers) == 1 and kind.kind != "struct":
+            is_number = kind.kind in ("int", "bool", "enum")
+            given = f"{'int' if kind.signed else 'uint'}{8 * kind.size}" if is_number else "uint64"
+            value = f"r.{_register(one.registers[0])}"
+            title, value = f"{title}Value", value if given == "uint64" else f"{given}({value})"
+        elif one.registers:
+            given = f"[{len(one.registers)}]uint64"
+            value = f"{given}{{{', '.join(f'r.{_register(register)}' for register in one.registers)}}}"
+            title = f"{title}Words"
+        elif one.stack is not None:
+            title, given, value = f"{title}Address", "uint64", f"r.{pointer} + {one.stack}"
+        else:
+            lines += ["", f"// {words.comment(one.says)}"]
+            continue
+        title = names(title)
+        lines += ["", f"// {title}: {words.comment(one.says)}", f"func (r *{name}) {title}() {given} {{"]
+        lines += [f"\treturn {value}", "}"]
+    return lines
+
+
+def _register(expression: str) -> str:
+    """The field of a register, `regs[0]` with its index."""
+    name, bracket, index = expression.partition("[")
+    return words.camel(name) + bracket + index
 
 
 def _type(member: Member) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..model.stub import ARRAY, BYTES, INTEGER, LOCATED, POINTER, Member, Stub
+from ..model.stub import ARRAY, BYTES, INTEGER, LOCATED, POINTER, REGISTERS, Member, Stub
 from . import words
+from .arguments import INNER, REGISTERS_OF, values
 from .c_struct import LICENCE
 
 TYPE_CHECKING = False
@@ -62,9 +63,36 @@ def _definition(stub: Stub, name: str) -> list[str]:
                 f"        return record[begin : begin + (self.{field} >> 16)]",
             ]
         lines += _value(member, field, unique)
+    if stub.shape == REGISTERS:
+        lines += _of_registers(stub, unique)
     lines += ["", "", f"_check({name}, {stub.size}, ("]
     lines += [f'    ("{field}", {member.offset}, {member.size}),' for member, field in fields]
     lines.append("))")
+    return lines
+
+
+def _of_registers(stub: Stub, names: words.Unique) -> list[str]:
+    """A method for each argument that registers or the stack hold."""
+    lines = ["", f"    # {INNER}"] if stub.inner else []
+    pointer = REGISTERS_OF[stub.arch].pointer
+    for one in values(stub):
+        kind = one.argument.type
+        title = words.python(one.argument.name)
+        if len(one.registers) == 1 and kind.kind != "struct":
+            value = f"self.{one.registers[0]}"
+            if kind.kind in ("int", "bool", "enum") and (kind.size < 8 or kind.signed):
+                value = f"ctypes.c_{'' if kind.signed else 'u'}int{8 * kind.size}({value}).value"
+            title = f"{title}_value"
+        elif one.registers:
+            value = ", ".join(f"self.{register}" for register in one.registers)
+            title = f"{title}_words"
+        elif one.stack is not None:
+            title, value = f"{title}_address", f"self.{pointer} + {one.stack}"
+        else:
+            lines += ["", f"    # {words.comment(one.says)}"]
+            continue
+        says = words.comment(one.says).replace("\\", "/").replace('"', "'")
+        lines += ["", f"    def {names(title)}(self):", f'        """{says}."""', f"        return {value}"]
     return lines
 
 

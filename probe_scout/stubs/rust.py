@@ -5,8 +5,9 @@ Uses `core` alone, so that it fits programs for the kernel (aya) and for user sp
 
 from __future__ import annotations
 
-from ..model.stub import ARRAY, INTEGER, LOCATED, POINTER, Member, Stub
+from ..model.stub import ARRAY, INTEGER, LOCATED, POINTER, REGISTERS, Member, Stub
 from . import words
+from .arguments import INNER, REGISTERS_OF, values
 from .c_struct import LICENCE
 
 TYPE_CHECKING = False
@@ -56,7 +57,37 @@ def _definition(stub: Stub, name: str) -> list[str]:
     functions = words.Unique()
     for member, field in fields:
         lines += _functions(member, field, functions)
+    if stub.shape == REGISTERS:
+        lines += _of_registers(stub, functions)
     lines.append("}")
+    return lines
+
+
+def _of_registers(stub: Stub, names: words.Unique) -> list[str]:
+    """A function for each argument that registers or the stack hold."""
+    lines = [f"    // {INNER}"] if stub.inner else []
+    pointer = REGISTERS_OF[stub.arch].pointer
+    for one in values(stub):
+        plain = words.rust(one.argument.name)
+        kind = one.argument.type
+        if len(one.registers) == 1 and kind.kind != "struct":
+            given = f"{'i' if kind.signed else 'u'}{8 * kind.size}" if kind.kind in ("int", "bool", "enum") else "u64"
+            cast = "" if given == "u64" else f" as {given}"
+            body = plain, given, f"self.{one.registers[0]}{cast}"
+        elif one.registers:
+            parts = ", ".join(f"self.{register}" for register in one.registers)
+            body = plain, f"[u64; {len(one.registers)}]", f"[{parts}]"
+        elif one.stack is not None:
+            body = f"{plain.removeprefix('r#')}_address", "u64", f"self.{pointer} + {one.stack}"
+        else:
+            lines.append(f"    // {words.comment(one.says)}")
+            continue
+        lines += [
+            f"    /// {words.comment(one.says)}",
+            f"    pub const fn {names(body[0])}(&self) -> {body[1]} {{",
+            f"        {body[2]}",
+            "    }",
+        ]
     return lines
 
 

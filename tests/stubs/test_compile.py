@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,9 @@ from probe_scout.model.trace import DATA_LOC, VALUE, EventField, EventReport
 from probe_scout.sources import open_source
 from probe_scout.stubs import layout
 from tests.builders.format_writer import Field
+from tests.conftest import ROOT
 
-from .conftest import ORIGIN, made, text
+from .conftest import ORIGIN, made, text, tool
 
 LANGUAGES = ("c", "cxx", "rust", "go", "python")
 FIELDS = (
@@ -62,6 +64,32 @@ def test_an_assertion_that_is_off_by_one_does_not_compile(compilers, compiler, w
     changed = source.replace(f"{before}{number}", f"{before}{number + change}", 1)
     assert changed != source
     assert compilers.said(compiler, changed) != ""
+
+
+# Each group is an offset or a size that is asserted; those against vmlinux.h have another struct.
+ASSERTIONS = {
+    "c": (r"_FIELD\(tp_\w+, \w+, (\d+), \d+\)", r"_FIELD\(tp_\w+, \w+, \d+, (\d+)\)", r"_SIZE\(tp_\w+, (\d+)\)"),
+    "rust": (r"assert!\(.* == (\d+)",),
+    "go": (r"_ = \[1\]struct\{\}\{\}\[.*-(\d+)",),
+    "python": (r"^    \(\"\w+\", (\d+), \d+\),$", r"^    \(\"\w+\", \d+, (\d+)\),$", r"^_check\(\w+, (\d+)"),
+}
+
+
+@pytest.mark.parametrize("language", ["c", "rust", "go", "python"])
+@pytest.mark.parametrize("name", ["net:net_dev_xmit", "syscalls:sys_enter_openat"])
+def test_each_number_of_a_real_event_that_is_off_by_one_is_an_error(compilers, bundled, language, name):
+    """All but the one number of one assertion stays."""
+    report = stub.report(bundled, [name], language)
+    (made,) = report.stubs
+    places = [one.span(1) for each in ASSERTIONS[language] for one in re.finditer(each, report.text, re.M)]
+    assert len(places) == 2 * len(made.members) + 1
+    taken = []
+    for begin, end in places:
+        number = int(report.text[begin:end])
+        changed = f"{report.text[:begin]}{number + 1}{report.text[end:]}"
+        if compilers.said(language, changed) == "":
+            taken.append(report.text[:begin].rpartition("\n")[2])
+    assert taken == []
 
 
 @pytest.mark.parametrize("compiler", LANGUAGES)
@@ -114,6 +142,60 @@ def test_a_header_may_be_included_twice_but_not_with_another_layout(compilers):
 def test_the_header_stands_with_the_types_of_other_headers(compilers):
     types = "typedef unsigned char __u8;\ntypedef unsigned long long __u64;\ntypedef signed char __s8;\n"
     assert compilers.said("c", types + text(FIELDS) + types) == ""
+
+
+@pytest.fixture(scope="session")
+def vmlinux_h(tmp_path_factory):
+    """A folder with the vmlinux.h of the bundled kernel."""
+    import subprocess
+    import tarfile
+
+    folder = tmp_path_factory.mktemp("headers")
+    with tarfile.open(ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz") as archive:
+        raw = archive.extractfile("sys/kernel/btf/vmlinux").read()
+    (folder / "btf").write_bytes(raw)
+    words = [tool("bpftool"), "btf", "dump", "file", str(folder / "btf"), "format", "c"]
+    (folder / "vmlinux.h").write_text(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    return folder
+
+
+HEADERS = """\
+#define __TARGET_ARCH_x86
+#pragma clang system_header
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+"""
+ASKED = {
+    "tp": ("sched:sched_switch", "syscalls:sys_enter_openat", "net:net_dev_xmit", "fib:fib_table_lookup"),
+    **dict.fromkeys(("raw_tp", "tp_btf"), ("sched_switch", "sys_enter", "inet_sock_set_state")),
+    **dict.fromkeys(("fentry", "fexit", "kprobe", "kretprobe"), ("vfs_read", "tcp_sendmsg")),
+    "ksyscall": ("openat", "mmap"),
+}
+
+
+@pytest.mark.parametrize("attach", [*ASKED, "core"])
+def test_headers_of_libbpf_and_of_the_kernel_stand_before_or_behind(compilers, bundled, vmlinux_h, attach):
+    if not any(Path(folder, "bpf", "bpf_helpers.h").exists() for folder in ("/usr/include", "/usr/local/include")):
+        pytest.skip("libbpf's headers are not installed")
+    core, attach = attach == "core", "tp" if attach == "core" else attach
+    names = [name for name in ASKED[attach] if not core or not name.startswith("syscalls:")]
+    for program in (False, True):
+        source = stub.report(bundled, names, "c", attach, core, program).text
+        (vmlinux_h / "all.h").write_text(HEADERS)
+        whole = f'#include "{vmlinux_h}/all.h"\n'
+        assert compilers.said("object", whole + source) == ""
+        assert compilers.said("object", source + whole) == ""
+
+
+def test_a_vmlinux_h_of_another_layout_does_not_compile(compilers, bundled, vmlinux_h):
+    source = stub.report(bundled, ["sched:sched_switch"]).text
+    before = "PROBE_SCOUT_FIELD(trace_event_raw_sched_switch, prev_state, 32, 8)"
+    assert before in source
+    changed = source.replace(before, before.replace("32", "40"))
+    head = f'#include "{vmlinux_h}/vmlinux.h"\n'
+    assert compilers.said("object", head + source) == ""
+    assert "not at offset 40" in compilers.said("object", head + changed)
 
 
 @pytest.fixture(scope="module")

@@ -131,8 +131,7 @@ def test_a_wrong_target_is_one_sentence(bundled, name, attach, says, code):
     [
         ("vfs_read", "c", "fentry", True, False),
         ("sched:sched_switch", "rust", "tp", False, True),
-        ("vfs_read", "go", "kprobe", False, False),
-        ("sched:sched_switch", "bpftrace", "raw_tp", False, False),
+        ("openat", "bpftrace", "ksyscall", False, False),
         ("tp:sched:sched_switch", "c", "fentry", False, False),
         ("a b", "c", "tp", False, False),
     ],
@@ -242,3 +241,68 @@ def test_a_relocated_record_has_strings_and_arrays_of_their_own_kinds(bundled, c
     for declared in ("char filename[64];", "__u8 dst[4];", "char name[16];", "__u64 args[6];"):
         assert declared in found.text
     assert compilers.said("object", found.text) == ""
+
+
+@pytest.mark.parametrize("lang", ["rust", "go", "python"])
+@pytest.mark.parametrize("attach", ["kprobe", "kretprobe", "ksyscall"])
+@pytest.mark.parametrize("arch", sorted(arguments.REGISTERS_OF))
+def test_registers_compile_in_every_language(compilers, lang, attach, arch):
+    types = listed(LONG, INT, PAIR, TEXT, LARGE, LONG, LONG, LONG, LONG, LONG, LONG)
+    made = arguments.probed("f", attach, arch, types, INT, "int f()", f"{attach}/f", attach == "ksyscall")
+    assert compilers.said(lang, stub.text([made], lang, ORIGIN)) == ""
+
+
+def test_a_python_kprobe_reads_its_registers():
+    """Each register holds its own offset: x86_64's di lies at 112, si at 104, dx at 96, sp at 152."""
+    space = {}
+    types = listed(LONG, PAIR, INT, LARGE, LONG, LONG, LONG)
+    made = arguments.probed("f", "kprobe", "x86_64", types, VOID, "void f()", "kprobe/f")
+    exec(stub.text([made], "python", ORIGIN), space)
+    registers = space["KprobeF"].from_buffer_copy(b"".join(at.to_bytes(8, "little") for at in range(0, 168, 8)))
+    assert (registers.a0_value(), registers.a1_words(), registers.a2_value()) == (112, (104, 96), 88)
+    assert (registers.a3_address(), registers.a4_value(), registers.a5_value()) == (152 + 8, 72, 64)
+    assert registers.a6_address() == 152 + 8 + 24
+
+
+def test_a_python_kretprobe_reads_the_return_value_with_its_sign():
+    space = {}
+    made = arguments.probed("f", "kretprobe", "x86_64", listed(LONG), INT, "int f(long a0)", "kretprobe/f")
+    exec(stub.text([made], "python", ORIGIN), space)
+    registers = space["KretprobeF"].from_buffer_copy(bytes(80) + b"\xff\xff\xff\xff\0\0\0\0" + bytes(80))
+    assert registers.ret_value() == -1
+    assert not hasattr(registers, "a0_value")
+
+
+@pytest.mark.parametrize("attach", ["raw_tp", "tp_btf"])
+def test_bpftrace_calls_both_kinds_of_raw_tracepoints_alike(bundled, attach):
+    source = stub.report(bundled, ["sched_process_exec"], "bpftrace", attach).text
+    assert "rawtracepoint:sched_process_exec\n{" in source
+    assert "old_pid=%ld" in source
+    assert "(int32)arg1" in source
+
+
+@pytest.mark.parametrize(
+    ("attach", "says"),
+    [
+        ("tp.s", "there is no stub of tp.s apart: choose --attach tp (the same ctx; write the section tp.s/NAME)"),
+        ("kprobe.session", "choose --attach kprobe (the same ctx at the entry, and at the return that of kretprobe)"),
+        ("fentry.multi", "bpf_get_func_arg"),
+        ("iter", "bpf_iter__TARGET"),
+        ("uprobe", "--attach 'uprobe' is not known: choose tp, "),
+    ],
+)
+def test_an_attach_type_without_a_stub_is_one_sentence(capsys, attach, says):
+    from probe_scout.cli import run
+
+    assert run.main(["stub", "sched:sched_switch", "--attach", attach]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert says in said.err
+
+
+def test_every_attach_type_has_a_stub_or_is_told_of():
+    from probe_scout.model.attach import ATTACH_TYPES
+    from probe_scout.model.stub import STUB_ATTACH, STUB_LIKE, STUB_NOT
+
+    assert set(ATTACH_TYPES) == {*STUB_ATTACH, *(set(STUB_LIKE) & set(ATTACH_TYPES)), *STUB_NOT}
+    assert {other for other, _ in STUB_LIKE.values()} <= set(STUB_ATTACH)
