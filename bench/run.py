@@ -16,6 +16,7 @@ import argparse
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -128,14 +129,21 @@ class Bench:
         ratio = least / self.base_ms
         print(f"{timing.name:<44} {least:9.1f} {median:9.1f} {ratio:8.1f} x {wall:9.1f} {peak:6.0f}{odd}", flush=True)
 
-    def peer(self, name: str, command: list[str]) -> None:
-        """Time a program of others, or say that it is not here."""
+    def peer(self, name: str, command: list[str], lines: int = 1) -> None:
+        """Time a program of others, or say that it is not here, or says less than so many lines.
+
+        tplist ends with 0 where it found no file.
+        """
         if shutil.which(command[0], path=self.environment.get("PATH")) is None:
             print(f"{name:<44} not installed")
             return
         odd = self.oddity(spawn(command, self.environment, self.work).code, (0,))
         if odd:
             print(f"{name:<44} does not work here ({odd})")
+            return
+        said = subprocess.run(command, env=self.environment, cwd=self.work, capture_output=True).stdout
+        if len(said.splitlines()) < lines:
+            print(f"{name:<44} does not work here ({len(said.splitlines())} lines: {said[:100]!r})")
             return
         self.measure(name, command, runs=min(self.runs, 3))
 
@@ -220,9 +228,10 @@ def main() -> int:
         bench.peer("bpftool btf dump file (BTF alone)", ["bpftool", "btf", "dump", "file", btf])
         bench.peer("bpftrace -l 'kprobe:*' (this machine)", ["bpftrace", "-l", "kprobe:*"])
         bench.peer("bpftrace -l 'tracepoint:*' (this machine)", ["bpftrace", "-l", "tracepoint:*"])
-        bench.peer("bpftrace -lv 'tracepoint:*' (this machine)", ["bpftrace", "-lv", "tracepoint:*"])
-        bench.peer("trace-cmd list -e . -F (this machine)", ["trace-cmd", "list", "-e", ".", "-F"])
-        bench.peer("tplist-bpfcc -v (this machine)", ["tplist-bpfcc", "-v"])
+        bench.measure("tracepoint --fields (this machine)", [*tool, "tracepoint", "--fields"], codes=(0, 3))
+        bench.peer("bpftrace -lv 'tracepoint:*' (this machine)", ["bpftrace", "-lv", "tracepoint:*"], 4000)
+        bench.peer("trace-cmd list -e . -F (this machine)", ["trace-cmd", "list", "-e", ".", "-F"], 4000)
+        bench.peer("tplist-bpfcc -v (this machine)", ["tplist-bpfcc", "-v"], 4000)
     return 0 if bench.is_whole else 1
 
 
