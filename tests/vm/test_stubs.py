@@ -1,7 +1,8 @@
 """Programs made of stubs, in guests: every type loads and attaches, and what they read is what was done.
 
 The texts are those of `stub --program` for the kernel's own snapshot, compiled here (clang), loaded there by libbpf.
-Runs with `pytest -m vm`. PROBE_SCOUT_VM names the kernels (blank separated); their snapshots are the lab's recordings.
+Runs with `pytest -m vm`. PROBE_SCOUT_VM names the kernels (blank separated); their snapshots are the lab's.
+bpftrace's scripts need 0.23 or newer: the packages of another release unpacked below the folder PROBE_SCOUT_BPFTRACE.
 """
 
 from __future__ import annotations
@@ -96,12 +97,14 @@ def test_a_seen_struct_is_laid_out_as_c_does():
 
 
 def snapshot_of(kernel):
-    from tests.vm import cache
+    """That of the recording or of the fields lane; a boot takes one where there is neither."""
+    from tests.vm import cache, fields
 
-    found = cache.root() / "recorded" / kernel / "snapshot.tar.xz"
-    if not found.exists():
-        pytest.skip(f"kernel {kernel} is not recorded (python -m tests.vm record -k {kernel})")
-    return found
+    for folder in ("recorded", "fields"):
+        found = cache.root() / folder / kernel / "snapshot.tar.xz"
+        if found.exists():
+            return found
+    return fields.prepare(kernel) / "snapshot.tar.xz"
 
 
 def stubs_of(kernel, names, attach, core):
@@ -283,3 +286,66 @@ def test_what_is_read_is_what_was_done(said, file):
     least = {"flat": (60, 180), "core": (30, 90), "raw_tp": (8, 10), "tp_btf": (8, 10), "ksyscall": (16, 45)}
     assert len(events) >= least.get(file, (2, 2))[0]
     assert fields >= least.get(file, (2, 2))[1]
+
+
+# ---------------------------------------------------------------- bpftrace
+
+# What a script prints of `cat /proc/version` on the newest kernel. Events that only some machine makes are not shown.
+PRINTED = {
+    "tp": ("filename=/bin/busybox", "comm=busybox", "__syscall_nr=", "argv=0x", "next_comm=", "ret="),
+    "raw_tp": ("preempt=", "old_pid=", "ret="),
+    "tp_btf": ("preempt=", "old_pid=", "ret="),
+    "fentry": ("count=", "buf=0x"),
+    "fexit": ("count=", "ret="),
+    "kprobe": ("count=", "buf=0x"),
+    "kretprobe": ("retval=",),
+}
+SHOWN = (
+    *("sched:sched_process_exec", "sched:sched_process_exit", "sched:sched_switch", "syscalls:sys_enter_execve"),
+    *("syscalls:sys_exit_execve", "signal:signal_generate", "task:task_newtask", "net:net_dev_queue"),
+    *("block:block_rq_issue", "fib:fib_table_lookup", "irq:irq_handler_entry"),
+)
+SHOWN_RAW = ("sched_switch", "sched_process_exec", "sys_exit")
+
+
+def bpftrace():
+    """Words that start it in a guest, and what is copied there."""
+    folder = os.environ.get("PROBE_SCOUT_BPFTRACE")
+    if not folder:
+        pytest.skip("PROBE_SCOUT_BPFTRACE names no folder")
+    library = "/bpftrace/usr/lib/x86_64-linux-gnu"
+    return f"{library}/ld-linux-x86-64.so.2 --library-path {library} /bpftrace/usr/bin/bpftrace", Path(folder)
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What each type's script prints on the newest kernel, all in one guest: exit code and text."""
+    from tests.vm import boot
+
+    start, folder = bpftrace()
+    kernel = recorded_kernel("7.3")
+    scripts = tmp_path_factory.mktemp("bpftrace")
+    for attach in PRINTED:
+        names = SHOWN if attach == "tp" else SHOWN_RAW if attach in ("raw_tp", "tp_btf") else ("vfs_read",)
+        (scripts / f"{attach}.bt").write_text(stub.report(kernel, names, "bpftrace", attach).text)
+    once = f"{start} /scripts/@.bt -c '/bin/busybox cat /proc/version' >/out/@ 2>&1; echo $? >/out/@.rc"
+    lines = [once.replace("@", attach) for attach in PRINTED]
+    out = tmp_path_factory.mktemp("out")
+    ended = boot.run(
+        "7.3",
+        ["sh", "-c", "\n".join(lines)],
+        share={"/scripts": scripts, "/bpftrace": folder},
+        out=out,
+        memory_mb=4096,
+        timeout_s=TIME_LIMIT_S,
+    )
+    assert ended.status == 0, ended.stderr[-2000:] + ended.console[-2000:]
+    return {attach: ((out / f"{attach}.rc").read_text().strip(), (out / attach).read_text()) for attach in PRINTED}
+
+
+@pytest.mark.parametrize("attach", PRINTED)
+def test_a_bpftrace_script_runs_and_prints(printed, attach):
+    code, text = printed[attach]
+    assert code == "0", text[-2000:]
+    assert {word for word in PRINTED[attach] if word not in text} == set()
+    assert "Linux version 7.3" in text
