@@ -72,6 +72,14 @@ def test_a_file_that_is_cut_off(asked, lang, kept):
     assert f"{FOLDER}/sched_wakeup/format: not readable at byte" in said
 
 
+def test_a_file_that_is_cut_off_anywhere(asked):
+    """Every byte: tests/scanners/test_trace_format.py."""
+    raw = whole()
+    told = [asked(raw[:kept]) for kept in (*range(0, len(raw), 11), *range(len(raw) - 20, len(raw)))]
+    assert {(code, made_text) for code, made_text, _ in told} == {(4, None)}
+    assert [said for _, _, said in told if not one_sentence(said)] == []
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
