@@ -264,6 +264,6 @@ def _how(field: TraceField, copy: bool) -> tuple[str | None, str]:
         return None, f"a pointer to {likely}{leads.memory} memory: {leads.helper}"
     if copy and field.name == "__syscall_nr":
         return None, "the value; read 4 bytes, as some kernels fill no more than these"
-    if copy and size == 8:
+    if copy and size == 8 and field.name != "ret":  # of the events that end a call, which is a long as such
         return None, "the argument's whole register; a C type narrower than 8 bytes is its low bytes"
     return None, THE_VALUE

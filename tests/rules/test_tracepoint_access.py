@@ -121,6 +121,12 @@ def test_the_syscall_number_has_four_bytes():
     assert "4 bytes" in by_name(OPENAT, "__syscall_nr").says
 
 
+def test_what_a_call_returns_is_no_argument():
+    leave = event([Field("int", "__syscall_nr", 8, 4, 1), Field("long", "ret", 16, 8, 1)], "syscalls")
+    assert by_name(leave, "ret").says == "the value"
+    assert "whole register" in by_name(event([Field("int", "dfd", 16, 8)], "syscalls"), "dfd").says
+
+
 def test_a_field_that_is_not_aligned_takes_several_loads():
     found = by_name(event([Field("u64", "when", 12, 8)]), "when")
     assert found[1:3] == ("value", access.UNALIGNED)
