@@ -279,9 +279,9 @@ def _function(k: Kernel, name: str, attach: str, notes: list[str]) -> Stub:
     if found is None:
         if k.btf() is None:
             raise NoStub(f"{what}: this kernel's BTF, which has the arguments, cannot be read", 3)
-        raise NoStub(
-            f"{what}: BTF has no types of it, so its arguments are not known; bpftrace shows them as arg0, arg1"
-        )
+        if attach in ("kprobe", "kretprobe"):
+            return _untyped(target.name, attach, _arch(k))
+        raise NoStub(f"{what}: BTF has no types of it, so its arguments are not known; --attach kprobe has registers")
     module, btf, func = found
     from .scanners import btf_plain
 
@@ -296,6 +296,15 @@ def _function(k: Kernel, name: str, attach: str, notes: list[str]) -> Stub:
     return places.probed(
         target.name, attach, _arch(k), args, returns, declaration, f"{attach}/{target.name}", notes=said
     )
+
+
+def _untyped(name: str, attach: str, arch: str) -> Stub:
+    """Registers alone, of a function that BTF does not describe."""
+    first = ", ".join(places.REGISTERS_OF[arch].call)
+    said = f"BTF has no types of it; integers and pointers are passed in {first}, if the compiler left them there."
+    word = PlainType("int", 8, False, "a word of unknown type")
+    section = f"{attach}/{name}"
+    return places.probed(name, attach, arch, (), word, "", section, notes=() if attach == "kretprobe" else (said,))
 
 
 def btf_has(btf: Btf | None, name: str) -> bool:
@@ -320,7 +329,8 @@ def _near(k: Kernel, target: Target) -> str:
 
 def _other(k: Kernel, target: Target, attach: str) -> str:
     """The first way to attach that answers yes and has a stub."""
-    for other in ("fentry", "fexit", "kprobe", "kretprobe"):
+    types = _prototype(k, target)
+    for other in ("fentry", "fexit", "kprobe", "kretprobe") if types is not None else ("kprobe", "kretprobe"):
         if other != attach and check.verdicts(k, target, (other,))[0].answer == "yes":
             return f"; instead: --attach {other}"
     return ""

@@ -187,7 +187,7 @@ def probed(
         inner=inner,
         facts=(
             f"function {name}" if attach != "ksyscall" else f"system call {name}",
-            declaration,
+            *((declaration,) if declaration else ()),
             f"registers of {arch}",
         ),
         notes=tuple(said),

@@ -306,3 +306,18 @@ def test_every_attach_type_has_a_stub_or_is_told_of():
 
     assert set(ATTACH_TYPES) == {*STUB_ATTACH, *(set(STUB_LIKE) & set(ATTACH_TYPES)), *STUB_NOT}
     assert {other for other, _ in STUB_LIKE.values()} <= set(STUB_ATTACH)
+
+
+def test_a_function_without_types_has_its_registers(bundled, compilers):
+    """do_execveat_common.isra.0 has a symbol and no FUNC in BTF."""
+    name = "do_execveat_common.isra.0"
+    for attach in ("kprobe", "kretprobe"):
+        source = stub.report(bundled, [name], "c", attach).text
+        assert "struct probe_scout_regs_x86_64" in source
+        assert ("BTF has no types of it" in source) == (attach == "kprobe")
+        assert ("a word of unknown type" in source) == (attach == "kretprobe")
+        assert "returns void" not in source
+        program = stub.report(bundled, [name], "c", attach, program=True).text
+        assert compilers.said("object", program) == ""
+    with pytest.raises(NoStub, match="instead: --attach kprobe"):
+        stub.report(bundled, [name], "c", "fentry")
