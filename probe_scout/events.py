@@ -9,7 +9,7 @@ from .errors import SourceError
 from .kernel import TRACING
 from .model import facts
 from .model.facts import Unread
-from .model.trace import BARE, DYNAMIC, EVENT, FTRACE, SYSCALL, EventReport
+from .model.trace import BARE, DYNAMIC, EVENT, FTRACE, PERF, SYSCALL, EventReport
 from .model.verdict import Finding
 from .tracepoints import describe_event, event_read
 
@@ -344,11 +344,14 @@ def _record(
     return types.record(category, name, fmt, ids)
 
 
+_OF_PERF = frozenset(("function", "print"))  # kernel/trace/trace_entries.h, FTRACE_ENTRY_REG
+
+
 def _kind(k: Kernel, category: str, name: str) -> str:
     if category == "syscalls":
         return SYSCALL
     if category == "ftrace":
-        return FTRACE
+        return PERF if name in _OF_PERF else FTRACE
     return DYNAMIC if category in _MADE_LATER or k.is_dynamic_event(category, name) else EVENT
 
 

@@ -189,6 +189,7 @@ class EventRead(NamedTuple):
 
 # EventReport.kind
 EVENT, SYSCALL, FTRACE, BARE = "event", "syscall", "ftrace", "bare"
+PERF = "perf"
 DYNAMIC = "dynamic"  # made at run time: kprobe_events, uprobe_events, synthetic_events, user_events, dynamic_events
 
 
@@ -196,9 +197,10 @@ class EventReport(NamedTuple):
     """Everything `tracepoint` says about one event. `event` is `category:name`; `id` None if it has none.
 
     `kind`: "event"; "syscall" (one system call's: no raw tracepoint, programs get a private copy); "ftrace"
-    (describes the ring buffer's own records: takes no program); "bare" (a raw tracepoint without an event:
-    `event` is the tracepoint's name alone, no fields); "dynamic". `common_bytes` is where the common fields
-    end; `end_bytes` where the last defined field ends: no load may pass it. None where there are no fields.
+    (describes the ring buffer's own records: takes no program); "perf" (one of these that perf can open); "bare"
+    (a raw tracepoint without an event: `event` is the tracepoint's name alone, no fields); "dynamic".
+    `common_bytes` is where the common fields end; `end_bytes` where the last defined field ends: no load may pass
+    it. None where there are no fields.
     """
 
     event: str

@@ -70,6 +70,7 @@ _KINDS = {
     "event": "",
     "syscall": "programs get a copy with the arguments; no raw tracepoint of its own but sys_enter and sys_exit",
     "ftrace": "a record of the ring buffer itself: takes no program",
+    "perf": "a record of the ring buffer itself, which perf can open: takes no program",
     "bare": "a raw tracepoint without an event: raw_tp and tp_btf only",
     "dynamic": "made at run time",
 }
