@@ -184,7 +184,7 @@ def _kind(field: EventField) -> str:
     return field.kind
 
 
-_NULLABLE = {"yes": "may be NULL: tp_btf must check", "no": "", "unknown": "may be NULL, or not: not known"}
+_NULLABLE = {"yes": "may be NULL: tp_btf must check", "no": "", "unknown": "not known whether it may be NULL: check it"}
 _BASES = {
     "btf_ids": "by btf_ids",
     "name": "by its name",

@@ -105,7 +105,7 @@ def test_one_event_begins_with_the_answer():
         "",
         "  raw arguments, ctx[n] of raw_tp and tp_btf",
         "    0  struct task_struct *p   may be NULL: tp_btf must check",
-        "    1  struct pair by   may be NULL, or not: not known",
+        "    1  struct pair by   not known whether it may be NULL: check it",
     ]
 
 
