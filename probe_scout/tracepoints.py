@@ -190,7 +190,7 @@ def _worth(offset_bytes: int, size_bytes: int, fmt: TraceFormat) -> str:
         if access.access == ABSENT or access.rule == COMMON_NOT_FILLED:
             return f"accepted, but {field.name}: {access.says}"
         if copy and field.name == "__syscall_nr" and end > field.offset_bytes + SYSCALL_NUMBER_BYTES:
-            return "accepted, but only the first 4 bytes of __syscall_nr are filled"
+            return "accepted, but some kernels fill only the first 4 bytes of __syscall_nr"
     if not inside:
         return "accepted, but no field lies there: padding"
     if len(inside) > 1:

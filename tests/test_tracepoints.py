@@ -63,7 +63,7 @@ def loads(*pairs, raw=OPENAT, category="syscalls", name="sys_enter_openat", verd
         (8, 4, "yes", None, None, "the whole field"),
         (8, 2, "yes", None, None, "a part of the field (4 bytes)"),
         (12, 4, "yes", None, None, "padding"),
-        (8, 8, "yes", None, None, "only the first 4 bytes"),
+        (8, 8, "yes", None, None, "fill only the first 4 bytes"),
         (24, 4, "yes", None, None, "private copy without this data"),
     ],
 )
