@@ -2,6 +2,8 @@
 //
 //   holder                plants, prints rows, then `ready`; at the end of standard input it takes all away and prints `gone`
 //   holder --churn N      attaches and detaches N times, prints `churned N`
+//   holder --full F N     fentry programs on function F until the kernel refuses; N of them are let go again; then `ready`
+//   holder --missing N    a kretprobe on what N processes sleep in, then `ready`
 //   holder --crowd N P    N programs with a link each and P processes with 20 descriptors each, then `ready`
 //
 // README.md beside this file tells the rows. It shares no code with probe_scout.
@@ -243,7 +245,7 @@ static void plant_kprobes(void)
 		     perf_probe(0, 0, "vfs_fsync", 0), 0);
 	settle_event((struct event_plan){ "kretprobe/link", "vfs_statfs", 0, NULL, NULL, KPROBE, BY_LINK, 0 },
 		     perf_probe(0, 1, "vfs_statfs", 0), 1);
-	settle_event((struct event_plan){ "kprobe/ioctl", "vfs_link", 0, NULL, NULL, KPROBE, BY_IOCTL, 0 },
+	settle_event((struct event_plan){ "kprobe/ioctl", "vfs_link", 0, NULL, "finds=two_owners", KPROBE, BY_IOCTL, 0 },
 		     perf_probe(0, 0, "vfs_link", 0), 0);
 	settle_event((struct event_plan){ "kretprobe/ioctl", "vfs_symlink", 0, NULL, NULL, KPROBE, BY_IOCTL, 0 },
 		     perf_probe(0, 1, "vfs_symlink", 0), 0);
@@ -254,8 +256,12 @@ static void plant_kprobes(void)
 	settle_event((struct event_plan){ "kprobe/module", "ext4_file_open", 0, "ext4", NULL, KPROBE, BY_IOCTL, 0 },
 		     perf_probe(0, 0, "ext4_file_open", 0), 0);
 	// The same function twice, by two programs.
-	settle_event((struct event_plan){ "kprobe/again", "vfs_link", 0, NULL, "second program of this function", KPROBE, BY_IOCTL, 0 },
+	settle_event((struct event_plan){ "kprobe/again", "vfs_link", 0, NULL, "second program of this function finds=two_owners", KPROBE, BY_IOCTL, 0 },
 		     perf_probe(0, 0, "vfs_link", 0), 0);
+	settle_event((struct event_plan){ "kprobe/several", "elf_core_dump", 0, NULL, "several symbols finds=symbol_ambiguous", KPROBE, BY_IOCTL, 0 },
+		     perf_probe(0, 0, NULL, address_of("elf_core_dump")), 0);
+	settle_event((struct event_plan){ "kretprobe/never", "do_exit", 0, NULL, "finds=never_returns", KPROBE, BY_IOCTL, 0 },
+		     perf_probe(0, 1, "do_exit", 0), 0);
 	// One event held by three descriptors of two processes.
 	event = perf_probe(0, 0, "vfs_mknod", 0);
 	if (event >= 0) {
@@ -324,6 +330,13 @@ static void plant_tracefs(void)
 	ok = !write_text(TRACE "/uprobe_events", O_APPEND, line) && !write_text(TRACE "/events/holder/user/enable", 0, "1");
 	settle((struct row){ "uprobe_event", HOME "/target", file_offset(planted_one), NULL, NO_FD, NO_FD, ok, { 0 }, NULL,
 			     "event=holder:user enabled symbol=planted_one" });
+	snprintf(line, sizeof(line), "r:holder/back " HOME "/target:0x%lx\n", (long)file_offset(planted_two));
+	ok = !write_text(TRACE "/uprobe_events", O_APPEND, line);
+	settle((struct row){ "uretprobe_event", HOME "/target", file_offset(planted_two), NULL, NO_FD, NO_FD, ok, { 0 }, NULL,
+			     "event=holder:back off symbol=planted_two" });
+	ok = !write_text(TRACE "/dynamic_events", O_APPEND, "f:holder/fexit vfs_fchown%return\n") &&
+	     !write_text(TRACE "/events/holder/fexit/enable", 0, "1");
+	settle((struct row){ "fexit_event", "vfs_fchown", 0, NULL, NO_FD, NO_FD, ok, { 0 }, NULL, "event=holder:fexit enabled" });
 	ok = !write_text(TRACE "/dynamic_events", O_APPEND, "f:holder/fprobe vfs_mkdir\n") &&
 	     !write_text(TRACE "/events/holder/fprobe/enable", 0, "1");
 	settle((struct row){ "fprobe_event", "vfs_mkdir", 0, NULL, NO_FD, NO_FD, ok, { 0 }, NULL, "event=holder:fprobe enabled" });
@@ -340,14 +353,14 @@ static void plant_tracefs(void)
 
 static void remove_tracefs(void)
 {
-	static const char *const events[] = { "plain", "returns", "user", "fprobe", "carrier" };
+	static const char *const events[] = { "plain", "returns", "user", "back", "fprobe", "fexit", "carrier" };
 	char path[128];
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
 		snprintf(path, sizeof(path), TRACE "/events/holder/%s/enable", events[i]);
 		write_text(path, 0, "0");
 		snprintf(path, sizeof(path), "-:holder/%s\n", events[i]);
-		if (write_text(TRACE "/dynamic_events", O_APPEND, path) && i != 2)
+		if (write_text(TRACE "/dynamic_events", O_APPEND, path) && i != 2 && i != 3)
 			write_text(TRACE "/kprobe_events", O_APPEND, path);
 	}
 	write_text(TRACE "/instances/holder/current_tracer", 0, "nop\n");
@@ -419,6 +432,8 @@ static void plant_in_the_box(void) // in the child: mounts of its own and a root
 	settle_event((struct event_plan){ "uprobe/box", "/target", file_offset(planted_two), NULL, "symbol=planted_two root=own", KPROBE,
 					  BY_IOCTL, 0 },
 		     perf_probe(1, 0, "/target", file_offset(planted_two)), 0);
+	settle_event((struct event_plan){ "kprobe/box", "vfs_link", 0, NULL, "finds=two_owners", KPROBE, BY_IOCTL, 0 },
+		     perf_probe(0, 0, "vfs_link", 0), 0);
 	plant_uprobe_multi("uprobe.multi/bx", "/target", ON_UPROBE_MULTI, 0,
 			   "offsets=planted_one,planted_two root=own path=" BOX "/target");
 }
@@ -435,18 +450,22 @@ static void plant_uprobes(void)
 		     perf_probe(1, 0, HOME "/target", two), 0);
 	settle_event((struct event_plan){ "uretprobe/ioctl", HOME "/target", one, NULL, "symbol=planted_one", KPROBE, BY_IOCTL, 0 },
 		     perf_probe(1, 1, HOME "/target", one), 0);
-	settle_event((struct event_plan){ "uprobe/inside", HOME "/target", one + 2, NULL, "symbol=planted_one+2 not an instruction's start",
+	settle_event((struct event_plan){ "uprobe/inside", HOME "/target", one + 2, NULL, "symbol=planted_one+2 not an instruction's start finds=inside_instruction",
 					  KPROBE, BY_IOCTL, 0 },
 		     perf_probe(1, 0, HOME "/target", one + 2), 0);
 	copy_of(HOME "/target", HOME "/deleted");
-	settle_event((struct event_plan){ "uprobe/deleted", HOME "/deleted", one, NULL, "file deleted", KPROBE, BY_IOCTL, 0 },
+	settle_event((struct event_plan){ "uprobe/deleted", HOME "/deleted", one, NULL, "finds=file_deleted", KPROBE, BY_IOCTL, 0 },
 		     perf_probe(1, 0, HOME "/deleted", one), 0);
 	unlink(HOME "/deleted");
 	copy_of(HOME "/target", HOME "/replaced");
-	settle_event((struct event_plan){ "uprobe/replaced", HOME "/replaced", one, NULL, "file replaced by another", KPROBE, BY_IOCTL, 0 },
+	settle_event((struct event_plan){ "uprobe/replaced", HOME "/replaced", one, NULL, "by a script finds=file_replaced,no_function", KPROBE, BY_IOCTL, 0 },
 		     perf_probe(1, 0, HOME "/replaced", one), 0);
+	usleep(50000); // the clock of files ticks
 	unlink(HOME "/replaced");
 	write_text(HOME "/replaced", O_CREAT, "#!/bin/sh\n");
+	if (!copy_of("/holder-go", HOME "/go"))
+		settle_event((struct event_plan){ "uretprobe/go", HOME "/go", one, NULL, "symbol=planted_one finds=go_return", KPROBE, BY_IOCTL, 0 },
+			     perf_probe(1, 1, HOME "/go", one), 0);
 	plant_uprobe_multi("uprobe.multi", HOME "/target", ON_UPROBE_MULTI, 0, "offsets=planted_one,planted_two cookies=0x2221,0x2222");
 	plant_uprobe_multi("uretprobe.multi", HOME "/target", ON_UPROBE_MULTI, F_RETURN, "offsets=planted_one,planted_two");
 	plant_uprobe_multi("uprobe.session", HOME "/target", ON_UPROBE_SESSION, 0, "offsets=planted_one,planted_two");
@@ -454,11 +473,11 @@ static void plant_uprobes(void)
 
 // ---------------------------------------------------------------- tracepoints and perf events
 
-static void plant_raw_tracepoint(const char *kind, const char *event, int is_typed, const char *note)
+static void plant_raw_tracepoint(const char *kind, const char *event, int is_typed, const char *line, const char *note)
 {
 	char name[128];
 	struct btf *b = is_typed ? btf_of(NULL) : NULL;
-	struct program p = { .name = kind, .type = is_typed ? TRACING : RAW_TRACEPOINT, .on = is_typed ? ON_RAW_TP : 0 };
+	struct program p = { .name = kind, .type = is_typed ? TRACING : RAW_TRACEPOINT, .on = is_typed ? ON_RAW_TP : 0, .line = line };
 	int prog = -1, link = -1;
 
 	words[0] = 0;
@@ -485,9 +504,16 @@ static void plant_tracepoints(void)
 		     event_open("syscalls/sys_enter_fsync"), 0);
 	settle_event((struct event_plan){ "tp/module", "ext4:ext4_sync_file_enter", NO_OFFSET, NULL, NULL, TRACEPOINT, BY_IOCTL, 0 },
 		     event_open("ext4/ext4_sync_file_enter"), 0);
-	plant_raw_tracepoint("raw_tp", "sched_process_exit", 0, NULL);
-	plant_raw_tracepoint("raw_tp/module", "ext4_sync_file_exit", 0, "an event of module ext4");
-	plant_raw_tracepoint("tp_btf", "sched_process_wait", 1, NULL);
+	plant_raw_tracepoint("raw_tp", "sched_process_exit", 0, NULL, NULL);
+	plant_raw_tracepoint("raw_tp/module", "ext4_sync_file_exit", 0, NULL, "an event of module ext4");
+	plant_raw_tracepoint("tp_btf", "sched_process_wait", 1, NULL, NULL);
+	// It passes struct task_struct *, pid_t, struct linux_binprm *.
+	plant_raw_tracepoint("raw_tp/same", "sched_process_exec", 0,
+			     "int BPF_PROG(handle, struct task_struct *p, pid_t old, struct linux_binprm *bprm)", NULL);
+	plant_raw_tracepoint("raw_tp/other", "sched_process_exec", 0, "int BPF_PROG(handle, struct file *file, int old)",
+			     "finds=arguments_differ");
+	plant_raw_tracepoint("tp_btf/other", "sched_process_exec", 1, "int BPF_PROG(handle, struct task_struct *p, struct file *file)",
+			     "finds=arguments_differ");
 	words[0] = 0;
 	id = b ? btf_find(b, "btf_trace_sched_process_free", BTF_TYPEDEF, NULL) : 0;
 	if (id)
@@ -521,7 +547,7 @@ static int plant_traced(struct traced t)
 
 	words[0] = 0;
 	if (id)
-		prog = load((struct program){ t.kind, t.type, t.on, 0, b->fd, id });
+		prog = load((struct program){ t.kind, t.type, t.on, 0, b->fd, id, NULL });
 	if (prog >= 0)
 		link = t.use_link ? link_create((struct link){ prog, 0, t.on, 0, { 0, t.cookie } }, t.cookie ? 2 : 0)
 				  : raw_tracepoint_open(prog, NULL);
@@ -846,6 +872,13 @@ static void plant_owners(void)
 	if (mount("more", HOME "/more", "bpf", 0, NULL))
 		lacks("bpffs");
 	prog = load((struct program){ .name = "owners/two", .type = RAW_TRACEPOINT });
+	if (prog >= 0) { // it uses a map
+		int map = map_create((struct map){ .type = MAP_ARRAY, .key = 4, .value = 4, .entries = 1, .name = "holder_array" });
+
+		if (bind_map(prog, map))
+			lacks("map");
+		close_keeping_errno(map);
+	}
 	link = prog < 0 ? -1 : raw_tracepoint_open(prog, "sched_migrate_task");
 	if (link >= 0)
 		send_fd(&second, link);
@@ -855,14 +888,14 @@ static void plant_owners(void)
 	link = prog < 0 ? -1 : raw_tracepoint_open(prog, "sched_wakeup_new");
 	if (link >= 0)
 		send_fd(&gone, link);
-	settle((struct row){ "owners/gone", "sched_wakeup_new", NO_OFFSET, NULL, prog, link, link >= 0, { gone.pid }, NULL, "executable deleted" });
+	settle((struct row){ "owners/gone", "sched_wakeup_new", NO_OFFSET, NULL, prog, link, link >= 0, { gone.pid }, NULL, "finds=deleted_executable" });
 	close_keeping_errno(prog);
 	close_keeping_errno(link);
 	prog = load((struct program){ .name = "owners/none", .type = RAW_TRACEPOINT });
 	link = prog < 0 ? -1 : raw_tracepoint_open(prog, "task_newtask");
 	if (link >= 0 && pin(link, PINS "/link"))
 		link = close_keeping_errno(link);
-	settle((struct row){ "owners/none", "task_newtask", NO_OFFSET, NULL, prog, link, link >= 0, { 0 }, PINS "/link", "pinned and orphaned" });
+	settle((struct row){ "owners/none", "task_newtask", NO_OFFSET, NULL, prog, link, link >= 0, { 0 }, PINS "/link", "pinned finds=orphaned" });
 	close_keeping_errno(prog);
 	close_keeping_errno(link);
 	prog = load((struct program){ .name = "owners/pin", .type = RAW_TRACEPOINT });
@@ -930,7 +963,7 @@ static int crowd_link(long i, const char *function, int *program) // a fifth of 
 
 	if (i % 5 < 2) {
 		id = b ? btf_find(b, function, BTF_FUNC, NULL) : 0;
-		*program = id ? load((struct program){ "crowd/tracing", TRACING, i % 5 ? ON_FEXIT : ON_FENTRY, 0, b->fd, id }) : -1;
+		*program = id ? load((struct program){ "crowd/tracing", TRACING, i % 5 ? ON_FEXIT : ON_FENTRY, 0, b->fd, id, NULL }) : -1;
 		return *program < 0 ? -1 : raw_tracepoint_open(*program, NULL);
 	}
 	if (i % 5 == 2) {
@@ -983,6 +1016,59 @@ static int crowd(long links, long processes)
 				pause();
 		}
 	}
+	say("ready\n");
+	while (read(0, &byte, 1) > 0)
+		;
+	say("gone\n");
+	return 0;
+}
+
+// ---------------------------------------------------------------- one function with as many as it takes; calls that are missed
+
+static int full(const char *target, long free) // `free` places are left
+{
+	struct btf *b = btf_of(NULL);
+	uint32_t id = b ? btf_find(b, target, BTF_FUNC, NULL) : 0;
+	int links[128], n = 0;
+	char byte;
+
+	while (id && n < 128) {
+		int prog = load((struct program){ "full", TRACING, ON_FENTRY, 0, b->fd, id, NULL });
+
+		if (prog < 0 || (links[n] = raw_tracepoint_open(prog, NULL)) < 0) {
+			close_keeping_errno(prog);
+			break;
+		}
+		close(prog);
+		n++;
+	}
+	say("full\t%s\t%d\t%s\n", target, n, strerrorname_np(errno));
+	for (long i = 0; i < free && i < n; i++)
+		close(links[i]);
+	say("ready\n");
+	while (read(0, &byte, 1) > 0)
+		;
+	say("gone\n");
+	return 0;
+}
+
+static int missing(long sleepers) // a return probe on what so many processes sleep in: it has room for fewer
+{
+	int event = perf_probe(0, 1, "hrtimer_nanosleep", 0), prog = load((struct program){ .name = "missing", .type = KPROBE });
+	int link = event < 0 || prog < 0 ? -1 : attach_event(event, prog, BY_LINK, 0);
+	char byte;
+
+	for (long i = 0; i < sleepers; i++)
+		if (fork() == 0) {
+			close(event);
+			close(prog);
+			close(link);
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			sleep(1000);
+			_exit(0);
+		}
+	usleep(500000);
+	say("missing\t%u\n", link < 0 ? 0 : id_of(link));
 	say("ready\n");
 	while (read(0, &byte, 1) > 0)
 		;
@@ -1063,10 +1149,14 @@ int main(int argc, char **argv)
 			copy_of("/proc/self/exe", HOME "/target");
 		return churn(atol(argv[2]));
 	}
+	if (argc == 4 && !strcmp(argv[1], "--full"))
+		return full(argv[2], atol(argv[3]));
+	if (argc == 3 && !strcmp(argv[1], "--missing"))
+		return missing(atol(argv[2]));
 	if (argc == 4 && !strcmp(argv[1], "--crowd"))
 		return crowd(atol(argv[2]), atol(argv[3]));
 	if (argc != 1) {
-		fputs("usage: holder | holder --churn N | holder --crowd LINKS PROCESSES\n", stderr);
+		fputs("usage: holder | --churn N | --crowd LINKS PROCESSES | --full FUNCTION FREE | --missing SLEEPERS\n", stderr);
 		return 2;
 	}
 	mkdir(PINS, 0700);

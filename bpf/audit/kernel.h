@@ -16,7 +16,7 @@
 
 enum { MAP_CREATE = 0, MAP_UPDATE_ELEM = 2, MAP_DELETE_ELEM = 3, PROG_LOAD = 5, OBJ_PIN = 6, PROG_ATTACH = 8,
        OBJ_GET_INFO_BY_FD = 15, RAW_TRACEPOINT_OPEN = 17, BTF_LOAD = 18, BTF_GET_FD_BY_ID = 19, BTF_GET_NEXT_ID = 23,
-       LINK_CREATE = 28 };
+       LINK_CREATE = 28, PROG_BIND_MAP = 35 };
 enum { SOCKET_FILTER = 1, KPROBE = 2, SCHED_CLS = 3, TRACEPOINT = 5, XDP = 6, PERF_EVENT = 7, CGROUP_SKB = 8, CGROUP_SOCK = 9,
        SK_SKB = 14, CGROUP_DEVICE = 15, RAW_TRACEPOINT = 17, FLOW_DISSECTOR = 22, TRACING = 26, STRUCT_OPS = 27, EXT = 28,
        LSM = 29, SK_LOOKUP = 30, NETFILTER = 32 };
@@ -47,12 +47,16 @@ static int close_keeping_errno(int fd)
 
 // ---------------------------------------------------------------- programs, links, maps
 
-struct program { const char *name; int type, on, result, btf_fd; uint32_t btf_id; };
+struct program { const char *name; int type, on, result, btf_fd; uint32_t btf_id; const char *line; };
+
+static int program_btf(const char *line, uint32_t *line_at);
 
 static int load(struct program p) // a program that returns p.result
 {
 	struct insn insns[] = { { 0xb7, 0, 0, p.result }, { 0x95, 0, 0, 0 } };
-	struct {
+	uint32_t function[2] = { 0, 3 }, lines[4] = { 0 }; // struct bpf_func_info, bpf_line_info
+	int own_btf = -1, fd;
+	struct load_attr {
 		uint32_t type, insn_count;
 		uint64_t insns, license;
 		uint32_t log_level, log_size;
@@ -64,10 +68,10 @@ static int load(struct program p) // a program that returns p.result
 		uint32_t func_info_count, line_info_size;
 		uint64_t line_info;
 		uint32_t line_info_count, btf_id, btf_obj_fd, pad;
-	} a = { .type = p.type, .insn_count = 2, .insns = (uintptr_t)insns, .license = (uintptr_t) "GPL", .log_level = 1,
+	};
+	struct load_attr a = { .type = p.type, .insn_count = 2, .insns = (uintptr_t)insns, .license = (uintptr_t) "GPL", .log_level = 1,
 		.log_size = sizeof(words), .log = (uintptr_t)words, .on = p.on, .btf_id = p.btf_id, .btf_obj_fd = p.btf_fd };
 	size_t n = strlen(p.name);
-	int fd;
 
 	if (n > 15) { // the kernel keeps 15 characters
 		errno = ENAMETOOLONG;
@@ -76,10 +80,43 @@ static int load(struct program p) // a program that returns p.result
 	for (size_t i = 0; i < n; i++)
 		a.name[i] = p.name[i] == '/' || p.name[i] == '-' ? '_' : p.name[i]; // else EINVAL (bpf_obj_name_cpy)
 	words[0] = 0;
-	fd = bpf(PROG_LOAD, &a, offsetof(__typeof__(a), pad));
+	if (p.line) {
+		lines[1] = 1; // any name for the file
+		own_btf = a.btf_fd = program_btf(p.line, &lines[2]);
+		lines[3] = 1 << 10;
+		a.func_info_size = sizeof(function);
+		a.func_info = (uintptr_t)function;
+		a.line_info_size = sizeof(lines);
+		a.line_info = (uintptr_t)lines;
+		a.func_info_count = a.line_info_count = 1;
+	}
+	fd = bpf(PROG_LOAD, &a, offsetof(struct load_attr, pad));
 	if (fd >= 0)
 		words[0] = 0; // what the verifier counted
+	close_keeping_errno(own_btf);
 	return fd;
+}
+
+// BTF of one function `handle` with one argument (type 3), and a line of source among its strings, as loaders bring it.
+static int program_btf(const char *line, uint32_t *line_at)
+{
+	struct {
+		uint16_t magic;
+		uint8_t version, flags;
+		uint32_t size, types, types_size, strings, strings_size, type[4 + 5 + 3];
+		char text[512];
+	} b = { 0xeb9f, 1, 0, 24, 0, sizeof(b.type), sizeof(b.type), 0,
+		{ 1, 1 << 24, 4, 0x01000020,	// 1: int
+		  0, 13 << 24 | 1, 1, 5, 1,	// 2: int (*)(int handle's argument)
+		  5, 12 << 24 | 1, 2 },		// 3: handle, global
+		"\0int\0handle" };
+	struct { uint64_t btf, log; uint32_t size, log_size, log_level, pad; } a = { (uintptr_t)&b, 0, 0, 0, 0, 0 };
+
+	*line_at = sizeof("\0int\0handle");
+	snprintf(b.text + *line_at, sizeof(b.text) - *line_at, "%s", line);
+	b.strings_size = *line_at + strlen(line) + 1;
+	a.size = offsetof(__typeof__(b), text) + b.strings_size;
+	return bpf(BTF_LOAD, &a, offsetof(__typeof__(a), pad));
 }
 
 static uint32_t id_of(int fd) // of a link or a program: the second number of both infos
@@ -134,6 +171,13 @@ static int map_delete(int map, const void *key)
 	struct { uint32_t map, pad; uint64_t key, value, flags; } a = { map, 0, (uintptr_t)key, 0, 0 };
 
 	return bpf(MAP_DELETE_ELEM, &a, sizeof(a));
+}
+
+static int bind_map(int program, int map)
+{
+	struct { uint32_t program, map, flags; } a = { program, map, 0 };
+
+	return bpf(PROG_BIND_MAP, &a, sizeof(a));
 }
 
 // ---------------------------------------------------------------- BTF: names to ids, members to offsets

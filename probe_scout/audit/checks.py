@@ -36,6 +36,9 @@ UPROBES = frozenset(
 _FEW = MANY  # functions that are searched for one by one
 NEARLY = 4  # free places of a trampoline below which it is nearly full
 LINKS_MAX = 38  # BPF_MAX_TRAMP_LINKS where BTF does not tell
+# Before ca06f55b9002, which made each call of a program larger. The next commits of that series count recursion, so the
+# count's field is the witness.
+LINKS_MAX_BEFORE, _SMALLER = 40, ("bpf_prog_info", "recursion_misses")
 _SESSION_LINKS = 2
 _TOLERANCE_S = 0.01  # between a file's clock (the last tick) and the program's
 
@@ -139,6 +142,21 @@ class World:
             return ids.visible and ids.holds("noreturn_deny", name)
 
         return name in NORETURN or bool(self.kept.ask("noreturn", name, ask))
+
+    def trampoline_limit(self) -> tuple[int, str]:
+        """How many programs a trampoline takes, and words where that is not told."""
+
+        def ask() -> list[object]:
+            btf = self.k.btf()
+            if btf is None:
+                return [LINKS_MAX, " on most kernels"]
+            told = btf.find_enumerators("BPF_MAX_TRAMP_LINKS")
+            if told:
+                return [told[0].value, ""]
+            return [LINKS_MAX if btf.has_member(*_SMALLER) else LINKS_MAX_BEFORE, ""]
+
+        limit, words = self.kept.ask("kernel", "trampoline", ask)
+        return limit, words
 
     def look_at_all(self) -> None:
         """Ask for the callers of every function in the order of names, in which a survey's blocks are."""
@@ -397,7 +415,7 @@ def _other_user(world: World, row: Attachment, attach: str) -> str | None:
     beyond the limit gets E2BIG.""",
     "__bpf_trampoline_link_prog: BPF_MAX_TRAMP_LINKS",
     "kernel/bpf/trampoline.c",
-    "sys/kernel/btf/vmlinux: enumerator BPF_MAX_TRAMP_LINKS",
+    "sys/kernel/btf/vmlinux: enumerator BPF_MAX_TRAMP_LINKS, or member recursion_misses of struct bpf_prog_info",
     "fentry fexit fsession fmod_ret lsm",
 )
 def _trampoline_full(world: World, row: Attachment) -> str | None:
@@ -407,10 +425,7 @@ def _trampoline_full(world: World, row: Attachment) -> str | None:
     count = sum(_SESSION_LINKS if one.attach == "fsession" else 1 for one in here)
     if count <= LINKS_MAX // 2:
         return None
-    btf = world.k.btf()
-    told = btf.find_enumerators("BPF_MAX_TRAMP_LINKS") if btf is not None else ()
-    limit = told[0].value if told else LINKS_MAX
-    basis = "" if told else " on most kernels"
+    limit, basis = world.trampoline_limit()
     return f"{row.target}: {count} of {limit}{basis}" if count > limit - NEARLY else None
 
 

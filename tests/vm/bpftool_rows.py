@@ -5,8 +5,10 @@ The shapes are those of bpftool 7.1 to 7.8; which of them say what is in tools/b
 
 from __future__ import annotations
 
+import calendar
 import json
 import re
+import time
 from typing import Any
 
 Found = dict[str, Any]
@@ -100,3 +102,39 @@ def net(document: Any, attachments: list[Found]) -> list[str]:
             if (name, row["devname"], number) not in here:
                 found.append(f"net {row}")
     return found
+
+
+def prog(rows: list[Found], document: Found) -> list[str]:
+    """Sentences about programs of `prog show` that the audit has not, or has otherwise."""
+    found = []
+    ours = {one["prog"]["id"]: one["prog"] for one in (*document["attachments"], *document["loaded"]) if one["prog"]}
+    ours |= {each["id"]: each for one in document["attachments"] for each in one["programs"]}
+    for number in sorted(set(ours) ^ {row["id"] for row in rows}):
+        found.append(f"program {number} is {'not ' * (number not in ours)}in audit")
+    for row in rows:
+        one = ours.get(row["id"])
+        if one is None:
+            continue
+        kind = row["type"] if isinstance(row["type"], str) else f"type {row['type']}"
+        wanted = {
+            "type": PROGRAM_NUMBERS.get(kind, kind),
+            "name": row.get("name", ""),
+            "tag": row["tag"],
+            "uid": row["uid"],
+            "maps": row.get("map_ids", []),
+        }
+        for key, value in wanted.items():
+            if one[key] != value:
+                found.append(f"program {row['id']}: {key} {one[key]!r}, bpftool {value!r}")
+        loaded = calendar.timegm(time.strptime(one["loaded"], "%Y-%m-%dT%H:%M:%SZ"))
+        if abs(loaded - row["loaded_at"]) > 1:
+            found.append(f"program {row['id']}: loaded {loaded}, bpftool {row['loaded_at']}")
+        runs = row.get("run_cnt")  # printed where there are any; asked later, so there may be more by then
+        if runs is None and one["run_count"]:
+            found.append(f"program {row['id']}: {one['run_count']} runs, bpftool tells none")
+        if runs is not None and (one["run_count"] is None or one["run_count"] > runs):
+            found.append(f"program {row['id']}: {one['run_count']} runs, bpftool {runs}")
+    return found
+
+
+PROGRAM_NUMBERS = {"type 31": "syscall", "type 32": "netfilter"}

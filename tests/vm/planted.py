@@ -31,6 +31,21 @@ TARGET, LOADED = "target", "loaded"
 UNTOLD_ATTACH = {"kprobe.session": "kprobe.multi", "uprobe.session": "uprobe.multi"}
 UNTOLD_TARGET = {"software/ioctl": None}
 UNTOLD_OWNERS = ("kprobe/perf-only",)
+# Findings that are known by construction: rows have those that `finds=` names and no other of these.
+FINDS = frozenset(
+    (
+        *(
+            "symbol_ambiguous",
+            "never_returns",
+            "two_owners",
+            "trampoline_full",
+            "arguments_differ",
+            "deleted_executable",
+        ),
+        *("orphaned", "target_gone", "file_deleted", "file_replaced", "no_function", "inside_instruction", "go_return"),
+        *("symbol_gone", "missed", "livepatched", "direct_call", "ftrace_off", "kprobes_off"),
+    )
+)
 
 
 class Row(NamedTuple):
@@ -183,6 +198,9 @@ def differences(row: Row, one: dict[str, Any], untold: str | None = None) -> lis
         if said != planted:
             found.append(f"{what} {said!r}, planted {planted!r}")
 
+    finds = {finding["check"].removeprefix("audit.") for finding in one.get("findings", ())} & FINDS
+    if finds != {each for each in row.facts.get("finds", "").split(",") if each}:
+        found.append(f"finds {sorted(finds)}, planted {row.facts.get('finds')}")
     same("attach", one["attach"], UNTOLD_ATTACH.get(row.attach, row.attach))
     if one["places"] and "functions" in row.facts:
         same("target", one["target"] in row.facts["functions"].split(","), True)

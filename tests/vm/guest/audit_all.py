@@ -3,7 +3,10 @@
     audit_all.py HOLDER rows             before, while they are there, bpftool's words meanwhile, afterwards
     audit_all.py HOLDER churn TURNS      audits again and again while another holder attaches and detaches
     audit_all.py HOLDER bpftrace [WORD…] audit of one bpftrace run; PROBES below. WORD…: how to start it
-    audit_all.py HOLDER user             as an ordinary user
+    audit_all.py HOLDER user             as an ordinary user, with some capabilities, in other namespaces
+    audit_all.py HOLDER switches         with kprobes disarmed, and planted while ftrace is off
+    audit_all.py HOLDER full             a trampoline with and without free places; a return probe that misses calls
+    audit_all.py HOLDER saved            of a snapshot of this guest, and with bpftool beside it
 
 Each line is {"test": …, …}. Nothing is judged here. Needs probe_scout importable.
 """
@@ -31,6 +34,16 @@ def say(test, **facts):
     print(json.dumps({"test": test, **facts}), flush=True)
 
 
+def write(path, text):
+    """The errno of a write, 0 if it was taken."""
+    try:
+        with open(path, "w") as file:
+            file.write(text)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
 def audit(*more):
     """{"code", "seconds", "stderr", "document"}; the document is None where no JSON came."""
     begin = time.monotonic()
@@ -43,9 +56,9 @@ def audit(*more):
     return {"code": done.returncode, "seconds": seconds, "stderr": done.stderr[-3000:], "document": document}
 
 
-def start(holder):
+def start(*holder):
     """The holder once all is planted, and its lines."""
-    process = subprocess.Popen([holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     lines = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
@@ -71,10 +84,10 @@ def settled():
         time.sleep(0.5)
 
 
-def bpftool():
+def bpftool(test="bpftool"):
     for name, words in BPFTOOL.items():
         done = subprocess.run(["bpftool", "-j", *words], capture_output=True, text=True)
-        say("bpftool", about=name, code=done.returncode, text=done.stdout)
+        say(test if test == "bpftool" else f"bpftool {test}", about=name, code=done.returncode, text=done.stdout)
 
 
 def rows(holder):
@@ -84,6 +97,12 @@ def rows(holder):
     say("during", **audit("--net"))
     say("without net", **audit())
     bpftool()
+    write("/proc/sys/kernel/bpf_stats_enabled", "1")
+    for _ in range(20):
+        subprocess.run(["true"], check=False)
+    say("with stats", **audit("--net"))
+    bpftool("with stats")
+    write("/proc/sys/kernel/bpf_stats_enabled", "0")
     say("ended", **end(process))
     say("after", **settled())
 
@@ -91,6 +110,7 @@ def rows(holder):
 def churn(holder, turns):
     process, lines = start(holder)
     say("planted", lines=lines, pid=process.pid)
+    say("before churn", **audit())  # what is found out about functions is kept: the next ones are fast
     other = subprocess.Popen([holder, "--churn", turns], stdout=subprocess.PIPE, text=True)
     while other.poll() is None:
         say("meanwhile", **audit())
@@ -125,23 +145,91 @@ def bpftrace(*words):
 
 
 def user(holder):
-    process, _ = start(holder)
-    done = subprocess.run(["as_user", *TOOL], capture_output=True, text=True)
-    say("user", code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    process, lines = start(holder)
+    say("planted", lines=lines, pid=process.pid)
+    ways = {
+        "user": ["as_user"],
+        "bpf and perfmon": ["as_user", "--cap", "CAP_BPF", "--cap", "CAP_PERFMON"],
+        "admin": ["as_user", "--cap", "CAP_SYS_ADMIN"],
+        "admin and ptrace": [
+            "as_user",
+            "--cap",
+            "CAP_SYS_ADMIN",
+            "--cap",
+            "CAP_SYS_PTRACE",
+            "--cap",
+            "CAP_DAC_OVERRIDE",
+        ],
+        "namespaces": ["unshare", "-p", "-m", "-n", "-f", "sh", "-c", 'mount -t proc proc /proc && exec "$@"', "sh"],
+    }
+    for name, words in ways.items():
+        done = subprocess.run([*words, *TOOL], capture_output=True, text=True)
+        say(name, code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    say("ended", **end(process))
+
+
+def switches(holder):
+    process, lines = start(holder)
+    say("planted", lines=lines, pid=process.pid)
+    path = "/sys/kernel/debug/kprobes/enabled"
+    say("kprobes off", errno=write(path, "0"), **audit("--net"))
+    write(path, "1")
+    say("ended", **end(process))
+    settled()
+    path = "/proc/sys/kernel/ftrace_enabled"
+    errno = write(path, "0")
+    process, lines = start(holder)
+    say("ftrace off", errno=errno, lines=lines, now=open(path).read().strip(), **audit("--net"))
+    say("ended", **end(process))
+    write(path, "1")
+
+
+def full(holder):
+    for free in (0, 3, 4):
+        process, lines = start(holder, "--full", "vfs_fchown", str(free))
+        say("full", free=free, lines=lines, **audit())
+        end(process)
+        settled()
+    process, lines = start(holder, "--missing", "300")
+    say("missing", lines=lines, **audit())
+    end(process)
+    say("after", **settled())
+
+
+def saved(holder):
+    process, lines = start(holder)
+    say("planted", lines=lines, pid=process.pid)
+    say("inside", **audit("--bpftool"))
+    subprocess.run([*TOOL[:3], "snapshot", "-o", "/tmp/saved.tar.xz"], check=True, stdout=subprocess.DEVNULL)
+    say("outside", **audit("--root", "/tmp/saved.tar.xz"))
+    folder = "/tmp/printed/tool"
+    os.makedirs(folder)
+    for name, words in BPFTOOL.items():
+        with open(f"{folder}/bpftool-{name}.json", "w") as file:
+            subprocess.run(["bpftool", "-j", *words], stdout=file, check=False)
+    say("printed", **audit("--root", "/tmp/printed"))
+    os.remove(f"{folder}/bpftool-perf.json")
+    with open(f"{folder}/bpftool-perf.txt", "w") as file:
+        subprocess.run(["bpftool", "perf", "show"], stdout=file, check=False)
+    say("plain", **audit("--root", "/tmp/printed"))
+    other = subprocess.Popen([holder, "--churn", "3000"], stdout=subprocess.PIPE, text=True)
+    while other.poll() is None:
+        say("meanwhile", **audit("--bpftool"))
     say("ended", **end(process))
 
 
 def main():
     holder, what, *more = sys.argv[1:]
     os.environ.setdefault("PYTHONPATH", "/usr/lib/probe-scout")
-    if what == "rows":
-        rows(holder)
-    elif what == "churn":
-        churn(holder, *more)
-    elif what == "bpftrace":
-        bpftrace(*more)
-    elif what == "user":
-        user(holder)
+    {
+        "rows": rows,
+        "churn": churn,
+        "bpftrace": lambda holder, *words: bpftrace(*words),
+        "user": user,
+        "switches": switches,
+        "full": full,
+        "saved": saved,
+    }[what](holder, *more)
     with open("/dev/kmsg") as log:
         os.set_blocking(log.fileno(), False)
         bad = []
