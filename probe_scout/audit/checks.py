@@ -40,6 +40,7 @@ LINKS_MAX = 38  # BPF_MAX_TRAMP_LINKS where BTF does not tell
 # count's field is the witness.
 LINKS_MAX_BEFORE, _SMALLER = 40, ("bpf_prog_info", "recursion_misses")
 _SESSION_LINKS = 2
+_UNNAMED = "there are inlined copies; debug information of this build would name the callers"
 _TOLERANCE_S = 0.01  # between a file's clock (the last tick) and the program's
 
 
@@ -128,7 +129,7 @@ class World:
                 return None
             if found.answer not in ("partial", "none") or found.basis not in ("dwarf", "survey"):
                 return None
-            return f"{found.basis}: " + (", ".join(found.missed_callers[:5]) or "inlined copies")
+            return f"{found.basis}: " + (", ".join(found.missed_callers[:5]) or _UNNAMED)
 
         found: str | None = self.kept.ask("coverage", f"{module} {name}", ask)
         return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ..model.audit import BROKEN, NOTE, WARNING, Attachment, AuditReport, Owner, ProgramRef
+from ..model.audit import BROKEN, LEVELS, NOTE, WARNING, Attachment, AuditFinding, AuditReport, Owner, ProgramRef
 from ..model.audit_diff import AuditDiff
 from . import table
 from .plain import kernel_line
@@ -12,6 +12,10 @@ from .style import Style, printable
 
 _ROLES = {NOTE: "dim", WARNING: "unknown", BROKEN: "no"}
 _OWNERS_SHOWN = 3
+_CONTAINER_SHOWN = 12  # as container engines shorten them
+_HOLDER_WIDTH = 20  # the least that a table leaves to the last column
+_LEVEL_WIDTH = 9
+_LINES_SHOWN = 20
 _PLACES_SHOWN = 2
 _LOADED_SHOWN = 20
 _UNKNOWN = "?"
@@ -19,23 +23,15 @@ _HELD_OTHERWISE = "held by a map, a socket or the kernel"
 
 
 def audit_lines(report: AuditReport, style: Style) -> Iterator[str]:
-    """The lines of the whole report, without line ends."""
+    """The lines of the whole report, without line ends: how much there is, the table, what is not sound."""
     yield kernel_line(report.kernel, style)
+    yield _summary(report)
     yield ""
     if report.attachments:
-        heads = ("attach", "target", "program", "link", "held by", "missed")
-        yield from table.plain(heads, [_row(one) for one in report.attachments], style)
+        yield from _attachments(sorted(report.attachments, key=lambda one: (one.attach, words(one))), style)
     else:
         yield "nothing is attached" if not report.unread else "nothing is seen to be attached"
-    told = [one for one in report.attachments if one.findings]
-    if told or report.findings:
-        yield ""
-    for finding in report.findings:
-        yield from _finding(finding.level, finding.says, finding.check, style)
-    for one in told:
-        yield style.paint(printable(f"{one.attach} {words(one)}"), "name") + _by(one)
-        for finding in one.findings:
-            yield from _finding(finding.level, finding.says, finding.check, style)
+    yield from _findings(report, style)
     if report.loaded:
         yield ""
         yield f"loaded, and attached nowhere that the kernel tells: {len(report.loaded)}"
@@ -44,14 +40,60 @@ def audit_lines(report: AuditReport, style: Style) -> Iterator[str]:
             yield from style.wrap(f"{_program(held.prog)} {held.prog.type or ''}   {holders}", 6, 2)
         if len(report.loaded) > _LOADED_SHOWN:
             yield f"  and {len(report.loaded) - _LOADED_SHOWN} more"
-    yield ""
-    yield f"{len(report.attachments)} attachments, interfaces {report.net}"
 
 
-def _finding(level: str, says: str, check: str, style: Style) -> Iterator[str]:
-    first, *rest = style.wrap(f"{says}   {check}", 11)
-    yield f"  {style.paint(level.ljust(9), _ROLES[level])}{first.lstrip()}"
-    yield from rest
+def _summary(report: AuditReport) -> str:
+    found = [*report.findings, *(finding for one in report.attachments for finding in one.findings)]
+    counts = [(sum(one.level == level for one in found), level) for level in reversed(LEVELS)]
+    words = [f"{count} {level}{'s' * (count != 1 and level != BROKEN)}" for count, level in counts if count]
+    told = words or ["no findings"]
+    holders = len({owner.pid for one in report.attachments for owner in one.owners})
+    of = f" of {holders} process{'es' * (holders != 1)}" if holders else ""
+    plural = "s" * (len(report.attachments) != 1)
+    return f"{len(report.attachments)} attachment{plural}{of}: {', '.join(told)}; interfaces {report.net}"
+
+
+def _attachments(rows: Sequence[Attachment], style: Style) -> Iterator[str]:
+    """One table; where the lines are too short for it, two lines for each row."""
+    heads = ["attach", "target", "program", "link", "missed", "held by"]
+    cells = [list(_row(one)) for one in rows]
+    missed = heads.index("missed")
+    if all(row[missed] in ("", "0") for row in cells):
+        for row in (heads, *cells):
+            del row[missed]
+    widths = [max(len(printable(row[at])) for row in (heads, *cells)) for at in range(len(heads) - 1)]
+    if sum(widths) + 2 * len(widths) + _HOLDER_WIDTH <= style.width:
+        yield from table.plain(heads, cells, style)
+        return
+    for row in cells:
+        yield from style.wrap(f"{row[0].ljust(widths[0])}  {row[1]}", widths[0] + 2, 0)
+        more = ", ".join(f"{head} {cell}" for head, cell in zip(heads[2:], row[2:], strict=True) if cell)
+        if more:
+            yield from style.wrap(more, widths[0] + 4)
+
+
+def _findings(report: AuditReport, style: Style) -> Iterator[str]:
+    """Each check once, the worst first, with every attachment that it fired on."""
+    groups: dict[tuple[str, str], tuple[AuditFinding, list[str]]] = {}
+
+    def add(finding: AuditFinding, where: str) -> None:
+        lines = groups.setdefault((finding.check, finding.says), (finding, []))[1]
+        lines.append(f"{where}: {finding.evidence}" if where else finding.evidence)
+
+    for finding in report.findings:
+        add(finding, "")
+    for one in report.attachments:
+        for finding in one.findings:
+            add(finding, f"{one.attach} {words(one)}" + (f" ({_program(one.prog)})" if one.prog else ""))
+    for finding, lines in sorted(groups.values(), key=lambda group: -LEVELS.index(group[0].level)):
+        yield ""
+        first, *rest = style.wrap(f"{finding.says}   {finding.check}", _LEVEL_WIDTH)
+        yield f"{style.paint(finding.level.ljust(_LEVEL_WIDTH), _ROLES[finding.level])}{first.lstrip()}"
+        yield from rest
+        for line in lines[:_LINES_SHOWN]:
+            yield from style.wrap(line, _LEVEL_WIDTH + 4, _LEVEL_WIDTH)
+        if len(lines) > _LINES_SHOWN:
+            yield f"{' ' * _LEVEL_WIDTH}and {len(lines) - _LINES_SHOWN} more"
 
 
 def words(one: Attachment) -> str:
@@ -64,11 +106,13 @@ def words(one: Attachment) -> str:
         text = f"{one.module}:{one.target}" if one.module else one.target
         if one.offset:
             text += f"+{one.offset:#x}"
-    if one.hook:
+    if one.hook and one.attach != "netfilter":  # whose target has it
         text += f" {one.hook}"
     if one.symbol and one.attach == "cgroup":
         text += f" {one.symbol}"
-    if one.netns:
+    if one.netns and text == f"net:[{one.netns}]":
+        text = f"netns {one.netns}"
+    elif one.netns:
         text += f" in netns {one.netns}"
     if len(one.places) > 1:
         others = [place.symbol or _UNKNOWN for place in one.places[1 : 1 + _PLACES_SHOWN]]
@@ -94,25 +138,28 @@ def _program(prog: ProgramRef | None) -> str:
     return f"{prog.id} {prog.name}" if prog.name else str(prog.id)
 
 
-def _by(one: Attachment) -> str:
-    return f"   program {printable(_program(one.prog))}" if one.prog else ""
-
-
 def _held(owners: tuple[Owner, ...]) -> str:
-    found = list(dict.fromkeys(f"{one.comm or _UNKNOWN} {one.pid}" for one in owners))
-    more = f" +{len(found) - _OWNERS_SHOWN}" if len(found) > _OWNERS_SHOWN else ""
+    found = list(dict.fromkeys(map(_owner, owners)))
+    more = f" and {len(found) - _OWNERS_SHOWN} more" if len(found) > _OWNERS_SHOWN else ""
     return ", ".join(found[:_OWNERS_SHOWN]) + more
 
 
+def _owner(one: Owner) -> str:
+    inside = f" in container {one.container[:_CONTAINER_SHOWN]}" if one.container else ""
+    return f"{one.comm or _UNKNOWN} {one.pid}{inside}"
+
+
 def _row(one: Attachment) -> tuple[str, ...]:
-    programs = _program(one.prog) or ", ".join(_program(prog) for prog in one.programs)
+    more = len(one.programs) - 1
+    programs = _program(one.prog or (one.programs[0] if one.programs else None)) + (f" and {more} more" * (more > 0))
+    holders = ", ".join(filter(None, (_held(one.owners), *one.pins)))
     return (
         one.attach,
         words(one),
         programs,
         str(one.link.id) if one.link else "",
-        ", ".join(filter(None, (_held(one.owners), *one.pins))),
         "" if one.missed is None else str(one.missed),
+        holders or (_UNKNOWN if one.seen_by == ("kprobes",) else ""),
     )
 
 
@@ -122,6 +169,7 @@ def audit_rows(report: AuditReport) -> tuple[tuple[str, ...], list[tuple[str, ..
         *("attach", "target", "module", "offset", "symbol", "hook", "netns", "event"),
         *("prog_id", "prog_type", "prog_name", "tag", "loaded", "uid", "link_id", "link_type"),
         *("owners", "pins", "cookie", "missed", "recursion_misses", "run_count", "run_time_ns", "seen_by", "findings"),
+        *("comms", "containers", "cgroups", "places"),
     )
     return heads, [_flat(one) for one in report.attachments]
 
@@ -138,8 +186,18 @@ def _flat(one: Attachment) -> tuple[str, ...]:
         *((prog.recursion_misses, prog.run_count, prog.run_time_ns) if prog else (None,) * 3),
         " ".join(one.seen_by),
         " ".join(finding.check for finding in one.findings),
+        *(" ".join(dict.fromkeys(filter(None, each))) for each in _of_owners(one)),
+        " ".join(
+            f"{place.module}:{place.symbol}" if place.module else place.symbol or _UNKNOWN for place in one.places
+        ),
     )
     return tuple("" if value is None else str(value) for value in values)
+
+
+def _of_owners(one: Attachment) -> tuple[Iterator[str | None], ...]:
+    """Names, containers and cgroups of the owners."""
+    names = (owner.comm and owner.comm.replace(" ", "_") for owner in one.owners)
+    return names, (owner.container for owner in one.owners), (owner.cgroup for owner in one.owners)
 
 
 def diff_lines(diff: AuditDiff, style: Style) -> Iterator[str]:

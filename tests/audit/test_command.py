@@ -57,10 +57,37 @@ def test_the_table_names_program_holder_and_findings(asked):
     code, said = asked(given(missed=2))
     assert code == 0
     lines = said.out.splitlines()
-    assert lines[2].split() == ["attach", "target", "program", "link", "held", "by", "missed"]
-    assert lines[3].split() == ["kprobe", "vfs_read", "1", "on_read", "101", "agent", "10", "2"]
-    assert "  warning  Calls were missed.   audit.missed" in lines
-    assert lines[-1] == "1 attachments, interfaces not scanned"
+    assert lines[1] == "1 attachment of 1 process: 1 warning; interfaces not scanned"
+    assert lines[3].split() == ["attach", "target", "program", "link", "missed", "held", "by"]
+    assert lines[4].split() == ["kprobe", "vfs_read", "1", "on_read", "101", "2", "agent", "10"]
+    assert lines[5:] == [
+        "",
+        "warning  Calls were missed.   audit.missed",
+        "         kprobe vfs_read (1 on_read): 2 missed",
+    ]
+
+
+def test_the_table_leaves_out_counts_that_are_all_zero(asked):
+    lines = asked(given(missed=0))[1].out.splitlines()
+    assert lines[1] == "1 attachment of 1 process: no findings; interfaces not scanned"
+    assert lines[3].split() == ["attach", "target", "program", "link", "held", "by"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_a_narrow_terminal_gets_two_lines_a_row(audited, width):
+    from probe_scout.render.audit import audit_lines
+    from probe_scout.render.style import Style
+
+    report = audited(given(missed=2, count=3))
+    lines = list(audit_lines(report, Style(False, width)))
+    assert all(len(line) <= max(width, 44) for line in lines[3:])
+    is_table = lines[3].startswith("attach")
+    assert is_table is (width == 80)
+    if not is_table:
+        assert lines[3] == "kprobe  vfs_read"
+        assert " ".join(" ".join(lines[4:]).split()).startswith(
+            "program 1 on_read, link 101, missed 2, held by agent 10"
+        )
 
 
 def test_lines_and_cells(asked):
@@ -72,6 +99,7 @@ def test_lines_and_cells(asked):
         *("kprobe", "on_read", "10/1"),
         *("0", ""),
     )
+    assert (row["comms"], row["containers"], row["cgroups"], row["places"]) == ("agent", "", "/", "")
 
 
 def test_nothing_attached(asked):
