@@ -318,9 +318,10 @@ def _verdict(raw: Any) -> Verdict:
 
 
 def _coverage(raw: Any) -> Coverage:
-    answer, basis, match, inlined, missed, clones, right, asked, kernels = raw
+    answer, basis, match, inlined, callers, clones, right, asked, kernels, kind, missed = raw
     into = tuple((caller, offset) for caller, offset in inlined)
-    return Coverage(answer, basis, match, into, tuple(missed), tuple(clones), right, asked, tuple(kernels))
+    told = (tuple(callers), tuple(clones), right, asked, tuple(kernels), kind, missed)
+    return Coverage(answer, basis, match, into, *told)
 
 
 def inline_report(raw: Any) -> InlineReport:

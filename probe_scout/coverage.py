@@ -7,7 +7,7 @@ fetched, and a name that half of the kernel knows (list_add) is left to `inline`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import debugfiles
 from .errors import ProbeScoutError, SourceError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .kernel import Kernel
     from .model.target import Target
+    from .survey import Entry
 
 Point = tuple[str, str, str]
 KEPT, QUICK, WHOLE = "kept", "quick", "whole"  # how much an answer may cost: a kept one, few units, anything
@@ -34,13 +35,13 @@ def of(k: Kernel, target: Target, symbol: str, named: str = "") -> tuple[Coverag
     has_file = next(_usual(k, target), None) is not None
     found = _read(k, target, symbol, "", KEPT) if has_file else _NOTHING
     if found[0].basis == "none":
-        surveyed = _surveyed(k, target, symbol)
-        if surveyed.basis == "survey":
-            return surveyed, ()
+        told = surveyed(k, target, symbol)
+        if told is not None and told.coverage.basis == "survey":
+            return told.coverage, tuple(holders(k, told))
         if has_file:
             found = _read(k, target, symbol, "", QUICK)
-        if found[0].basis == "none":
-            return surveyed, ()
+        if found[0].basis == "none" and told is not None:
+            return told.coverage, ()
     return found
 
 
@@ -55,31 +56,90 @@ def _read(k: Kernel, target: Target, symbol: str, named: str, effort: str) -> tu
         return _NOTHING
 
 
-def _surveyed(k: Kernel, target: Target, symbol: str) -> Coverage:
-    """What surveys say: a fact for a surveyed build, a prediction for any other; nothing where none knows the name."""
+class Surveyed(NamedTuple):
+    """What surveys say of a function: `entry`, and the coverage of a probe on `symbol` that follows from it.
+
+    `variants`: symbols of the function with the compiler's suffixes that this kernel has.
+    """
+
+    symbol: str
+    module: str | None
+    entry: Entry
+    variants: tuple[str, ...]
+    coverage: Coverage
+
+
+def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
+    """What surveys say: a fact for a surveyed build, a prediction for any other; None where none knows the name."""
     from . import survey
 
     if not survey.paths():
-        return Coverage()
+        return None
     modules = _homes(k, symbol)
     module = _home(target, modules)
+    name = base_name(symbol)
     build_id = module_build_id(k, module) if module is not None else ""
-    has_symbol = None if k.kallsyms() is None else module in modules
+    if k.kallsyms() is None:
+        has_symbol = None
+    elif name == symbol:
+        has_symbol = module in modules
+    else:
+        has_symbol = module in _homes(k, name)
     try:
-        entry = survey.lookup(build_id or k.build_id(), base_name(symbol), module, has_symbol, k.release())
+        entry = survey.lookup(build_id or k.build_id(), name, module, has_symbol, k.release())
     except ProbeScoutError:
-        return Coverage()
-    if entry is None or "." in symbol:
-        return Coverage()
-    is_this = entry.basis == "survey"
+        return None
+    if entry is None:
+        return None
+    variants = _variants(k, name, entry)
+    return Surveyed(symbol, module, entry, variants, _told(symbol, name, entry, variants))
+
+
+def _told(symbol: str, name: str, entry: Entry, variants: tuple[str, ...]) -> Coverage:
+    is_fact = entry.basis == "survey"
+    answer, clones = entry.sees, variants if entry.suffixes else ()
+    missed = entry.missed or len(entry.places)
+    if symbol != name:  # "name.isra.0": all calls that were not inlined, if it is the only symbol
+        clones = tuple(other for other in variants if other != symbol)
+        if symbol not in variants or entry.kind != "transformed" or entry.others or not (clones or missed):
+            return Coverage()  # a survey does not tell that a function with another symbol has no copies
+        answer = "partial"
     return Coverage(
-        entry.sees,
+        answer,
         entry.basis,
-        is_this,
-        right=entry.right,
-        asked=entry.asked,
-        kernels=entry.kernels if not is_this else (),
+        is_fact,
+        entry.places if is_fact else (),
+        tuple(dict.fromkeys(holder for holder, _ in entry.places)) if answer in ("partial", "none") else (),
+        clones,
+        *(entry.right, entry.asked, entry.kernels if not is_fact else (), entry.kind, missed),
     )
+
+
+def _variants(k: Kernel, name: str, entry: Entry) -> tuple[str, ...]:
+    """Symbols of this kernel with the suffixes that the survey tells of, cold parts left out."""
+    if not entry.suffixes:
+        return ()
+    from .lookup import KernelLookup
+
+    found = KernelLookup(k, lambda _target, _attach: "unknown").variants(name)
+    return tuple(one for one in found if not _kinds(one).isdisjoint(entry.suffixes) and "cold" not in _kinds(one))
+
+
+def _kinds(symbol: str) -> set[str]:
+    """The words of a symbol's suffixes, as a survey has them (survey/build.py)."""
+    return {word if word.isalpha() else "other" for word in symbol.split(".")[1:] if not word.isdigit()}
+
+
+def holders(k: Kernel, told: Surveyed) -> Iterator[Point]:
+    """(attach type, target, sentence): the functions that hold the copies, where they are few; none was judged yet."""
+    from .inline import held
+
+    by_holder: dict[str, int] = {}
+    for holder, _ in told.entry.places if told.coverage.is_fact else ():
+        by_holder[holder] = by_holder.get(holder, 0) + 1
+    name = base_name(told.symbol)
+    for holder, count in sorted(by_holder.items(), key=lambda item: -item[1]):
+        yield from held(name, (holder,), told.module, count, len(told.entry.places), len(by_holder), "")
 
 
 def _usual(k: Kernel, target: Target) -> Iterator[debugfiles.Found]:

@@ -28,7 +28,7 @@ _TIMEOUT_S = 30.0
 _FORMAT = "debug file 1"
 _UNITS_LOOKED_AT = 8
 _MODULES = ("lib/modules", "usr/lib/modules")
-_CURE = "install the debug package of this kernel, name a file with --debug, or set DEBUGINFOD_URLS"
+CURE = "install the debug package of this kernel, name a file with --debug, or set DEBUGINFOD_URLS"
 
 
 class Build(NamedTuple):
@@ -173,7 +173,7 @@ def find(
         if isinstance(got, Opened):
             return got
         refused.append(got)
-    return Unread(facts.DEBUG, "malformed" if refused else "not_there", _why(build, refused), _CURE)
+    return Unread(facts.DEBUG, "malformed" if refused else "not_there", _why(build, refused), CURE)
 
 
 def _why(build: Build, refused: list[str]) -> str:

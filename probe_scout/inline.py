@@ -31,17 +31,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .dwarf.around import Around, Parameter
-    from .dwarf.inline_facts import Row, SourceFunction
+    from .dwarf.inline_facts import SourceFunction
     from .kernel import Kernel
     from .lookup import KernelLookup
     from .model.verdict import Verdict
+    from .survey import Entry
+    from .survey.cell import Cell
 
 _PARAMETERS_MAX = 1000  # copies whose parameters are looked up
 _FULL_VIEW_FROM = 16  # copies from which all symbols are read at once
 _AROUND_FORMAT = "inline facts 1"
 _TABLE_FORMAT = "inline table 1"
+_ROW_FIELDS = 7  # of Row: all but the places
 _LANDMARKS = ("_etext", "_sinittext", "_einittext", "do_exit")
 _CALLERS_ADVISED = 4
+_HOLDERS_TOLD = 8
 _CALLEES_ADVISED = 6
 
 
@@ -162,6 +166,7 @@ def coverage_of(symbol: str, functions: Sequence[SourceFunction], matches: bool 
     """
     mine = [one for one in functions if any(symbol in body.symbols for body in one.bodies)] or list(functions)
     answers: set[str] = set()
+    missed_copies = 0
     into: dict[tuple[str, int], None] = {}
     clones: dict[str, None] = {}
     for one in mine:
@@ -171,6 +176,7 @@ def coverage_of(symbol: str, functions: Sequence[SourceFunction], matches: bool 
         missed = [copy for copy in one.copies if copy.symbol.partition(".cold")[0] not in own]
         if one.kind == classes.RECURSIVE:
             missed = list(one.copies)
+        missed_copies += len(missed)
         into.update(dict.fromkeys((copy.symbol, copy.offset_bytes) for copy in missed if copy.symbol))
         if symbol in own:
             answers.add("partial" if missed or others else "complete")
@@ -178,7 +184,9 @@ def coverage_of(symbol: str, functions: Sequence[SourceFunction], matches: bool 
             answers.add("none" if one.kind == classes.FULL else "unknown")
     answer = answers.pop() if len(answers) == 1 else ("partial" if answers - {"unknown"} else "unknown")
     callers = tuple(dict.fromkeys(caller for caller, _ in into)) if answer in ("partial", "none") else ()
-    return Coverage(answer, "dwarf", matches, tuple(into), callers, tuple(clones))
+    kinds = {one.kind for one in mine}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    return Coverage(answer, "dwarf", matches, tuple(into), callers, tuple(clones), kind=kind, missed=missed_copies)
 
 
 def coverage(
@@ -218,7 +226,7 @@ def report(
     module = home(k, target)
     source = source_of(k, module, named, True, announce)
     if isinstance(source, Unread):
-        return InlineReport(k.info(), str(target), module, Coverage(), None, (), unread=(source,))
+        return _surveyed(k, target, source)
     found = facts_of(source, name)
     notes: list[str] = []
     unread: list[Unread] = []
@@ -264,6 +272,118 @@ def report(
         *(k.info(), str(target), module, coverage, source.debug, functions, advised, tuple(notes), suggestions),
         tuple(unread),
     )
+
+
+def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
+    """As `report`, of a name for which there is no debug information: what a survey says, fact or prediction."""
+    from . import advice
+    from .coverage import holders, surveyed
+
+    symbol = target.name
+    told = surveyed(k, target, symbol)
+    lookup = _lookup(k)
+    if told is None:
+        suggestions: tuple[str, ...] = ()
+        notes: tuple[str, ...] = ()
+        if not lookup.symbols(symbol):
+            from .diagnosis import spelling
+
+            suggestions = spelling.suggest(lookup, target)
+            notes = (f"Neither a survey nor kallsyms knows a function {base_name(symbol)}.",)
+        return InlineReport(
+            *(k.info(), str(target), home(k, target), Coverage(), None, ()),
+            *((), notes, suggestions, (debug,)),
+        )
+    coverage, entry, name, module = told.coverage, told.entry, base_name(symbol), told.module
+    is_fact = entry.basis == "survey"
+    judge = _judge(k, module, len(coverage.inlined_into), is_fact)
+    copies = tuple(
+        InlinedCopy(
+            *(str(Target(OFFSET, holder, module, offset)), holder, offset, (), "", 0, False, judge(holder, offset)),
+            (),
+        )
+        for holder, offset in coverage.inlined_into
+    )
+    symbols = ((name,) if lookup.symbols(name) else ()) + told.variants
+    function = InlinedFunction(
+        *(name, "", 0, entry.kind, _surveyed_says(entry, name, told.variants), symbols),
+        *(coverage.missed_callers if is_fact else (), copies, 0),
+    )
+    notes_found = _survey_notes(entry, name, copies)
+    if module is not None and not _is_loaded(k, module):
+        notes_found.append(f"Module {module} is not loaded: its places take no probe until it is.")
+    advised: tuple[Alternative, ...] = ()
+    if coverage.answer != "complete":
+        verdicts = _verdicts(k, target, ("kprobe", "fentry"))
+        advised = advice.alternatives(lookup, target, verdicts, nearby=holders(k, told))
+    unread = () if is_fact else (debug,)
+    return InlineReport(
+        *(k.info(), str(target), module, coverage, None, (function,)),
+        *(advised, tuple(notes_found), (), unread),
+    )
+
+
+def _surveyed_says(entry: Entry, name: str, variants: tuple[str, ...]) -> str:
+    """The class in one sentence. Numbers are those of a surveyed build, so that a prediction has none."""
+    from .survey.cell import MISSED_MAX
+
+    holders = tuple(dict.fromkeys(holder for holder, _ in entry.places))
+    count = (entry.missed or len(entry.places)) if entry.basis == "survey" else 0
+    more = "or more " if count == MISSED_MAX else ""
+    copies = f"{count} {more}inlined cop{'y' if count == 1 else 'ies'}" if count else "inlined copies"
+    if holders and count:
+        copies += f" in {len(holders)} function{'' if len(holders) == 1 else 's'}"
+    besides = f"; besides, {copies}" if count else ""
+    clones = f"; {' and '.join(variants)} takes calls as well" if variants else ""
+    if entry.kind == classes.NO:
+        return f"No inlined copy: a probe on it sees every call{clones}."
+    if entry.kind == classes.SELF_ONLY:
+        says = "Inlined only into itself, a piece that the compiler had split off: a probe on it sees every call"
+        return f"{says}{clones}."
+    if entry.kind == classes.RECURSIVE:
+        return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner ones."
+    if entry.kind == classes.PARTIAL:
+        return f"A probe on it misses {copies}{clones}."
+    if entry.kind == classes.FULL:
+        return f"No code of its own, only {copies}: there is nothing to probe by this name."
+    if entry.kind == classes.TRANSFORMED:
+        symbols = " and ".join(variants) or "by a name with a suffix, such as .isra.0"
+        return f"Its code is called {symbols}: the parameters need not be those of the source{besides}."
+    if entry.kind == classes.OTHER_SYMBOL:
+        return f"Its code has another name{besides}."
+    return "It has no code: unused, or overridden by another function of this name."
+
+
+def _survey_notes(entry: Entry, name: str, copies: Sequence[InlinedCopy]) -> list[str]:
+    found = []
+    if entry.basis == "survey":
+        says = "This is from the survey of this build"
+        if entry.kind not in (classes.NO, classes.SELF_ONLY):
+            lacking = "source lines, parameters" if copies else "the places of the copies, source lines, parameters"
+            says += f". Debug information adds {lacking} and what else lies near: {debugfiles.CURE}"
+        found.append(says + ".")
+    else:
+        said = f"A prediction: this build was not surveyed, and {_kernels(entry.kernels)} says so"
+        if entry.known < entry.surveyed:
+            said += f" ({entry.known} of {entry.surveyed} surveyed kernels know the name)"
+        if entry.asked:
+            said += f"; {entry.right:,} of {entry.asked:,} such predictions came true"
+        found.append(said + ".")
+        holders = tuple(dict.fromkeys(holder for holder, _ in entry.places))
+        if holders:
+            shown = ", ".join(holders[:_HOLDERS_TOLD]) + (
+                f" and {len(holders) - _HOLDERS_TOLD} more" if len(holders) > _HOLDERS_TOLD else ""
+            )
+            found.append(f"In {entry.kernels[-1]} the copies are in {shown}.")
+    if entry.others:
+        found.append(f"Other functions of this name, in other files: {', '.join(entry.others)}.")
+    return found
+
+
+def _kernels(releases: Sequence[str]) -> str:
+    if len(releases) < 2:
+        return "".join(releases)
+    return f"each of {', '.join(releases[:-1])} and {releases[-1]}"
 
 
 def _same_layout(k: Kernel, source: Source, found: Facts) -> bool | None:
@@ -400,12 +520,8 @@ def nearby(k: Kernel, found: Facts, module: str | None) -> Iterator[tuple[str, s
             path = " → ".join((one.name, *via))
             for category in k.events_named(event) or ():
                 yield "tp", f"tp:{category}:{event}", f"The event lies on the way: {path} passes it, if it gets so far."
-        if 0 < len(around.callers) <= _CALLERS_ADVISED:
-            for near in around.callers:
-                says = f"Holds {_of(near.reached, near.pieces)} of {one.name}"
-                if near.reached < near.pieces:
-                    says += "; only together these functions see every inlined call"
-                yield from _points(near.symbols, module, says + ".", near.kind)
+        for near in around.callers:
+            yield from held(one.name, near.symbols, module, near.reached, near.pieces, len(around.callers), near.kind)
         onward = [near for near in around.callees if not near.reached and near.kind in (classes.NO, classes.SELF_ONLY)]
         other = [near for near in around.callees if near.reached and near not in first]
         if first or around.events or one.kind != classes.FULL:
@@ -415,6 +531,18 @@ def nearby(k: Kernel, found: Facts, module: str | None) -> Iterator[tuple[str, s
             yield from _points(near.symbols[:1], module, says, near.kind)
         for near in other[:_CALLEES_ADVISED]:
             yield from _points(near.symbols[:1], module, _called(one.name, near, around.is_whole), near.kind)
+
+
+def held(
+    name: str, symbols: Iterable[str], module: str | None, count: int, total: int, holders: int, kind: str
+) -> Iterator[tuple[str, str, str]]:
+    """Points of a function that holds so many of all inlined copies; none where too many functions hold them."""
+    if holders > _CALLERS_ADVISED:
+        return
+    says = f"Holds {_of(count, total)} of {name}"
+    if count < total:
+        says += "; only together these functions see every inlined call"
+    yield from _points(symbols, module, says + ".", kind)
 
 
 def _of(count: int, total: int) -> str:
@@ -456,10 +584,21 @@ def table(
     """Every function of a file that matches, by name. The whole table is kept. Raises UsageError and Malformed."""
     module = None if module == "vmlinux" else module
     source = source_of(k, module, named, True, announce)
-    if isinstance(source, Unread):
-        return InlineTable(k.info(), None, (), (source,))
-    rows = _rows(source, progress)
     has_glob = glob not in ("", "*")
+    if isinstance(source, Unread):
+        from . import survey
+
+        build_id = module_build_id(k, module) if module is not None else ""
+        surveyed = survey.functions(build_id or k.build_id(), module)
+        if surveyed is None:
+            return InlineTable(k.info(), None, (), (source,))
+        told = [
+            _row(name, module, cell)
+            for name, cell in surveyed
+            if (not has_glob or fnmatch.fnmatchcase(name, glob)) and (not kinds or cell.kind in kinds)
+        ]
+        return InlineTable(k.info(), None, told, basis="survey")
+    rows = _rows(source, progress)
     found = [
         InlineRow(name, module, kind, copies, missed, tuple(symbols), file, line)
         for name, file, line, kind, symbols, copies, missed in rows
@@ -468,13 +607,24 @@ def table(
     return InlineTable(k.info(), source.debug, found)
 
 
+def _row(name: str, module: str | None, cell: Cell) -> InlineRow:
+    """A function as a survey has it."""
+    missed: int | None = len(cell.places) or None
+    if cell.kind == classes.PARTIAL:
+        missed = cell.missed
+    elif cell.kind in (classes.NO, classes.SELF_ONLY, classes.GONE):
+        missed = 0
+    copies = 0 if cell.kind in (classes.NO, classes.GONE) else None
+    return InlineRow(name, module, cell.kind, copies, missed, (name,) if cell.has_symbol else (), "", 0)
+
+
 def _rows(source: Source, progress: Callable[[int, int], None] | None) -> Iterable[Sequence[Any]]:
     question = f"{_TABLE_FORMAT}\x00{source.key}"
     kept = cache.kept(question, large=True)
-    if isinstance(kept, list) and all(isinstance(row, list) and len(row) == 7 for row in kept):
+    if isinstance(kept, list) and all(isinstance(row, list) and len(row) == _ROW_FIELDS for row in kept):
         return kept
     from .dwarf.inline_facts import table as whole
 
-    rows: list[Row] = [row for rows in whole(source.opened.file, progress).values() for row in rows]
+    rows = [row[:_ROW_FIELDS] for rows in whole(source.opened.file, progress).values() for row in rows]
     cache.keep(question, rows, large=True)
     return rows

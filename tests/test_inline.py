@@ -108,7 +108,13 @@ def test_a_function_that_is_inlined_everywhere(tiny_folder, debug):
         ("second+0xc", 30, False, ("second",)),
     ]
     assert report.coverage == Coverage(
-        "none", "dwarf", True, (("caller", 6), ("caller", 12), ("second", 12)), ("caller", "second")
+        "none",
+        "dwarf",
+        True,
+        (("caller", 6), ("caller", 12), ("second", 12)),
+        ("caller", "second"),
+        kind="full",
+        missed=3,
     )
     assert (report.debug.matches, report.debug.how, report.notes, report.unread) == (True, "named", (), ())
 
@@ -140,7 +146,7 @@ def test_a_function_with_code_and_a_copy_elsewhere(tiny_folder, debug):
 
 def test_a_function_that_is_never_inlined(tiny_folder, debug):
     report = open_kernel(str(tiny_folder(**KERNEL))).inline("caller", debug())
-    assert (report.functions[0].kind, report.coverage) == ("no", Coverage("complete", "dwarf", True))
+    assert (report.functions[0].kind, report.coverage) == ("no", Coverage("complete", "dwarf", True, kind="no"))
     assert report.alternatives == ()
 
 
@@ -198,7 +204,7 @@ def test_a_name_with_the_compilers_suffix_is_its_source_function(tiny_folder, de
     symbols = ELF_SYMBOLS | {"moved.isra.0": (TEXT + 0xC0, 0x20)}
     path = debug(symbols=symbols, extra=(function("moved", TEXT + 0xC0),))
     kernel = open_kernel(str(tiny_folder(["moved.isra.0"])))
-    assert kernel.inline("moved.isra.0", path).coverage == Coverage("complete", "dwarf", True)
+    assert kernel.inline("moved.isra.0", path).coverage == Coverage("complete", "dwarf", True, kind="transformed")
     plain = kernel.inline("moved", path)
     assert (plain.functions[0].kind, plain.coverage.answer, plain.coverage.clones) == (
         "transformed",
@@ -214,7 +220,7 @@ def test_a_clone_of_a_function_makes_its_coverage_partial(tiny_folder, debug):
         "own", debug(symbols=symbols, extra=extra)
     )
     assert report.functions[0].kind == "no"
-    assert report.coverage == Coverage("partial", "dwarf", True, clones=("own.constprop.0",))
+    assert report.coverage == Coverage("partial", "dwarf", True, clones=("own.constprop.0",), kind="no")
 
 
 # where debug files are
@@ -488,7 +494,7 @@ def test_a_survey_of_this_build_comes_before_a_debug_file(tiny_folder, debug, tm
     monkeypatch.setattr("probe_scout.survey.lookup", surveyed)
     (target,) = open_kernel(str(tiny_folder(**KERNEL))).check(["both"]).targets
     assert asked == [(BUILD_ID.hex(), "both", None, True, "6.99.0-tiny")]
-    assert target.coverage == Coverage("partial", "survey", True)
+    assert target.coverage == Coverage("partial", "survey", True, kind="partial", missed=1)
 
 
 def test_a_prediction_is_told_as_one(tiny_folder, monkeypatch):
@@ -496,7 +502,133 @@ def test_a_prediction_is_told_as_one(tiny_folder, monkeypatch):
     entry = SurveyEntry("no", "survey-other", 0.98, ("6.1", "6.12"), asked=100, right=98, suffixes=())
     monkeypatch.setattr("probe_scout.survey.lookup", lambda *args: entry)
     (target,) = open_kernel(str(tiny_folder(**KERNEL))).check(["both"]).targets
-    assert target.coverage == Coverage("complete", "survey-other", False, right=98, asked=100, kernels=("6.1", "6.12"))
+    assert target.coverage == Coverage(
+        "complete", "survey-other", False, right=98, asked=100, kernels=("6.1", "6.12"), kind="no"
+    )
+
+
+# from a survey, without debug information
+
+
+@pytest.fixture
+def surveyed(monkeypatch, tmp_path):
+    """surveyed({name: cell text}, places, build_id=…) puts a survey of one kernel in place of all."""
+    from probe_scout.survey import cell, format
+
+    def put(cells: dict[str, str], places=None, build_id="", scope="vmlinux", release="6.99.0-tiny"):
+        names = {}
+        for name, text in cells.items():
+            missed = 2 if text.startswith("partial") else 0
+            names[name] = {scope: [cell.read(text, missed)._replace(places=tuple((places or {}).get(name, ())))]}
+        shares = {("yes", "partial", "near"): format.Share(100, 97, 96)}
+        path = tmp_path / "one.survey"
+        path.write_bytes(format.encode([release], [(0, scope, build_id or BUILD_ID.hex())], names, shares))
+        monkeypatch.setattr("probe_scout.survey.paths", lambda: (str(path),))
+
+    monkeypatch.setenv("PROBE_SCOUT_DEBUG", str(tmp_path / "nothing"))
+    return put
+
+
+PLACES = {"gone": (("caller", 0xC), ("second", 0xC)), "both": (("second", 0x10),)}
+
+
+def test_a_survey_of_this_build_answers_where_there_is_no_debug_information(tiny_folder, surveyed):
+    surveyed({"gone": "full", "both": "partial", "caller": "no"}, PLACES)
+    kernel = open_kernel(str(tiny_folder(**KERNEL)))
+    report = kernel.inline("gone")
+    (one,) = report.functions
+    assert (one.kind, one.file, one.line, one.missed_callers) == ("full", "", 0, ("caller", "second"))
+    assert (
+        one.says == "No code of its own, only 2 inlined copies in 2 functions: there is nothing to probe by this name."
+    )
+    assert [(c.target, c.seen, c.chain, c.parameters) for c in one.copies] == [
+        ("caller+0xc", False, (), ()),
+        ("second+0xc", False, (), ()),
+    ]
+    assert report.coverage == Coverage(
+        "none", "survey", True, PLACES["gone"], ("caller", "second"), kind="full", missed=2
+    )
+    assert (report.debug, report.unread) == (None, ())
+    assert "from the survey of this build" in report.notes[0]
+    assert ("fentry", "second") in {(other.attach, other.target) for other in report.alternatives}
+    assert kernel.inline("caller").coverage == Coverage("complete", "survey", True, kind="no")
+
+
+def test_a_place_out_of_a_survey_has_the_verdict_of_check(tiny_folder, surveyed):
+    surveyed({"both": "partial"}, PLACES)
+    kernel = open_kernel(str(tiny_folder(**KERNEL)))
+    (place,) = kernel.inline("both").functions[0].copies
+    assert kernel.check([place.target], ["kprobe"]).targets[0].verdicts[0] == place.verdict
+    (target,) = kernel.check(["both"]).targets
+    assert target.coverage == kernel.inline("both").coverage
+    assert [one.says for one in target.diagnosis if one.kind == "partly_inlined"] == [
+        "both is also inlined elsewhere: calls from second are missed."
+    ]
+
+
+def test_a_survey_says_the_same_as_the_debug_information_it_was_made_from(tiny_folder, debug, tmp_path, monkeypatch):
+    from probe_scout.survey import build
+
+    path = debug()
+    collected = build.Collected()
+    collected.add(build.read_file(path)._replace(release="6.99.0-tiny"))
+    survey = tmp_path / "own.survey"
+    survey.write_bytes(collected.encoded())
+    folder = str(tiny_folder(**KERNEL))
+    by_debug = {name: open_kernel(folder).inline(name, path) for name in ("gone", "both", "caller", "second")}
+    monkeypatch.setenv("PROBE_SCOUT_DEBUG", "off")
+    monkeypatch.setattr("probe_scout.survey.paths", lambda: (str(survey),))
+    for name, one in by_debug.items():
+        found = open_kernel(folder).inline(name)
+        assert found.coverage == one.coverage._replace(basis="survey")
+        assert [c.target for c in found.functions[0].copies] == [c.target for c in one.functions[0].copies]
+        assert [c.verdict for c in found.functions[0].copies] == [c.verdict for c in one.functions[0].copies]
+
+
+def test_a_prediction_has_no_number_no_place_and_no_certainty(tiny_folder, surveyed):
+    surveyed({"both": "partial"}, PLACES, build_id="0badc0de")
+    report = open_kernel(str(tiny_folder(**KERNEL))).inline("both")
+    (one,) = report.functions
+    assert (one.says, one.missed_callers, one.copies) == ("A probe on it misses inlined copies.", (), ())
+    assert (report.coverage.basis, report.coverage.inlined_into) == ("survey-other", ())
+    assert report.notes == (
+        "A prediction: this build was not surveyed, and 6.99.0-tiny says so; 97 of 100 such predictions came true.",
+        "In 6.99.0-tiny the copies are in second.",
+    )
+    assert [unread.fact for unread in report.unread] == ["debug"]
+
+
+def test_of_a_name_in_no_survey_nothing_is_said(tiny_folder, surveyed):
+    surveyed({"both": "partial"})
+    kernel = open_kernel(str(tiny_folder(**KERNEL)))
+    report = kernel.inline("caller")
+    assert (report.functions, report.coverage, [unread.fact for unread in report.unread]) == ((), Coverage(), ["debug"])
+    assert kernel.inline("secand").suggestions == ("second",)
+
+
+def test_a_transformed_function_names_its_symbol(tiny_folder, surveyed):
+    surveyed({"moved": "transformed|isra"}, {"moved": (("caller", 0xC),)})
+    kernel = open_kernel(str(tiny_folder([*KERNEL["symbols"], "moved.isra.0", "moved.isra.0.cold"])))
+    report = kernel.inline("moved")
+    assert report.functions[0].symbols == report.coverage.clones == ("moved.isra.0",)
+    assert report.coverage.answer == "unknown"
+    assert kernel.inline("moved.isra.0").coverage.answer == "partial"
+
+
+def test_every_function_of_a_survey(tiny_folder, surveyed):
+    surveyed({"gone": "full", "both": "partial", "caller": "no", "odd": "full"}, PLACES)
+    kernel = open_kernel(str(tiny_folder(**KERNEL)))
+    table = kernel.inline_all()
+    assert (table.basis, table.debug, table.unread) == ("survey", None, ())
+    assert {row.name: (row.kind, row.copies, row.missed, row.symbols) for row in table.rows} == {
+        "gone": ("full", None, 2, ()),
+        "both": ("partial", None, 2, ("both",)),
+        "caller": ("no", 0, 0, ("caller",)),
+        "odd": ("full", None, None, ()),
+    }
+    assert [row.name for row in kernel.inline_all("bo*", ("partial",)).rows] == ["both"]
+    surveyed({"both": "partial"}, build_id="0badc0de")
+    assert [unread.fact for unread in kernel.inline_all().unread] == ["debug"]
 
 
 # a whole file

@@ -478,7 +478,8 @@ def _inline_all(request: Request) -> int:
         from ..render import inline, plain
 
         style = _style(request)
-        _write([plain.kernel_line(report.kernel, style), ""])
+        basis = ["from the survey of this build: numbers of copies only where it keeps them"]
+        _write([plain.kernel_line(report.kernel, style), *(basis if report.basis == "survey" else []), ""])
         _write(inline.table_lines(rows, style))
     elif request.format == "json":
         from ..render import json
@@ -525,8 +526,11 @@ def _progress() -> Callable[[int, int], None] | None:
 
 
 def _survey(request: Request) -> int:
+    import gc
+
     from ..survey import own
 
+    gc.disable()  # as for scan
     report = own.add(request.names, _announce, _progress()) if request.names else own.listed()
     if request.format == "table":
         from ..render.survey import survey_lines

@@ -29,7 +29,9 @@ def reasons(lookup: Lookup, target: Target, elsewhere: tuple[SymbolView, ...], c
     found = inlined(name, coverage)
     found += suffixed(name, lookup.variants(name))
     step = ladder.rung(name)
-    if step is not None and not (found and step.change == ladder.SPECIALISED):
+    # Where the callers are known, that "builds fold it into its callers" is no news.
+    told = bool(found) and ((step is not None and step.change == ladder.SPECIALISED) or _names_callers(coverage))
+    if step is not None and not told:
         found.append(Diagnosis(step.change, step.says, "likely"))
     if lookup.has_btf_function(name):
         says = (
@@ -47,19 +49,28 @@ def reasons(lookup: Lookup, target: Target, elsewhere: tuple[SymbolView, ...], c
     return found
 
 
+def _names_callers(coverage: Coverage) -> bool:
+    return coverage.answer == "none" and coverage.is_fact and bool(coverage.inlined_into)
+
+
 def inlined(name: str, coverage: Coverage) -> list[Diagnosis]:
     """What debug information or a survey says of a function without code of its own."""
     if coverage.answer != "none":
         return []
-    callers = list(dict.fromkeys(caller for caller, _ in coverage.inlined_into))
+    callers = list(dict.fromkeys(caller for caller, _ in coverage.inlined_into)) or list(coverage.missed_callers)
     into = f" into {texts.listed(callers, 'and')}" if callers else " into all its callers"
-    if coverage.basis == "dwarf" and coverage.build_id_match:
+    if coverage.is_fact:
         return [Diagnosis("inlined", f"{name} is inlined{into} and has no code of its own.", "is")]
     if coverage.basis in ("dwarf", "survey", "survey-other"):
-        return [
-            Diagnosis("inlined", f"{name} is likely inlined{into}, as it is in the build that was surveyed.", "likely")
-        ]
+        return [Diagnosis("inlined", f"{name} is likely inlined{into}, {as_elsewhere(coverage)}.", "likely")]
     return []
+
+
+def as_elsewhere(coverage: Coverage) -> str:
+    """What an inference about inlining rests on, as the end of a sentence."""
+    if coverage.basis == "survey-other" and coverage.kernels:
+        return f"as it is in {texts.listed(coverage.kernels, 'and')}"
+    return "as it is in another build, whose debug information was read"
 
 
 def suffixed(name: str, variants: tuple[str, ...]) -> list[Diagnosis]:

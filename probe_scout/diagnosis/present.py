@@ -178,13 +178,8 @@ def is_bypassed(lookup: Lookup, step: ladder.Rung) -> bool:
 
 def _incomplete(lookup: Lookup, name: str, coverage: Coverage) -> list[Diagnosis]:
     """Calls that a probe on the symbol does not see."""
-    certain = "is" if coverage.basis == "dwarf" and coverage.build_id_match else "likely"
     if coverage.answer == "partial":
-        missed = (
-            f": calls from {texts.listed(coverage.missed_callers, 'and')} are missed" if coverage.missed_callers else ""
-        )
-        word = "is" if certain == "is" else "is likely"
-        return [Diagnosis("partly_inlined", f"{name} {word} also inlined elsewhere{missed}.", certain)]
+        return _partial(name, coverage)
     if coverage.answer == "none" and coverage.basis == "dwarf":
         return absent.inlined(name, coverage)
     if coverage.answer == "complete" or names.suffixes(name):
@@ -205,3 +200,23 @@ def _incomplete(lookup: Lookup, name: str, coverage: Coverage) -> list[Diagnosis
         )
         return [Diagnosis("cloned", says, "likely")]
     return []
+
+
+def _partial(name: str, coverage: Coverage) -> list[Diagnosis]:
+    """What a probe misses by debug information or a survey: *is* for this build, *likely* for any other."""
+    certain = "is" if coverage.is_fact else "likely"
+    word, basis = ("is", "") if coverage.is_fact else ("is likely", f", {absent.as_elsewhere(coverage)}")
+    if coverage.kind == "self only, recursive":
+        inner = "inner calls are inlined" if coverage.is_fact else "inner calls are likely inlined"
+        says = f"{name} calls itself, and {inner}: a probe sees the outer one{basis}."
+        return [Diagnosis("partly_inlined", says, certain)]
+    found = []
+    if coverage.missed or coverage.missed_callers or not coverage.clones:
+        missed = texts.listed(coverage.missed_callers, "and")
+        said = f": calls from {missed} are missed" if coverage.missed_callers and coverage.is_fact else ""
+        found.append(Diagnosis("partly_inlined", f"{name} {word} also inlined elsewhere{said}{basis}.", certain))
+    if coverage.clones:
+        also = "also" if coverage.is_fact else "likely also"
+        says = f"Calls of {name} {also} go to {texts.listed(coverage.clones, 'and')}, past a probe on {name}{basis}."
+        found.append(Diagnosis("cloned", says, certain))
+    return found

@@ -31,6 +31,7 @@ from .abbrev import (
     F_RANGES,
     F_SPEC,
     FUNCTION_FIELDS,
+    RELATIVE,
 )
 from .walk import walk
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .walk import Found, Item
 
 _QUICK_BYTES_MAX = 8 << 20  # of units to walk; a walk reads about 30 MB a second
+_FORGET_BYTES = 16 << 20  # of .debug_info read until their memory is given back
 _CHAIN_MAX = 16  # abstract_origin and specification: compilers write at most three
 
 
@@ -103,6 +105,7 @@ class Row(NamedTuple):
     """One function of the source in a survey: as SourceFunction, with numbers instead of lists.
 
     `symbols`: names its own code goes by. `copies`, `missed`: all copies with code, and those outside itself.
+    `places`: symbol and offset of the copies that a probe on it does not see, if they were asked for and are not more.
     """
 
     name: str
@@ -112,6 +115,7 @@ class Row(NamedTuple):
     symbols: tuple[str, ...]
     copies: int
     missed: int
+    places: tuple[tuple[str, int], ...] = ()
 
 
 class Root(NamedTuple):
@@ -149,41 +153,44 @@ class Reader:
     def read(self, unit: Unit, found: Found) -> None:
         """Take what a walk of the unit found. Raises Malformed."""
         local = {item[0]: item[2] for item in found.functions}
-        roots: dict[int, Root | None] = {}
+        # By the offset of an entry: what it belongs to, and what is known of that; (None, None) if it is not wanted.
+        belongs: dict[int | None, tuple[Root, Gathered] | tuple[None, None]] = {None: (None, None)}
 
-        def root(offset: int) -> Root | None:
-            if offset in roots:
-                return roots[offset]
-            known = roots[offset] = self._root(unit, offset, local)
+        def owner(offset: int) -> tuple[Root, Gathered] | tuple[None, None]:
+            of = self._root(unit, offset, local)
+            known = belongs[offset] = (None, None) if of is None else (of, self._gathered(of, unit))
             return known
 
         for offset, _, values in found.functions:
             if values[F_DECLARED]:
                 continue
-            of = root(offset)
-            if of is None:
+            of, mine = belongs.get(offset) or owner(offset)
+            if mine is None:
                 continue
-            mine = self._gathered(of, unit)
             self.targets.add(offset)
             if values[F_LOW] is not None or values[F_RANGES] is not None:
                 address = unit.start_of(values[F_LOW], values[F_RANGES], None)
                 if address:
                     mine.bodies.append((address, values[F_CC] == n.CC_NOCALL, offset))
+        with_chains = self.with_chains
         for offset, around, values in found.copies:
             origin = values[C_ORIGIN]
-            of = root(origin) if origin is not None else None
-            if of is None:
+            of, mine = belongs.get(origin) or owner(origin)
+            if of is None or mine is None:
                 continue
-            mine = self._gathered(of, unit)
-            address = unit.start_of(values[C_LOW], values[C_RANGES], values[C_ENTRY])
+            address = values[C_ENTRY]
+            if address is None or not 0 <= address < RELATIVE:
+                address = unit.start_of(values[C_LOW], values[C_RANGES], address)
             if not address:
                 mine.empty += 1
                 continue
             line = values[C_LINE] or 0
             folded = line == of.key[2] and unit.file_name(values[C_FILE]) == of.key[1]
-            chain = self._chain(unit, around, root) if self.with_chains else ()
-            called = unit.file_name(values[C_FILE]) if self.with_chains else ""
-            mine.copies.append((address, folded, chain, called, line, offset))
+            if with_chains:
+                called = unit.file_name(values[C_FILE])
+                mine.copies.append((address, folded, self._chain(around), called, line, offset))
+            else:
+                mine.copies.append((address, folded, (), "", line, offset))
 
     def _gathered(self, of: Root, unit: Unit) -> Gathered:
         mine = self.found.get(of.key)
@@ -195,7 +202,7 @@ class Reader:
         mine.linkage = mine.linkage or of.linkage
         return mine
 
-    def _chain(self, unit: Unit, around: Item | None, root: Callable[[int], Root | None]) -> tuple[str, ...]:
+    def _chain(self, around: Item | None) -> tuple[str, ...]:
         """Names of the functions around an entry, from the inside out, whatever name is wanted."""
         names = []
         while around is not None:
@@ -372,37 +379,63 @@ def _best(names: tuple[str, ...], wanted: str) -> str:
     return near[0] if near else names[0] if names else ""
 
 
-def table(file: DebugFile, progress: Callable[[int, int], None] | None = None) -> dict[str, tuple[Row, ...]]:
+def table(
+    file: DebugFile, progress: Callable[[int, int], None] | None = None, places_max: int = 0
+) -> dict[str, tuple[Row, ...]]:
     """Every function of the source that has a name, by name: a survey of the whole file. Raises Malformed.
 
-    `progress` is told how many bytes of .debug_info were read, of how many.
+    `progress` is told how many bytes of .debug_info were read, of how many. `places_max`: rows with at most so many
+    places that a probe does not see have them.
     """
-    reader = Reader(file, None, with_chains=False)
-    for unit in file.units:
+    import gc
+
+    was_collecting = gc.isenabled()
+    gc.disable()  # hundreds of thousands of tuples, none of them in a cycle
+    try:
+        reader = Reader(file, None, with_chains=False)
+        read = 0
+        for unit in file.units:
+            if progress is not None:
+                progress(unit.start, file.info.size)
+            reader.read(unit, walk(unit))
+            unit.forget()
+            if unit.end - read > _FORGET_BYTES:
+                file.forget(read, unit.end)
+                read = unit.end
         if progress is not None:
-            progress(unit.start, file.info.size)
-        reader.read(unit, walk(unit))
-        unit.forget()
-    if progress is not None:
-        progress(file.info.size, file.info.size)
+            progress(file.info.size, file.info.size)
+        return _rows(file, reader, places_max)
+    finally:
+        if was_collecting:
+            gc.enable()
+
+
+def _rows(file: DebugFile, reader: Reader, places_max: int) -> dict[str, tuple[Row, ...]]:
     symbols = file.image.symbols
-    held: dict[int, tuple[str, ...]] = {}
+    held: dict[int, tuple[int, tuple[str, ...]]] = {}
     found: dict[str, list[Row]] = {}
     for key, mine in sorted(reader.found.items()):
         name, linkage = key[0].decode("utf-8", "replace"), mine.linkage.decode("utf-8", "replace")
-        bodies = [
-            Body(address, symbols.at(address), nocall, entry) for address, nocall, entry in sorted(set(mine.bodies))
-        ]
-        own = own_name(name, linkage, (body.symbols for body in bodies))
-        places = []
+        bodies = [symbols.at(address) for address in sorted({body[0] for body in mine.bodies})]
+        own = own_name(name, linkage, bodies)
+        copies: list[tuple[bool, bool]] = []
+        missed: set[tuple[str, int]] = set()
+        inner: set[tuple[str, int]] = set()
         for address, folded, *_ in mine.copies:
-            names = held.get(address)
-            if names is None:
-                around = symbols.holding(address)
-                names = held[address] = around[1] if around is not None else ()
-            places.append((classes.is_own(own, names), folded))
-        kind = classes.class_of(own, (body.symbols for body in bodies), places)
-        names = tuple(sorted({symbol for body in bodies for symbol in body.symbols}))
-        row = Row(name, key[1], key[2], kind, names, len(places), sum(not own for own, _ in places))
+            place = held.get(address)
+            if place is None:
+                place = held[address] = symbols.holding(address) or (address, ())
+            start, names = place
+            is_own = classes.is_own(own, names)
+            copies.append((is_own, folded))
+            if places_max and names:
+                (inner if is_own else missed).add((names[0], address - start))
+        kind = classes.class_of(own, bodies, copies)
+        if kind == classes.RECURSIVE:
+            missed |= inner
+        own_symbols = tuple(sorted({symbol for body in bodies for symbol in body}))
+        places = tuple(sorted(missed)) if len(missed) <= places_max else ()
+        outside = sum(not is_own for is_own, _ in copies)
+        row = Row(name, key[1], key[2], kind, own_symbols, len(copies), outside, places)
         found.setdefault(name, []).append(row)
     return {name: tuple(rows) for name, rows in found.items()}

@@ -261,6 +261,10 @@ class DebugFile:
             found = self._data[name] = self.image.relocated(name, 0, self.image.region(name).size)
         return found
 
+    def forget(self, start: int, end: int) -> None:
+        """Give the memory of bytes [start, end) of .debug_info back where they are mapped; they can be read again."""
+        self.image.forget(self.info, start, end)
+
     def number(self, name: str, offset: int, size: int) -> int:
         """One number of a section, relocated. Raises Malformed."""
         if not 0 <= offset <= self.image.region(name).size - size:

@@ -6,6 +6,7 @@ What a copy or a function refers to is not looked up here: an inlined copy can c
 
 from __future__ import annotations
 
+from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .abbrev import Abbrev
     from .units import Unit
 
+_U32 = {True: Struct("<I").unpack_from, False: Struct(">I").unpack_from}
 _DEPTH_MAX = 20_000  # compilers nest some dozens of levels
 
 # A function or a copy: (offset in .debug_info, the function or copy around it or None, values of its reader).
@@ -36,7 +38,8 @@ def walk(unit: Unit) -> Found:
     copies: list[Item] = []
     abbrevs = unit.abbrevs
     is_c = unit.is_c
-    sizes, actions = _tables(abbrevs, is_c)
+    sizes, jumps, actions = _tables(abbrevs, is_c)
+    u32 = _U32[unit.shape.is_little]
     holders: list[Item | None] = []
     holder: Item | None = None
     at = unit.first
@@ -46,6 +49,13 @@ def walk(unit: Unit) -> Found:
             size = sizes[number]
             if size:
                 at += size
+                continue
+            jump = jumps[number]
+            if jump:
+                after = u32(data, at + jump)[0]
+                if not at < after <= end:
+                    raise unit.malformed(at, "a sibling behind its entry", f"{after}")
+                at = after
                 continue
             if not number:
                 at += 1
@@ -107,16 +117,21 @@ def walk(unit: Unit) -> Found:
     return Found(functions, copies)
 
 
-def _tables(abbrevs: dict[int, Abbrev], is_c: bool) -> tuple[list[int], list[Abbrev | None]]:
-    """By an entry's first byte: the size of entries that are passed over, else 0; and the abbreviation.
+def _tables(abbrevs: dict[int, Abbrev], is_c: bool) -> tuple[list[int], list[int], list[Abbrev | None]]:
+    """By an entry's first byte: the size of entries that are passed over, else 0; where in an entry the offset of
+    four bytes is at which the walk goes on, else 0; and the abbreviation.
 
     Sizes of entries without children only: the others open a level.
     """
-    sizes = [0] * 256
+    sizes, jumps = [0] * 256, [0] * 256
     actions: list[Abbrev | None] = [None] * 128
     for number, abbrev in abbrevs.items():
         if number < 128:
             actions[number] = abbrev
-            if not abbrev.has_children and not abbrev.is_function and not abbrev.is_copy:
+            if abbrev.is_function or abbrev.is_copy:
+                continue
+            if not abbrev.has_children:
                 sizes[number] = abbrev.size
-    return sizes, actions
+            elif abbrev.sibling is not None and abbrev.sibling[1].size == 4 and (is_c or not abbrev.skippable_in_c):
+                jumps[number] = abbrev.sibling[0]
+    return sizes, jumps, actions

@@ -67,7 +67,11 @@ class InlinedFunction(NamedTuple):
 
 
 class InlineReport(NamedTuple):
-    """`probe-scout inline NAME`. Several functions of one name are told apart by file and line."""
+    """`probe-scout inline NAME`. Several functions of one name are told apart by file and line.
+
+    Where only a survey knows the name (`coverage.basis`) there is one function, without file and line, and its copies
+    have a place and a verdict, and neither chain, call nor parameters.
+    """
 
     kernel: KernelInfo
     target: str
@@ -82,13 +86,16 @@ class InlineReport(NamedTuple):
 
 
 class InlineRow(NamedTuple):
-    """One function of `inline --all`; `copies` have code, `missed` of them lie outside the function's own symbol."""
+    """One function of `inline --all`; `copies` have code, `missed` of them lie outside the function's own symbol.
+
+    From a survey: None for a number that it does not have, and 255 missed stand for that many or more.
+    """
 
     name: str
     module: str | None
     kind: str
-    copies: int
-    missed: int
+    copies: int | None
+    missed: int | None
     symbols: tuple[str, ...]
     file: str
     line: int
@@ -101,3 +108,4 @@ class InlineTable(NamedTuple):
     debug: DebugSource | None
     rows: Iterable[InlineRow]
     unread: tuple[Unread, ...] = ()
+    basis: str = "dwarf"  # or "survey": of this very build

@@ -66,6 +66,8 @@ class Coverage(NamedTuple):
     `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none. `inlined_into`: copies that
     a probe misses. `clones`: other symbols that hold code of the same function; calls to them are missed as well.
     With survey-other: `right` of `asked` predictions of this kind came true, `kernels` are those it is made from.
+    `kind`: the class, one of dwarf/classes.py; "" where none is known, or functions of one name differ. `missed`: how
+    many copies a probe misses, at least; more than `inlined_into` holds where a survey does not have their places.
     """
 
     answer: str = "unknown"
@@ -77,6 +79,13 @@ class Coverage(NamedTuple):
     right: int = 0
     asked: int = 0
     kernels: tuple[str, ...] = ()
+    kind: str = ""
+    missed: int = 0
+
+    @property
+    def is_fact(self) -> bool:
+        """It was read for this very build: *is* and not *likely*."""
+        return self.basis in ("dwarf", "survey") and self.build_id_match is True
 
 
 class TargetReport(NamedTuple):

@@ -23,7 +23,7 @@ def inline_lines(report: InlineReport, style: Style) -> Iterator[str]:
         yield style.paint(f"debug information {printable(report.debug.path)} ({_match(report.debug)})", "dim")
     for one in report.functions:
         yield ""
-        yield from _function(one, style)
+        yield from _function(one, style, "likely " if report.coverage.basis == "survey-other" else "")
     if not report.functions:
         yield ""
         yield style.paint(printable(report.target), "name")
@@ -34,19 +34,20 @@ def inline_lines(report: InlineReport, style: Style) -> Iterator[str]:
     yield from plain.alternative_lines(report.alternatives, style)
     if report.suggestions:
         yield from plain.labelled("similar", " ".join(report.suggestions), style)
-    for unread in report.unread:
-        if unread.cure:
-            yield from plain.labelled("to know", unread.cure, style)
+    verdicts = [copy.verdict for one in report.functions for copy in one.copies[:_SHOWN_COPIES] if copy.verdict]
+    gaps = (*report.unread, *(unread for verdict in verdicts for unread in verdict.unread))
+    for cure in dict.fromkeys(unread.cure for unread in gaps if unread.cure):
+        yield from plain.labelled("to know", cure, style)
 
 
 def _match(debug: DebugSource) -> str:
     return {True: "of this build", False: "of another build", None: "build not compared"}[debug.matches]
 
 
-def _function(one: InlinedFunction, style: Style) -> Iterator[str]:
+def _function(one: InlinedFunction, style: Style, likely: str = "") -> Iterator[str]:
     where = f"  {printable(one.file)}:{one.line}" if one.file else ""
     yield f"{style.paint(printable(one.name), 'name')}{where}"
-    yield from plain.labelled("inlined", f"{one.kind}: {one.says}", style)
+    yield from plain.labelled("inlined", f"{likely}{one.kind}: {one.says}", style)
     if one.symbols and one.symbols != (one.name,):
         yield from plain.labelled("symbols", " ".join(one.symbols), style)
     if one.missed_callers:
@@ -121,7 +122,8 @@ def table_rows(rows: Iterable[InlineRow]) -> Iterator[tuple[str, ...]]:
     for row in rows:
         source = f"{row.file}:{row.line}" if row.file else ""
         symbols = " ".join(row.symbols) if row.symbols != (row.name,) else ""
-        yield (row.name, row.module or "", row.kind, str(row.copies), str(row.missed), symbols, source)
+        numbers = ("" if number is None else str(number) for number in (row.copies, row.missed))
+        yield (row.name, row.module or "", row.kind, *numbers, symbols, source)
 
 
 def table_lines(rows: Iterable[InlineRow], style: Style) -> Iterator[str]:

@@ -137,12 +137,20 @@ def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
     callers = [f"{name}+{offset:#x}" for name, offset in coverage.inlined_into[:_SHOWN_CALLERS]]
     if len(coverage.inlined_into) > _SHOWN_CALLERS:
         callers.append(f"and {len(coverage.inlined_into) - _SHOWN_CALLERS} more")
+    if not callers and coverage.missed_callers and not coverage.is_fact:
+        callers = list(coverage.missed_callers[:_SHOWN_CALLERS])
     into = f" into {', '.join(callers)}" if callers else ""
     clones = f"calls go to {' and '.join(coverage.clones[:_SHOWN_CALLERS])}" if coverage.clones else ""
-    missed = " and ".join(filter(None, (f"copies were inlined{into}" if into or not clones else "", clones)))
+    number = str(coverage.missed) if coverage.missed and not callers else ""
+    many = {"": "copies were", "1": "1 copy was"}.get(number, f"{number} copies were")
+    copies = f"{'a copy was' if into and coverage.missed == 1 else many} inlined{into}"
+    missed = " and ".join(filter(None, (copies if into or number or not clones else "", clones)))
+    if coverage.kind == "self only, recursive":
+        missed = "it calls itself, and inner calls were inlined"
+    one = coverage.missed == 1 and not coverage.clones
     text = {
-        "complete": "complete: no inlined copy, a probe sees every call",
-        "partial": f"partial: {missed}; a probe misses them",
+        "complete": "complete: a probe sees every call",
+        "partial": f"partial: {missed}; a probe misses {'it' if one else 'them'}",
         "none": f"none: only inlined copies exist{', ' + into.strip() if into else ''}",
     }.get(coverage.answer)
     if text is None:
@@ -151,7 +159,9 @@ def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
         text = "unknown: inlined copies may exist"
         if coverage.clones:
             text = f"unknown: its code is called {' and '.join(coverage.clones[:_SHOWN_CALLERS])}"
-        elif coverage.basis == "dwarf":
+        elif coverage.kind == "transformed":
+            text = "unknown: its code has a name with a suffix, such as .isra.0"
+        elif coverage.basis == "dwarf" or coverage.kind in ("gone", "other symbol"):
             text = "unknown: no code is known by this name"
     yield from labelled("calls", f"{text} ({basis})" if basis else text, style)
 

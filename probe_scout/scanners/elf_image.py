@@ -191,6 +191,17 @@ class ElfImage:
             self._regions[section.number] = found
         return found
 
+    def forget(self, region: Region, start: int, end: int) -> None:
+        """Take bytes [start, end) of a region out of this process's memory, if they are mapped from a file."""
+        import mmap
+
+        raw = region.raw
+        if isinstance(raw, mmap.mmap):
+            page = mmap.PAGESIZE
+            first, last = -(-(region.start + start) // page) * page, (region.start + end) // page * page
+            if first < last:
+                raw.madvise(mmap.MADV_DONTNEED, first, last - first)
+
     def _unpacked(self, section: Section) -> bytes:
         at, end = section.offset, section.offset + section.size
         try:

@@ -35,7 +35,9 @@ class Entry(NamedTuple):
     say so; `known`: how many surveyed kernels know the name, `surveyed`: how many could. `missed`: copies inlined
     elsewhere, for "partial" ("survey": exactly, 255 means that many or more; "survey-other": the most in any).
     `suffixes`: kinds of further symbols (isra, part) that a probe on the name does not see, or the only ones of a
-    "transformed" function. `others`: classes of other functions of that name in other files.
+    "transformed" function. `others`: classes of other functions of that name in other files. `places`: symbol and
+    offset of each copy that a probe on the name does not see, if the survey keeps them: where only other builds were
+    surveyed those of the last of `kernels`, whose offsets are of that build.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class Entry(NamedTuple):
     exact: int = 0
     known: int = 0
     surveyed: int = 0
+    places: tuple[tuple[str, int], ...] = ()
 
     @property
     def sees(self) -> str:
@@ -116,11 +119,34 @@ def lookup(
         exact=share.exact if share else 0,
         known=sum(cell is not None for cell in votes.values()),
         surveyed=len(votes),
+        places=last.places,
     )
 
 
+def functions(build_id: str, module: str | None = None) -> Iterator[tuple[str, Cell]] | None:
+    """Every function of a surveyed build, or of a module of it, with its class, by name; None for any other build.
+
+    `build_id` as for `lookup`. Raises Malformed.
+    """
+    scope = (module or VMLINUX).replace("-", "_")
+    for table in tables():
+        number = _column(table, build_id, scope) if build_id else None
+        if number is not None:
+            return _of_column(table, number, scope)
+    return None
+
+
+def _of_column(table: Table, number: int, scope: str) -> Iterator[tuple[str, Cell]]:
+    for name, found in table.all_names():
+        for one in found:
+            cell = one.cells[number]
+            if one.scope == scope and cell is not None:
+                yield name, cell
+
+
 def _fact(cell: Cell, release: str) -> Entry:
-    return Entry(cell.kind, SURVEY, None, (release,), cell.missed, cell.suffixes, cell.others, known=1, surveyed=1)
+    told = (cell.missed, cell.suffixes, cell.others)
+    return Entry(cell.kind, SURVEY, None, (release,), *told, known=1, surveyed=1, places=cell.places)
 
 
 def _column(table: Table, build_id: str, scope: str) -> int | None:

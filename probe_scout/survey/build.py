@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
-from .cell import KINDS, MISSED_MAX, WITH_SYMBOL, Cell
+from .cell import KINDS, MISSED_MAX, PLACES_MAX, WITH_SYMBOL, Cell
 from .format import VMLINUX, Table, encode
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_file(path: str, progress: Progress | None = None) -> Read:
     if not image.build_id:
         raise UsageError(f"{path} has no build-id: what is read from it could not be told from other builds")
     scope = module_name(image, path) if image.is_relocatable else VMLINUX
-    return Read(release_of(image, path, scope), scope, image.build_id, cells_of(table(file, progress)))
+    return Read(release_of(image, path, scope), scope, image.build_id, cells_of(table(file, progress, PLACES_MAX)))
 
 
 def cells_of(rows: Mapping[str, Iterable[Row]]) -> dict[str, Cell]:
@@ -81,7 +81,10 @@ def _cell(name: str, rows: list[Row]) -> Cell:
     others = {row.kind for row in rows} - {kind, "gone"}
     missed = max(row.missed for row in mine) if kind == WITH_SYMBOL[0] else 0
     known = tuple(sorted(word if word.isalpha() else "other" for word in kinds))
-    return Cell(kind, min(missed, MISSED_MAX), known, tuple(sorted(others, key=KINDS.index)))
+    places = sorted({place for row in mine for place in row.places})
+    if len(places) > PLACES_MAX or any(row.missed and not row.places for row in mine):
+        places = []  # all of them or none
+    return Cell(kind, min(missed, MISSED_MAX), known, tuple(sorted(others, key=KINDS.index)), tuple(places))
 
 
 def module_name(image: ElfImage, path: str) -> str:
@@ -124,18 +127,17 @@ class Collected:
         mine[read.scope] = (read.build_id, read.cells)
 
     def take(self, table: Table) -> None:
-        """Take everything that a survey has. Raises Malformed."""
-        files = {
-            (one.kernel, table.scopes[one.scope]): self.kernels.setdefault(table.kernels[one.kernel], {}).setdefault(
-                table.scopes[one.scope], (one.build_id, {})
-            )
-            for one in table.files
-        }
+        """Take everything that a survey has, each file in place of an older one of its scope. Raises Malformed."""
+        files: dict[tuple[int, str], dict[str, Cell]] = {}
+        for file in table.files:
+            scope = table.scopes[file.scope]
+            cells = files[file.kernel, scope] = {}
+            self.kernels.setdefault(table.kernels[file.kernel], {})[scope] = (file.build_id, cells)
         for name, found in table.all_names():
             for one in found:
                 for number, cell in enumerate(one.cells):
                     if cell is not None:
-                        files[number, one.scope][1][name] = cell
+                        files[number, one.scope][name] = cell
 
     def without(self, release: str) -> Collected:
         """A copy that lacks one kernel."""

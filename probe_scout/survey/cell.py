@@ -13,22 +13,28 @@ from typing import NamedTuple
 WITH_SYMBOL = ("partial", "self only, recursive", "self only", "no")
 WITHOUT_SYMBOL = ("transformed", "other symbol", "full", "gone")
 KINDS = WITH_SYMBOL + WITHOUT_SYMBOL
+WITH_PLACES = ("partial", "self only, recursive", "transformed", "other symbol", "full")
 CLONE = " + clone"  # after a kind, in a label: further symbols with the compiler's suffixes take calls as well
 LABELS = tuple(kind + clone for kind in WITH_SYMBOL for clone in ("", CLONE)) + WITHOUT_SYMBOL
 MISSED_MAX = 255
+PLACES_MAX = 32  # kept of one function; one in fifty partial functions has more
+
+Place = tuple[str, int]
 
 
 class Cell(NamedTuple):
     """`missed`: inlined copies outside the function's own symbol, at most MISSED_MAX, counted for "partial" only.
 
     `suffixes`: of further symbols of the function, which a probe on the name does not see. `others`: classes of
-    other functions that share the name.
+    other functions that share the name. `places`: symbol and offset of each copy that a probe on the name does not
+    see, in order; empty also where they were too many to keep (PLACES_MAX).
     """
 
     kind: str
     missed: int
     suffixes: tuple[str, ...]
     others: tuple[str, ...]
+    places: tuple[Place, ...] = ()
 
     @property
     def has_symbol(self) -> bool:

@@ -2,7 +2,7 @@
 
 Made by build.py. Layout, numbers little-endian:
 
-    "probe-scout survey 1\\n"
+    "probe-scout survey 2\\n" (1: without places)
     u32 bytes of the packed head, u32 of the unpacked head, u32 crc32 of the packed head; the packed head
     blocks
 
@@ -14,13 +14,15 @@ The head is text, one fact a line: a word, then fields parted by tabs.
     cell    TEXT                         as cell.py writes it; numbered from 1, 0 is "not in this kernel"
     share   SYMBOL  LABEL  AGREEMENT  ASKED  RIGHT  EXACT
     block   BYTES  RAW-BYTES  CRC32  NAMES  PAIRS  COUNTS  FIRST-NAME
+    callers BYTES  RAW-BYTES  CRC32  NUMBER      a table of symbols (places.py)
+    places  BYTES  RAW-BYTES  CRC32              one for each block, in their order; zeros where there are none
     vectors NUMBER                       and an empty line; then NUMBER times one byte a kernel: cell numbers
 
 A block holds names in byte order, each with one pair or more: a scope and a vector. Its streams follow one another:
 shared bytes with the name before (one byte a name), pairs of the name less one (one byte a name), scopes (one byte a
 pair), vectors (low byte of each pair, then high bytes), counts of missed copies (one byte for each "partial" of each
-pair's vector, in order), the rest of each name and a newline. Blocks and head are packed with LZMA, so that one name
-costs one block.
+pair's vector, in order), the rest of each name and a newline. Blocks, callers, places (places.py) and the head are
+packed with LZMA, so that one name costs one block, and one more of places where it has some.
 """
 
 from __future__ import annotations
@@ -35,9 +37,10 @@ from . import cell as cells
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from .cell import Cell
+    from .cell import Cell, Place
 
-MAGIC = b"probe-scout survey 1\n"
+MAGIC = b"probe-scout survey 2\n"
+_OLD_MAGIC = b"probe-scout survey 1\n"
 VMLINUX = "vmlinux"
 _HEAD_START = len(MAGIC) + 12
 _HEAD_BYTES_MAX = 1 << 20
@@ -85,6 +88,15 @@ class _Block(NamedTuple):
     first: bytes
 
 
+class _Part(NamedTuple):
+    """A packed part of the file that is no block of names."""
+
+    start: int
+    size: int
+    raw_size: int
+    crc: int
+
+
 class Table:
     """One survey file. `read(offset, size)` gives bytes of it; only the head and the blocks asked for are read.
 
@@ -96,7 +108,7 @@ class Table:
         self._read, self.path = read, path
         self.blocks_read = 0
         start = read(0, _HEAD_START)
-        if start[: len(MAGIC)] != MAGIC:
+        if start[: len(MAGIC)] not in (MAGIC, _OLD_MAGIC):
             raise Malformed(path, 0, "a survey of this program's version", repr(start[:24]))
         size, raw_size, crc = (int.from_bytes(start[len(MAGIC) + at :][:4], "little") for at in (0, 4, 8))
         head = self._unpacked(_HEAD_START, size, raw_size, crc, _HEAD_BYTES_MAX)
@@ -109,6 +121,9 @@ class Table:
         self._blocks: list[_Block] = []
         self._counted: list[int] | None = None
         self._last: tuple[int, _Opened] | None = None  # names that are asked for in order share blocks
+        self._places: list[_Part] = []
+        self._callers: tuple[_Part, int] | None = None
+        self._caller_names: list[str] | None = None
         text, _, self._vectors = head.partition(b"\n\n")
         try:
             self._take(text.decode(), _HEAD_START + size)
@@ -137,10 +152,18 @@ class Table:
                 size, raw_size, crc, names, pairs, counts = map(int, fields[:6])
                 self._blocks.append(_Block(at, size, raw_size, crc, names, pairs, counts, fields[6].encode()))
                 at += size
+            elif word == "callers":
+                self._callers = _Part(at, *map(int, fields[:3])), int(fields[3])
+                at += self._callers[0].size
+            elif word == "places":
+                self._places.append(_Part(at, *map(int, fields[:3])))
+                at += self._places[-1].size
             elif word == "vectors":
                 vectors = int(fields[0])
             else:
                 raise ValueError(line)
+        if self._places and len(self._places) != len(self._blocks):
+            raise ValueError(f"{len(self._places)} blocks of places for {len(self._blocks)} blocks")
         if not self.kernels or len(self._vectors) != vectors * len(self.kernels):
             raise ValueError(f"{len(self._vectors)} bytes of vectors")
         if max(self._vectors, default=0) >= len(self._cells):
@@ -159,15 +182,15 @@ class Table:
         if not low or b"\n" in wanted:
             return ()
         if self._last is None or self._last[0] != low:
-            self._last = low, self._opened(self._blocks[low - 1])
+            self._last = low, self._opened(low - 1)
         block = self._last[1]
         number = block.number_of(wanted)
         return () if number is None else tuple(block.rows(number, number + 1))
 
     def all_names(self) -> Iterator[tuple[str, tuple[Found, ...]]]:
         """Every name with what `find` says of it, in order. Raises Malformed."""
-        for one in self._blocks:
-            block = self._opened(one)
+        for number, one in enumerate(self._blocks):
+            block = self._opened(number)
             rows = block.rows(0, one.names)
             for name, pairs in zip(block.names(), block.pairs, strict=True):
                 yield name.decode(), tuple(next(rows) for _ in range(pairs + 1))
@@ -196,11 +219,27 @@ class Table:
         flags = self._vectors.translate(partial.ljust(256, b"\0"))
         return [sum(flags[at : at + width]) for at in range(0, len(flags), width)]
 
-    def _opened(self, block: _Block) -> _Opened:
+    def places_of(self, number: int) -> dict[int, tuple[tuple[Place, ...], ...]]:
+        """By pair of a block of names: the places in each kernel. Raises Malformed."""
+        if not self._places or not self._places[number].size or self._callers is None:
+            return {}
+        from . import places
+
+        part, count = self._callers
+        try:
+            if self._caller_names is None:
+                self._caller_names = places.read_names(self._unpacked(*part, _BLOCK_BYTES_MAX), count)
+            part = self._places[number]
+            return places.read(self._unpacked(*part, _BLOCK_BYTES_MAX), self._caller_names, len(self.kernels))
+        except (ValueError, IndexError) as error:
+            raise Malformed(self.path, part.start, "places of copies", str(error)[:80]) from None
+
+    def _opened(self, number: int) -> _Opened:
         self.blocks_read += 1
+        block = self._blocks[number]
         raw = self._unpacked(block.start, block.size, block.raw_size, block.crc, _BLOCK_BYTES_MAX)
         try:
-            return _Opened(self, raw, block)
+            return _Opened(self, raw, block, number)
         except (ValueError, IndexError) as error:
             raise Malformed(self.path, block.start, "a block of names", str(error)[:80]) from None
 
@@ -224,8 +263,10 @@ class Table:
 class _Opened:
     """A block, unpacked. Raises ValueError if its streams do not fit."""
 
-    def __init__(self, table: Table, raw: bytes, block: _Block) -> None:
+    def __init__(self, table: Table, raw: bytes, block: _Block, number: int) -> None:
         self._table, names, pairs = table, block.names, block.pairs
+        self._number = number
+        self._places: dict[int, tuple[tuple[Place, ...], ...]] | None = None
         ends = [names, names * 2, names * 2 + pairs, names * 2 + pairs * 2, names * 2 + pairs * 3]
         ends.append(ends[-1] + block.counts)
         self._shared, self.pairs, self._scopes, self._low, self._high, self._counts = (
@@ -286,6 +327,12 @@ class _Opened:
                     else cell
                     for cell in found
                 )
+            if any(cell is not None and cell.kind in cells.WITH_PLACES for cell in found):
+                if self._places is None:
+                    self._places = table.places_of(self._number)
+                if pair in self._places:
+                    mine = zip(found, self._places[pair], strict=True)
+                    found = tuple(cell._replace(places=at) if cell is not None and at else cell for cell, at in mine)
             yield Found(table.scopes[self._scopes[pair]], found)
 
 
@@ -298,11 +345,15 @@ def encode(
     names: Mapping[str, Mapping[str, Sequence[Cell | None]]],
     shares: Mapping[tuple[str, str, str], Share],
 ) -> bytes:
-    """The bytes of a survey. `files`: kernel number, scope, build-id. `names`: to scope to a cell for each kernel."""
+    """The bytes of a survey. `files`: kernel number, scope, build-id. `names`: to scope to a cell for each kernel.
+
+    Raises ValueError where there is more than fits.
+    """
     scopes = sorted({scope for _, scope, _ in files}, key=lambda scope: (scope != VMLINUX, scope))
     texts: dict[str, int] = {}
     used: dict[bytes, int] = {}
-    pairs: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
+    pairs: dict[bytes, list[_Pair]] = {}
+    callers: set[str] = set()
     for name in names:
         mine = []
         for scope, row in names[name].items():
@@ -312,16 +363,26 @@ def encode(
             vector = bytes(numbers)
             used[vector] = used.get(vector, 0) + 1
             missed = bytes(min(c.missed, cells.MISSED_MAX) for c in row if c and c.kind == cells.WITH_SYMBOL[0])
-            mine.append((scopes.index(scope), vector, missed))
+            held = tuple(c.places if c and c.kind in cells.WITH_PLACES else () for c in row)
+            callers.update(symbol for at in held for symbol, _ in at)
+            mine.append((scopes.index(scope), vector, missed, held))
         pairs[name.encode()] = sorted(mine)
     vectors = {vector: number for number, vector in enumerate(sorted(used, key=lambda v: (-used[v], v)))}
     if len(scopes) > 256 or len(vectors) > 65536:
         raise ValueError(f"{len(scopes)} scopes, {len(vectors)} vectors: too many for one survey")
     ordered = sorted(pairs)
-    blocks = [
-        _packed_block(ordered[start : start + NAMES_PER_BLOCK], pairs, vectors)
-        for start in range(0, len(ordered), NAMES_PER_BLOCK)
-    ]
+    cut = [ordered[start : start + NAMES_PER_BLOCK] for start in range(0, len(ordered), NAMES_PER_BLOCK)]
+    blocks = [_packed_block(some, pairs, vectors) for some in cut]
+    if callers:
+        from . import places
+
+        listed = sorted(callers, key=str.encode)
+        order = {name: number for number, name in enumerate(listed)}
+        line, packed = _packed_part("callers", places.write_names(listed))
+        blocks.append((f"{line}\t{len(listed)}", packed))
+        for some in cut:
+            rows = enumerate(pair[3] for name in some for pair in pairs[name])
+            blocks.append(_packed_part("places", places.write(((n, held) for n, held in rows if any(held)), order)))
     lines = [f"kernel\t{kernel}" for kernel in kernels]
     lines += [f"scope\t{scope}" for scope in scopes]
     lines += [f"file\t{kernel}\t{scopes.index(scope)}\t{build_id}" for kernel, scope, build_id in files]
@@ -337,8 +398,18 @@ def encode(
     )
 
 
+# A name in one scope: the scope's number; a cell number, the count of missed copies and the places for each kernel.
+_Pair = tuple[int, bytes, bytes, tuple[tuple["Place", ...], ...]]
+
+
+def _packed_part(word: str, raw: bytes) -> tuple[str, bytes]:
+    """A part's line in the head, and its bytes."""
+    packed = _packed(raw) if raw else b""
+    return "\t".join((word, *map(str, (len(packed), len(raw), zlib.crc32(packed))))), packed
+
+
 def _packed_block(
-    names: Sequence[bytes], pairs: Mapping[bytes, list[tuple[int, bytes, bytes]]], vectors: Mapping[bytes, int]
+    names: Sequence[bytes], pairs: Mapping[bytes, list[_Pair]], vectors: Mapping[bytes, int]
 ) -> tuple[str, bytes]:
     """A block's line in the head, and its bytes."""
     shared, many, scopes, low, high, counts, rests = (bytearray() for _ in range(7))
@@ -350,7 +421,7 @@ def _packed_block(
         shared.append(same)
         rests += name[same:] + b"\n"
         many.append(len(pairs[name]) - 1)
-        for scope, vector, missed in pairs[name]:
+        for scope, vector, missed, _ in pairs[name]:
             scopes.append(scope)
             low.append(vectors[vector] & 0xFF)
             high.append(vectors[vector] >> 8)

@@ -80,6 +80,8 @@ def test_check_json_holds_the_promised_keys(stub, capsys):
         "right": 0,
         "asked": 0,
         "kernels": [],
+        "kind": "",
+        "missed": 0,
     }
     assert set(target["diagnosis"][0]) == {"kind", "says", "certainty"}
     assert set(target["alternatives"][0]) == {"attach", "target", "answer", "says"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe_scout.diagnosis.explain import explain
-from probe_scout.model.report import Coverage
+from probe_scout.model.report import Coverage, Diagnosis
 from probe_scout.model.target import parse
 from probe_scout.model.verdict import Finding, Verdict
 
@@ -48,10 +48,53 @@ def test_dwarf_of_this_build_says_is_and_names_the_callers():  # 32
     assert "__x64_sys_execve and __ia32_sys_execve" in found.says
 
 
-@pytest.mark.parametrize(("basis", "match"), [("survey", True), ("survey-other", False), ("dwarf", False)])
-def test_a_survey_or_another_build_only_says_likely(basis, match):
-    coverage = Coverage("none", basis, match, (("caller", 1),))
-    assert diagnose(FakeLookup(), "folded", coverage=coverage)[0].certainty == "likely"
+@pytest.mark.parametrize(
+    ("basis", "match", "says"),
+    [
+        ("survey-other", False, "folded is likely inlined into caller, as it is in 6.1-x and 6.12-x."),
+        (
+            "dwarf",
+            False,
+            "folded is likely inlined into caller, as it is in another build, whose debug information was",
+        ),
+        ("dwarf", None, "folded is likely inlined into caller, as it is in another build, whose debug information was"),
+    ],
+)
+def test_another_build_only_says_likely(basis, match, says):
+    kernels = ("6.1-x", "6.12-x") if basis == "survey-other" else ()
+    coverage = Coverage("none", basis, match, (("caller", 1),), kernels=kernels)
+    first = diagnose(FakeLookup(), "folded", coverage=coverage)[0]
+    assert first.certainty == "likely"
+    assert first.says.startswith(says)
+
+
+@pytest.mark.parametrize("basis", ["dwarf", "survey"])
+def test_what_was_read_of_this_build_is_so(basis):
+    (folded, *_) = diagnose(FakeLookup(), "folded", coverage=Coverage("none", basis, True, (("caller", 1),)))
+    assert folded == Diagnosis("inlined", "folded is inlined into caller and has no code of its own.", "is")
+    partial = Coverage("partial", basis, True, (("caller", 1),), ("caller",), kind="partial", missed=1)
+    (also,) = diagnose(FakeLookup(["t f"]), "f", coverage=partial)
+    assert also == Diagnosis("partly_inlined", "f is also inlined elsewhere: calls from caller are missed.", "is")
+
+
+def test_a_prediction_of_missed_calls_names_its_kernels():
+    coverage = Coverage("partial", "survey-other", False, kernels=("6.1-x",), kind="partial", missed=2)
+    (also,) = diagnose(FakeLookup(["t f"]), "f", coverage=coverage)
+    assert also == Diagnosis("partly_inlined", "f is likely also inlined elsewhere, as it is in 6.1-x.", "likely")
+
+
+def test_calls_that_go_to_a_clone_are_told_as_such():
+    coverage = Coverage("partial", "survey", True, clones=("f.part.0",), kind="no")
+    found = diagnose(FakeLookup(["t f", "t f.part.0"]), "f", coverage=coverage)
+    assert [one.says for one in found if one.kind in ("cloned", "partly_inlined")] == [
+        "Calls of f also go to f.part.0, past a probe on f."
+    ]
+
+
+def test_inner_calls_of_a_recursion_are_told_as_such():
+    coverage = Coverage("partial", "survey", True, (("f", 9),), ("f",), kind="self only, recursive", missed=1)
+    (found,) = diagnose(FakeLookup(["t f"]), "f", coverage=coverage)
+    assert found.says == "f calls itself, and inner calls are inlined: a probe sees the outer one."
 
 
 def test_inlined_elsewhere_names_the_missed_callers():  # 33

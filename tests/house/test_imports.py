@@ -46,7 +46,8 @@ DOWN = {
     "dwarf": "scanners model errors",
     "survey": "debugfiles dwarf cache scanners model errors",  # debugfiles, dwarf: to make one
     "debugfiles": "dwarf scanners cache model errors",
-    "inline": "coverage debugfiles dwarf cache check lookup advice diagnosis questions kernel scanners model errors",
+    "inline": "coverage debugfiles survey dwarf cache check lookup advice diagnosis questions kernel scanners model"
+    " errors",
     "coverage": "inline lookup debugfiles survey scanners model errors",
     "stub": "stubs arguments lookup check events diagnosis kernel scanners model errors",
     "audit": "arguments cache coverage check scan events questions diagnosis engine kernel sources scanners model "

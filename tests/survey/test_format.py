@@ -25,9 +25,11 @@ NAMES = {
 SHARES = {("yes", "no", "all"): Share(200, 199, 198)}
 RAW = encode(["6.1-x", "6.12-x"], FILES, NAMES, SHARES)
 
+PLACES = (("caller", 4), ("caller", 260), ("other.isra.0", 1 << 20))
 CELLS = [
     *(Cell(kind, 0, (), ()) for kind in cells.KINDS if kind != "partial"),
     *(cell("partial", missed) for missed in (0, 1, 254, 255)),
+    *(cell(kind)._replace(places=PLACES[:many]) for kind in cells.WITH_PLACES for many in (1, 2, 3)),
     *(cell("partial|isra,part|no/full", 9), cell("no|other"), cell("transformed|constprop|full")),
 ]
 row = st.sampled_from([(a, b) for a in (None, *CELLS) for b in (None, *CELLS) if a or b])
@@ -48,6 +50,22 @@ def test_what_is_written_is_read():
     )
     assert read.find("b")[0].cells[1].suffixes == ("constprop", "isra")
     assert read.find("b")[0].cells[0].others == ("full",)
+
+
+def test_places_are_read_for_each_kernel_and_only_where_a_class_can_have_them():
+    mine = [cell("partial", 3)._replace(places=PLACES), cell("full")._replace(places=PLACES[1:2])]
+    read = table(encode(["a", "b"], FILES[:2], {"f": {"vmlinux": mine}, "g": {"vmlinux": [cell("no"), None]}}, {}))
+    assert [one.places for one in read.find("f")[0].cells] == [PLACES, PLACES[1:2]]
+    assert read.find("g")[0].cells == (cell("no"), None)
+    wrong = table(encode(["a"], FILES[:1], {"f": {"vmlinux": [cell("no")._replace(places=PLACES)]}}, {}))
+    assert wrong.find("f")[0].cells == (cell("no"),)
+
+
+def test_a_survey_of_the_form_without_places_is_read():
+    old = encode(["a", "b"], FILES[:2], {"f": {"vmlinux": [cell("partial", 3), cell("full")]}}, {})
+    assert b"places" not in old
+    raw = old.replace(survey_format.MAGIC, b"probe-scout survey 1\n")
+    assert table(raw).find("f")[0].cells == (cell("partial", 3), cell("full"))
 
 
 @pytest.mark.parametrize("name", ["", "A", "aa", "abcd", "ac", "c", "a\nab", "\udc80", "é"])

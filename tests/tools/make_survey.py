@@ -1,9 +1,14 @@
 """Write the survey that comes with the package, and the page section that tells how right its predictions are.
 
-python tests/tools/make_survey.py --out probe_scout/surveys/debian-amd64.survey [--unseen FILE] FILE...
+python tests/tools/make_survey.py --out probe_scout/surveys/debian-amd64.survey [--unseen FILE | --same-shares] FILE...
 python tests/tools/make_survey.py --page docs/inlining.md [--unseen FILE]
 
-FILE is a debug file, a folder of them (such as an unpacked debug package), or a survey made by `probe-scout survey`.
+FILE is a debug file, a folder of them (such as an unpacked debug package), or a survey made by `probe-scout survey`; of
+two with the same kernel the later one counts, for each of its files. `--same-shares` keeps the shares of right
+predictions that --out has, and fails where a class differs from it: for one that is to tell more of the same builds.
+
+Places of copies are kept as in any survey, but of functions without a symbol only those that have few, and one in
+another surveyed kernel, or that diagnosis/ladder.py knows: names that tools attach to.
 """
 
 from __future__ import annotations
@@ -17,12 +22,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from probe_scout import survey
+from probe_scout.diagnosis import ladder
 from probe_scout.errors import ProbeScoutError
 from probe_scout.survey import accuracy, build, cell
 from probe_scout.survey.format import VMLINUX, Share, Table
 
 BEGIN, END = "<!-- {0}: made by tests/tools/make_survey.py -->", "<!-- end of {0} -->"
 SAYS = {"yes": "a symbol of the name exists", "no": "no such symbol", "unknown": "not known whether a symbol exists"}
+PLACES_OF_FULL_MAX = 8
 AGREE = {
     "all": "all kernels say so",
     "most": "all that have it, half or more",
@@ -37,11 +44,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--page", type=Path)
     parser.add_argument("--unseen", type=Path, action="append", default=[], help="a kernel to predict; repeat it")
+    parser.add_argument("--same-shares", action="store_true")
     parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args()
     try:
         if options.out is not None:
-            options.out.write_bytes(made(options.files, options.unseen))
+            old = options.out if options.same_shares else None
+            options.out.write_bytes(made(options.files, options.unseen, old))
             print(f"{options.out}: {options.out.stat().st_size} bytes")
         if options.page is not None:
             text = replaced(options.page.read_text(), "accuracy", section(accuracy.leave_one_out(shipped()), told()))
@@ -52,14 +61,44 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def made(paths: list[Path], unseen: list[Path]) -> bytes:
-    """A survey of all kernels in these files, with the shares of right predictions. `unseen` are only predicted."""
+def made(paths: list[Path], unseen: list[Path], old: Path | None) -> bytes:
+    """A survey of all kernels in these files, with the shares of right predictions. `unseen` are only predicted.
+
+    `old`: a survey of the same kernels, whose shares are kept. Raises ValueError where its classes differ.
+    """
     collected = read(paths)
+    trim(collected)
     for release, files in collected.kernels.items():
         vmlinux = len(files.get(VMLINUX, ("", {}))[1])
         print(f"{release}: {vmlinux} names in vmlinux, {sum(len(one[1]) for one in files.values())} with all modules")
+    if old is not None:
+        before = read([old])
+        for release, files in before.kernels.items():
+            for scope, (build_id, cells) in files.items():
+                now = collected.kernels[release][scope]
+                different = [
+                    n for n, c in cells.items() if now[1].get(n, c)._replace(places=()) != c._replace(places=())
+                ]
+                if now[0] != build_id or cells.keys() != now[1].keys() or different:
+                    raise ValueError(f"{release} {scope} is not what {old} has: {build_id} {now[0]} {different[:5]}")
+        return collected.encoded(Table(survey.reader(str(old)), str(old)).shares)
     near = [nearby(one) for one in predicted(collected, read(unseen))]
     return collected.encoded(accuracy.summed([*accuracy.leave_one_out(collected), *near]))
+
+
+def _class(one: cell.Cell) -> cell.Cell:
+    return one._replace(places=())
+
+
+def trim(collected: build.Collected) -> None:
+    """Forget the places of functions without a symbol that nobody is likely to ask for."""
+    files = [cells for scopes in collected.kernels.values() for _, cells in scopes.values()]
+    asked = {name for cells in files for name, one in cells.items() if one.has_symbol}
+    asked |= {rung.asked for rung in ladder.LADDER}
+    for cells in files:
+        for name, one in cells.items():
+            if one.kind == "full" and one.places and (name not in asked or len(one.places) > PLACES_OF_FULL_MAX):
+                cells[name] = one._replace(places=())
 
 
 def predicted(collected: build.Collected, others: build.Collected) -> list[accuracy.Measured]:
