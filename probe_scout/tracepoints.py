@@ -28,7 +28,9 @@ from .rules.tracepoint_access import (
     NOWHERE,
     RULES,
     SYSCALL_NUMBER_BYTES,
+    argument_of,
     field_access,
+    from_pointer,
     instead,
     is_syscall_copy,
     load_bytes,
@@ -54,6 +56,22 @@ _KNOWN: dict[tuple[bool, int], dict[TraceField, EventField]] = {}
 def event_fields(fmt: TraceFormat, pointer_bytes: int = 8) -> tuple[EventField, ...]:
     """Every field in the file's order with what a `tp` program gets from it."""
     copy = is_syscall_copy(fmt)
+    found = _each(fmt, copy, pointer_bytes)
+    return _from_pointers(found) if copy and found and found[-1].access == ABSENT else found
+
+
+def _from_pointers(fields: tuple[EventField, ...]) -> tuple[EventField, ...]:
+    """Copied data that programs do not receive, with the helper that fits the argument it was copied from."""
+    helpers = {field.name: field.read_with for field in fields if field.read_with and field.access != ABSENT}
+
+    def told(field: EventField) -> EventField:
+        helper = helpers.get(argument_of(field.name)) if field.access == ABSENT else None
+        return field._replace(instead=from_pointer(helper, field.name)) if helper else field
+
+    return tuple([told(field) for field in fields])
+
+
+def _each(fmt: TraceFormat, copy: bool, pointer_bytes: int) -> tuple[EventField, ...]:
     if fmt.notes or not fmt.fields or not fmt.fields[-1].size_bytes:
         return tuple([_described(field, fmt, copy, pointer_bytes) for field in fmt.fields])
     # No field lies beyond the last one, so what is said of a field hangs on nothing but itself.

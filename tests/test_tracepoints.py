@@ -169,3 +169,21 @@ def test_a_file_that_cannot_be_read_is_named():
         describe_event("a", "b", OPENAT, b"x")
     with pytest.raises(Malformed, match="events/a/b/btf_ids"):
         describe_event("a", "b", OPENAT, None, b"x")
+
+
+@pytest.mark.parametrize(
+    ("declared", "name", "helper"),
+    [
+        ("const char *", "filename", "bpf_probe_read_user_str"),
+        ("const char *", "buf", "bpf_probe_read_user"),  # of write: bytes, and no end among them
+        ("char *", "list", "bpf_probe_read_user"),
+        ("char *", "dev_name", "bpf_probe_read_user_str"),  # of mount, which has no const
+        ("const char *", "_type", "bpf_probe_read_user_str"),
+    ],
+)
+def test_copied_data_is_read_from_its_argument_with_the_arguments_helper(declared, name, helper):
+    fields = (Field(declared, name, 16, 8), Field("__data_loc char[]", f"__{name}_val", 24, 4))
+    raw = event_format("sys_enter_x", 7, fields)
+    pointer, value = describe_event("syscalls", "sys_enter_x", raw).fields[-2:]
+    assert pointer.read_with == helper
+    assert (value.access, value.instead) == ("absent", f"{helper} from the pointer in {name}")

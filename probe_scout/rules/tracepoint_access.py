@@ -215,12 +215,14 @@ def pointee(field: TraceField, copy: bool) -> Pointee:
         return Pointee("user" if copy else "kernel", "is", None)
     user = copy or "__user" in text
     plain = text.replace("const", "").replace("__user", "").replace(" ", "")
-    is_string = plain == "char*" and (not copy or ("const" in text and field.name not in _BUFFERS))
+    is_text = ("const" in text and field.name not in _BUFFERS) or field.name in _STRINGS
+    is_string = plain == "char*" and (not copy or is_text)
     helper = ("bpf_probe_read_user" if user else "bpf_probe_read_kernel") + ("_str" if is_string else "")
     return Pointee("user" if user else "kernel", "is" if user else "likely", helper)
 
 
 _CODE = frozenset(("xfs_failaddr_t", "xen_mc_callback_fn_t", "__sighandler_t"))
+_STRINGS = frozenset(("dev_name", "dir_name", "type", "filename"))  # of mount, utime: declared without const
 _BUFFERS = frozenset(("buf", "ubuf", "buffer", "data", "value", "msg_ptr", "u_msg_ptr"))
 _INSTEAD = {
     "common_type": "the event's id is a constant of this kernel: write it into the program",
@@ -234,13 +236,18 @@ _INSTEAD = {
 def instead(field: TraceField, access: FieldAccess) -> str | None:
     """How a program gets what the field is named for; None where the field itself gives it."""
     if access.access == ABSENT:
-        return f"bpf_probe_read_user_str from the pointer in {_argument(field.name)}"
+        return from_pointer("bpf_probe_read_user_str", field.name)
     if field.is_common:
         return _INSTEAD.get(field.name)
     return None
 
 
-def _argument(name: str) -> str:
+def from_pointer(helper: str, name: str) -> str:
+    """How a program gets the data that a syscall's field `name` is a copy of."""
+    return f"{helper} from the pointer in {argument_of(name)}"
+
+
+def argument_of(name: str) -> str:
     """The argument that a syscall's copied data was taken from: __filename_val is filename's."""
     return name.removeprefix("__").removesuffix("_val")
 
