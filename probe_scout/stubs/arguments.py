@@ -105,7 +105,10 @@ def raw(target: str, attach: str, arguments: Sequence[Argument], event: str) -> 
         Stub(target, attach, words.identifier(f"{attach}_{target}"), f"{attach}/{target}", SLOTS),
         arguments,
         None,
-    )._replace(facts=(f"raw tracepoint {target}" + (f" (event {event})" if event else ""),))
+    )._replace(
+        facts=(f"raw tracepoint {target}" + (f" (event {event})" if event else ""),),
+        notes=("ctx is this array of arguments, never the record: no struct trace_event_raw_ fits here.",),
+    )
 
 
 def traced(
