@@ -168,9 +168,20 @@ def _fields(event: EventReport, style: Style) -> Iterator[str]:
         place = (str(field.offset), str(field.size), field.access, _kind(field))
         rows.append((*place, f"{field.type} {field.name}", how or ""))
     heads = ("offset", "size", "access", "kind", "field", "how to get it")
-    yield from ("  " + line for line in table.plain(heads, rows, _narrower(style, 2)))
+    places = list(table.plain(heads[:-1], [row[:-1] for row in rows], style))
+    if max(map(len, places)) + _BESIDE > style.width:  # no room beside the fields: below each of them
+        yield "  " + places[0]
+        for line, row in zip(places[1:], rows, strict=True):
+            yield "  " + line
+            if row[-1]:
+                yield from style.wrap(row[-1], 11, 9)
+    else:
+        yield from ("  " + line for line in table.plain(heads, rows, _narrower(style, 2)))
     for (access, says, rule), names in shared.items():
         yield from style.wrap(f"{access} {' '.join(names)}: {says}" + (f"   {rule}" if rule else ""), 6, 2)
+
+
+_BESIDE = 32  # columns for how to get a field, with the gap before
 
 
 def _kind(field: EventField) -> str:

@@ -137,6 +137,17 @@ def test_what_holds_for_several_fields_is_said_once_below_the_table():
     ]
 
 
+def test_where_there_is_no_room_beside_a_field_how_to_get_it_stands_below():
+    told = (field("name", "const char *", 32, 8, says="a pointer to user memory: HELPER", kind="pointer"),)
+    report = TracepointReport(KERNEL, (EventReport("a:x", 1, (*told, field("pid", "pid_t", 40, 4))),))
+    assert list(events.tracepoint_lines(report, Style(width=60)))[4:] == [
+        "  offset  size  access  kind      field",
+        "      32     8  value   pointer   const char * name",
+        "         a pointer to user memory: HELPER",
+        "      40     4  value   unsigned  pid_t pid",
+    ]
+
+
 def test_the_list_tells_what_the_kinds_of_its_events_mean():
     told = (
         EventReport("a:x", 1, ()),
