@@ -48,10 +48,13 @@ def field_rows(event: EventReport) -> Rows:
             f.name,
             f.rule or "",
             f.says,
+            f.kind,
+            f.read_with or "",
+            f.instead or "",
         )
         for f in event.fields
     ]
-    return ("offset", "size", "sign", "access", "type", "name", "rule", "says"), rows
+    return ("offset", "size", "sign", "access", "type", "name", "rule", "says", "kind", "read_with", "instead"), rows
 
 
 def tracepoint_lines(report: TracepointReport, style: Style, with_fields: bool = False) -> Iterator[str]:
