@@ -25,7 +25,8 @@ _HELD_OTHERWISE = "held by a map, a socket or the kernel"
 def audit_lines(report: AuditReport, style: Style) -> Iterator[str]:
     """The lines of the whole report, without line ends: how much there is, the table, what is not sound."""
     yield kernel_line(report.kernel, style)
-    yield _summary(report)
+    if report.attachments:
+        yield _summary(report)
     yield ""
     if report.attachments:
         yield from _attachments(sorted(report.attachments, key=lambda one: (one.attach, words(one))), style)
@@ -50,7 +51,9 @@ def _summary(report: AuditReport) -> str:
     holders = len({owner.pid for one in report.attachments for owner in one.owners})
     of = f" of {holders} process{'es' * (holders != 1)}" if holders else ""
     plural = "s" * (len(report.attachments) != 1)
-    return f"{len(report.attachments)} attachment{plural}{of}: {', '.join(told)}; interfaces {report.net}"
+    return f"{len(report.attachments)} attachment{plural}{of}: {', '.join(told)}; interfaces {report.net}" + (
+        "; not everything could be seen" * bool(report.unread)
+    )
 
 
 def _attachments(rows: Sequence[Attachment], style: Style) -> Iterator[str]:

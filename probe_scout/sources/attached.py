@@ -136,9 +136,12 @@ def _perf_events(t: _Taking, holders: processes.Holders) -> None:
     """
     groups: dict[tuple[object, ...], list[Record]] = {}
     empty = 0
-    for one in holders.held:
-        if one.kind != processes.PERF:
-            continue
+    events = [one for one in holders.held if one.kind == processes.PERF]
+    if events and t.proc == "/proc" and not processes.is_own_proc():
+        why = "/proc is that of another pid namespace: its numbers mean other processes to BPF_TASK_FD_QUERY"
+        t.gap("perf_events", "denied", why, "run it in the pid namespace that /proc shows")
+        events = []
+    for one in events:
         answer = bpf.task_fd(t.calls, one.pid, one.fd)
         if isinstance(answer, dict):
             if answer["type"] == "raw_tracepoint" and not processes.is_raw_tracepoint(one.pid, one.fd, t.proc):
@@ -331,6 +334,9 @@ def _processes(t: _Taking, holders: processes.Holders) -> None:
             about[str(pid)] = record
     t.found["processes"] = about
     t.found["process_count"] = len(holders.pids)
+    if not processes.sees_all_processes(t.proc):
+        why = "this pid namespace is not the initial one: processes outside of it, and what they hold, are not seen"
+        t.gap("descriptors", "denied", why, "run it in the initial pid namespace (nsenter --target 1 --pid --mount)")
     if holders.denied:
         why = f"{t.proc}/PID/fd of {holders.denied} of {len(holders.pids)} processes may not be read"
         t.gap("descriptors", "denied", why, "run it as root, in the initial pid namespace, with CAP_SYS_PTRACE")

@@ -24,6 +24,7 @@ _WORDS = ((PROGRAM, "prog"), (LINK, "link"), (MAP, "map"))
 _IDS = {kind: re.compile(rf"^{word}_id:\t(\d+)$", re.M) for kind, word in _WORDS}
 _CONTAINER = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}(?=[/.]|$)")
 DELETED = " (deleted)"
+INITIAL_PIDS = "pid:[4026531836]"
 
 
 class Held(NamedTuple):
@@ -78,6 +79,19 @@ def holders(proc: str = "/proc") -> Holders:
             if kind == PERF or number is not None:
                 found.append(Held(pid, int(name), kind, number, text if kind == LINK else ""))
     return Holders(found, everyone, denied)
+
+
+def sees_all_processes(proc: str = "/proc") -> bool:
+    """False in a pid namespace that is not the initial one: proc shows the processes of this one alone.
+
+    The initial one's inode has a number of its own (PROC_PID_INIT_INO in include/linux/proc_ns.h).
+    """
+    return _link(f"{proc}/self/ns/pid") in (None, INITIAL_PIDS)
+
+
+def is_own_proc(proc: str = "/proc") -> bool:
+    """False where proc is of another pid namespace than the caller: its numbers are not those of system calls."""
+    return _link(f"{proc}/self") == str(os.getpid())
 
 
 def kind_of(fd: int, proc: str = "/proc") -> str | None:

@@ -79,6 +79,22 @@ def test_what_may_not_be_asked_is_a_gap_and_the_rest_is_there(proc):
     assert found["holders"] == [[10, 4, "link", 8]]
 
 
+@pytest.mark.parametrize(("namespace", "facts"), [("4026531836", []), ("4026532200", ["descriptors"])])
+def test_in_another_pid_namespace_not_all_owners_are_seen(proc, namespace, facts):
+    (proc / "self" / "ns").mkdir()
+    (proc / "self" / "ns" / "pid").symlink_to(f"pid:[{namespace}]")
+    assert [gap["fact"] for gap in take(FakeBpf(), proc)["gaps"]] == facts
+
+
+def test_numbers_of_another_pid_namespace_are_not_asked_about(monkeypatch):
+    held = processes.Held(10, 3, processes.PERF, None)
+    monkeypatch.setattr(processes, "holders", lambda proc: processes.Holders([held], [10], 0))
+    monkeypatch.setattr(processes, "is_own_proc", lambda: False)
+    found = attached.take(FakeBpf(perf={(10, 3): KPROBE}), "no")
+    assert found["perf"] == []
+    assert "perf_events" in [gap["fact"] for gap in found["gaps"]]
+
+
 def test_a_process_that_is_gone_while_it_is_looked_at(proc):
     write_process(proc, 10, "one", {4: ("link", 8)})
     (proc / "10" / "fdinfo" / "4").unlink()

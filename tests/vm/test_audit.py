@@ -315,6 +315,8 @@ def test_who_may_see_little_is_told_what_is_not_seen(users, who):
     assert all(each["why"] for each in found["unread"])
     rows = planted.rows(users["planted"][0]["lines"])
     assert all(any(planted.matches(row, each) for row in rows) for each in found["attachments"])
+    checks = {finding["check"] for each in found["attachments"] for finding in each["findings"]}
+    assert "audit.orphaned" not in checks  # who holds it may be out of sight
 
 
 @pytest.mark.parametrize("who", ["admin", "admin and ptrace"])
@@ -400,6 +402,38 @@ def test_calls_that_are_missed(filled):
         assert row["missed"] > 0
         assert "audit.missed" in checks
     assert document({"after": filled["after"]}, "after")["attachments"] == []
+
+
+def headers(kernel):
+    """Where the headers of this kernel's build are, which a module can be made with; skips without them."""
+    from tests.vm import cache
+
+    if kernel not in fetched():
+        pytest.skip(f"kernel {kernel} is not fetched, or PROBE_SCOUT_VM does not name it")
+    folder = Path("/usr/src", f"linux-headers-{cache.get(kernel).release}")
+    if not (folder / "Makefile").exists():
+        pytest.skip(f"{folder.name} is not installed")
+    return folder
+
+
+def test_a_live_patch_and_a_direct_call(tmp_path):
+    """Modules of bpf/audit/patch, for 6.1: each a row of its own, and a finding on the probes of its function."""
+    folder = headers("6.1")
+    for name in ("Makefile", "patch.c", "direct.c"):
+        shutil.copy(HOLDER.with_name("patch") / name, tmp_path)
+    subprocess.run(["make", "-s", "-C", str(folder), f"M={tmp_path}", "modules"], check=True, capture_output=True)
+    files = {f"/{name}": tmp_path / name for name in ("patch.ko", "direct.ko")}
+    found = booted("6.1", "patched", *files, share=files)
+    judged = planted.judge(planted.rows(found["planted"][0]["lines"]), document(found, "during"), True, UNTOLD["6.1"])
+    assert (judged.missing, judged.doubled) == ([], [])
+    assert sorted(judged.wrong) == [
+        "kprobe/shared: finds ['direct_call'], planted None",
+        "kretprobe/ioctl: finds ['livepatched'], planted None",
+    ]
+    told = {(one["attach"], one["target"]): one for one in document(found, "during")["attachments"]}
+    assert told["livepatch", "vfs_symlink"]["event"] == "patch"
+    assert "direct_trampoline" in told["ftrace.direct", "vfs_mknod"]["event"]
+    assert len(judged.invented) == 2
 
 
 # ---------------------------------------------------------------- snapshots, and bpftool beside it

@@ -6,6 +6,7 @@
     audit_all.py HOLDER user             as an ordinary user, with some capabilities, in other namespaces
     audit_all.py HOLDER switches         with kprobes disarmed, and planted while ftrace is off
     audit_all.py HOLDER full             a trampoline with and without free places; a return probe that misses calls
+    audit_all.py HOLDER patched FILE…    with these modules loaded before
     audit_all.py HOLDER saved            of a snapshot of this guest, and with bpftool beside it
 
 Each line is {"test": …, …}. Nothing is judged here. Needs probe_scout importable.
@@ -184,6 +185,15 @@ def switches(holder):
     write(path, "1")
 
 
+def patched(holder, *modules):
+    for module in modules:
+        subprocess.run(["insmod", module], check=True)
+    process, lines = start(holder)
+    say("planted", lines=lines, pid=process.pid)
+    say("during", **audit("--net"))
+    say("ended", **end(process))
+
+
 def full(holder):
     for free in (0, 3, 4):
         process, lines = start(holder, "--full", "vfs_fchown", str(free))
@@ -228,6 +238,7 @@ def main():
         "user": user,
         "switches": switches,
         "full": full,
+        "patched": patched,
         "saved": saved,
     }[what](holder, *more)
     with open("/dev/kmsg") as log:
