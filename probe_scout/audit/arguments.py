@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Malformed
-from ..scanners.program_btf import NARROW, POINTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +24,15 @@ _SLOT_BYTES = 8
 
 def look(inputs: Record, calls: Calls) -> dict[str, list[_Argument]]:
     """Program's id -> what it expects, of the programs on raw tracepoints whose BTF says so."""
+    wanted = sorted(_wanted(inputs))
+    if not wanted:
+        return {}
     from ..scanners import program_btf
     from ..sources import bpf_objects as bpf
 
     found: dict[str, list[_Argument]] = {}
     blobs: dict[int, bytes | None] = {}
-    for number in sorted(_wanted(inputs)):
+    for number in wanted:
         try:
             words = bpf.program_words(calls, number)
             if words is None or words["func_id"] is None:
@@ -76,6 +78,8 @@ def _text(kind: str, name: str) -> str:
 
 def difference(expected: Sequence[_Argument], event: Sequence[_Argument]) -> str | None:
     """The first argument that is another one than the program expects; None where all that can be told agree."""
+    from ..scanners.program_btf import NARROW, POINTER
+
     slots = {slot: (shape, struct, text, size) for shape, struct, text, slot, size in event}
     count = sum(max(1, (one[4] + _SLOT_BYTES - 1) // _SLOT_BYTES) for one in event)
     for place, (shape, struct, text) in enumerate(expected):

@@ -38,7 +38,16 @@ class _Sum:
 
 def since(old: object, now: AuditReport) -> AuditDiff:
     """The changes from an earlier document. Raises UsageError if it is none of `audit --json`."""
-    before, after = _of_document(old), _of_report(now)
+    return _changes(_of_document(old), now)
+
+
+def between(before: AuditReport, now: AuditReport) -> AuditDiff:
+    """The changes from an earlier report."""
+    return _changes(_of_report(before), now)
+
+
+def _changes(before: dict[_Key, _Sum], now: AuditReport) -> AuditDiff:
+    after = _of_report(now)
     changes = []
     for key in sorted({*before, *after}, key=lambda key: tuple("" if part is None else str(part) for part in key)):
         one, other = before.get(key, _Sum()), after.get(key, _Sum())

@@ -77,7 +77,7 @@ def show(request: Request, report: AuditReport) -> None:
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("audit", report)])
+        _write([json.audit_document(report)])
     elif request.format == "ndjson":
         from ..render import json
 
@@ -138,12 +138,9 @@ def _changes(request: Request, before: AuditReport | None, report: AuditReport) 
     if before is None:
         show(request, report)
         return
-    import json as standard
-
     from ..audit import changes
     from .run import _write
 
-    old = standard.loads(json.document("audit", before))
-    found: Sequence[object] = changes.since(old, report).changes
+    found: Sequence[object] = changes.between(before, report).changes
     lines: Iterable[str] = json.lines(found)
     _write(lines)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..model.diff import DiffReport
-from ..model.report import CheckReport, Coverage, ScanRow
+from ..model.report import Coverage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..model.audit import AuditReport
+    from ..model.diff import DiffReport
     from ..model.inline import InlineReport
+    from ..model.report import CheckReport, ScanRow
     from ..model.trace import EventReport, TracepointReport
 
 SCHEMAS = {
@@ -70,6 +72,14 @@ def tracepoint_document(report: TracepointReport) -> str:
     head = _dump({"schema": SCHEMAS["tracepoint"], "kernel": plain(report.kernel)})[:-1]
     rest = {name: plain(getattr(report, name)) for name in report._fields if name not in ("kernel", "events")}
     return head + ',"events":[\n' + ",\n".join(event_lines(report.events)) + "],\n" + _dump(rest)[1:]
+
+
+def audit_document(report: AuditReport) -> str:
+    """The report of `audit`, a line for each attachment and each loaded program: hundreds of them are usual."""
+    parts = [_dump({"schema": SCHEMAS["audit"], "kernel": plain(report.kernel)})[:-1]]
+    parts += [f'"{name}":[\n' + ",\n".join(lines(getattr(report, name))) + "]" for name in ("attachments", "loaded")]
+    rest = {name: plain(getattr(report, name)) for name in ("net", "unread", "findings")}
+    return ",".join(parts) + ",\n" + _dump(rest)[1:]
 
 
 def event_lines(events: Iterable[EventReport]) -> Iterator[str]:
