@@ -171,7 +171,9 @@ def _kept(k: Kernel) -> Record:
 
     try:
         raw = k.read(attached.PATH)
-    except SourceError:
+    except SourceError as error:
+        if error.kind not in ("not_there", "not_recorded"):
+            raise
         by_bpftool = printed.inputs(k)
         if by_bpftool is not None:
             return by_bpftool

@@ -72,8 +72,9 @@ def _saved(k: Kernel, paths: Iterable[str]) -> tuple[str, bytes | None]:
     for path in paths:
         try:
             return path, k.read(path)
-        except SourceError:
-            continue
+        except SourceError as error:
+            if error.kind not in ("not_there", "not_recorded"):
+                raise
     return path, None
 
 

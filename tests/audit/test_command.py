@@ -122,6 +122,24 @@ def test_a_snapshot_without_an_audit_says_what_to_do(asked):
     assert "take the snapshot on the running machine, as root" in said.err
 
 
+@pytest.mark.parametrize("name", ["audit.json", "bpftool-perf.json"])
+def test_inputs_that_are_cut_off_are_not_called_missing(asked, monkeypatch, name):
+    from probe_scout.errors import Broken
+    from probe_scout.kernel import Kernel
+
+    read = Kernel.read
+
+    def cut(self, path):
+        if path == f"tool/{name}":
+            raise Broken(path, "does not have the size that manifest.json records")
+        return read(self, path)
+
+    monkeypatch.setattr(Kernel, "read", cut)
+    code, said = asked(None)
+    assert (code, said.out) == (4, "")
+    assert "does not have the size" in said.err
+
+
 @pytest.mark.parametrize("raw", [b"{", b"[]", b'{"schema": "probe-scout/audit-inputs/2"}'])
 def test_inputs_that_make_no_sense(asked, raw):
     code, said = asked(None, files={"tool/audit.json": raw})
