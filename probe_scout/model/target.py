@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..errors import UsageError
 
 FUNCTION, OFFSET, TRACEPOINT, SYSCALL = "function", "offset", "tracepoint", "syscall"
+USER_WORDS = ("uprobe", "uretprobe", "uprobe.multi", "uretprobe.multi", "uprobe.session", "usdt", "u", "ur")
 NAME_MAX_BYTES = 511  # KSYM_NAME_LEN is 512 with the final NUL (include/linux/kallsyms.h)
 
 
@@ -42,6 +43,12 @@ def parse(text: str) -> Target:
             "or syscall:NAME"
         )
     head, _, rest = text.partition(":")
+    word, slash, _ = head.partition("/")
+    if (rest and word in ("", ".", "..") and slash) or (word in USER_WORDS and (rest or slash)):
+        raise UsageError(
+            f"{text[:60]!r} names a place in a program or library: of these only audit tells (what is attached there); "
+            "kernel functions, tracepoints and system calls are judged"
+        )
     if head in ("tp", "tracepoint", "raw_tp", "tp_btf") and rest:
         category, colon, name = rest.replace("/", ":").partition(":")
         target = Target(TRACEPOINT, name, category) if colon else Target(TRACEPOINT, category)
