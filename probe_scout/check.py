@@ -131,8 +131,27 @@ def event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[s
     traits = questions.event_traits(k, category, name)
     evidence = event_evidence(k, category, name, traits)
     return tuple(
-        words.verdict(k, attach, engine.judge(k, attach, traits), evidence, words.notes(k, attach)) for attach in types
+        words.verdict(
+            k,
+            attach,
+            engine.judge(k, attach, traits),
+            evidence,
+            words.notes(k, attach) + _sleep_note(k, attach, traits),
+        )
+        for attach in types
     )
+
+
+def _sleep_note(k: Kernel, attach: str, traits: EventTraits) -> tuple[Finding, ...]:
+    """Kernels that accept a sleepable program on an event which runs where sleeping is not allowed."""
+    if attach == "tp.s":
+        is_checked = traits.syscall or k.flag("faultable_events") is not False
+    else:
+        is_checked = attach != "tp_btf.s" or traits.faultable or k.flag("sleepable_types_listed") is not False
+    if is_checked:
+        return ()
+    says = "The kernel does not look whether this event may sleep, and it may not: a helper that sleeps can hang it."
+    return (Finding("hazard.cannot_sleep", says, ""),)
 
 
 def event_evidence(k: Kernel, category: str | None, name: str, traits: EventTraits) -> dict[str, str]:

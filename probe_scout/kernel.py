@@ -1,14 +1,14 @@
 """One kernel: binds a source to the scanners, keeps what was read, remembers what could not be read and why.
 
 Everything is read when it is first asked for, and once. Source errors become `Unread` facts here and
-nowhere else. The kernel answers rules' questions about itself through `flag(name)`: each flag is a
-witness (a symbol, a BTF type, a configuration option, a file), never a release number.
+nowhere else. The kernel answers rules' questions about itself through `flag(name)`, settled by `witnesses`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import witnesses
 from .errors import Malformed, ProbeScoutError, SourceError
 from .model import facts
 from .model.facts import Unread
@@ -38,8 +38,6 @@ SYSCALL_PREFIXES = {
     "riscv64": "__riscv_",
     "i686": "__ia32_",
 }
-FSESSION_ARCHES = frozenset(("x86_64", "aarch64", "riscv64", "s390x"))
-_EMPTY = "is mounted but empty"  # what sources say of a tracefs without entries
 _NARROW_LIMIT = 64  # distinct narrow views kept
 
 
@@ -557,7 +555,7 @@ class Kernel:
                 self._flags[name] = self.caller(name) if self.caller is not None else True
             else:
                 try:
-                    self._flags[name] = _FLAGS[name](self)
+                    self._flags[name] = witnesses.WITNESSES[name].settle(self)
                 except Malformed as error:
                     self.spoil(facts.BTF, error)
                     self._flags[name] = None
@@ -565,7 +563,7 @@ class Kernel:
 
     def flag_fact(self, name: str) -> str:
         """The fact that would have to be read for a flag that is None."""
-        return _FLAG_FACTS.get(name, facts.CONFIG)
+        return witnesses.fact(name)
 
     def has_symbol(self, *names: str) -> bool | None:
         """True if kallsyms or BTF knows one of these functions; None if neither can be read.
@@ -590,25 +588,27 @@ class Kernel:
             return name.encode() in self._full.symbols.where
         return b" " + name.encode() + b"\n" in (self.kallsyms() or b"")
 
-    def _option(self, *options: str) -> bool | None:
+    def option(self, *options: str) -> bool | None:
         """True if all options are set; None if the configuration cannot be read."""
         values = [self.config(option) for option in options]
         if None in values:
             return None
         return all(value not in ("", "n") for value in values)
 
-    def _built(self, symbols: tuple[str, ...], *options: str) -> bool | None:
+    def built(self, symbols: tuple[str, ...], *options: str) -> bool | None:
         """A feature is built: by its global functions, else by the configuration."""
         by_symbol = self.has_symbol(*symbols)
         if by_symbol is not None:
             return by_symbol
-        return self._option(*options)
+        return self.option(*options)
 
-    def _enumerator(self, name: str) -> bool | None:
+    def enumerator(self, name: str) -> bool | None:
+        """BTF knows this enumerator, by its name as a string; None without BTF."""
         btf = self.btf()
         return None if btf is None else btf.has_name(name)
 
-    def _member(self, struct: str, member: str) -> bool | None:
+    def member(self, struct: str, member: str) -> bool | None:
+        """A struct of BTF has this member; None without BTF."""
         btf = self.btf()
         return None if btf is None else btf.has_name(member) and btf.has_member(struct, member)
 
@@ -628,7 +628,7 @@ class Kernel:
             from .scanners import security
 
             return security.lockdown(found[1])
-        if self._option("CONFIG_SECURITY_LOCKDOWN_LSM") is False or self.has_symbol("lock_kernel_down") is False:
+        if self.option("CONFIG_SECURITY_LOCKDOWN_LSM") is False or self.has_symbol("lock_kernel_down") is False:
             self._unread[facts.LOCKDOWN] = None
             return "none"
         return None
@@ -661,217 +661,11 @@ class Kernel:
 
     def flag_evidence(self, flag: str) -> str:
         """What is looked at to settle a flag."""
-        return witness_words(flag)
+        return witnesses.says(flag)
 
     def evidence(self, fact: str) -> str:
         """Which file was read for a fact, for people."""
         return self._evidence.get(fact) or _EVIDENCE.get(fact, fact)
-
-
-def _has_btf(k: Kernel) -> bool | None:
-    if k.btf() is not None:
-        return True
-    unread = k.unread(facts.BTF)
-    if unread is not None and unread.kind == "not_there" and k._option("CONFIG_DEBUG_INFO_BTF") is False:
-        return False
-    return None
-
-
-def _notrace(k: Kernel) -> bool | None:
-    if k.has_symbol("within_notrace_func"):
-        return True
-    on_notrace = k.config("CONFIG_KPROBE_EVENTS_ON_NOTRACE")
-    dynamic = k.config("CONFIG_DYNAMIC_FTRACE")
-    if on_notrace is None or dynamic is None:
-        return None
-    return dynamic == "y" and on_notrace != "y"
-
-
-def _locked_down(k: Kernel) -> bool | None:
-    state = k.lockdown()
-    return None if state is None else state == "confidentiality"
-
-
-def _tracing_locked(k: Kernel) -> bool | None:
-    """Booted in lockdown=confidentiality: tracefs is there and empty."""
-    if k.available_events() is not None:
-        return False
-    gap = k.unread(facts.EVENTS)
-    if gap is None or _EMPTY not in gap.why:
-        return None if _locked_down(k) else False
-    return _locked_down(k)
-
-
-def _error_injection(k: Kernel) -> bool | None:
-    return k._built(("within_error_injection_list",), "CONFIG_FUNCTION_ERROR_INJECTION")
-
-
-def _multi_sees_modules(k: Kernel) -> bool | None:
-    btf = k.btf()
-    if btf is None:
-        return None
-    found = btf.find_functions("kallsyms_callback")
-    return None if not found else btf.shape(found[0].proto_id).nargs == 3
-
-
-def _refuses_traps(k: Kernel) -> bool | None:
-    """can_boost returns bool since the series that made can_probe refuse traps (arch/x86/kernel/kprobes/core.c)."""
-    btf = k.btf()
-    if btf is None:
-        return None
-    found = btf.find_functions("can_boost")
-    return None if not found else btf.prototype(found[0]).return_type in ("bool", "_Bool")
-
-
-def _sleepable_types_listed(k: Kernel) -> bool | None:
-    """can_be_sleepable names the attach types; it came with sleepable struct_ops, as did the dummy one's check."""
-    if k.has_symbol("bpf_dummy_ops_check_member"):
-        return True
-    if k.has_symbol("bpf_dummy_init") or k._enumerator("BPF_TRACE_KPROBE_MULTI") is False:
-        return False
-    return None
-
-
-def _trace_events(k: Kernel) -> bool | None:
-    return k._built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
-
-
-# Each flag names its witness. Where a change left none of its own, a contemporary stands in and says so.
-_FLAGS: dict[str, Callable[[Kernel], bool | None]] = {
-    "bpf_syscall": lambda k: k._built(("bpf_prog_load", "__sys_bpf"), "CONFIG_BPF_SYSCALL"),
-    "kprobe_pmu": lambda k: k._built(("perf_kprobe_init",), "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS"),
-    "notrace_check": _notrace,
-    "unique_check": lambda k: k.has_symbol("count_symbols"),
-    "unique_check_in_module": lambda k: k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"),
-    "vmlinux_wins": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
-    "padding_check": lambda k: k.has_symbol("arch_adjust_kprobe_addr"),  # contemporary
-    "locked_down": _locked_down,
-    "tracing_locked": _tracing_locked,
-    "refuses_traps": _refuses_traps,
-    "type_kprobe_multi": lambda k: k._enumerator("BPF_TRACE_KPROBE_MULTI"),
-    "type_kprobe_session": lambda k: k._enumerator("BPF_TRACE_KPROBE_SESSION"),
-    "type_fsession": lambda k: k._enumerator("BPF_TRACE_FSESSION"),
-    "type_tracing_multi": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),
-    "fprobe": lambda k: k._built(("register_fprobe",), "CONFIG_FPROBE"),
-    "multi_sees_modules": _multi_sees_modules,
-    "btf": _has_btf,
-    "module_btf": lambda k: k._member("bpf_prog_aux", "attach_btf"),
-    "module_scoped": lambda k: k._member("bpf_attach_target_info", "tgt_mod"),
-    "fsession_jit": lambda k: None if k.arch() == "unknown" else k.arch() in FSESSION_ARCHES,
-    "error_injection": _error_injection,
-    "syscalls_sleepable": lambda k: k.has_symbol("btf_id_allow_sleepable", "bpf_tracing_multi_attach"),  # contemporary
-    "struct_arguments": lambda k: k._member("btf_func_model", "arg_flags"),
-    "union_arguments": lambda k: k._member("bpf_prog_aux", "kprobe_write_ctx"),  # contemporary
-    "stack_arguments": lambda k: k.has_symbol("arch_bpf_trampoline_size", "save_args"),
-    "direct_calls": lambda k: k._built(
-        ("register_ftrace_direct", "register_ftrace_direct_multi"), "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
-    ),
-    "sleepable_tracepoints": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
-    "sleepable_types_listed": _sleepable_types_listed,  # contemporary
-    "wide_return_check": lambda k: k._enumerator("BPF_TRACE_FENTRY_MULTI"),  # contemporary
-    "multi_direct": lambda k: k.has_symbol("bpf_trampoline_multi_attach"),
-    "bpf_lsm": lambda k: k._built(("bpf_lsm_verify_prog",), "CONFIG_BPF_LSM"),
-    "sleepable_iterators": lambda k: k.has_symbol("bpf_iter_prog_supported"),
-    "iterators_must_resched": lambda k: k._member("bpf_iter__cgroup", "cgroup"),  # contemporary
-    "trace_events": _trace_events,
-}
-CONTEMPORARIES = (
-    "vmlinux_wins",
-    "union_arguments",
-    "padding_check",
-    "syscalls_sleepable",
-    "wide_return_check",
-    "sleepable_tracepoints",
-    "sleepable_types_listed",
-    "iterators_must_resched",
-)
-
-_FLAG_EVIDENCE = {
-    "bpf_syscall": "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
-    "kprobe_pmu": "perf_kprobe_init in kallsyms; CONFIG_KPROBES, CONFIG_KPROBE_EVENTS",
-    "notrace_check": "within_notrace_func in kallsyms; CONFIG_KPROBE_EVENTS_ON_NOTRACE",
-    "unique_check": "count_symbols in kallsyms",
-    "unique_check_in_module": "validate_probe_symbol in kallsyms",
-    "vmlinux_wins": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the change",
-    "padding_check": "arch_adjust_kprobe_addr in kallsyms, a contemporary of the check",
-    "locked_down": LOCKDOWN,
-    "tracing_locked": f"{LOCKDOWN}, and a tracefs that is mounted and empty",
-    "type_kprobe_multi": "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_MULTI",
-    "type_kprobe_session": "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_SESSION",
-    "type_fsession": "enum bpf_attach_type in BTF: BPF_TRACE_FSESSION",
-    "type_tracing_multi": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI",
-    "fprobe": "register_fprobe in kallsyms; CONFIG_FPROBE",
-    "btf": "sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF",
-    "module_btf": "struct bpf_prog_aux in BTF: attach_btf",
-    "fsession_jit": "the architecture",
-    "error_injection": "within_error_injection_list in kallsyms; CONFIG_FUNCTION_ERROR_INJECTION",
-    "struct_arguments": "struct btf_func_model in BTF: arg_flags",
-    "stack_arguments": "arch_bpf_trampoline_size or save_args in kallsyms",
-    "union_arguments": "struct bpf_prog_aux in BTF: kprobe_write_ctx, a contemporary of the change",
-    "syscalls_sleepable": "btf_id_allow_sleepable in kallsyms, a contemporary of the change",
-    "module_scoped": "struct bpf_attach_target_info in BTF: tgt_mod",
-    "multi_sees_modules": "kallsyms_callback in BTF takes three arguments",
-    "direct_calls": "register_ftrace_direct in kallsyms; CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
-    "multi_direct": "bpf_trampoline_multi_attach in kallsyms",
-    "bpf_lsm": "bpf_lsm_verify_prog in kallsyms; CONFIG_BPF_LSM",
-    "trace_events": "perf_trace_init in kallsyms; CONFIG_EVENT_TRACING, CONFIG_BPF_EVENTS",
-    "sleepable_types_listed": "bpf_dummy_ops_check_member in kallsyms, a contemporary; not bpf_dummy_init alone",
-    "sleepable_tracepoints": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary",
-    "wide_return_check": "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the check",
-    "sleepable_iterators": "bpf_iter_prog_supported in kallsyms",
-    "iterators_must_resched": "struct bpf_iter__cgroup in BTF, a contemporary of the check",
-    "may_bpf": "proc/self/status: CapEff",
-    "may_perfmon": "proc/self/status: CapEff",
-    "may_admin": "proc/self/status: CapEff",
-    "may_perf": "proc/self/status: CapEff; kernel.perf_event_paranoid",
-}
-
-_FLAG_FACTS = {
-    "locked_down": facts.LOCKDOWN,
-    "tracing_locked": facts.EVENTS,
-    "fsession_jit": facts.KALLSYMS,
-    "btf": facts.BTF,
-    "notrace_check": facts.CONFIG,
-    "unique_check": facts.KALLSYMS,
-    "unique_check_in_module": facts.KALLSYMS,
-    "padding_check": facts.KALLSYMS,
-    "multi_direct": facts.KALLSYMS,
-    "stack_arguments": facts.KALLSYMS,
-    "syscalls_sleepable": facts.KALLSYMS,
-    "sleepable_iterators": facts.BTF,
-    "may_bpf": facts.CAPABILITIES,
-    "may_perfmon": facts.CAPABILITIES,
-    "may_admin": facts.CAPABILITIES,
-    "may_perf": facts.SYSCTL,
-    **dict.fromkeys(
-        (
-            "vmlinux_wins",
-            "type_kprobe_multi",
-            "type_kprobe_session",
-            "type_fsession",
-            "type_tracing_multi",
-            "module_btf",
-        ),
-        facts.BTF,
-    ),
-    **dict.fromkeys(
-        (
-            "module_scoped",
-            "sleepable_tracepoints",
-            "sleepable_types_listed",
-            "struct_arguments",
-            "union_arguments",
-            "wide_return_check",
-            "multi_sees_modules",
-        ),
-        facts.BTF,
-    ),
-}
-
-
-def witness_words(flag: str) -> str:
-    """What is looked at to settle a flag, for people."""
-    return _FLAG_EVIDENCE.get(flag, flag)
 
 
 _LOADERS: dict[str, Callable[[Kernel], object]] = {

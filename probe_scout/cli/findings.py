@@ -162,6 +162,18 @@ _TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "fexit fsession fmod_ret",
     ),
     (
+        "hazard.cannot_sleep",
+        """The kernel accepts a sleepable program here, and runs it where sleeping is not allowed.
+
+        Stable 7.1.7 to 7.1.13 took the verifier's half of sleepable tracepoints without the check at attach, so tp.s is
+        accepted on every event. 5.10 and 6.1 only look at the program's type, so tp_btf.s is. A helper that sleeps
+        (bpf_copy_from_user) can hang the machine there. Load the program without BPF_F_SLEEPABLE.""",
+        "__perf_event_set_bpf_prog; check_attach_btf_id: can_be_sleepable",
+        "kernel/events/core.c, kernel/bpf/verifier.c",
+        "proc/kallsyms: trace_call_bpf_faultable, bpf_dummy_ops_check_member",
+        "tp.s tp_btf.s",
+    ),
+    (
         "hazard.lock",
         """BPF maps and the perf buffer take locks through this function: programs on several CPUs can deadlock.
 

@@ -56,8 +56,8 @@ def _field_pages() -> list[RulePage]:
 
 def _witness(witness: str, unless: str) -> str:
     """What shows that a kernel has the rule, in words; "" for a rule that every kernel has."""
-    from ..kernel import witness_words
+    from .. import witnesses
 
-    present = f"there: {witness_words(witness)}" if witness else ""
-    absent = f"not there: {witness_words(unless)}" if unless else ""
+    present = f"there: {witnesses.says(witness)}" if witness else ""
+    absent = f"not there: {witnesses.says(unless)}" if unless else ""
     return "; ".join(part for part in (present, absent) if part)

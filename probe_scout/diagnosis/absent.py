@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..model.report import Diagnosis
-from . import ladder, modules, names, texts
+from . import ladder, modules, names
 
 if TYPE_CHECKING:
     from ..model.report import Coverage
@@ -23,7 +23,7 @@ def reasons(lookup: Lookup, target: Target, elsewhere: tuple[SymbolView, ...], c
         if found:
             return found
     if elsewhere:
-        places = texts.listed(sorted({symbol.module or "vmlinux" for symbol in elsewhere}))
+        places = names.listed(sorted({symbol.module or "vmlinux" for symbol in elsewhere}))
         return [Diagnosis("elsewhere", f"{target.module} has no {target.name}; it is in {places}.", "is")]
     name = target.name
     found = inlined(name, coverage)
@@ -58,7 +58,7 @@ def inlined(name: str, coverage: Coverage) -> list[Diagnosis]:
     if coverage.answer != "none":
         return []
     callers = list(dict.fromkeys(caller for caller, _ in coverage.inlined_into)) or list(coverage.missed_callers)
-    into = f" into {texts.listed(callers, 'and')}" if callers else " into all its callers"
+    into = f" into {names.listed(callers, 'and')}" if callers else " into all its callers"
     if coverage.is_fact:
         return [Diagnosis("inlined", f"{name} is inlined{into} and has no code of its own.", "is")]
     if coverage.basis in ("dwarf", "survey", "survey-other"):
@@ -69,7 +69,7 @@ def inlined(name: str, coverage: Coverage) -> list[Diagnosis]:
 def as_elsewhere(coverage: Coverage) -> str:
     """What an inference about inlining rests on, as the end of a sentence."""
     if coverage.basis == "survey-other" and coverage.kernels:
-        return f"as it is in {texts.listed(coverage.kernels, 'and')}"
+        return f"as it is in {names.listed(coverage.kernels, 'and')}"
     return "as it is in another build, whose debug information was read"
 
 
@@ -83,25 +83,25 @@ def suffixed(name: str, variants: tuple[str, ...]) -> list[Diagnosis]:
     cold = [v for v in variants if not names.is_entry(v)]
     if cloned:
         says = (
-            f"The compiler changed {name}'s parameters and calls it {texts.listed(cloned)}: kprobes take that name, "
+            f"The compiler changed {name}'s parameters and calls it {names.listed(cloned)}: kprobes take that name, "
             "but the argument registers need not hold what the source says, and fentry finds no such name in BTF."
         )
         found.append(Diagnosis("renamed", says, "is"))
     if parts:
         says = (
-            f"{texts.listed(parts)} is the outlined rest of {name}: its head is inlined into the callers, so a probe "
+            f"{names.listed(parts)} is the outlined rest of {name}: its head is inlined into the callers, so a probe "
             "there sees only calls that pass the head."
         )
         found.append(Diagnosis("partly_inlined", says, "likely"))
     if promoted:
         says = (
-            f"Link-time optimisation calls {name} here {texts.listed(promoted)}; the suffix changes from build to "
+            f"Link-time optimisation calls {name} here {names.listed(promoted)}; the suffix changes from build to "
             "build, the parameters do not."
         )
         found.append(Diagnosis("renamed", says, "is"))
     if cold and not (cloned or parts or promoted):
         says = (
-            f"Only {texts.listed(cold)} is left of {name}, a piece that is jumped into and never called; the function "
+            f"Only {names.listed(cold)} is left of {name}, a piece that is jumped into and never called; the function "
             "itself is likely inlined."
         )
         found.append(Diagnosis("inlined", says, "likely"))

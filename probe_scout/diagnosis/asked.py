@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..model.report import Diagnosis
-from . import ladder, names, texts
+from . import ladder, names
 
 if TYPE_CHECKING:
     from ..model.target import Target
@@ -47,7 +47,7 @@ def _stray(lookup: Lookup, target: Target) -> Diagnosis | None:
     if not lookup.symbols(target.name) and "." in target.name:
         full = [v for v in lookup.variants(names.stem(target.name)) if v.startswith(target.name)]
         if full:
-            says = f"{target.name} is the beginning of a compiler's suffix; the full name here is {texts.listed(full)}."
+            says = f"{target.name} is the beginning of a compiler's suffix; the full name here is {names.listed(full)}."
             return Diagnosis("stray", says, "is")
     if any(sign in target.name for sign in "*?["):
         says = f"{target.name} is a pattern; patterns are answered by scan, check takes one name."
@@ -74,7 +74,7 @@ def _event_as_function(lookup: Lookup, target: Target) -> Diagnosis | None:
         return Diagnosis("is_tracepoint", says, "is")
     if not homes:
         return None
-    written = texts.listed([f"tp:{category}:{target.name}" for category in homes])
+    written = names.listed([f"tp:{category}:{target.name}" for category in homes])
     return Diagnosis("is_tracepoint", f"{target.name} is a tracepoint, not a function; write {written}.", "is")
 
 
@@ -97,10 +97,10 @@ def _syscall_as_function(lookup: Lookup, target: Target) -> Diagnosis | None:
     if not forms:
         return None
     if call is None:
-        says = f"{target.name} is a system call, not a function; write {texts.listed(forms)}."
+        says = f"{target.name} is a system call, not a function; write {names.listed(forms)}."
         return Diagnosis("is_syscall", says, "is")
     says = (
-        f"The {call} system call is not called {target.name} on this {lookup.arch} kernel; write {texts.listed(forms)}."
+        f"The {call} system call is not called {target.name} on this {lookup.arch} kernel; write {names.listed(forms)}."
     )
     return Diagnosis("syscall_name", says, "is")
 
@@ -159,7 +159,7 @@ def syscall(lookup: Lookup, target: Target) -> list[Diagnosis]:
         return [Diagnosis("stray", says, "is")]
     tried = [names.syscall_entry(lookup.arch, target.name), f"__se_sys_{target.name}"]
     says = (
-        f"No symbol of a {target.name} system call exists here; {texts.listed(list(dict.fromkeys(tried)))} were tried."
+        f"No symbol of a {target.name} system call exists here; {names.listed(list(dict.fromkeys(tried)))} were tried."
     )
     return [Diagnosis("no_syscall", says, "is")]
 
@@ -180,12 +180,12 @@ def tracepoint(lookup: Lookup, target: Target) -> list[Diagnosis]:
     step = ladder.rung(f"tp:{target.module}:{target.name}")
     if target.module is None:
         if len(homes) > 1:
-            written = texts.listed([f"tp:{category}:{target.name}" for category in homes])
+            written = names.listed([f"tp:{category}:{target.name}" for category in homes])
             found.append(Diagnosis("ambiguous", f"Several events are called {target.name}: {written}.", "is"))
         if homes:
             return found
     elif homes:
-        written = texts.listed([f"tp:{category}:{target.name}" for category in homes])
+        written = names.listed([f"tp:{category}:{target.name}" for category in homes])
         found.append(Diagnosis("elsewhere", f"{target.module} has no event {target.name}; there is {written}.", "is"))
     if step is not None:
         found.append(Diagnosis(step.change, step.says, "likely"))

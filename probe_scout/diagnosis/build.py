@@ -79,6 +79,9 @@ def switched_off(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) 
     return found
 
 
+_NOT_MODIFIABLE = {"attach_target.not_modifiable", "attach_target.syscall_not_modifiable"}
+
+
 def _modify_return(
     lookup: Lookup, target: Target, refused: dict[str, Verdict], entered: bool | None
 ) -> list[Diagnosis]:
@@ -87,7 +90,7 @@ def _modify_return(
     `entered`: another attach type says yes; None where no other was asked.
     """
     verdict = refused.get("fmod_ret")
-    if verdict is None or [f.rule for f in verdict.findings[:1]] != ["attach_target.not_modifiable"]:
+    if verdict is None or not {f.rule for f in verdict.findings[:1]} & _NOT_MODIFIABLE:
         return []
     if entered is False:
         return []  # no program at all gets in, so that it may not replace the result is no news

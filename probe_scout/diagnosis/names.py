@@ -1,4 +1,4 @@
-"""Names as text: compiler suffixes, system call spellings, characters that do not belong to a name.
+"""Names as text: compiler suffixes, system call spellings, characters that do not belong to a name, lists of names.
 
 No kernel is asked here. Suffixes are those of GCC (.isra, .constprop, .part, .cold, .lto_priv) and
 LLVM (.llvm); syscall prefixes those of include/linux/syscalls.h and arch/*/include/asm/syscall_wrapper.h.
@@ -45,6 +45,7 @@ _SYSCALL_PREFIXES = (
 )
 PADDING = ("__pfx_", "__cfi_")
 
+LISTED_MAX = 6
 _SUFFIXES = ("isra", "constprop", "part", "cold", "llvm", "lto_priv", "localalias")
 
 
@@ -107,3 +108,13 @@ def arguments(prototype: str) -> str:
     """The parameter list of a C prototype, with its parentheses; "" if there is none."""
     begin, end = prototype.find("("), prototype.rfind(")")
     return prototype[begin : end + 1] if 0 <= begin < end else ""
+
+
+def listed(items: list[str] | tuple[str, ...], word: str = "or") -> str:
+    """`a`, `a or b`, `a, b or c`; after six names the rest is counted."""
+    shown = list(items[:LISTED_MAX])
+    if len(items) > LISTED_MAX:
+        return ", ".join(shown) + f" {word} {len(items) - LISTED_MAX} more"
+    if len(shown) < 2:
+        return "".join(shown)
+    return ", ".join(shown[:-1]) + f" {word} {shown[-1]}"

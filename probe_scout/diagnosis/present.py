@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..model.report import Diagnosis
-from . import absent, ladder, names, texts
+from . import absent, ladder, names
 from .choice import kprobe_multi_copy, named_copy
 from .forms import address, stext
 
@@ -95,7 +95,7 @@ def _ambiguous(lookup: Lookup, name: str, copies: tuple[SymbolView, ...], answer
     """How many things carry the name, and what each family of probes does about it."""
     base = stext(lookup)
     first = _place(named_copy(copies), base)
-    places = texts.listed([_place(symbol, base) for symbol in copies], "and")
+    places = names.listed([_place(symbol, base) for symbol in copies], "and")
     data = sum(not symbol.is_text for symbol in copies)
     says = f"{len(copies)} symbols are called {name} ({places})"
     if data:
@@ -189,13 +189,13 @@ def _incomplete(lookup: Lookup, name: str, coverage: Coverage) -> list[Diagnosis
     clones = [v for v in variants if names.changed_signature(v) and v not in parts]
     if parts:
         says = (
-            f"{texts.listed(parts)} exists beside {name}: its head is likely inlined into some callers, and a probe "
+            f"{names.listed(parts)} exists beside {name}: its head is likely inlined into some callers, and a probe "
             f"on {name} misses those calls."
         )
         return [Diagnosis("partly_inlined", says, "likely")]
     if clones:
         says = (
-            f"{texts.listed(clones)} exists beside {name}: calls that the compiler sent to the copy do not pass a "
+            f"{names.listed(clones)} exists beside {name}: calls that the compiler sent to the copy do not pass a "
             f"probe on {name}."
         )
         return [Diagnosis("cloned", says, "likely")]
@@ -212,11 +212,11 @@ def _partial(name: str, coverage: Coverage) -> list[Diagnosis]:
         return [Diagnosis("partly_inlined", says, certain)]
     found = []
     if coverage.missed or coverage.missed_callers or not coverage.clones:
-        missed = texts.listed(coverage.missed_callers, "and")
+        missed = names.listed(coverage.missed_callers, "and")
         said = f": calls from {missed} are missed" if coverage.missed_callers and coverage.is_fact else ""
         found.append(Diagnosis("partly_inlined", f"{name} {word} also inlined elsewhere{said}{basis}.", certain))
     if coverage.clones:
         also = "also" if coverage.is_fact else "likely also"
-        says = f"Calls of {name} {also} go to {texts.listed(coverage.clones, 'and')}, past a probe on {name}{basis}."
+        says = f"Calls of {name} {also} go to {names.listed(coverage.clones, 'and')}, past a probe on {name}{basis}."
         found.append(Diagnosis("cloned", says, certain))
     return found

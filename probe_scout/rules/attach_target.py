@@ -115,13 +115,26 @@ def not_sleepable(t: Traits, k: Flags) -> bool:
     """Sleepable programs may only be attached to functions marked for it, and this one is not.
 
     They must be in the error-injection list and not in btf_non_sleepable_error_inject, or in a fmod_ret
-    set with KF_SLEEPABLE. Kernels from 7.x built without error injection allow system calls (`__x64_sys_*`).
+    set with KF_SLEEPABLE. Kernels from 7.1 on built without error injection allow system calls (`__x64_sys_*`).
     """
     if t.btf == NONE or t.modify_return_sleepable:
         return False
     if k.flag("error_injection"):
         return not t.injectable or t.never_sleeps
-    return not (t.syscall and k.flag("syscalls_sleepable"))
+    return not t.syscall
+
+
+@GATE.rule(
+    "syscall_not_sleepable",
+    errno="EINVAL",
+    decides="check_attach_sleepable",
+    needs=(ERROR_INJECTION,),
+    unless="syscalls_sleepable",
+    known="until 7.0; from 7.1 on a kernel without error injection takes system calls instead",
+)
+def syscall_not_sleepable(t: Traits, k: Flags) -> bool:
+    """This kernel was built without error injection, and takes sleepable programs on no system call."""
+    return t.syscall and t.btf != NONE and not t.modify_return_sleepable and not k.flag("error_injection")
 
 
 @GATE.rule(
@@ -134,13 +147,26 @@ def not_modifiable(t: Traits, k: Flags) -> bool:
     """The return value of this function may not be replaced.
 
     Allowed are names that begin with security_, functions in the error-injection list, the fmod_ret id
-    sets, and from 7.x on system calls where error injection is not built.
+    sets, and from 7.1 on system calls where error injection is not built.
     """
     if t.btf == NONE or t.security or t.modify_return:
         return False
     if k.flag("error_injection"):
         return not t.injectable
-    return not (t.syscall and k.flag("syscalls_sleepable"))
+    return not t.syscall
+
+
+@GATE.rule(
+    "syscall_not_modifiable",
+    errno="EINVAL",
+    decides="check_attach_modify_return",
+    needs=(ERROR_INJECTION,),
+    unless="syscalls_sleepable",
+    known="until 7.0; from 7.1 on a kernel without error injection takes system calls instead",
+)
+def syscall_not_modifiable(t: Traits, k: Flags) -> bool:
+    """This kernel was built without error injection, and lets no program replace what a system call returns."""
+    return t.syscall and t.btf != NONE and not t.modify_return and not k.flag("error_injection")
 
 
 @GATE.rule(
@@ -226,8 +252,8 @@ LOAD = GATE.part("no_btf", "not_in_btf", "module_btf_unknown", "module_btf_close
 SESSION = GATE.part("unknown_fsession", "fsession_jit")
 ADDRESS = GATE.part("no_address")
 IMPL = GATE.part("no_impl")
-SLEEPABLE = GATE.part("not_sleepable")
-MODIFY = GATE.part("not_modifiable")
+SLEEPABLE = GATE.part("not_sleepable", "syscall_not_sleepable")
+MODIFY = GATE.part("not_modifiable", "syscall_not_modifiable")
 DENY = GATE.part("denied")
 DENY_RETURN = GATE.part("denied", "noreturn")
 MULTI_ENTRY = MULTI.part("no_btf", "unknown_type", "unsupported", "not_in_btf", "denied")

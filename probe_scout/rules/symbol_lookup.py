@@ -65,8 +65,8 @@ def ambiguous(t: Traits, k: Flags) -> bool:
     needs=(KALLSYMS,),
     witness="unique_check",
     unless="vmlinux_wins",
-    known="until 7.1; 7.2 stops counting once vmlinux has the name. "
-    "That change left no symbol or type, so a contemporary is the witness",
+    known="until 7.0; 7.2 stops counting once vmlinux has the name, and so does stable 7.1.13. "
+    "That change left no symbol or type, so a contemporary is the witness, and 7.1 is unknown",
 )
 def module_has_it_too(t: Traits, _k: Flags) -> bool:
     """vmlinux and a loaded module both have a symbol of this name, and the kernel counts both.

@@ -131,7 +131,7 @@ SLEEP = Gate("tracepoint_sleep", source="kernel/bpf/verifier.c, kernel/events/co
     decides="check_attach_btf_id: can_be_sleepable",
     needs=(BTF,),
     unless="sleepable_tracepoints",
-    known="since 7.2. The change left no symbol or type of its own, so a contemporary is the witness",
+    known="until 7.2, and stable 7.1.7. The verifier's half left no symbol or type of its own: see the witness",
 )
 def sleep_unknown(_t: EventTraits, _k: Flags) -> bool:
     """This kernel takes no sleepable programs on tracepoints."""
@@ -145,7 +145,7 @@ def sleep_unknown(_t: EventTraits, _k: Flags) -> bool:
     needs=(BTF,),
     witness="sleepable_types_listed",
     unless="sleepable_tracepoints",
-    known="6.12 to 7.1; 5.10 and 6.1 accept sleepable programs of every tracing type",
+    known="6.12 to 7.1.3; 5.10 and 6.1 accept sleepable programs of every tracing type",
 )
 def sleep_typed_unknown(_t: EventTraits, _k: Flags) -> bool:
     """This kernel takes no sleepable programs on typed tracepoints.
@@ -156,7 +156,14 @@ def sleep_typed_unknown(_t: EventTraits, _k: Flags) -> bool:
     return True
 
 
-@SLEEP.rule("not_a_syscall_event", errno="EINVAL", decides="__perf_event_set_bpf_prog: is_syscall_tp", needs=(EVENTS,))
+@SLEEP.rule(
+    "not_a_syscall_event",
+    errno="EINVAL",
+    decides="__perf_event_set_bpf_prog: is_syscall_tp",
+    needs=(EVENTS,),
+    witness="faultable_events",
+    known="since 7.2; stable 7.1.7 takes the program and has no such check",
+)
 def not_a_syscall_event(t: EventTraits, _k: Flags) -> bool:
     """Only the events of single system calls may sleep."""
     return t.event and not t.syscall

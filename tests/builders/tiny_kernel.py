@@ -1,8 +1,8 @@
 """Write a whole small kernel as a snapshot folder, in the kernel's own file formats, from plain arguments.
 
 A symbol is one line: `name`, or `name = alias`, then words: `[module]`, `data`, `init`, `percpu`, `behind`, `notrace`,
-`blacklisted`, `injectable`, `nobtf`. Everything not said is as in a new kernel
-with every feature; `without` takes single witnesses away (a function, an enumerator, or `struct.member`).
+`blacklisted`, `injectable`, `nobtf`. Everything not said is as in a new kernel with every feature; `without` takes
+single witnesses away (a function, an enumerator, an id set, a struct, `struct.member`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BTF = "sys/kernel/btf/vmlinux"
 WITNESS_FUNCTIONS = (
     *("bpf_prog_load", "__x64_sys_bpf", "perf_kprobe_init", "within_notrace_func", "count_symbols"),
     *("validate_probe_symbol", "arch_adjust_kprobe_addr", "register_fprobe", "kallsyms_callback", "can_boost"),
-    *("within_error_injection_list", "btf_id_allow_sleepable", "arch_bpf_trampoline_size", "register_ftrace_direct"),
+    *("within_error_injection_list", "trace_call_bpf_faultable", "arch_bpf_trampoline_size", "register_ftrace_direct"),
     *("bpf_trampoline_multi_attach", "bpf_lsm_verify_prog", "bpf_iter_prog_supported", "perf_trace_init"),
     *("bpf_get_raw_tracepoint", "lock_kernel_down", "bpf_dummy_init", "bpf_dummy_ops_check_member"),
 )
@@ -55,6 +55,7 @@ MEMBERS = {
     "bpf_attach_target_info": ("tgt_mod",),
     "btf_func_model": ("arg_flags",),
     "bpf_iter__cgroup": ("cgroup",),
+    "btf_layout": ("info_sz",),
 }
 CONFIG = {
     **dict.fromkeys(("CONFIG_BPF_SYSCALL", "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS", "CONFIG_DYNAMIC_FTRACE"), "y"),
@@ -181,6 +182,8 @@ def tiny_files(
     ]
     where = IDS
     for title, members in {} if hide_ids else {**SETS, **(ids or {})}.items():
+        if title in without:
+            continue
         rows.append((where, "r", f"__BTF_ID__{'set8' if 'kfunc' in title else 'set'}__{title}"))
         where += 4
         for number, member in enumerate(members):
@@ -199,6 +202,8 @@ def tiny_files(
     t = _types(b)
     b.enum("bpf_attach_type", {name: number for name, number in ENUMERATORS.items() if name not in without})
     for struct, members in MEMBERS.items():
+        if struct in without:
+            continue
         kept = [m for m in members if f"{struct}.{m}" not in without]
         b.struct(struct, 8 * len(kept), [(m, t["u64"], 64 * i) for i, m in enumerate(kept)])
     for name in iterators:

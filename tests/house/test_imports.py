@@ -35,7 +35,8 @@ DOWN = {
     "engine": "rules model",
     "code": "reserved slices sources scanners model errors",  # reserved, slices: inside the functions that need them
     "reserved": "slices scanners",
-    "kernel": "code sources scanners model errors",
+    "witnesses": "model",
+    "kernel": "witnesses code sources scanners model errors",
     "questions": "kernel scanners model",
     "advice": "diagnosis model engine",
     "tracepoints": "rules scanners model",

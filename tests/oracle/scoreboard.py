@@ -286,8 +286,8 @@ def table(name: str, rows: dict[str, Row], names: int = 0) -> Iterator[str]:
 
 def markdown(found: dict[str, dict[str, Row]]) -> str:
     """The board as a page. Written by --write, never by hand."""
-    from probe_scout.kernel import CONTEMPORARIES
     from probe_scout.rules import all_rules
+    from probe_scout.witnesses import WITNESSES
 
     lines = [
         "# Scoreboard",
@@ -326,7 +326,8 @@ def markdown(found: dict[str, dict[str, Row]]) -> str:
     if kept:
         lines += ["", f"{kept} more answers are kept and not judged (calls of kfuncs, arguments of raw tracepoints)."]
     rules = list(all_rules())
-    borrowed = sorted({r.id for r in rules if {r.witness, r.unless, *r.fires.__code__.co_consts} & set(CONTEMPORARIES)})
+    contemporaries = {flag for flag, witness in WITNESSES.items() if witness.contemporary}
+    borrowed = sorted({r.id for r in rules if {r.witness, r.unless, *r.fires.__code__.co_consts} & contemporaries})
     lines += [
         "",
         f"{len(rules)} rules; none looks at a release number. Of these, {len(borrowed)} are recognised by a",

@@ -55,6 +55,15 @@ def foo(attach: str, **kernel: Any) -> Ask:
     return ask(attach, "foo", **kernel)
 
 
+UNINJECTED = ("within_error_injection_list", "BPF_TRACE_FENTRY_MULTI")
+LIST_GONE = (*UNINJECTED, "btf_non_sleepable_error_inject")
+
+
+def syscall(attach: str, without: tuple[str, ...] = UNINJECTED, **kernel: Any) -> Ask:
+    """A system call of a kernel without error injection."""
+    return ask(attach, "__x64_sys_close", without=without, config={"CONFIG_FUNCTION_ERROR_INJECTION": None}, **kernel)
+
+
 CASES: dict[str, Case] = {
     # kernel/bpf/syscall.c
     "bpf_syscall.absent": Case(
@@ -94,7 +103,16 @@ CASES: dict[str, Case] = {
         (foo("kprobe", denied=(KALLSYMS,)), "kallsyms"),
     ),
     "symbol_lookup.module_has_it_too": Case(
-        ask("kprobe", "foo", "foo", "foo [xfs]", without=("BPF_TRACE_FENTRY_MULTI",)),
+        ask(
+            "kprobe",
+            "foo",
+            "foo",
+            "foo [xfs]",
+            without=(
+                "BPF_TRACE_FENTRY_MULTI",
+                "btf_layout",
+            ),
+        ),
         ask("kprobe", "foo", "foo", "foo [xfs]"),
         (ask("kprobe", "foo", "foo", "foo [xfs]", denied=(BTF,)), "btf"),
     ),
@@ -223,6 +241,12 @@ CASES: dict[str, Case] = {
         ask("fmod_ret", "foo", "foo", "food injectable"),
         ask("fmod_ret", "foo", "foo injectable"),
         (foo("fmod_ret", denied=(INJECTION,)), "error_injection"),
+    ),
+    "attach_target.syscall_not_sleepable": Case(
+        syscall("fentry.s", UNINJECTED), syscall("fentry.s", LIST_GONE), (syscall("fentry.s", hide_ids=True), "btf_ids")
+    ),
+    "attach_target.syscall_not_modifiable": Case(
+        syscall("fmod_ret", UNINJECTED), syscall("fmod_ret", LIST_GONE), (syscall("fmod_ret", hide_ids=True), "btf_ids")
     ),
     "attach_target.no_impl": Case(
         foo("fentry", **proto("void", "u64", "prog_aux"), ids={"scx_kfunc_ids": ("foo",)}),
@@ -439,13 +463,27 @@ CASES: dict[str, Case] = {
         (event("tp_btf", "sched:sched_switch", denied=(KALLSYMS,)), "kallsyms"),
     ),
     "tracepoint_sleep.unknown": Case(
-        event("raw_tp.s", "raw_syscalls:sys_enter", events=SYSCALLS, without=("BPF_TRACE_FENTRY_MULTI",)),
-        event("raw_tp", "raw_syscalls:sys_enter", events=SYSCALLS, without=("BPF_TRACE_FENTRY_MULTI",)),
+        event(
+            "raw_tp.s",
+            "raw_syscalls:sys_enter",
+            events=SYSCALLS,
+            without=("trace_call_bpf_faultable", "BPF_TRACE_FENTRY_MULTI"),
+        ),
+        event(
+            "raw_tp",
+            "raw_syscalls:sys_enter",
+            events=SYSCALLS,
+            without=("trace_call_bpf_faultable", "BPF_TRACE_FENTRY_MULTI"),
+        ),
         (event("raw_tp.s", "raw_syscalls:sys_enter", events=SYSCALLS, denied=(BTF,)), "btf"),
     ),
     "tracepoint_sleep.typed_unknown": Case(
-        event("tp_btf.s", "sched:sched_switch", without=("BPF_TRACE_FENTRY_MULTI",)),
-        event("tp_btf.s", "sched:sched_switch", without=("BPF_TRACE_FENTRY_MULTI", "bpf_dummy_ops_check_member")),
+        event("tp_btf.s", "sched:sched_switch", without=("trace_call_bpf_faultable", "BPF_TRACE_FENTRY_MULTI")),
+        event(
+            "tp_btf.s",
+            "sched:sched_switch",
+            without=("trace_call_bpf_faultable", "BPF_TRACE_FENTRY_MULTI", "bpf_dummy_ops_check_member"),
+        ),
         (event("tp_btf.s", "sched:sched_switch", denied=(BTF,)), "btf"),
     ),
     "tracepoint_sleep.not_a_syscall_event": Case(

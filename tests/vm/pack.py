@@ -1,11 +1,12 @@
 """Pack recordings into fixtures: the snapshot, its provenance, and the answers.
 
-python -m tests.vm pack [--slice] KERNEL …
+python -m tests.vm pack [--slice | --anew] KERNEL …
 
 Writes fixtures/kernels/NAME.tar.xz, NAME.kernel.toml and fixtures/answers/NAME.tsv.xz, where NAME is
 debian-VERSION-FLAVOUR. The archive holds every member of the snapshot; its manifest leaves out the checksums of the
 events' files, which would be a twentieth of the archive (xz has one of its own). A slice holds the answers that few
-targets share, one in SLICE_ONE_IN of the others, and of the snapshot what these need (cut.py).
+targets share, one in SLICE_ONE_IN of the others, and of the snapshot what these need (cut.py). `--anew` boots the
+kernel of a bundled slice for its snapshot and cuts that again: for names that the tool did not ask for before.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 from tests.oracle import recorded, scoreboard
 
 from . import asking, cut, plan, record
+from .problems import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,9 +112,8 @@ def provenance(
 Rows = list[tuple[str, tuple[recorded.Answer, ...]]]
 
 
-def sliced(members: dict[str, bytes], rows: Rows, work: Path) -> tuple[dict[str, bytes], bytes, Rows]:
-    """Members, archive and answers of a slice. Raises AskingFailed if the tool answers otherwise from it."""
-    kept = list(scoreboard.part(rows, SLICE_ONE_IN))
+def sliced(members: dict[str, bytes], kept: Rows, work: Path) -> tuple[dict[str, bytes], bytes]:
+    """Members and archive of a slice for these answers. Raises AskingFailed if the tool answers otherwise from it."""
     small = cut.cut(members, {target for target, _ in kept})
     made = archive(small)
     place = work / "slice.tar.xz"
@@ -126,7 +127,31 @@ def sliced(members: dict[str, bytes], rows: Rows, work: Path) -> tuple[dict[str,
     ]
     if other:
         raise asking.AskingFailed(f"the slice answers {len(other)} questions otherwise: {', '.join(other[:5])}")
-    return small, made, kept
+    return small, made
+
+
+def anew(kernel: str, into: Path) -> tuple[str, int, int, int]:
+    """A bundled slice, cut again from a snapshot of the same build, taken now; the answers stay. Returns as `pack`."""
+    from . import cache, fetch
+
+    fetch.fetch(kernel)
+    version = next(version for name, version in cache.get(kernel).packages.items() if name.startswith("linux-image"))
+    name = fixture_name(kernel, version)
+    snapshot, answers = into / "kernels" / f"{name}.tar.xz", into / "answers" / f"{name}.tsv.xz"
+    if not snapshot.exists() or not answers.exists():
+        raise asking.AskingFailed(f"{name} is not bundled: {kernel} is fetched as {version}")
+    work = cache.root() / "anew" / kernel
+    record.take_snapshot(kernel, work)
+    members = read_members(work / "snapshot.tar.xz")
+    members[MANIFEST] = lean_manifest(members[MANIFEST])
+    rows: Rows = list(recorded.read(answers))
+    _, made = sliced(members, rows, work)
+    snapshot.write_bytes(made)
+    told = snapshot.with_name(f"{name}.kernel.toml")
+    taken = next(line for line in (work / "guest.toml").read_text().splitlines() if line.startswith("taken = "))
+    lines = [taken if line.startswith("taken = ") else line for line in told.read_text().splitlines()]
+    told.write_text("\n".join(lines) + "\n")
+    return name, len(made), answers.stat().st_size, sum(len(found) for _, found in rows)
 
 
 def pack(kernel: str, into: Path, is_slice: bool = False) -> tuple[str, int, int, int]:
@@ -144,7 +169,8 @@ def pack(kernel: str, into: Path, is_slice: bool = False) -> tuple[str, int, int
     rows: Rows = list(recorded.unpack(recorded.pack(packed_rows(asking.read(work / "answers.tsv")))))
     asked = sum(len(answers) for _, answers in rows)
     if is_slice:
-        members, snapshot, rows = sliced(members, rows, work)
+        rows = list(scoreboard.part(rows, SLICE_ONE_IN))
+        members, snapshot = sliced(members, rows, work)
     else:
         snapshot = archive(members)
     kept = sum(len(answers) for _, answers in rows)
@@ -161,16 +187,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 1 if an archive is larger than a whole kernel may be."""
     parser = argparse.ArgumentParser(prog="python -m tests.vm pack", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kernel", nargs="+")
-    parser.add_argument("--slice", action="store_true", help="rare answers and a sample, with what they need")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--slice", action="store_true", help="rare answers and a sample, with what they need")
+    how.add_argument("--anew", action="store_true", help="a bundled slice, cut from a new snapshot; the answers stay")
     parser.add_argument("--into", type=Path, default=FIXTURES, help="instead of fixtures/")
     options = parser.parse_args(arguments)
     is_large = False
     for kernel in options.kernel:
         try:
-            name, snapshot, answers, count = pack(kernel, options.into, options.slice)
-        except asking.AskingFailed as exc:
+            packed = anew(kernel, options.into) if options.anew else pack(kernel, options.into, options.slice)
+        except (asking.AskingFailed, LabError) as exc:
             print(f"pack: {exc}", file=sys.stderr)
             return 2
+        name, snapshot, answers, count = packed
         print(f"{name}: snapshot {snapshot / 1e6:.2f} MB, {count} answers in {answers / 1e6:.2f} MB")
         is_large |= snapshot > WHOLE_BYTES_MAX
     return int(is_large)

@@ -6,7 +6,7 @@ import json
 import tomllib
 
 from tests.oracle import recorded
-from tests.vm import asking, cache, compare_shared, pack
+from tests.vm import asking, cache, compare_shared, fetch, pack
 from tests.vm.cache import Cached
 from tests.vm.plan import Question
 
@@ -47,6 +47,14 @@ def test_a_recording_is_packed_with_where_it_came_from(tmp_path, monkeypatch):
     assert set(json.loads(found[pack.MANIFEST])["files"]) == {"proc/version", "proc/kallsyms"}
     answers = dict(recorded.read(tmp_path / "fixtures" / "answers" / f"{name}.tsv.xz"))
     assert answers["bpf_x"] == (recorded.Answer("kfunc", "tp", "EACCES", "load:not_allowed"),)
+
+
+def test_only_a_bundled_slice_of_this_build_is_cut_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fetch, "fetch", lambda kernel: None)
+    there = Cached("7.2", "r", {"linux-image-r": "7.2.99-1"}, tmp_path, None, tmp_path, tmp_path)
+    monkeypatch.setattr(cache, "get", lambda kernel: there)
+    assert pack.main(["--anew", "7.2", "--into", str(tmp_path)]) == 2
+    assert "debian-7.2.99-amd64 is not bundled: 7.2 is fetched as 7.2.99-1" in capsys.readouterr().err
 
 
 def test_what_is_not_recorded_gets_a_sentence(tmp_path, monkeypatch, capsys):
