@@ -56,11 +56,36 @@ _TABLE = (
     ),
     _kernel("6.12-rt", "trixie", r"6\.12\.\d+\+deb13-rt-amd64", "6.12.107+deb13-rt-amd64", "flavour: PREEMPT_RT locks"),
     _kernel(
+        "6.16",
+        "trixie-backports",
+        r"6\.16\.\d+\+deb13-amd64",
+        "6.16.12+deb13-amd64",
+        "between recorded kernels: asked anew, never recorded",
+    ),
+    _kernel("6.17", "trixie-backports", r"6\.17\.\d+\+deb13-amd64", "6.17.13+deb13-amd64", "between recorded kernels"),
+    _kernel(
         "6.18",
         "trixie-backports",
         r"6\.18\.\d+\+deb13-amd64",
         "6.18.15+deb13-amd64",
         "kallsyms letters of the new kind",
+    ),
+    _kernel(
+        "6.19",
+        "trixie-backports",
+        r"6\.19\.\d+\+deb13-amd64",
+        "6.19.14+deb13-amd64",
+        "between recorded kernels; the first in parts",
+    ),
+    _kernel(
+        "7.0",
+        "trixie-backports",
+        r"7\.0\.\d+\+deb13-amd64",
+        "7.0.13+deb13-amd64",
+        "between recorded kernels; no modules in the archive",
+    ),
+    _kernel(
+        "7.1", "trixie-backports", r"7\.1\.\d+\+deb13-amd64", "7.1.13+deb13-amd64", "stable took halves of what 7.2 has"
     ),
     _kernel("7.2", "trixie-backports", r"7\.2\.\d+\+deb13-amd64", "7.2.12+deb13-amd64", "between 6.18 and the newest"),
     _kernel(
