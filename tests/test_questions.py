@@ -92,6 +92,22 @@ def test_the_narrow_way_gives_the_traits_of_the_full_way(recorded, full):
     assert not different
 
 
+def test_many_names_at_once_have_the_traits_of_the_full_way(recorded, full):
+    """One pass for all of them; two kernels, the lists of ftrace's sites with addresses and without."""
+    names = sampled(full)
+    for missing in ((), (FILTER_ADDRS,)):
+        source = Shared(recorded, missing=missing)
+        wide, kernel = Kernel(source), Kernel(source)
+        wide.full()
+        kernel.gather([name.encode() for name in names])
+        different = [
+            name for name in names if questions.function_traits(kernel, name) != questions.function_traits(wide, name)
+        ]
+        assert not different, missing
+        if not missing:
+            assert kernel._full is None, "the whole table was built"
+
+
 def test_a_name_qualified_by_its_module_is_the_same_both_ways(recorded, full):
     symbols = full.full().symbols
     pick = random.Random(612)

@@ -13,7 +13,7 @@ from ..model.audit import BROKEN, NOTE, WARNING, Attachment, AuditFinding
 from ..model.target import FUNCTION, Target
 from ..model.verdict import NO
 from .kept import Kept
-from .resolve import MANY, whole
+from .resolve import MANY, of_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ class World:
             if raw is None:
                 return None
             unknown = {one for _, one in self.by_function} - counts.keys()
-            view = whole(self.k) if len(unknown) > _FEW else None
+            view = of_many(self.k, unknown) if len(unknown) > _FEW else None
             if view is not None:
                 self.kept.add("copies", {one: len(view.symbols.rows(one.encode())) for one in unknown})
             else:
@@ -169,8 +169,9 @@ class World:
         """With many functions to ask about, all tables at once are cheaper than a search for each."""
         if not self._is_prepared:
             self._is_prepared = True
-            if len(self.by_function) > _FEW:
-                whole(self.k)
+            names = {name for _, name in self.by_function}
+            if len(names) > _FEW:
+                of_many(self.k, names)
 
     def file(self, row: Attachment) -> Record | None:
         """What is known of a uprobe's file."""

@@ -12,12 +12,13 @@ from ..errors import Malformed, ProbeScoutError, SourceError
 from .kept import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ..kernel import Kernel, View
     from ..sources.bpf_objects import Record
 
-MANY = 24  # names beyond which one table of all symbols is cheaper than a search for each
+MANY = 24  # names beyond which one pass for all of them is cheaper than a search for each
+MOST = 400  # and beyond which a table of all symbols is
 ENTRY_BYTES = 4  # endbr64 before ftrace's call: kprobes are moved behind it
 _SOFTWARE = (
     *("cpu-clock", "task-clock", "page-faults", "context-switches", "cpu-migrations", "minor-faults", "major-faults"),
@@ -123,7 +124,7 @@ class Resolver:
     def learn_owners(self, functions: Iterable[str]) -> None:
         """Where these functions are, all at once: `module_of` then answers from what is kept."""
         unknown = set(functions) - self._kept.section("owners").keys()
-        view = whole(self._k) if len(unknown) > MANY else None
+        view = of_many(self._k, unknown) if len(unknown) > MANY else None
         if view is None:
             return
         found: dict[str, str | None] = {}
@@ -194,10 +195,12 @@ class Resolver:
         return f"{name or f'pmu {kind}'} config {config:#x}"
 
 
-def whole(k: Kernel) -> View | None:
-    """All symbols; None where they cannot be had, which each question tells by itself."""
+def of_many(k: Kernel, names: Collection[str]) -> View | None:
+    """The symbols that decide about these names; None where they cannot be had, which each question tells by itself."""
     try:
-        return k.full()
+        if len(names) > MOST:
+            return k.full()
+        return k.gather([name.encode("utf-8", "surrogateescape") for name in names])
     except ProbeScoutError:
         return None
 

@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Malformed
+from . import many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -212,7 +213,13 @@ def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
     except ValueError:
         raise _bad_line(raw) from None
     parts: list[tuple[int, bytes]] = []
-    for name in {*names, _INVALID}:
+    sought = set(names)
+    pattern = many.pattern(b" ", sought, b"\n ")
+    for match in pattern.finditer(raw) if pattern is not None else ():
+        begin = raw.rfind(b"\n", 0, match.start()) + 1
+        end = raw.find(b"\n", match.end())
+        parts.append((begin, raw[begin : end + 1 if end >= 0 else len(raw)]))
+    for name in {_INVALID} if pattern is not None else {*sought, _INVALID}:
         needle = b" " + name
         at = raw.find(needle)
         while at >= 0:

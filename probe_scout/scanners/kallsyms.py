@@ -278,6 +278,21 @@ def _lines_of(raw: bytes, name: bytes, split: int) -> list[int]:
     return found
 
 
+def _lines_of_all(raw: bytes, names: set[bytes], split: int) -> list[int]:
+    """Byte positions of the lines of all these names."""
+    from . import many
+
+    pattern = many.pattern(b" ", names, b"\n\t")
+    if pattern is None:
+        return [line for name in names for line in _lines_of(raw, name, split)]
+    found = []
+    for match in pattern.finditer(raw):
+        at, end = match.span()
+        if raw[end] == (0x0A if end < split else 0x09):
+            found.append(raw.rfind(b"\n", 0, at) + 1)
+    return found
+
+
 def limits_of(raw: bytes) -> bytes:
     """The lines of the section limits alone, for `narrow`."""
     split = modules_begin(raw)
@@ -325,19 +340,18 @@ def narrow(raw: bytes, names: Iterable[bytes], limits: bytes | None = None) -> b
     chunks: dict[bytes, tuple[int, int]] = {}
     split = modules_begin(raw)
     limits = limits_of(raw) if limits is None else limits
-    for name in set(names):
-        for line in _lines_of(raw, name, split):
-            end = raw.find(b"\n", line)
-            tab = raw.find(b"\t", line, end)
-            if end < 0:
-                raise Malformed(PATH, line, "a line end (the file is cut off)")
-            if tab >= 0:
-                module = raw[tab + 1 : end]
-                if module not in chunks:
-                    chunks[module] = _chunk(raw, line, module)
-                spans.append(chunks[module])
-            else:
-                spans.append(_neighbourhood(raw, line))
+    for line in _lines_of_all(raw, set(names), split):
+        end = raw.find(b"\n", line)
+        tab = raw.find(b"\t", line, end)
+        if end < 0:
+            raise Malformed(PATH, line, "a line end (the file is cut off)")
+        if tab >= 0:
+            module = raw[tab + 1 : end]
+            if module not in chunks:
+                chunks[module] = _chunk(raw, line, module)
+            spans.append(chunks[module])
+        else:
+            spans.append(_neighbourhood(raw, line))
     spans.sort()
     parts: list[bytes] = []
     done = 0

@@ -175,6 +175,48 @@ def test_the_narrow_part_decides_as_the_whole_file(name):
     assert view_of(kallsyms.table(narrow), name.encode()) == view_of(kallsyms.table(RAW), name.encode())
 
 
+@pytest.mark.property
+@EXAMPLES
+@given(st.lists(st.text("ab.\\[)+", max_size=6), min_size=9, max_size=40, unique=True), st.data())
+def test_many_names_at_once_are_found_as_each_is(names, data):
+    from probe_scout.scanners import many
+
+    wanted = {name.encode() for name in names}
+    text = st.sampled_from([*wanted, b"a", b"", b"x"])
+    lines = data.draw(st.lists(st.tuples(text, st.sampled_from([b"\n", b"\t[m]\n", b" "])), max_size=30))
+    raw = b"".join(b"1 t " + name + end for name, end in lines)
+    found = sorted(match.start() for match in many.pattern(b" ", wanted, b"\n\t").finditer(raw))
+    each = []
+    for name in wanted:
+        for end in (b"\n", b"\t"):
+            at = raw.find(b" " + name + end)
+            while at >= 0:
+                each.append(at)
+                at = raw.find(b" " + name + end, at + 1)
+    assert found == sorted(each)
+
+
+def test_names_that_nest_too_deep_are_searched_for_one_by_one():
+    from probe_scout.scanners import many
+
+    deep = [b"a" * n for n in range(1, 129)]
+    assert many.pattern(b" ", deep[:8], b"\n") is None
+    raw = b"".join(b"%016x t %s\n" % (n << 8, name) for n, name in enumerate(deep, 1))
+    assert kallsyms.narrow(raw, deep).count(b"\n") == 128
+    assert many.pattern(b" ", [*deep, b"a" * 600], b"\n") is None
+
+
+@pytest.mark.property
+@EXAMPLES
+@given(st.data())
+def test_the_narrow_part_of_many_names_decides_as_the_whole_file(data):
+    raw = written(data.draw(SYMBOLS))
+    names = {b"a", b"ab", b"b", b"a.cold", b"a.b", b"bpf", b"_stext", b"x", b"y", b"z"}
+    table, narrow = kallsyms.table(raw), kallsyms.table(kallsyms.narrow(raw, names))
+    for name in names:
+        assert view_of(narrow, name) == view_of(table, name)
+
+
 def test_the_narrow_part_is_small():
     assert kallsyms.narrow(RAW, [b"vfs_readv"]).count(b"\n") == 6  # the limits, itself, the next
     assert kallsyms.narrow(RAW, [b"nowhere"]).count(b"\n") == 4
