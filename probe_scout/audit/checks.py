@@ -663,7 +663,8 @@ def _file_replaced(world: World, row: Attachment) -> str | None:
     WARNING,
     """There is no code of a function at this offset of the file.
 
-    The offset is outside the executable sections, or the file is no ELF file: the probe was made for another file.""",
+    The offset is outside the executable sections or between two functions, or the file is no ELF file: the probe was
+    made for another file. A file whose symbols were stripped does not tell what is between functions.""",
     "prepare_uprobe",
     "kernel/events/uprobes.c",
     "the file's sections and symbols",
@@ -677,8 +678,13 @@ def _no_function(world: World, row: Attachment) -> str | None:
         return None
     if about["state"] == "no_elf":
         return f"{row.target}: no ELF file"
-    wrong = [offset for offset in _offsets(row) if about["places"].get(str(offset), {}).get("is_code") is False]
-    return f"{row.target}: no code at {wrong[0]:#x}" if wrong else None
+    places = {offset: about["places"].get(str(offset), {}) for offset in _offsets(row)}
+    for offset, place in places.items():
+        if place.get("is_code") is False:
+            return f"{row.target}: no code at {offset:#x}"
+        if place.get("is_outside"):
+            return f"{row.target}: {offset:#x} is behind the end of a function, and in no other"
+    return None
 
 
 @check(

@@ -123,9 +123,12 @@ def _place(image: ElfImage, raw: mmap.mmap, offset: int) -> Record:
         if not section.offset <= offset < section.offset + section.size:
             continue
         address = section.address + offset - section.offset
-        holding = image.symbols.holding(address)
+        holding = image.symbols.covering(address)
         if holding is None:
-            return {"is_code": True, "symbol": None, "offset": None, "is_start": None}
+            # Stubs of the linker have sections of their own, and no symbols.
+            outside = section.name == ".text" and image.symbols.is_between(address)
+            found = {"is_code": True, "symbol": None, "offset": None, "is_start": None}
+            return {**found, "is_outside": True} if outside else found
         start, names = holding
         first = section.offset + start - section.address
         code = raw[first : min(offset + 16, section.offset + section.size)]

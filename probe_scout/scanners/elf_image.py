@@ -352,6 +352,7 @@ class Symbols:
         self._image = image
         tables = {s.type: s for s in reversed(image.sections) if s.type in (_SHT_SYMTAB, _SHT_DYNSYM)}
         section = tables.get(_SHT_SYMTAB) or tables.get(_SHT_DYNSYM)
+        self.is_whole = section is not None and section.type == _SHT_SYMTAB  # not of the linker's dynamic names alone
         self.values: list[int] = []  # of every symbol, by its number; with its section's address in ET_REL files
         self._heads: list[int] = []
         self._strings = EMPTY
@@ -433,6 +434,22 @@ class Symbols:
         if near < 0 or self._image.place_of(self._starts[near])[0] != self._image.place_of(address)[0]:
             return None
         return self._starts[near], self.at(self._starts[near])
+
+    def covering(self, address: int) -> tuple[int, tuple[str, ...]] | None:
+        """As `holding`, by sizes alone: the nearest symbol before is taken only where it begins at the address."""
+        found = self.holding(address)
+        if found is None or found[0] == address:
+            return found
+        low, high = bisect_left(self._starts, found[0]), bisect_right(self._starts, found[0])
+        ends = (found[0] + self._sizes[self._order[i]] for i in range(low, high) if self._is_function[i])
+        return found if any(address < end for end in ends) else None
+
+    def is_between(self, address: int) -> bool:
+        """No function covers the address, and the table would tell: it is whole, and the symbol before has a size."""
+        near = bisect_right(self._starts, address) - 1
+        if not self.is_whole or near < 0 or self.covering(address) is not None:
+            return False
+        return all(self._sizes[self._order[i]] for i in range(bisect_left(self._starts, self._starts[near]), near + 1))
 
     def named(self, name: str) -> tuple[int, ...]:
         """Addresses of the code symbols of exactly this name, in order; empty if there are none."""
