@@ -112,9 +112,17 @@ def churn(holder, turns):
     process, lines = start(holder)
     say("planted", lines=lines, pid=process.pid)
     say("before churn", **audit())  # what is found out about functions is kept: the next ones are fast
+    from probe_scout.api import open_kernel
+    from probe_scout.render.json import audit_document
+
+    kernel = open_kernel()
     other = subprocess.Popen([holder, "--churn", turns], stdout=subprocess.PIPE, text=True)
-    while other.poll() is None:
-        say("meanwhile", **audit())
+    say("meanwhile", **audit())
+    while other.poll() is None:  # in one process, as --watch does, there are more of them
+        begin = time.monotonic()
+        document = json.loads(audit_document(kernel.audit()))
+        seconds = round(time.monotonic() - begin, 2)
+        say("meanwhile", code=0, seconds=seconds, stderr="", document=document)
     say("churned", code=other.returncode, text=other.stdout.read())
     say("ended", **end(process))
     say("after", **settled())
