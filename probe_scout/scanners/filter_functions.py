@@ -15,7 +15,6 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Malformed
-from . import many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 PATH = "sys/kernel/tracing/available_filter_functions"
 PATH_ADDRS = PATH + "_addrs"
+_FEW = 8  # names up to which a search for each is as cheap as one for all
 _INVALID = b"__ftrace_invalid_address__"
 
 
@@ -214,7 +214,11 @@ def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
         raise _bad_line(raw) from None
     parts: list[tuple[int, bytes]] = []
     sought = set(names)
-    pattern = many.pattern(b" ", sought, b"\n ")
+    pattern = None
+    if len(sought) > _FEW:
+        from . import many
+
+        pattern = many.pattern(b" ", sought, b"\n ")
     for match in pattern.finditer(raw) if pattern is not None else ():
         begin = raw.rfind(b"\n", 0, match.start()) + 1
         end = raw.find(b"\n", match.end())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PATH = "proc/kallsyms"
 PSEUDO_MODULES = frozenset((b"bpf", b"__builtin__ftrace", b"__builtin__kprobes"))
+_FEW = 8  # names up to which a search for each is as cheap as one for all
 _LIMITS = (b"_stext", b"_etext", b"_sinittext", b"_einittext", b"_end")
 
 
@@ -280,9 +281,11 @@ def _lines_of(raw: bytes, name: bytes, split: int) -> list[int]:
 
 def _lines_of_all(raw: bytes, names: set[bytes], split: int) -> list[int]:
     """Byte positions of the lines of all these names."""
-    from . import many
+    pattern = None
+    if len(names) > _FEW:
+        from . import many
 
-    pattern = many.pattern(b" ", names, b"\n\t")
+        pattern = many.pattern(b" ", names, b"\n\t")
     if pattern is None:
         return [line for name in names for line in _lines_of(raw, name, split)]
     found = []

@@ -7,18 +7,18 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Collection
 
-FEW = 8  # names up to which a search for each is as cheap
 _LONGEST = 128  # bytes of a name; a longer one would nest deeper than the compiler of patterns goes
 _Tree = dict[int, "_Tree"]
 _END = -1
 
 
 def pattern(before: bytes, names: Collection[bytes], after: bytes) -> re.Pattern[bytes] | None:
-    """Finds each of the names behind `before` where one of the bytes `after` follows; None where that does not pay.
+    """Finds each of the names behind `before` where one of the bytes `after` follows; None where they cannot be put
+    into one pattern.
 
     Names share their beginnings in the pattern, so that each position of the file is looked at about once.
     """
-    if len(names) <= FEW or max(map(len, names)) > _LONGEST:
+    if not names or max(map(len, names)) > _LONGEST:
         return None
     import re
 
