@@ -74,7 +74,7 @@ def show(request: Request, report: AuditReport) -> None:
     if request.format == "table":
         from ..render.audit import audit_lines
 
-        _write(audit_lines(report, _style(request)))
+        _write(audit_lines(report, _style(request), bool(request.owner or request.target)))
     elif request.format == "json":
         from ..render import json
 

@@ -22,8 +22,11 @@ _UNKNOWN = "?"
 _HELD_OTHERWISE = "held by a map, a socket or the kernel"
 
 
-def audit_lines(report: AuditReport, style: Style) -> Iterator[str]:
-    """The lines of the whole report, without line ends: how much there is, the table, what is not sound."""
+def audit_lines(report: AuditReport, style: Style, is_narrowed: bool = False) -> Iterator[str]:
+    """The lines of the whole report, without line ends: how much there is, the table, what is not sound.
+
+    `is_narrowed`: an owner or a target was asked for.
+    """
     yield kernel_line(report.kernel, style)
     if report.attachments:
         yield _summary(report)
@@ -31,7 +34,8 @@ def audit_lines(report: AuditReport, style: Style) -> Iterator[str]:
     if report.attachments:
         yield from _attachments(sorted(report.attachments, key=lambda one: (one.attach, words(one))), style)
     else:
-        yield "nothing is attached" if not report.unread else "nothing is seen to be attached"
+        that = " that matches" * is_narrowed
+        yield f"nothing is attached{that}" if not report.unread else f"nothing is seen to be attached{that}"
     yield from _findings(report, style)
     if report.loaded:
         yield ""

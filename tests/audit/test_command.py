@@ -105,6 +105,7 @@ def test_lines_and_cells(asked):
 def test_nothing_attached(asked):
     code, said = asked(inputs())
     assert (code, "nothing is attached" in said.out) == (0, True)
+    assert "nothing is attached that matches\n" in asked(given(), "--target", "no_such")[1].out
     gap = {"fact": "bpf_links", "kind": "denied", "why": "BPF_LINK_GET_NEXT_ID: EPERM", "cure": "run it as root"}
     code, said = asked(inputs(gaps=[gap]))
     assert (code, "nothing is seen to be attached" in said.out) == (3, True)
