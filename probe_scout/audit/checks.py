@@ -144,6 +144,22 @@ class World:
 
         return name in NORETURN or bool(self.kept.ask("noreturn", name, ask))
 
+    def is_site(self, name: str, module: str | None) -> bool:
+        """ftrace can patch the function's entry, where a kprobe then goes through it; False where that is not known."""
+
+        def ask() -> bool:
+            try:
+                view = self.k.view([name.encode("utf-8", "surrogateescape")])
+            except ProbeScoutError:
+                return False
+            if view is None or view.sites is None:
+                return False
+            symbols, owner = view.symbols, module.encode() if module else None
+            rows = [row for row in symbols.rows(name.encode()) if symbols.modules[row] == owner]
+            return any(view.sites.known(symbols, row) for row in rows)
+
+        return bool(self.kept.ask("sites", f"{module} {name}", ask))
+
     def trampoline_limit(self) -> tuple[int, str]:
         """How many programs a trampoline takes, and words where that is not told."""
 
@@ -477,10 +493,12 @@ def _arguments_differ(world: World, row: Attachment) -> str | None:
     _ON_FUNCTIONS,
 )
 def _ftrace_off(world: World, row: Attachment) -> str | None:
-    if row.attach not in FUNCTIONS or (row.attach in KPROBES and row.offset):
-        return None
     path = "proc/sys/kernel/ftrace_enabled"
-    return f"{path}: 0" if world.switch(path) == "0" else None
+    if row.attach not in FUNCTIONS or world.switch(path) != "0":
+        return None
+    if row.attach in KPROBES and (row.offset or not row.target or not world.is_site(row.target, row.module)):
+        return None  # a breakpoint, which is no business of ftrace
+    return f"{path}: 0"
 
 
 @check(
@@ -641,7 +659,8 @@ def _file_deleted(world: World, row: Attachment) -> str | None:
     """The file of this uprobe changed after the program was loaded.
 
     A package was upgraded, or the file written again: the probe is on the old file's inode (or at an offset that now
-    means something else), and new processes may run past it.""",
+    means something else), and new processes may run past it. A change of its mode, owner or name alone looks the
+    same.""",
     "uprobe_register",
     "kernel/events/uprobes.c",
     "the file's change time, struct bpf_prog_info: load_time",

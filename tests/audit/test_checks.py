@@ -66,6 +66,14 @@ def test_on_functions_that_just_do_not_fire(audited, name, given, more):
     assert name not in fired(audited(inputs(**given), **more))["vfs_read"]
 
 
+def test_a_kprobe_on_a_breakpoint_fires_without_ftrace(audited):
+    """A function that ftrace cannot patch: the kprobe is a breakpoint."""
+    off = {FTRACE: b"0\n"}
+    assert "ftrace_off" not in fired(audited(inputs(**kprobe()), ("vfs_read notrace",), files=off))["vfs_read"]
+    assert "ftrace_off" in fired(audited(inputs(**kprobe()), ("vfs_read",), files=off))["vfs_read"]
+    assert "ftrace_off" in fired(audited(inputs(**kprobe("xfs_read")), ("xfs_read [xfs]",), files=off))["xfs_read"]
+
+
 def test_an_event_of_another_kind_is_no_function(audited):
     given = inputs(programs=[program(1, "raw_tracepoint")], links=[link(5, "raw_tracepoint", 1, tp_name="no_such")])
     assert fired(audited(given, files={FTRACE: b"0\n"})) == {"no_such": set()}
