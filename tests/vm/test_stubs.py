@@ -56,7 +56,7 @@ RAW = (
     *("sched_switch", "signal_generate", "signal_deliver", "task_rename", "net_dev_xmit", "net_dev_queue"),
     *("inet_sock_set_state", "sys_enter", "sys_exit"),
 )
-FUNCTIONS = ("vfs_read", "vfs_write")
+FUNCTIONS = ("vfs_read", "vfs_write", "do_mmap")
 # A file of programs each: its names, the type, CO-RE.
 FILES = {
     "flat": (EVENTS, "tp", False),
@@ -319,33 +319,34 @@ def bpftrace():
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
-    """What each type's script prints on the newest kernel, all in one guest: exit code and text."""
+    """What the scripts of all types print on the newest kernel, in one: bpftrace takes a minute to start there.
+
+    Each line begins with the type, which is put in here.
+    """
     from tests.vm import boot
 
     start, folder = bpftrace()
     kernel = recorded_kernel("7.3")
-    scripts = tmp_path_factory.mktemp("bpftrace")
+    script = tmp_path_factory.mktemp("bpftrace") / "all.bt"
+    parts = []
     for attach in PRINTED:
         names = SHOWN if attach == "tp" else SHOWN_RAW if attach in ("raw_tp", "tp_btf") else ("vfs_read",)
-        (scripts / f"{attach}.bt").write_text(stub.report(kernel, names, "bpftrace", attach).text)
-    once = f"{start} /scripts/@.bt -c '/bin/busybox cat /proc/version' >/out/@ 2>&1; echo $? >/out/@.rc"
-    lines = [once.replace("@", attach) for attach in PRINTED]
-    out = tmp_path_factory.mktemp("out")
+        text = stub.report(kernel, names, "bpftrace", attach).text
+        assert text.startswith("#!/usr/bin/env bpftrace\n")
+        parts.append(text.partition("\n")[2].replace('printf("  ', f'printf("{attach}: '))
+    script.write_text("\n".join(parts))
     ended = boot.run(
         "7.3",
-        ["sh", "-c", "\n".join(lines)],
-        share={"/scripts": scripts, "/bpftrace": folder},
-        out=out,
+        ["sh", "-c", f"{start} /all.bt -c '/bin/busybox cat /proc/version' 2>&1"],
+        share={"/all.bt": script, "/bpftrace": folder},
         memory_mb=4096,
-        timeout_s=TIME_LIMIT_S,
+        timeout_s=2 * TIME_LIMIT_S,
     )
-    assert ended.status == 0, ended.stderr[-2000:] + ended.console[-2000:]
-    return {attach: ((out / f"{attach}.rc").read_text().strip(), (out / attach).read_text()) for attach in PRINTED}
+    assert ended.status == 0, ended.stdout[-2000:] + ended.stderr[-2000:] + ended.console[-2000:]
+    return ended.stdout
 
 
 @pytest.mark.parametrize("attach", PRINTED)
 def test_a_bpftrace_script_runs_and_prints(printed, attach):
-    code, text = printed[attach]
-    assert code == "0", text[-2000:]
-    assert {word for word in PRINTED[attach] if word not in text} == set()
-    assert "Linux version 7.3" in text
+    mine = "\n".join(line for line in printed.splitlines() if line.startswith(f"{attach}: "))
+    assert {word for word in PRINTED[attach] if word not in mine} == set()

@@ -316,6 +316,16 @@ class Triggers:
             **function("vfs_write", {"buf": where, "count": 33}, 33),
         }
 
+    def on_do_mmap(self):
+        """Its seventh argument, pgoff, lies on the stack; before vm_flags came (6.6) it was the sixth."""
+        zero = os.open("/dev/zero", os.O_RDWR)
+        where = libc.mmap(0x7E0000100000, 2 * PAGE, 3, 0x12, zero, 3 * PAGE)
+        found = function("do_mmap", {"addr": where, "len": 2 * PAGE, "prot": 3, "pgoff": 3}, where)
+        self.keep(found)
+        libc.munmap(where, 2 * PAGE)
+        os.close(zero)
+        return found
+
     null = os.open("/dev/null", os.O_WRONLY)
 
     def on_fork(self):
