@@ -14,7 +14,7 @@ from probe_scout.tracepoints import event_fields
 from tests.oracle import loads
 
 RECORDED = sorted((Path(__file__).parents[2] / "fixtures" / "tp_field").glob("*.txt.xz"))
-KERNELS = ("5.10.223", "6.1.176", "6.12.107", "7.3.4")
+KERNELS = ("5.10.223", "6.1.176", "6.12.107", "6.12.107-rt", "7.3.4")
 
 
 @pytest.fixture(scope="module", params=RECORDED, ids=lambda path: path.name)
