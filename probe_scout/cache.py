@@ -102,9 +102,14 @@ def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[st
 
 def _program() -> str:
     """The state of this program's own files, so that a change of code is a change of answers."""
+    return state_of("", "rules", "scanners", "diagnosis", "model", "sources", "dwarf", "survey")
+
+
+def state_of(*folders: str) -> str:
+    """The state of the files in some of this program's folders."""
     here = os.path.dirname(__file__)
     newest = total = 0
-    for folder in ("", "rules", "scanners", "diagnosis", "model", "sources", "dwarf", "survey"):
+    for folder in folders:
         with os.scandir(os.path.join(here, folder)) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
