@@ -344,14 +344,12 @@ def _record(
     return types.record(category, name, fmt, ids)
 
 
-_OF_PERF = frozenset(("function", "print"))  # kernel/trace/trace_entries.h, FTRACE_ENTRY_REG
-
-
 def _kind(k: Kernel, category: str, name: str) -> str:
     if category == "syscalls":
         return SYSCALL
     if category == "ftrace":
-        return PERF if name in _OF_PERF else FTRACE
+        # kernel/trace/trace_events.c, event_create_dir: an id is for perf, and only where perf can register.
+        return FTRACE if _maybe(k, f"{EVENTS}/ftrace/{name}/id") is None else PERF
     return DYNAMIC if category in _MADE_LATER or k.is_dynamic_event(category, name) else EVENT
 
 

@@ -133,6 +133,14 @@ def test_a_bare_tracepoint_is_meant_with_and_without_its_ending(tmp_path):
     assert events.suggestions(k, "pelt*") == ()
 
 
+def test_a_record_of_the_ring_buffer_with_an_id_is_perfs(tmp_path):
+    """Debian 5.10 and 7.3: perf_event_open takes ftrace:function and ftrace:print, the two with an id."""
+    files = {f"{FOLDER}/ftrace/{name}/format": event_format(name, 5, ()) for name in ("print", "wakeup")}
+    k = kernel(tmp_path, {**files, f"{FOLDER}/ftrace/print/id": b"5\n"})
+    kinds = {one.event: one.kind for one in events.reports(k, "ftrace:*", names_only=True)[0]}
+    assert kinds == {"ftrace:print": "perf", "ftrace:wakeup": "ftrace"}
+
+
 @pytest.fixture(scope="module")
 def recorded():
     return Kernel(open_source(RECORDED))
