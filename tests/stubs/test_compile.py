@@ -76,9 +76,9 @@ ASSERTIONS = {
 
 
 @pytest.mark.parametrize("language", ["c", "rust", "go", "python"])
-@pytest.mark.parametrize("name", ["net:net_dev_xmit", "syscalls:sys_enter_openat"])
-def test_each_number_of_a_real_event_that_is_off_by_one_is_an_error(compilers, bundled, language, name):
+def test_each_number_of_a_real_event_that_is_off_by_one_is_an_error(compilers, bundled, language):
     """All but the one number of one assertion stays."""
+    name = "net:net_dev_xmit"
     report = stub.report(bundled, [name], language)
     (made,) = report.stubs
     places = [one.span(1) for each in ASSERTIONS[language] for one in re.finditer(each, report.text, re.M)]
@@ -180,12 +180,11 @@ def test_headers_of_libbpf_and_of_the_kernel_stand_before_or_behind(compilers, b
         pytest.skip("libbpf's headers are not installed")
     core, attach = attach == "core", "tp" if attach == "core" else attach
     names = [name for name in ASKED[attach] if not core or not name.startswith("syscalls:")]
-    for program in (False, True):
-        source = stub.report(bundled, names, "c", attach, core, program).text
-        (vmlinux_h / "all.h").write_text(HEADERS)
-        whole = f'#include "{vmlinux_h}/all.h"\n'
-        assert compilers.said("object", whole + source) == ""
-        assert compilers.said("object", source + whole) == ""
+    source = stub.report(bundled, names, "c", attach, core, program=True).text
+    (vmlinux_h / "all.h").write_text(HEADERS)
+    whole = f'#include "{vmlinux_h}/all.h"\n'
+    assert compilers.said("object", whole + source) == ""
+    assert compilers.said("object", source + whole) == ""
 
 
 def test_a_vmlinux_h_of_another_layout_does_not_compile(compilers, bundled, vmlinux_h):
