@@ -22,6 +22,9 @@ def write(stubs: Sequence[Stub], provenance: Sequence[str]) -> str:
     """One script with a probe for each stub."""
     lines = ["#!/usr/bin/env bpftrace", f"// {LICENCE}"]
     lines += [f"// {words.comment(line)}".rstrip() for line in provenance]
+    lines.append(
+        "// An event that printing itself makes (a switch, a write) prints without end: count it, @ = count()."
+    )
     for stub in stubs:
         lines += ["", *(f"// {words.comment(line)}" for line in (*stub.facts, *stub.notes)), *_probe(stub)]
     return "\n".join(lines) + "\n"
