@@ -433,6 +433,9 @@ def _inline(request: Request) -> int:
     """0 a probe on the name sees every call, 1 it does not or nothing has the name, 3 that cannot be told."""
     if request.whole:
         return _inline_all(request)
+    import gc
+
+    gc.disable()  # as for scan
     name = request.names[0]
     if not name:
         raise UsageError("inline takes the name of a function, or --all")

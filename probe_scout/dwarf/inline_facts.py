@@ -33,6 +33,7 @@ from .abbrev import (
     FUNCTION_FIELDS,
     RELATIVE,
 )
+from .search import values_of
 from .walk import walk
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class Reader:
 
     def __init__(self, file: DebugFile, wanted: bytes | None, with_chains: bool) -> None:
         self.file, self.wanted, self.with_chains = file, wanted, with_chains
+        self._values = values_of(file, wanted) if wanted is not None else None
+        self.named: set[int] = set()  # offsets of strings that are the wanted name of a function here
         self.found: dict[tuple[bytes, str, int], Gathered] = {}
         self.targets: set[int] = set()  # offsets of entries of the wanted function, for units that refer to them
         self._far: dict[int, Root | None] = {}
@@ -240,9 +243,13 @@ class Reader:
             external = external or bool(values[F_EXTERNAL])
             at = values[F_ORIGIN] if values[F_ORIGIN] is not None else values[F_SPEC]
             if at is None:
+                if self._values is not None and type(name) is int and name >= 0 and name not in self._values:
+                    return None
                 text = self._text(unit, name)
                 if not text or (self.wanted is not None and text != self.wanted):
                     return None
+                if self.wanted is not None and type(name) is int:
+                    self.named.add(name)
                 linked = self._text(unit, linkage) if linkage is not None else b""
                 return Root((text, unit.file_name(file), line or 0), linked, inline, external)
         of = self.root_of(offset)
@@ -294,7 +301,7 @@ def find(file: DebugFile, name: str, quickly: bool = False) -> tuple[SourceFunct
     Only definitions count: a declaration of a function that is defined elsewhere is none. Raises Malformed, and
     TooMuch where `quickly` is asked and not possible.
     """
-    from .search import is_common, refers_far, units_holding, units_naming
+    from .search import is_common, refers_far, units_holding, units_in_turn
 
     if not name or "\0" in name:
         return ()
@@ -302,24 +309,29 @@ def find(file: DebugFile, name: str, quickly: bool = False) -> tuple[SourceFunct
         raise TooMuch(f"{file.path}: many strings end with {name}")
     reader = Reader(file, name.encode(), with_chains=True)
     read: set[int] = set()
-    more = units_naming(file, name.encode())
     far = refers_far(file)
     reached: set[int] = set()
-    if quickly and sum(unit.end - unit.start for unit in more) > _QUICK_BYTES_MAX:
-        raise TooMuch(f"{file.path}: {len(more)} units know {name}")
-    while more:
-        for unit in more:
+
+    def take(units: list[Unit]) -> None:
+        for unit in units:
             if unit.start not in read:
                 read.add(unit.start)
                 reader.read(unit, walk(unit))
                 unit.forget()
-        if not far:
-            break
+
+    for more in units_in_turn(file, name.encode(), reader.named):
+        if quickly and sum(unit.end - unit.start for unit in more) > _QUICK_BYTES_MAX:
+            raise TooMuch(f"{file.path}: {len(more)} units know {name}")
+        take(more)
+    while far:
         targets = set(reader.targets)
         if file.supplement is not None and not reached:
             targets |= _offsets_in(file.supplement, name)
         more = [unit for unit in units_holding(file, targets - reached) if unit.start not in read]
+        if not more:
+            break
         reached |= targets
+        take(more)
     return tuple(_function(file, key, mine) for key, mine in sorted(reader.found.items()))
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from struct import unpack_from
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import names as n
-from .abbrev import FORM, LEB
+from .abbrev import ALT, FORM, LEB, LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from ..scanners.elf_image import Region
     from .units import DebugFile, Unit
@@ -31,17 +31,25 @@ _DECLARATION_BYTES_MAX = 1024  # of an abbreviation; those of functions have som
 _STRING_ALT = (b"\x03\xa1\x3e", b"\x03\x1d")  # DW_AT_name of the form GNU_strp_alt or strp_sup
 
 
-class NameOffsets:
+class NameOffsets(NamedTuple):
     """Where a name ends a string: offsets into .debug_str, .debug_line_str, and those of the supplementary file.
 
     Linkers keep a string that ends another one only once, so that an offset can point into a longer string.
     """
 
-    def __init__(self, file: DebugFile, name: bytes) -> None:
-        self.strings = _occurrences(file.image.region(".debug_str"), name)
-        self.line_strings = _occurrences(file.image.region(".debug_line_str"), name)
-        supplement = file.supplement
-        self.alternate = _occurrences(supplement.image.region(".debug_str"), name) if supplement else []
+    strings: list[int]
+    line_strings: list[int]
+    alternate: list[int]
+
+
+def name_offsets(file: DebugFile, name: bytes) -> NameOffsets:
+    """The offsets of a name."""
+    supplement = file.supplement
+    return NameOffsets(
+        _occurrences(file.image.region(".debug_str"), name),
+        _occurrences(file.image.region(".debug_line_str"), name),
+        _occurrences(supplement.image.region(".debug_str"), name) if supplement else [],
+    )
 
 
 def _occurrences(region: Region, name: bytes) -> list[int]:
@@ -49,21 +57,60 @@ def _occurrences(region: Region, name: bytes) -> list[int]:
     return [match.start() - region.start for match in found]
 
 
+def values_of(file: DebugFile, name: bytes) -> set[int]:
+    """The values of DW_AT_name that are offsets of strings, and can be those of this name (abbrev.LINE, abbrev.ALT)."""
+    offsets = name_offsets(file, name)
+    lines = {LINE + offset for offset in offsets.line_strings}
+    return {*offsets.strings, *lines, *(ALT + offset for offset in offsets.alternate)}
+
+
 def is_common(file: DebugFile, name: bytes) -> bool:
     """So many strings end with the name that looking for it costs about as much as reading everything."""
-    offsets = NameOffsets(file, name)
+    offsets = name_offsets(file, name)
     return len(offsets.strings) + len(offsets.line_strings) + len(offsets.alternate) > _FEW_OFFSETS
 
 
 def units_naming(file: DebugFile, name: bytes) -> list[Unit]:
     """Every unit that can hold an entry of this name, in file order. May hold others. Raises Malformed."""
-    offsets = NameOffsets(file, name)
+    return _units_naming(file, name, name_offsets(file, name))
+
+
+def units_in_turn(file: DebugFile, name: bytes, used: Collection[int]) -> Iterator[list[Unit]]:
+    """As `units_naming`, in parts. `used` is what the caller learns meanwhile: offsets that an entry has as its name.
+
+    Where many strings end with the name and the linker kept each string once, one offset stands for it in all
+    entries, and when that is known the others need not be looked for.
+    """
+    offsets = name_offsets(file, name)
+    if len(offsets.strings) <= _FEW_OFFSETS or not file.has_each_string_once:
+        yield _units_naming(file, name, offsets)
+        return
+    strings = file.image.region(".debug_str")
+    wide: list[tuple[bytes, int]] = []
+    for offset in offsets.strings:
+        start = strings.raw.rfind(b"\0", strings.start, strings.start + offset) + 1
+        wide.append((bytes(strings.raw[max(start, strings.start) : strings.start + offset])[::-1], offset))
+    # ld.bfd keeps a string in the one that follows it when strings are ordered from their ends (strrevcmp in
+    # bfd/merge.c): the likeliest comes first.
+    order = [offset for _, offset in sorted(wide)]
+    without = offsets._replace(strings=[])
+    yield _units_naming(file, name, without)
+    while order:
+        known = [offset for offset in order if offset in used]
+        offset = known[0] if known else order[0]
+        order.remove(offset)
+        yield _units_naming(file, name, without._replace(strings=[offset]), text=False)
+        if offset in used:
+            return
+
+
+def _units_naming(file: DebugFile, name: bytes, offsets: NameOffsets, text: bool = True) -> list[Unit]:
     wanted = set(offsets.strings) | set(offsets.line_strings)
     if offsets.alternate and any(text in file.data(".debug_abbrev") for text in _STRING_ALT):
         wanted |= set(offsets.alternate)
-    units = {unit.start: unit for unit in _units_at(file, _places(file.info, name + b"\0"))}
+    units = {unit.start: unit for unit in _units_at(file, _places(file.info, name + b"\0"))} if text else {}
     units |= {unit.start: unit for unit in units_holding(file, wanted)}
-    if offsets.strings and file.image.region(".debug_str_offsets").size:
+    if text and offsets.strings and file.image.region(".debug_str_offsets").size:
         units |= {unit.start: unit for unit in _units_by_index(file, offsets.strings)}
     return [units[start] for start in sorted(units)]
 
@@ -89,12 +136,30 @@ def units_holding(file: DebugFile, values: Iterable[int]) -> list[Unit]:
         return list(file.units)
     widths = {unit.shape.offset_bytes for unit in file.units}
     order = "little" if file.is_little else "big"
-    for value in values:
+    for value in sorted(values):
         for width in widths:
             if value < 1 << 8 * width:
-                pattern = value.to_bytes(width, order)  # type: ignore[arg-type]
-                found |= {unit.start: unit for unit in _units_at(file, _places(file.info, pattern))}
+                _find_units(file, value.to_bytes(width, order), found)  # type: ignore[arg-type]
     return list(found.values())
+
+
+def _find_units(file: DebugFile, pattern: bytes, found: dict[int, Unit]) -> None:
+    """Add the units whose bytes hold the pattern to `found`, without looking into those that are there already."""
+    region = file.info
+    search = re.compile(re.escape(pattern)).search
+    at = 0
+    for known in (*sorted(found.values(), key=lambda unit: unit.start), None):
+        end = region.size if known is None else known.start
+        while at < end:
+            match = search(region.raw, region.start + at, region.start + end)
+            if match is None:
+                break
+            place = match.start() - region.start
+            unit = file.unit_at(place)
+            if unit is not None:
+                found[unit.start] = unit
+            at = place + 1 if unit is None else unit.end
+        at = end if known is None else known.end
 
 
 def _places(region: Region, pattern: bytes) -> Iterator[int]:

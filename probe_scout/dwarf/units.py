@@ -201,6 +201,7 @@ class DebugFile:
         self._strings: dict[str, Any] = {}
         self._data: dict[str, bytes] = {}
         self._abbrevs: Abbrevs | None = None
+        self._is_merged: bool | None = None
         self.refers_far: bool | None = None  # search.refers_far keeps its answer here
         self.units: list[Unit] = self._read_units()
         self._starts = [unit.start for unit in self.units]
@@ -260,6 +261,18 @@ class DebugFile:
         if found is None:
             found = self._data[name] = self.image.relocated(name, 0, self.image.region(name).size)
         return found
+
+    @property
+    def has_each_string_once(self) -> bool:
+        """No two strings of .debug_str are equal: a linker merged them, as none does who only puts files together.
+
+        False also where entries name strings by an index into a table (DW_FORM_strx).
+        """
+        if self._is_merged is None:
+            strings = self.image.region(".debug_str")
+            every = bytes(strings.raw[strings.start : strings.end]).split(b"\0")[:-1]
+            self._is_merged = len(set(every)) == len(every) and not self.image.region(".debug_str_offsets").size
+        return self._is_merged
 
     def forget(self, start: int, end: int) -> None:
         """Give the memory of bytes [start, end) of .debug_info back where they are mapped; they can be read again."""

@@ -10,6 +10,7 @@ import pytest
 
 from probe_scout.dwarf import classes as c
 from probe_scout.dwarf.inline_facts import find, table
+from probe_scout.dwarf.search import name_offsets
 from probe_scout.dwarf.units import DebugFile
 from probe_scout.scanners.elf_image import ElfImage
 
@@ -226,3 +227,32 @@ int start(int a) { return scaled(a, 7) + scaled(a + 1, 7); }
     ((symbol,),) = [body.symbols for body in scaled.bodies]
     assert (scaled.kind, symbol) == (c.TRANSFORMED, "scaled.constprop.0")
     assert c.suffixes("scaled", symbol) == c.Suffixes(("constprop",), "maybe")
+
+
+TAILS = ("", "list_", "a_", "of_", "to_", "in_", "on_", "by_")
+
+
+@pytest.mark.parametrize("name", ["insert", "of_insert", "list_insert", "sert"])
+def test_a_name_that_ends_many_strings_is_found_by_the_one_offset_that_stands_for_it(tmp_path, name):
+    """GNU ld keeps all these names in the longest strings that end with them."""
+    bodies = "".join(
+        f"static ALWAYS int {head}insert(int a) {{ place = a + {number}; return place; }}\n"
+        for number, head in enumerate(TAILS)
+    )
+    calls = " + ".join(f"{head}insert(a)" for head in TAILS)
+    head = "#define ALWAYS inline __attribute__((always_inline))\nvolatile int place;\n"
+    text = f"{head}{bodies}int sert(int a) {{ return a; }}\nint start(int a) {{ return {calls} + sert(a); }}\n"
+    (tmp_path / "main.c").write_text(text)
+    done = subprocess.run(
+        ("gcc", "-O2", "-g", *LINK, "main.c", "-o", "program"), cwd=tmp_path, capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("there is no gcc that links")
+    file = opened((tmp_path / "program").read_bytes())
+    assert file.has_each_string_once
+    assert len(name_offsets(file, b"insert").strings) >= len(TAILS) - 1
+    (found,) = find(file, name)
+    assert [(r.kind, r.copies, r.line) for r in table(file)[name]] == [(found.kind, len(found.copies), found.line)]
+    assert found.kind in ((c.NO, c.PARTIAL) if name == "sert" else (c.FULL,))
+    file._is_merged = False  # then every offset is looked for
+    assert find(file, name) == (found,)
