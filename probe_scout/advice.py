@@ -54,16 +54,19 @@ def alternatives(
 ) -> tuple[Alternative, ...]:
     """At most `limit` points that answer yes, best first; empty where the target itself does what was asked.
 
-    `nearby`: as many more at most, out of debug information: (attach type, target, sentence), best first.
+    `nearby`: points of as many more targets at most, out of debug information or a survey: (attach type, target,
+    sentence), best first.
     """
     found: dict[tuple[str, str], Alternative] = {}
     for candidates in (_candidates(lookup, target, verdicts), nearby):
         most = len(found) + limit
+        targets: set[str] = set()  # functions that are an answer only together are told together
         for attach, written, says in candidates:
-            if len(found) >= most:
+            if len(found) >= most if candidates is not nearby else len(targets | {written}) > limit:
                 break
             key = (attach, written)
             if key not in found and lookup.answer(written, attach) == YES:
+                targets.add(written)
                 function = "" if attach == "tp" or candidates is not nearby else written.rpartition(":")[2]
                 found[key] = Alternative(
                     attach, written, YES, _sentence(says.rstrip("."), lookup, function, attach) if function else says

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 _PARAMETERS_MAX = 1000  # copies whose parameters are looked up
 _FULL_VIEW_FROM = 16  # copies from which all symbols are read at once
-_AROUND_FORMAT = "inline facts 1"
-_TABLE_FORMAT = "inline table 1"
+_AROUND_FORMAT = "inline facts 2"
+_TABLE_FORMAT = "inline table 2"
 _ROW_FIELDS = 7  # of Row: all but the places
 _LANDMARKS = ("_etext", "_sinittext", "_einittext", "do_exit")
 _CALLERS_ADVISED = 4
@@ -130,8 +130,8 @@ def _facts(raw: Any) -> Facts:
         return Neighbour(name, tuple(symbols), kind, file, tuple(via), reached, pieces)
 
     def copy(one: Any) -> Copy:
-        address, symbol, offset, chain, file, line, own, entry = one
-        return Copy(address, symbol, offset, tuple(chain), file, line, own, entry)
+        address, symbol, offset, chain, file, line, own, entry, piece = one
+        return Copy(address, symbol, offset, tuple(chain), file, line, own, entry, piece)
 
     return Facts(
         tuple(
@@ -173,9 +173,10 @@ def coverage_of(symbol: str, functions: Sequence[SourceFunction], matches: bool 
         own = {name for body in one.bodies for name in body.symbols}
         others = [body.symbols[0] for body in one.bodies if body.symbols and symbol not in body.symbols]
         clones.update(dict.fromkeys(others))
-        missed = [copy for copy in one.copies if copy.symbol.partition(".cold")[0] not in own]
+        calls = [copy for copy in one.copies if not copy.is_piece]
+        missed = [copy for copy in calls if copy.symbol.partition(".cold")[0] not in own]
         if one.kind == classes.RECURSIVE:
-            missed = list(one.copies)
+            missed = calls
         missed_copies += len(missed)
         into.update(dict.fromkeys((copy.symbol, copy.offset_bytes) for copy in missed if copy.symbol))
         if symbol in own:
@@ -251,6 +252,8 @@ def report(
     )
     coverage = coverage_of(symbol, found.functions, source.debug.matches) if functions else Coverage()
     suggestions: tuple[str, ...] = ()
+    if len(functions) == 1 and source.debug.matches is not False and not coverage.clones:
+        notes += _together(functions[0])
     lookup = _lookup(k)
     if not functions:
         if questions.function_traits(k, symbol, module).vmlinux or lookup.symbols(symbol):
@@ -272,6 +275,16 @@ def report(
         *(k.info(), str(target), module, coverage, source.debug, functions, advised, tuple(notes), suggestions),
         tuple(unread),
     )
+
+
+def _together(function: InlinedFunction) -> list[str]:
+    """What sees every call, where no single probe does."""
+    places = sum(bool(copy.target) and not copy.seen and not copy.piece for copy in function.copies)
+    if not places or function.kind not in (classes.PARTIAL, classes.FULL):
+        return []
+    if function.kind == classes.PARTIAL:
+        return [f"Every call is seen by a probe on {function.name} and one at each of the places above, together."]
+    return ["Every call is seen by probes at all of the places above, together."] if places > 1 else []
 
 
 def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
@@ -310,6 +323,8 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
         *(coverage.missed_callers if is_fact else (), copies, 0),
     )
     notes_found = _survey_notes(entry, name, copies)
+    if is_fact and not coverage.clones and not entry.others:
+        notes_found += _together(function)
     if module is not None and not _is_loaded(k, module):
         notes_found.append(f"Module {module} is not loaded: its places take no probe until it is.")
     advised: tuple[Alternative, ...] = ()
@@ -461,7 +476,7 @@ def _function(
         copies.append(
             InlinedCopy(
                 *(written, copy.symbol, copy.offset_bytes, copy.chain, copy.file, copy.line, seen, judged[key]),
-                known,
+                *(known, copy.is_piece),
             )
         )
     symbols = tuple(dict.fromkeys(symbol for body in one.bodies for symbol in body.symbols))

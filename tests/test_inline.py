@@ -116,7 +116,8 @@ def test_a_function_that_is_inlined_everywhere(tiny_folder, debug):
         kind="full",
         missed=3,
     )
-    assert (report.debug.matches, report.debug.how, report.notes, report.unread) == (True, "named", (), ())
+    assert (report.debug.matches, report.debug.how, report.unread) == (True, "named", ())
+    assert report.notes == ("Every call is seen by probes at all of the places above, together.",)
 
 
 def test_every_copy_has_its_own_verdict(tiny_folder, debug, tmp_path, monkeypatch):
@@ -142,6 +143,33 @@ def test_a_function_with_code_and_a_copy_elsewhere(tiny_folder, debug):
     (one,) = report.functions
     assert (one.kind, one.says) == ("partial", "A probe on it misses 1 inlined copy in 1 function.")
     assert (report.coverage.answer, report.coverage.missed_callers) == ("partial", ("second",))
+
+
+def test_a_piece_of_a_copy_is_no_call_of_its_own(tiny_folder, debug):
+    """`split` is inlined into `caller`, and there the compiler folded a part of it back in, at its own line."""
+    outer = copy("split", TEXT + 0x10)
+    outer.children.append(copy("split", TEXT + 0x14, 7))
+    holder = function("caller", TEXT, outer)
+    w = DwarfWriter()
+    attributes = {n.AT_NAME: (n.FORM_STRING, "a.c"), n.AT_LANGUAGE: (n.FORM_DATA1, 12)}
+    w.unit(
+        Entry(
+            n.TAG_COMPILE_UNIT, attributes, [abstract("split"), holder, function("split", TEXT + 0x80, origin="split")]
+        )
+    )
+    w.extra[".note.gnu.build-id"] = note(b"GNU", 3, BUILD_ID)
+    path = debug(name="pieces")
+    with open(path, "wb") as file:
+        file.write(w.elf({"caller": (TEXT, 0x40), "split": (TEXT + 0x80, 0x20)}))
+    report = open_kernel(str(tiny_folder(["caller", "split"]))).inline("split", path)
+    (one,) = report.functions
+    assert [(c.target, c.piece, c.seen) for c in one.copies] == [
+        ("caller+0x10", False, False),
+        ("caller+0x14", True, False),
+    ]
+    assert (report.coverage.inlined_into, report.coverage.missed) == ((("caller", 0x10),), 1)
+    table = open_kernel(str(tiny_folder(["caller", "split"]))).inline_all("split", debug=path)
+    assert [(row.copies, row.missed) for row in table.rows] == [(2, 1)]
 
 
 def test_a_function_that_is_never_inlined(tiny_folder, debug):

@@ -64,7 +64,8 @@ class Copy(NamedTuple):
 
     `symbol` is "" if no symbol holds the address. `chain`: the functions of the source that the copy was inlined
     into, from the inside out; the last one has the code. `line`: the line of the call, in `file`. `entry`: the
-    offset of its entry in .debug_info.
+    offset of its entry in .debug_info. `is_piece`: it lies in another copy of the same function, which the compiler had
+    split and folded back (call line is the function's own): no call, and passed only by calls that the outer copy sees.
     """
 
     address: int
@@ -75,6 +76,7 @@ class Copy(NamedTuple):
     line: int
     is_own: bool
     entry: int
+    is_piece: bool = False
 
 
 class SourceFunction(NamedTuple):
@@ -98,14 +100,14 @@ class SourceFunction(NamedTuple):
 
     @property
     def missed(self) -> tuple[Copy, ...]:
-        """The copies that a probe on the function's symbol does not see."""
-        return tuple(copy for copy in self.copies if not copy.is_own)
+        """The copies, each a call of its own, that a probe on the function's symbol does not see."""
+        return tuple(copy for copy in self.copies if not copy.is_own and not copy.is_piece)
 
 
 class Row(NamedTuple):
     """One function of the source in a survey: as SourceFunction, with numbers instead of lists.
 
-    `symbols`: names its own code goes by. `copies`, `missed`: all copies with code, and those outside itself.
+    `symbols`: names its own code goes by. `copies`: all with code. `missed`: calls among them that lie outside it.
     `places`: symbol and offset of the copies that a probe on it does not see, if they were asked for and are not more.
     """
 
@@ -135,8 +137,8 @@ class Gathered:
 
     def __init__(self) -> None:
         self.bodies: list[tuple[int, bool, int]] = []
-        # address, folded, chain, call file, call line, entry
-        self.copies: list[tuple[int, bool, tuple[str, ...], str, int, int]] = []
+        # address, folded, chain, call file, call line, entry, is a piece
+        self.copies: list[tuple[int, bool, tuple[str, ...], str, int, int, bool]] = []
         self.units: set[int] = set()
         self.inline, self.empty, self.is_external, self.linkage = 0, 0, False, b""
 
@@ -175,6 +177,18 @@ class Reader:
                 address = unit.start_of(values[F_LOW], values[F_RANGES], None)
                 if address:
                     mine.bodies.append((address, values[F_CC] == n.CC_NOCALL, offset))
+
+        def is_nested(around: Item | None, key: tuple[bytes, str, int]) -> bool:
+            while around is not None:
+                _, outer, values = around
+                if len(values) == len(FUNCTION_FIELDS) + 1:
+                    return False
+                of, _ = belongs.get(values[C_ORIGIN]) or owner(values[C_ORIGIN])
+                if of is not None and of.key == key:
+                    return True
+                around = outer
+            return False
+
         with_chains = self.with_chains
         for offset, around, values in found.copies:
             origin = values[C_ORIGIN]
@@ -189,11 +203,12 @@ class Reader:
                 continue
             line = values[C_LINE] or 0
             folded = line == of.key[2] and unit.file_name(values[C_FILE]) == of.key[1]
+            is_piece = folded and is_nested(around, of.key)
             if with_chains:
                 called = unit.file_name(values[C_FILE])
-                mine.copies.append((address, folded, self._chain(around), called, line, offset))
+                mine.copies.append((address, folded, self._chain(around), called, line, offset, is_piece))
             else:
-                mine.copies.append((address, folded, (), "", line, offset))
+                mine.copies.append((address, folded, (), "", line, offset, is_piece))
 
     def _gathered(self, of: Root, unit: Unit) -> Gathered:
         mine = self.found.get(of.key)
@@ -362,13 +377,12 @@ def _function(file: DebugFile, key: tuple[bytes, str, int], mine: Gathered) -> S
     bodies = [Body(address, symbols.at(address), nocall, entry) for address, nocall, entry in sorted(set(mine.bodies))]
     own = own_name(name, linkage, (body.symbols for body in bodies))
     copies = []
-    for address, folded, chain, called, line, entry in sorted(mine.copies):
+    for address, folded, chain, called, line, entry, is_piece in sorted(mine.copies):
         held = symbols.holding(address)
         start, names = held if held is not None else (address, ())
         holder = _best(names, chain[-1] if chain else "")
-        copies.append(
-            (folded, Copy(address, holder, address - start, chain, called, line, classes.is_own(own, names), entry))
-        )
+        place = (address, holder, address - start)
+        copies.append((folded, Copy(*place, chain, called, line, classes.is_own(own, names), entry, is_piece)))
     kind = classes.class_of(own, (body.symbols for body in bodies), ((c.is_own, folded) for folded, c in copies))
     return SourceFunction(
         *(name, key[1], key[2], linkage, kind, mine.inline, mine.is_external, len(mine.units)),
@@ -433,21 +447,22 @@ def _rows(file: DebugFile, reader: Reader, places_max: int) -> dict[str, tuple[R
         copies: list[tuple[bool, bool]] = []
         missed: set[tuple[str, int]] = set()
         inner: set[tuple[str, int]] = set()
-        for address, folded, *_ in mine.copies:
+        outside = 0
+        for address, folded, _, _, _, _, is_piece in mine.copies:
             place = held.get(address)
             if place is None:
                 place = held[address] = symbols.holding(address) or (address, ())
             start, names = place
             is_own = classes.is_own(own, names)
             copies.append((is_own, folded))
-            if places_max and names:
+            outside += not is_own and not is_piece
+            if places_max and names and not is_piece:
                 (inner if is_own else missed).add((names[0], address - start))
         kind = classes.class_of(own, bodies, copies)
         if kind == classes.RECURSIVE:
             missed |= inner
         own_symbols = tuple(sorted({symbol for body in bodies for symbol in body}))
         places = tuple(sorted(missed)) if len(missed) <= places_max else ()
-        outside = sum(not is_own for is_own, _ in copies)
         row = Row(name, key[1], key[2], kind, own_symbols, len(copies), outside, places)
         found.setdefault(name, []).append(row)
     return {name: tuple(rows) for name, rows in found.items()}

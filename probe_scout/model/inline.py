@@ -36,7 +36,7 @@ class InlinedCopy(NamedTuple):
 
     `chain`: the functions that the copy was inlined into, from the inside out; the last has the code. `file`,
     `line`: the call that was replaced. `seen`: a probe on the function itself sees it. `verdict`: of a kprobe at
-    the place; None where it was not judged.
+    the place; None where it was not judged. `piece`: a part of another copy of the function, and no call of its own.
     """
 
     target: str
@@ -48,6 +48,7 @@ class InlinedCopy(NamedTuple):
     seen: bool
     verdict: Verdict | None
     parameters: tuple[ParameterPlace, ...]
+    piece: bool = False
 
 
 class InlinedFunction(NamedTuple):

@@ -57,7 +57,7 @@ def _function(one: InlinedFunction, style: Style, likely: str = "") -> Iterator[
         yield from plain.labelled("missed", "by a probe on it, in " + ", ".join(callers), style)
     if one.without_code:
         yield from plain.labelled("gone", f"{one.without_code} copies were optimised away", style)
-    ordered = sorted(one.copies, key=lambda copy: copy.seen)
+    ordered = sorted(one.copies, key=lambda copy: (copy.seen, copy.piece))
     for copy in ordered[:_SHOWN_COPIES]:
         yield from _copy(copy, style)
     if len(ordered) > _SHOWN_COPIES:
@@ -69,6 +69,8 @@ def _copy(copy: InlinedCopy, style: Style) -> Iterator[str]:
     head = copy.target or "a place that no symbol holds"
     errno = f" ({copy.verdict.errno})" if copy.verdict is not None and copy.verdict.errno else ""
     note = "   seen by a probe on the function" if copy.seen else ""
+    if copy.piece and not copy.seen:
+        note = "   a piece of another copy, no call of its own"
     shown = style.paint(answer.ljust(9), answer) if answer else " " * 9
     first, *rest = style.wrap(f"kprobe {head}{errno}{note}", 11)
     yield f"  {shown}{first.lstrip()}"

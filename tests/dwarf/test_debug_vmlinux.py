@@ -25,6 +25,7 @@ PATH = os.environ.get("PROBE_SCOUT_DEBUG_VMLINUX", "")
 COUNT = int(os.environ.get("PROBE_SCOUT_FUNCTIONS", "300"))
 SEED = int(os.environ.get("PROBE_SCOUT_SEED", "5"))
 COPIES_MAX = 40
+SHF_EXECINSTR = 4
 
 pytestmark = [pytest.mark.debug, pytest.mark.skipif(not PATH, reason="PROBE_SCOUT_DEBUG_VMLINUX names no file")]
 
@@ -78,22 +79,31 @@ def test_functions_inlined_without_being_declared_so_are_those_of_pfunct(file):
 def test_places_are_those_of_perf_probe(file, drawn):
     """`perf probe --definition` lists where a function is entered: its code and its inlined copies.
 
-    It leaves out copies inside a copy of the same function, and some where it stops early; it never has a place more.
+    It leaves out copies inside a copy of the same function, and some where it stops early. It has a place more only
+    where that is wrong: it counts functions of .exit.text from a symbol of data, two megabytes off, so that its place
+    lies in no code at all.
     """
     if shutil.which("perf") is None:
         pytest.skip("there is no perf")
-    equal, fewer, more, silent = 0, [], [], []
-    assert file.image.symbols.named("_stext")  # read before several ask at once
+    equal, fewer, more, silent, no_code = 0, [], [], [], []
+    code = [(one.address, one.address + one.size) for one in file.image.sections if one.flags & SHF_EXECINSTR]
+    symbols = addresses_of_nm()
     with ThreadPoolExecutor(os.cpu_count()) as several:
-        theirs = dict(zip(drawn, several.map(lambda name: perf_places(name, file), drawn), strict=True))
+        theirs = dict(zip(drawn, several.map(lambda name: perf_places(name, symbols), drawn), strict=True))
     for name, listed in theirs.items():
         functions = find(file, name)
         ours = {body.address for one in functions for body in one.bodies if body.symbols}
         copies = {copy.address: copy for one in functions for copy in one.copies if copy.symbol}
         ours |= set(copies)
         unknown = [place for place in listed if not place & ours]
+        if unknown and not any(start <= at < end for place in unknown for at in place for start, end in code):
+            no_code.append(name)
+            unknown = []
+            listed = [place for place in listed if place & ours]
         left = {address for address in ours if not any(address in place for place in listed)}
         nested = {address for address in left if address in copies and name in copies[address].chain}
+        if name in no_code:
+            continue
         if not listed:
             silent.append(name)
         elif unknown:
@@ -102,15 +112,24 @@ def test_places_are_those_of_perf_probe(file, drawn):
             fewer.append((name, len(ours), len(left - nested)))
         else:
             equal += 1
-    counts = f"{len(fewer)} where perf lists fewer, {len(more)} with others, {len(silent)} none"
-    print(f"perf probe: {equal} equal, {counts}\nfewer: {fewer}\nothers: {more}\nnone: {silent}")
+    counts = f"{len(fewer)} where perf lists fewer, {len(no_code)} in no code, {len(more)} others, {len(silent)} none"
+    print(f"perf probe: {equal} equal, {counts}\nfewer: {fewer}\nothers: {more}\nnone: {silent}\nno code: {no_code}")
     assert more == []
-    assert len(fewer) <= len(drawn) // 10
+    assert len(fewer) + len(no_code) <= len(drawn) // 10
 
 
-def perf_places(name: str, file: DebugFile) -> list[set[int]]:
+def addresses_of_nm() -> dict[str, set[int]]:
+    """Every symbol's addresses, by nm: data too, since perf counts code of .exit.text from data before it."""
+    found: dict[str, set[int]] = {}
+    for line in subprocess.run(("nm", PATH), capture_output=True, text=True, check=True).stdout.splitlines():
+        words = line.split()
+        if len(words) == 3:
+            found.setdefault(words[2], set()).add(int(words[0], 16))
+    return found
+
+
+def perf_places(name: str, symbols: dict[str, set[int]]) -> list[set[int]]:
     """The places that perf lists for a name, each as the addresses that its SYMBOL+OFFSET can mean."""
     done = subprocess.run(("perf", "probe", "-k", PATH, "-D", name), capture_output=True, text=True, check=False)
     lines = re.findall(r"^p:probe/\S+ (\S+?)\+(\d+)", done.stdout, re.MULTILINE)
-    named = file.image.symbols.named_each({symbol for symbol, _ in lines})
-    return [{address + int(offset) for address in named[symbol]} for symbol, offset in lines]
+    return [{address + int(offset) for address in symbols.get(symbol, ())} for symbol, offset in lines]

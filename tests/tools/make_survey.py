@@ -87,7 +87,7 @@ def made(paths: list[Path], unseen: list[Path], old: Path | None) -> bytes:
 
 
 def _class(one: cell.Cell) -> cell.Cell:
-    return one._replace(places=())
+    return one._replace(places=(), missed=0)
 
 
 def trim(collected: build.Collected) -> None:

@@ -22,6 +22,8 @@ import pytest
 
 from probe_scout import survey
 from probe_scout.api import open_kernel
+from probe_scout.check import verdicts
+from probe_scout.model.target import parse
 from tests.conftest import RECORDED
 from tests.vm import asking, boot, cache, plan, record
 
@@ -120,7 +122,7 @@ def test_calls_that_the_symbol_misses_are_seen_at_the_copies(tmp_path, capsys, m
         pytest.skip(f"{KERNEL} is not fetched: python -m tests.vm fetch {KERNEL}")
     monkeypatch.setattr("probe_scout.survey.paths", surveys)
     kernel = open_kernel(str(RECORDED))
-    functions = partial_functions(kernel.inline("vfs_fsync_range").kernel.build_id)
+    functions = partial_functions(kernel._kernel.build_id())
     asked = [*functions, *dict.fromkeys(place for places in functions.values() for place in places)]
     (tmp_path / "places").write_text("\n".join(asked))
     out = Path(os.environ.get("PROBE_SCOUT_INLINE_KEPT", str(tmp_path / "out")))
@@ -137,8 +139,9 @@ def test_calls_that_the_symbol_misses_are_seen_at_the_copies(tmp_path, capsys, m
 
     # Every symbol and every place is taken or refused as it was judged.
     wrong, unknown = [], 0
+    kernel._kernel.full()
     for place in asked:
-        verdict = kernel.check([place], ["kprobe"]).targets[0].verdicts[0]
+        (verdict,) = verdicts(kernel._kernel, parse(place), ("kprobe",))
         unknown += verdict.answer == "unknown"
         if verdict.answer != "unknown" and said["errno"][place] != (verdict.errno or "0"):
             wrong.append((place, verdict.answer, verdict.errno, said["errno"][place]))
