@@ -24,7 +24,8 @@ FOLDER = "/usr/lib/debug"
 SUFFIXES = ("", ".debug")
 FETCHED_BYTES_MAX = 4 << 30
 _CHUNK_BYTES = 1 << 20
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 90.0  # as debuginfod_find_debuginfo(3): at least 100 kB in that time, else DEBUGINFOD_TIMEOUT
+_LEAST_BYTES = 100_000
 _FORMAT = "debug file 1"
 _UNITS_LOOKED_AT = 8
 _MODULES = ("lib/modules", "usr/lib/modules")
@@ -38,6 +39,7 @@ class Build(NamedTuple):
     release: str
     module: str | None = None
     root: str = ""  # the mounted root that was asked about, "" for this machine and for archives
+    arch: str = ""  # as uname(2) has it
 
 
 class Found(NamedTuple):
@@ -156,7 +158,10 @@ def find(
     no ELF file with debug information.
     """
     if named:
-        return open_file(named, "named", build.build_id)
+        opened = open_file(named, "named", build.build_id)
+        if opened.matches is not True:
+            _refuse_other_machine(opened, build.arch)
+        return opened
     refused: list[str] = []
     for found in usual(build):
         try:
@@ -174,6 +179,40 @@ def find(
             return got
         refused.append(got)
     return Unread(facts.DEBUG, "malformed" if refused else "not_there", _why(build, refused), CURE)
+
+
+# e_machine to what uname(2) says on it.
+_MACHINES = {3: "i686", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64",
+             258: "loongarch64"}  # fmt: skip
+
+
+def _refuse_other_machine(opened: Opened, arch: str) -> None:
+    """Raises Malformed for a file of another machine than the kernel's."""
+    theirs = _MACHINES.get(opened.file.image.machine, "")
+    wanted = "ppc64" if arch == "ppc64le" else arch
+    if wanted in _MACHINES.values() and theirs != wanted:
+        found = f"one for {theirs or f'machine {opened.file.image.machine}'}"
+        raise Malformed(opened.path, 18, f"an ELF file for {arch}, which this kernel is for", found)
+
+
+# First bytes of files that are given in place of a vmlinux with debug information, and what to give instead.
+_NO_ELF = (
+    (b"\x9f\xeb", "BTF, which has types and no places of code"),
+    (b"\xeb\x9f", "BTF, which has types and no places of code"),
+    (b"MZ", "a kernel that boots, which holds no debug information: that is in the file vmlinux"),
+    (b"\xfd7zXZ", "a file packed by xz: unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a file packed by zstd: unpack it first"),
+    (b"\x1f\x8b", "a file packed by gzip: unpack it first"),
+    (b"!<arch>", "an archive or a package: unpack it first"),
+)
+
+
+def _refuse_no_elf(path: str, raw: bytes) -> None:
+    """Raises Malformed for a file that is not ELF, with what it is instead where that is known."""
+    if raw[:4] == b"\x7fELF":
+        return
+    what = next((says for magic, says in _NO_ELF if raw[: len(magic)] == magic), f"a file that begins with {raw[:8]!r}")
+    raise Malformed(path, 0, "an ELF file with debug information", what)
 
 
 def _why(build: Build, refused: list[str]) -> str:
@@ -207,7 +246,9 @@ def read_file(path: str) -> DebugFile:
     from .dwarf.units import DebugFile
     from .scanners.elf_image import ElfImage
 
-    image = ElfImage(_mapped(path), path)
+    raw = _mapped(path)
+    _refuse_no_elf(path, raw)
+    image = ElfImage(raw, path)
     if not image.region(".debug_info").size:
         raise Malformed(path, 0, "a section .debug_info", "none: the file holds no debug information")
     named = image.supplement
@@ -299,8 +340,18 @@ def _fetched(build: Build, announce: Callable[[str], None] | None) -> Opened | s
     return said
 
 
+def _patience_s() -> float:
+    """Seconds in which a server must send something worth while."""
+    try:
+        given = float(os.environ.get("DEBUGINFOD_TIMEOUT") or 0)
+    except ValueError:
+        return _TIMEOUT_S
+    return given if 0 < given < 1e6 else _TIMEOUT_S
+
+
 def _download(url: str, path: str) -> None:
     """Keep what a server sends. Raises OSError or ValueError; what is too large or cut off is not kept."""
+    import time
     from urllib.request import Request, urlopen
 
     folder = os.path.dirname(path)
@@ -310,14 +361,20 @@ def _download(url: str, path: str) -> None:
         raise OSError(f"{folder} is open to others")
     spare = f"{path}.{os.getpid()}"
     limit = int(os.environ.get("DEBUGINFOD_MAXSIZE") or 0) or FETCHED_BYTES_MAX
+    patience = _patience_s()
     request = Request(url, headers={"User-Agent": "probe-scout", "Accept-Encoding": "identity"})
     descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as out, urlopen(request, timeout=_TIMEOUT_S) as answer:
+        with os.fdopen(descriptor, "wb") as out, urlopen(request, timeout=patience) as answer:
             announced = int(answer.headers.get("Content-Length") or 0)
-            total = 0
-            while block := answer.read(_CHUNK_BYTES):
+            total = seen = 0
+            since = time.monotonic()
+            while block := answer.read1(_CHUNK_BYTES):
                 total += len(block)
+                if time.monotonic() - since > patience:
+                    if total - seen < _LEAST_BYTES:
+                        raise ValueError(f"less than {_LEAST_BYTES // 1000} kB in {patience:g} seconds")
+                    since, seen = time.monotonic(), total
                 if max(total, announced) > limit:
                     raise ValueError(f"more than {limit} bytes")
                 out.write(block)

@@ -70,8 +70,8 @@ def build_of(k: Kernel, module: str | None) -> debugfiles.Build:
     description = k.source.describe()
     root = description.where if description.kind == "root" else ""
     if module is None:
-        return debugfiles.Build(k.build_id(), k.release(), None, root)
-    return debugfiles.Build(module_build_id(k, module), k.release(), module, root)
+        return debugfiles.Build(k.build_id(), k.release(), None, root, k.info().arch)
+    return debugfiles.Build(module_build_id(k, module), k.release(), module, root, k.info().arch)
 
 
 def source_of(
@@ -264,6 +264,9 @@ def report(
 
             suggestions = spelling.suggest(lookup, target)
             notes.append(f"Neither the debug information nor kallsyms knows a function {name}.")
+            if source.debug.matches is None and named:
+                why = f"{source.debug.path} has no build-id, so that it may be of another kernel"
+                unread.append(Unread(facts.DEBUG, "not_there", why, debugfiles.CURE))
     advised: tuple[Alternative, ...] = ()
     if coverage.answer in ("partial", "none", "unknown") and functions and source.debug.matches is not False:
         from . import advice

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
+import socket
+import subprocess
 import threading
+import time
 
 import pytest
 
@@ -328,13 +332,37 @@ def test_files_of_a_module(tiny_folder, debug, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"", "an empty file"), (b"\x7fELF", "an ELF header"), (DwarfWriter().elf(), "no debug information")],
+    [
+        (b"", "an empty file"),
+        (b"\x7fELF", "an ELF header"),
+        (DwarfWriter().elf(), "no debug information"),
+        (b"hello", "begins with b'hello'"),
+        (b"\x9f\xeb\x01\0" + bytes(40), "found BTF"),
+        (b"MZ" + bytes(400), "in the file vmlinux"),
+        (b"\xfd7zXZ\0", "packed by xz"),
+        (debug_file()[:700], "the end of the file"),
+    ],
 )
 def test_a_named_file_without_debug_information(tiny_folder, tmp_path, content, sentence):
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(Malformed, match=sentence):
         open_kernel(str(tiny_folder(**KERNEL))).inline("gone", str(path))
+
+
+def test_a_file_of_another_machine_is_refused(tiny_folder, tmp_path):
+    raw = bytearray(debug_file(b""))
+    raw[18:20] = (183).to_bytes(2, "little")
+    path = tmp_path / "file"
+    path.write_bytes(raw)
+    with pytest.raises(Malformed, match="for x86_64, which this kernel is for, found one for aarch64"):
+        open_kernel(str(tiny_folder(**KERNEL))).inline("gone", str(path))
+
+
+def test_a_name_unknown_to_a_file_that_cannot_be_compared_is_unknown(tiny_folder, debug):
+    report = open_kernel(str(tiny_folder(["other"]))).inline("nowhere", debug(b""))
+    assert [unread.fact for unread in report.unread] == ["debug"]
+    assert "no build-id" in report.unread[0].why
 
 
 def test_a_part_that_dwz_moved_must_be_there(tiny_folder, tmp_path):
@@ -383,16 +411,23 @@ def server():
         def do_GET(self):
             found.asked.append(self.path)
             status, body = found.content.get(self.path, (404, b"not found"))
+            time.sleep(found.silent_s)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body) + found.promised_more))
             self.end_headers()
-            self.wfile.write(body)
+            try:
+                for at in range(0, len(body), 1000 if found.drop_s else len(body) or 1):
+                    self.wfile.write(body[at : at + 1000] if found.drop_s else body)
+                    time.sleep(found.drop_s)
+            except OSError:
+                pass  # the other side gave up
 
         def log_message(self, *args):
             pass
 
     found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found.asked, found.content, found.promised_more = [], {}, 0
+    found.silent_s = found.drop_s = 0.0
     found.url = f"http://127.0.0.1:{found.server_address[1]}"
     found.path = f"/buildid/{BUILD_ID.hex()}/debuginfo"
     thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
@@ -432,7 +467,7 @@ def test_a_server_that_has_nothing_or_something_else(tiny_folder, server, keepin
     kernel = open_kernel(str(tiny_folder(**KERNEL)))
     for content, promised, sentence in [
         ((404, b""), 0, "404"),
-        ((200, b"<html>"), 0, "an ELF header"),
+        ((200, b"<html>"), 0, "an ELF file"),
         ((200, debug_file(OTHER_ID)), 0, "another build (000000000000)"),
         ((200, debug_file()), 7, "cut off"),
     ]:
@@ -444,6 +479,54 @@ def test_a_server_that_has_nothing_or_something_else(tiny_folder, server, keepin
     monkeypatch.setenv("DEBUGINFOD_MAXSIZE", "100")
     assert "more than 100 bytes" in kernel.inline("gone").unread[0].why
     assert not [path for path in (keeping / "debug").iterdir() if path.stat().st_size and ".debug." in path.name]
+
+
+def test_a_server_that_sends_too_little_in_too_long_is_given_up(tiny_folder, server, keeping, monkeypatch):
+    monkeypatch.setenv("DEBUGINFOD_URLS", server.url)
+    monkeypatch.setenv("DEBUGINFOD_TIMEOUT", "0.2")
+    server.content[server.path], server.drop_s = (200, debug_file() * 200), 0.1
+    (unread,) = open_kernel(str(tiny_folder(**KERNEL))).inline("gone").unread
+    assert "less than 100 kB in 0.2 seconds" in unread.why
+    assert list((keeping / "debug").iterdir()) == []
+
+
+def test_a_server_that_says_nothing_is_given_up(tiny_folder, server, keeping, monkeypatch):
+    monkeypatch.setenv("DEBUGINFOD_URLS", server.url)
+    monkeypatch.setenv("DEBUGINFOD_TIMEOUT", "0.2")
+    server.content[server.path], server.silent_s = (200, debug_file()), 0.6
+    (unread,) = open_kernel(str(tiny_folder(**KERNEL))).inline("gone").unread
+    assert "timed out" in unread.why
+
+
+def test_the_debuginfod_of_elfutils(tiny_folder, tmp_path, keeping, monkeypatch):
+    """The real server, which finds the file by reading the folder, and answers for its build-id alone."""
+    program = shutil.which("debuginfod")
+    if program is None:
+        pytest.skip("there is no debuginfod")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "vmlinux.debug").write_bytes(debug_file())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = (program, "-p", str(port), "-d", str(tmp_path / "db"), "-F", str(tmp_path / "files"))
+    url = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("DEBUGINFOD_URLS", url)
+    kernel = open_kernel(str(tiny_folder(**KERNEL)))
+    alone = {name: value for name, value in os.environ.items() if name != "DEBUGINFOD_URLS"}  # else it asks itself
+    with subprocess.Popen(command, env=alone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        try:
+            for _ in range(200):
+                report = kernel.inline("gone")
+                if report.debug is not None or running.poll() is not None:
+                    break
+                time.sleep(0.1)
+            monkeypatch.setattr(kernel._kernel, "build_id", lambda: "0" * 40)
+            (unread,) = kernel.inline("gone").unread
+        finally:
+            running.terminate()
+    assert report.debug is not None, report.unread
+    assert (report.debug.how, report.debug.matches, report.functions[0].kind) == ("fetched", True, "full")
+    assert f"{url}: HTTP 404" in unread.why
 
 
 def test_a_server_that_is_not_there(tiny_folder, keeping, monkeypatch):

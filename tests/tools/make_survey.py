@@ -76,9 +76,7 @@ def made(paths: list[Path], unseen: list[Path], old: Path | None) -> bytes:
         for release, files in before.kernels.items():
             for scope, (build_id, cells) in files.items():
                 now = collected.kernels[release][scope]
-                different = [
-                    n for n, c in cells.items() if now[1].get(n, c)._replace(places=()) != c._replace(places=())
-                ]
+                different = [name for name, one in cells.items() if _class(now[1].get(name, one)) != _class(one)]
                 if now[0] != build_id or cells.keys() != now[1].keys() or different:
                     raise ValueError(f"{release} {scope} is not what {old} has: {build_id} {now[0]} {different[:5]}")
         return collected.encoded(Table(survey.reader(str(old)), str(old)).shares)
