@@ -291,7 +291,7 @@ def test_a_file_of_another_build_in_a_usual_place_is_passed_over(tiny_folder, de
     kernel = open_kernel(str(tiny_folder(**KERNEL)))
     (unread,) = kernel.inline("gone").unread
     assert "vmlinux-6.99.0-tiny is of another build (000000000000)" in unread.why
-    assert "an ELF header" in unread.why
+    assert "an ELF file" in unread.why
     right = debug(name="debug/lib/modules/6.99.0-tiny/vmlinux.debug")
     assert kernel.inline("gone").debug.path == right
 
