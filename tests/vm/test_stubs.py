@@ -290,8 +290,8 @@ def test_what_is_read_is_what_was_done(said, file):
 
 # ---------------------------------------------------------------- bpftrace
 
-# What a script prints of `cat /proc/version` on the newest kernel. No event that printing makes itself (a switch, the
-# exit of write): bpftrace would print of itself for ever.
+# What a script prints of a shell that starts `cat /proc/version`, on the newest kernel. No event that printing makes
+# itself (a switch, the exit of write): bpftrace would print of itself for ever.
 PRINTED = {
     "tp": ("filename=/bin/busybox", "comm=busybox", "__syscall_nr=", "argv=0x", "clone_flags=", "ret="),
     "raw_tp": ("old_pid=", "clone_flags="),
@@ -336,10 +336,12 @@ def printed(tmp_path_factory):
         assert text.startswith("#!/usr/bin/env bpftrace\n")
         parts.append(text.partition("\n")[2].replace('printf("  ', f'printf("{attach}: '))
     script.write_text("\n".join(parts))
+    traced = script.with_name("traced.sh")  # forks and ends after all is attached
+    traced.write_text("/bin/busybox cat /proc/version\n/bin/busybox true\nexit 0\n")
     ended = boot.run(
         "7.3",
-        ["sh", "-c", f"{start} /all.bt -c '/bin/busybox cat /proc/version' 2>&1"],
-        share={"/all.bt": script, "/bpftrace": folder},
+        ["sh", "-c", f"{start} /all.bt -c '/bin/busybox sh /traced.sh' 2>&1"],
+        share={"/all.bt": script, "/traced.sh": traced, "/bpftrace": folder},
         memory_mb=4096,
         timeout_s=2 * TIME_LIMIT_S,
     )
