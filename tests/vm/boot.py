@@ -147,10 +147,15 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def machine(memory_mb: int, cpus: int) -> list[str]:
-    """QEMU's words for the machine. la57=off: five-level tables cost a third of the speed without KVM."""
+    """QEMU's words for the machine. la57=off: five-level tables cost a third of the speed without KVM.
+
+    PROBE_SCOUT_ICOUNT=1: the guest's clock counts instructions, one a nanosecond, whatever else this machine does.
+    """
     speed = ["-accel", "tcg,tb-size=512", "-cpu", "max,la57=off"]
     if os.environ.get("PROBE_SCOUT_KVM") == "1":
         speed = ["-accel", "kvm", "-cpu", "host"]
+    elif os.environ.get("PROBE_SCOUT_ICOUNT") == "1":
+        speed += ["-icount", "shift=0,sleep=off"]
     return [
         *("-machine", "q35", *speed, "-m", str(memory_mb), "-smp", str(cpus)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
