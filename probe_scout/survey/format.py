@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import lzma
 import zlib
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Malformed
@@ -260,6 +261,9 @@ class Table:
         return raw
 
 
+_SEVERAL = 2  # names of a block from which on its tables pay
+
+
 class _Opened:
     """A block, unpacked. Raises ValueError if its streams do not fit."""
 
@@ -267,6 +271,9 @@ class _Opened:
         self._table, names, pairs = table, block.names, block.pairs
         self._number = number
         self._places: dict[int, tuple[tuple[Place, ...], ...]] | None = None
+        self._asked = 0
+        self._by_name: dict[bytes, int] = {}
+        self._sums: tuple[list[int], list[int], list[int]] | None = None
         ends = [names, names * 2, names * 2 + pairs, names * 2 + pairs * 2, names * 2 + pairs * 3]
         ends.append(ends[-1] + block.counts)
         self._shared, self.pairs, self._scopes, self._low, self._high, self._counts = (
@@ -279,7 +286,12 @@ class _Opened:
             raise ValueError("a scope that is not named")
 
     def number_of(self, wanted: bytes) -> int | None:
-        """The number of a name; None if it is not here. Names are compared without being put together."""
+        """The number of a name; None if it is not here. Names are compared without being put together at first."""
+        self._asked += 1
+        if self._asked > _SEVERAL:
+            if not self._by_name:
+                self._by_name = {name: number for number, name in enumerate(self.names())}
+            return self._by_name.get(wanted)
         same = 0  # bytes that the name before shares with the wanted one, which is greater
         rest = wanted
         for number, shared in enumerate(self._shared):
@@ -307,12 +319,19 @@ class _Opened:
     def rows(self, start: int, end: int) -> Iterator[Found]:
         """The pairs of names `start` to `end`."""
         table, counted = self._table, self._table.counted()
-        first = sum(self.pairs[:start]) + start
-        after = first + sum(self.pairs[start:end]) + end - start
-        numbers = [low | high << 8 for low, high in zip(self._low[:after], self._high, strict=False)]
-        if max(numbers, default=0) >= len(counted):
-            raise Malformed(table.path, 0, "the number of a vector", str(max(numbers)))
-        at = sum(counted[number] for number in numbers[:first])
+        if self._asked > _SEVERAL and self._sums is None:
+            self._sums = self._summed(counted)
+        if self._sums is not None:
+            firsts, numbers, sums = self._sums
+            first, after = firsts[start], firsts[end]
+            at = sums[first]
+        else:
+            first = sum(self.pairs[:start]) + start
+            after = first + sum(self.pairs[start:end]) + end - start
+            numbers = [low | high << 8 for low, high in zip(self._low[:after], self._high, strict=False)]
+            if max(numbers, default=0) >= len(counted):
+                raise Malformed(table.path, 0, "the number of a vector", str(max(numbers)))
+            at = sum(counted[number] for number in numbers[:first])
         for pair in range(first, after):
             found = table.cells_of(numbers[pair])
             many = counted[numbers[pair]]
@@ -334,6 +353,14 @@ class _Opened:
                     mine = zip(found, self._places[pair], strict=True)
                     found = tuple(cell._replace(places=at) if cell is not None and at else cell for cell, at in mine)
             yield Found(table.scopes[self._scopes[pair]], found)
+
+    def _summed(self, counted: list[int]) -> tuple[list[int], list[int], list[int]] | None:
+        """The first pair of each name, the vector of each pair, the counts before it; None if a vector is none."""
+        numbers = [low | high << 8 for low, high in zip(self._low, self._high, strict=False)]
+        if max(numbers, default=0) >= len(counted):
+            return None
+        firsts = [0, *accumulate(pairs + 1 for pairs in self.pairs)]
+        return firsts, numbers, [0, *accumulate(counted[number] for number in numbers)]
 
 
 # writing

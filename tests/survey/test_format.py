@@ -139,3 +139,16 @@ def test_a_head_with_a_right_checksum_and_wrong_words(data):
     raw = RAW[:start] + b"".join(n.to_bytes(4, "little") for n in numbers) + packed + RAW[start + 12 + size :]
     answer(lambda one: list(table(one).all_names()), raw)
     answer(lambda one: table(one).find("ab"), raw)
+
+
+def test_many_names_of_a_block_are_found_as_the_first_are():
+    """From the third on tables of the block answer."""
+    made = {
+        f"name_{number:03}": {"vmlinux": [CELLS[number % len(CELLS)], None], "xfs": [None, cell("partial", number)]}
+        for number in range(200)
+    }
+    raw = encode(["a", "b"], FILES, made, {})
+    whole, again = dict(table(raw).all_names()), table(raw)
+    for name in (*made, "name_0", "name_200", "", "zz", *reversed(made)):
+        assert again.find(name) == whole.get(name, ())
+    assert again.blocks_read == 1
