@@ -7,6 +7,7 @@
     audit_all.py HOLDER switches         with kprobes disarmed, and planted while ftrace is off
     audit_all.py HOLDER full             a trampoline with and without free places; a return probe that misses calls
     audit_all.py HOLDER patched FILE…    with these modules loaded before
+    audit_all.py HOLDER loaded FILE      with the programs of an object, attached by libbpf (/lib/libbpf.so.1)
     audit_all.py HOLDER saved            of a snapshot of this guest, and with bpftool beside it
 
 Each line is {"test": …, …}. Nothing is judged here. Needs probe_scout importable.
@@ -14,6 +15,7 @@ Each line is {"test": …, …}. Nothing is judged here. Needs probe_scout impor
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -202,6 +204,20 @@ def patched(holder, *modules):
     say("ended", **end(process))
 
 
+def loaded(holder, path):
+    library = ctypes.CDLL("/lib/libbpf.so.1")
+    for name in ("bpf_object__open_file", "bpf_object__next_program", "bpf_program__attach"):
+        getattr(library, name).restype = ctypes.c_void_p
+    library.bpf_program__name.restype = ctypes.c_char_p
+    whole = ctypes.c_void_p(library.bpf_object__open_file(path.encode(), None))
+    code = library.bpf_object__load(whole)
+    names, one = [], None
+    while one := library.bpf_object__next_program(whole, ctypes.c_void_p(one)):
+        if library.bpf_program__attach(ctypes.c_void_p(one)):
+            names.append(library.bpf_program__name(ctypes.c_void_p(one)).decode())
+    say("loaded", errno=-code, names=names, **audit())
+
+
 def full(holder):
     for free in (0, 3, 4):
         process, lines = start(holder, "--full", "vfs_fchown", str(free))
@@ -246,6 +262,7 @@ def main():
         "user": user,
         "switches": switches,
         "full": full,
+        "loaded": loaded,
         "patched": patched,
         "saved": saved,
     }[what](holder, *more)
