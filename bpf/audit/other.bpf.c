@@ -28,7 +28,7 @@ int BPF_PROG(other_switch, struct task_struct *prev,
 	return 0;
 }
 
-// The queue went away in 5.11.
+// The queue went away in 5.11, and in later 5.10.
 struct old_issue {
 	struct request_queue *queue;
 	struct request *request;
@@ -48,4 +48,4 @@ int same_any(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-char license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "GPL";
