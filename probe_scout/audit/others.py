@@ -29,6 +29,7 @@ _TRAMPOLINES = frozenset(("fentry", "fexit", "fsession", "fmod_ret", "lsm"))
 _TRAMPOLINES_MULTI = frozenset(("fentry.multi", "fexit.multi", "fsession.multi"))
 _PROBES = {"kprobe": False, "kretprobe": True, "kprobe_event": False, "kretprobe_event": True}
 _FPROBES = frozenset(("kprobe.multi", "kretprobe.multi", "fprobe_event", "fexit_event"))
+_FUNCTION_TRACER = "function_trace_call"
 _ENTRIES = (0, 4)  # behind endbr64 as well
 _Key = tuple[bool, str, int]
 
@@ -48,16 +49,50 @@ def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, inputs: Recor
     probes = _probes(k, unread)
     joined = _with_events(list(rows), events, probes, resolver, enabled)
     joined = _with_missed(k, joined)
-    others = _other_probes(k, joined, probes, resolver)
-    silent = sum(row.attach == UNTOLD_PROBE for row in joined)
-    if silent and others:
-        why = f"this kernel does not tell the places of {silent} perf links: kprobes without owner may be theirs"
-        unread.append(Unread("probed_places", "not_there", why, ""))
     patches = inputs.get("livepatches", ())
-    others += _ftrace(k, joined, others, patches, unread)
+    probed = _other_probes(k, joined, probes, resolver)
+    traced = _ftrace(k, joined, probed, patches, unread)
+    others = _unclaimed(k, joined, probed, traced, unread)
     if others and k.source.describe().kind == "live":
         others = _lasting(k, joined, others, resolver, patches)
     return Others(joined + others, unread)
+
+
+def _unclaimed(
+    k: Kernel, rows: list[Attachment], probed: list[Attachment], traced: list[Attachment], unread: list[Unread]
+) -> list[Attachment]:
+    """The others without those that belong to rows whose places are not told: which is whose is not known either.
+
+    A kernel before 6.6 does not tell the places of perf links and of kprobe.multi; no kernel tells addresses to a
+    caller that may not see those of kallsyms.
+    """
+
+    def tell(fact: str, what: str) -> None:
+        is_hidden = k.addresses_hidden()
+        why = "addresses are hidden from this caller" if is_hidden else "this kernel does not tell"
+        cure = "run it with CAP_SYSLOG, kernel.kptr_restrict 0 or 1" if is_hidden else ""
+        unread.append(Unread(fact, "denied" if is_hidden else "not_there", f"{why}: {what}", cure))
+
+    mute = sum(
+        row.attach == UNTOLD_PROBE or (row.attach in _PROBES and (not row.target or row.target.startswith("0x")))
+        for row in rows
+    )
+    if mute and probed:
+        names = " ".join(row.target or "?" for row in probed[:MANY])
+        tell("probed_places", f"the places of {mute} kprobes; without an owner are kprobes on: {names}")
+        if len(probed) <= mute:
+            probed = []
+    fprobes = [row for row in traced if row.attach == "ftrace" and row.event != _FUNCTION_TRACER]
+    mute = sum(
+        row.attach in _FPROBES and (not row.places or any(place.symbol is None for place in row.places))
+        for row in rows
+        if row.attach.endswith(".multi")
+    )
+    if mute and fprobes:
+        names = " ".join(row.target or "?" for row in fprobes[:MANY])
+        tell("traced_functions", f"the functions of {mute} kprobe.multi links; with a user of ftrace are: {names}")
+        traced = [row for row in traced if row not in fprobes]
+    return [*probed, *traced]
 
 
 def _lasting(

@@ -119,3 +119,39 @@ def test_a_kprobe_that_only_one_list_had_is_no_user_of_ftrace():
 
 def test_a_list_that_cannot_be_read_again_changes_nothing():
     assert seen({**NONE, **PROBE}, {kprobes_list.PATH: b"nonsense\n"}) == [("kprobe", "vfs_read")]
+
+
+def listed(audited, links, perfs=(), probes=b"", functions=b"", **more):
+    files = {kprobes_list.PATH: probes, enabled_functions.PATH: functions}
+    given = inputs(programs=[program(1), program(2)], links=links, perf=list(perfs))
+    report = audited(given, ("vfs_read", "vfs_write"), files=files, **more)
+    return [(one.attach, one.target, one.seen_by) for one in report.attachments], report.unread
+
+
+TRACER = (
+    b"vfs_write (1)\ttramp: ftrace_trampoline+0x0/0x1 (function_trace_call+0x0/0x1) ->function_trace_call+0x0/0x1\n"
+)
+FPROBE = b"vfs_read (1)\ttramp: ftrace_trampoline+0x0/0x1 (fprobe_handler+0x0/0x1) ->fprobe_handler+0x0/0x1\n"
+
+
+def test_functions_of_a_link_that_does_not_tell_them_are_no_users_of_their_own(audited):
+    """kprobe.multi before 6.6, and where addresses are hidden: what ftrace has may be its."""
+    mute = link(5, "kprobe_multi", 1, addresses=None, is_return=False, count=None, missed=None, cookies=None)
+    found, unread = listed(audited, [mute], functions=FPROBE + TRACER)
+    assert found == [("kprobe.multi", None, ("link",)), ("ftrace", "vfs_write", ("ftrace",))]
+    (one,) = (gap for gap in unread if gap.fact == "traced_functions")
+    assert "1 kprobe.multi links; with a user of ftrace are: vfs_read" in one.why
+    found, unread = listed(audited, [], functions=FPROBE)
+    assert found == [("ftrace", "vfs_read", ("ftrace",))]
+    assert not [gap for gap in unread if gap.fact == "traced_functions"]
+
+
+def test_a_kprobe_that_does_not_tell_its_place_is_no_second_one(audited):
+    probes = b"0000000000000000  k  vfs_read+0x0    [FTRACE]\n"
+    place = {"pid": 10, "fd": 3, "prog_id": 1, "type": "kprobe", "name": "", "offset": 0, "address": None, "file": 1}
+    found, unread = listed(audited, [], [place], probes)
+    assert found == [("kprobe", None, ("perf",))]
+    (one,) = (gap for gap in unread if gap.fact == "probed_places")
+    assert "1 kprobes; without an owner are kprobes on: vfs_read" in one.why
+    both = probes + b"0000000000000000  k  vfs_write+0x0    [FTRACE]\n"
+    assert len(listed(audited, [], [place], both)[0]) == 3  # which of them is its is not known: all are there
