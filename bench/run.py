@@ -164,6 +164,8 @@ def unpack(root: str, work: str) -> str:
 def inlining(bench: Bench, tool: list[str], folder: str, vmlinux: str) -> None:
     """What is read from debug information, here and by others."""
     asked = (0, 1)
+    bench.measure("survey of a vmlinux", [*tool, "survey", vmlinux], bench.forget, min(bench.runs, 2))
+    bench.forget()
     for name, runs in (("do_execve", 5), ("list_add", 2)):
         line = [*tool, "inline", name, "--root", folder, "--debug", vmlinux]
         bench.measure(f"inline {name}, cold", line, bench.forget, min(bench.runs, runs), asked)
@@ -175,6 +177,9 @@ def inlining(bench: Bench, tool: list[str], folder: str, vmlinux: str) -> None:
     bench.measure("inline --all, ndjson, cached", line, None, min(bench.runs, 3))
     bench.peer("perf probe -D do_execve", ["perf", "probe", "-k", vmlinux, "-D", "do_execve"])
     bench.peer("perf probe -D list_add", ["perf", "probe", "-k", vmlinux, "-D", "list_add"])
+    # drgn tells that a function has no code, and no places of copies.
+    text = f"import drgn; p = drgn.Program(); p.load_debug_info([{vmlinux!r}]); print(p.function('do_execve').absent_)"
+    bench.peer("drgn (pip install drgn), do_execve", [sys.executable, "-c", text])
     bench.peer("gdb, break do_execve", ["gdb", "-batch", "-nx", "-ex", "break do_execve", vmlinux])
     bench.peer("pfunct -f do_execve -i", ["pfunct", "-f", "do_execve", "-i", vmlinux])
     dwarfdump = next((name for name in ("llvm-dwarfdump", "llvm-dwarfdump-14") if shutil.which(name)), "llvm-dwarfdump")
@@ -204,6 +209,12 @@ def main() -> int:
             line = [*tool, "check", name, "--root", folder]
             bench.measure(f"check {name}, folder, cold", line, bench.forget, codes=CHECKED)
             bench.measure(f"check {name}, folder, cached", line, codes=CHECKED)
+        for name in ("vfs_read", "do_execve", "cap_capable"):  # where no debug information is there: by the survey
+            line = [*tool, "inline", name, "--root", folder]
+            bench.measure(f"inline {name}, by the survey, cold", line, bench.forget, codes=CHECKED)
+            bench.measure(f"inline {name}, by the survey, cached", line, codes=CHECKED)
+        line = [*tool, "inline", "--all", "--format", "ndjson", "--root", folder]
+        bench.measure("inline --all, by the survey, ndjson", line, runs=min(bench.runs, 3))
         line = [*tool, "check", "vfs_read", "--type", "kprobe", "--root", folder]
         bench.measure("check vfs_read --type kprobe, folder, cold", line, bench.forget, codes=CHECKED)
         bench.measure("complete vfs_re, folder", [*tool, "__complete", "vfs_re", "--root", folder])

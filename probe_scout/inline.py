@@ -294,6 +294,7 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     """As `report`, of a name for which there is no debug information: what a survey says, fact or prediction."""
     from . import advice
     from .coverage import holders, surveyed
+    from .diagnosis import ladder
 
     symbol = target.name
     told = surveyed(k, target, symbol)
@@ -312,6 +313,11 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
         )
     coverage, entry, name, module = told.coverage, told.entry, base_name(symbol), told.module
     is_fact = entry.basis == "survey"
+    # One look into kallsyms for all that is judged and advised below.
+    near = {symbol, name, *(holder for holder, _ in entry.places), *told.variants}
+    step = ladder.rung(name)
+    near.update(one.target for one in (step.candidates if step is not None else ()) if ":" not in one.target)
+    k.gather((one.encode() for one in near), with_types=False)
     judge = _judge(k, module, len(coverage.inlined_into), is_fact)
     copies = tuple(
         InlinedCopy(

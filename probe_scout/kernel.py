@@ -198,19 +198,21 @@ class Kernel:
             self._narrow[wanted] = made
         return made
 
-    def gather(self, names: Iterable[bytes]) -> View | None:
+    def gather(self, names: Iterable[bytes], with_types: bool = True) -> View | None:
         """One view of all these names, of which questions about each are then answered, and the tables of BTF.
 
         For some hundred names it costs a third of `full`. None if kallsyms cannot be read. Raises Malformed.
         """
         if self._full is not None or self.addresses_hidden():
             return self.full()
+        names = tuple(names)
         bases = {name.partition(b".")[0] for name in names}
         wanted = frozenset((*names, *bases))
         found = self._view_of(wanted)
         if found is not None and not self._is_whole(found):
             self._gathered = wanted, found
-            self._load_btf_tables()
+            if with_types:
+                self._load_btf_tables()
         return found
 
     def _is_whole(self, view: View) -> bool:
