@@ -41,7 +41,8 @@ NOINLINE int start(int a)
 OTHER = """
 int sink(int a);
 static __attribute__((noinline)) int same_name(int a) { return sink(a) + 13; }
-int other_file(int a) { return same_name(a); }
+static inline __attribute__((always_inline)) int second(int a) { return sink(a) - 17; }
+int other_file(int a) { return same_name(a) + second(a); }        /* references of a unit that does not start at 0 */
 """
 TRUTH = {
     "sink": [c.NO],
@@ -52,6 +53,7 @@ TRUTH = {
     "outer": [c.NO],
     "same_name": [c.NO, c.NO],
     "start": [c.NO],
+    "second": [c.FULL],
     "no_such_name": [],
 }
 LINK = ("-nostdlib", "-static", "-Wl,-e,start", "-Wl,--build-id=sha1")
@@ -182,7 +184,7 @@ def test_object_file_is_relocated(tmp_path, compiler, options):
     raw = compile_with(tmp_path, compiler, "-O2", *options.split(), link=False)
     file = opened(raw)
     assert file.image.is_relocatable
-    truth = TRUTH | {"same_name": [c.NO]}
+    truth = TRUTH | {"same_name": [c.NO], "second": []}
     assert_truth(raw, truth)
     (sink,) = find(file, "sink")
     section, offset = file.image.place_of(sink.bodies[0].address)
