@@ -85,14 +85,7 @@ def units_in_turn(file: DebugFile, name: bytes, used: Collection[int]) -> Iterat
     if len(offsets.strings) <= _FEW_OFFSETS or not file.has_each_string_once:
         yield _units_naming(file, name, offsets)
         return
-    strings = file.image.region(".debug_str")
-    wide: list[tuple[bytes, int]] = []
-    for offset in offsets.strings:
-        start = strings.raw.rfind(b"\0", strings.start, strings.start + offset) + 1
-        wide.append((bytes(strings.raw[max(start, strings.start) : strings.start + offset])[::-1], offset))
-    # ld.bfd keeps a string in the one that follows it when strings are ordered from their ends (strrevcmp in
-    # bfd/merge.c): the likeliest comes first.
-    order = [offset for _, offset in sorted(wide)]
+    order = likeliest_first(file, offsets.strings)
     without = offsets._replace(strings=[])
     yield _units_naming(file, name, without)
     while order:
@@ -102,6 +95,19 @@ def units_in_turn(file: DebugFile, name: bytes, used: Collection[int]) -> Iterat
         yield _units_naming(file, name, without._replace(strings=[offset]), text=False)
         if offset in used:
             return
+
+
+def likeliest_first(file: DebugFile, offsets: Iterable[int]) -> list[int]:
+    """Offsets into .debug_str in the order in which they are likely to stand for what begins there.
+
+    ld.bfd keeps a string in the one that follows it when all are ordered from their ends (strrevcmp in bfd/merge.c).
+    """
+    strings = file.image.region(".debug_str")
+    wide: list[tuple[bytes, int]] = []
+    for offset in offsets:
+        start = strings.raw.rfind(b"\0", strings.start, strings.start + offset) + 1
+        wide.append((bytes(strings.raw[max(start, strings.start) : strings.start + offset])[::-1], offset))
+    return [offset for _, offset in sorted(wide)]
 
 
 def _units_naming(file: DebugFile, name: bytes, offsets: NameOffsets, text: bool = True) -> list[Unit]:
