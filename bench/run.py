@@ -178,7 +178,10 @@ def inlining(bench: Bench, tool: list[str], folder: str, vmlinux: str) -> None:
     bench.peer("perf probe -D do_execve", ["perf", "probe", "-k", vmlinux, "-D", "do_execve"])
     bench.peer("perf probe -D list_add", ["perf", "probe", "-k", vmlinux, "-D", "list_add"])
     # drgn tells that a function has no code, and no places of copies.
-    text = f"import drgn; p = drgn.Program(); p.load_debug_info([{vmlinux!r}]); print(p.function('do_execve').absent_)"
+    text = (
+        f"import drgn; p = drgn.Program(); m, _ = p.extra_module({vmlinux!r}, create=True);"
+        f" m.try_file({vmlinux!r}, force=True); print(p.function('do_execve').absent_)"
+    )
     bench.peer("drgn (pip install drgn), do_execve", [sys.executable, "-c", text])
     bench.peer("gdb, break do_execve", ["gdb", "-batch", "-nx", "-ex", "break do_execve", vmlinux])
     bench.peer("pfunct -f do_execve -i", ["pfunct", "-f", "do_execve", "-i", vmlinux])
