@@ -266,7 +266,13 @@ class OpenKernel:
 
         return stub.report(self._kernel, names, lang, attach, core, program)
 
-    def inline(self, name: str, debug: str = "", announce: Callable[[str], None] | None = None) -> InlineReport:
+    def inline(
+        self,
+        name: str,
+        debug: str = "",
+        announce: Callable[[str], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> InlineReport:
         """Where a function was inlined, which calls a probe on it misses, and a verdict for each inlined copy.
 
         `debug` names a file with debug information; else the usual places are looked at, and debuginfod where
@@ -286,7 +292,7 @@ class OpenKernel:
                 return kept
         from . import inline
 
-        found = inline.report(self._kernel, name, debug, announce)
+        found = inline.report(self._kernel, name, debug, announce, progress)
         self._broken()
         if question and not found.unread:
             cache.keep(question, [found, self._state(found.kernel)])

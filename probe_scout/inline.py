@@ -90,7 +90,9 @@ def source_of(
     return Source(debug, opened, f"{cache.program()}\x00{opened.path}\x00{opened.state}")
 
 
-def facts_of(source: Source, name: str, effort: str = WHOLE) -> Facts:
+def facts_of(
+    source: Source, name: str, effort: str = WHOLE, progress: Callable[[int, int], None] | None = None
+) -> Facts:
     """What the file says of a name, from the cache where it was asked before. Raises Malformed.
 
     With less effort than WHOLE raises TooMuch: where it was not kept, or where `find` refuses to be quick.
@@ -109,7 +111,7 @@ def facts_of(source: Source, name: str, effort: str = WHOLE) -> Facts:
         raise TooMuch(f"{source.debug.path} was not asked about {name} before")
 
     file = source.opened.file
-    functions = find(file, name, effort == QUICK)
+    functions = find(file, name, effort == QUICK, progress)
     places = tuple(
         tuple(parameters(file, copy.entry, copy.address) for copy in one.copies[:_PARAMETERS_MAX]) for one in functions
     )
@@ -218,6 +220,7 @@ def report(
     text: str,
     named: str = "",
     announce: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> InlineReport:
     """Everything about one name. Raises UsageError for one that cannot be asked, Malformed for a broken file."""
     target = parse(text)
@@ -228,7 +231,7 @@ def report(
     source = source_of(k, module, named, True, announce)
     if isinstance(source, Unread):
         return _surveyed(k, target, source)
-    found = facts_of(source, name)
+    found = facts_of(source, name, progress=progress)
     notes: list[str] = []
     unread: list[Unread] = []
     if source.debug.matches is None and module is None:

@@ -135,6 +135,12 @@ def test_every_copy_has_its_own_verdict(tiny_folder, debug, tmp_path, monkeypatc
     assert one.copies[1].parameters == (ParameterPlace("x", "register", "di"),)
 
 
+def test_how_far_the_reading_is_is_told(tiny_folder, debug):
+    told = []
+    open_kernel(str(tiny_folder(**KERNEL))).inline("gone", debug(), progress=lambda *at: told.append(at))
+    assert told[0][0] == 0 < told[0][1] == told[-1][0] == told[-1][1]
+
+
 def test_the_verdict_is_that_of_check(tiny_folder, debug):
     kernel = open_kernel(str(tiny_folder(**KERNEL)))
     (one,) = kernel.inline("gone", debug()).functions

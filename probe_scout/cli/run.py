@@ -441,7 +441,7 @@ def _inline(request: Request) -> int:
         raise UsageError("inline takes the name of a function, or --all")
     if request.classes:
         raise UsageError("--class goes with --all")
-    report = _open(request).inline(name, request.debug, _announce)
+    report = _open(request).inline(name, request.debug, _announce, _progress())
     if request.format == "table":
         from ..render.inline import inline_lines
 

@@ -310,11 +310,13 @@ class TooMuch(ProbeScoutError):
     """A name that so many units know that a question meant to be quick is not answered."""
 
 
-def find(file: DebugFile, name: str, quickly: bool = False) -> tuple[SourceFunction, ...]:
+def find(
+    file: DebugFile, name: str, quickly: bool = False, progress: Callable[[int, int], None] | None = None
+) -> tuple[SourceFunction, ...]:
     """The functions of this name in the source, by file and line; empty if the debug information knows none.
 
     Only definitions count: a declaration of a function that is defined elsewhere is none. Raises Malformed, and
-    TooMuch where `quickly` is asked and not possible.
+    TooMuch where `quickly` is asked and not possible. `progress`: offset in .debug_info, and its size.
     """
     from .search import is_common, refers_far, units_holding, units_in_turn
 
@@ -330,6 +332,8 @@ def find(file: DebugFile, name: str, quickly: bool = False) -> tuple[SourceFunct
     def take(units: list[Unit]) -> None:
         for unit in units:
             if unit.start not in read:
+                if progress is not None:
+                    progress(unit.start, file.info.size)
                 read.add(unit.start)
                 reader.read(unit, walk(unit))
                 unit.forget()
@@ -347,6 +351,8 @@ def find(file: DebugFile, name: str, quickly: bool = False) -> tuple[SourceFunct
             break
         reached |= targets
         take(more)
+    if progress is not None:
+        progress(file.info.size, file.info.size)
     return tuple(_function(file, key, mine) for key, mine in sorted(reader.found.items()))
 
 

@@ -125,7 +125,7 @@ class StubKernel:
     def __init__(self, report):
         self.report, self.asked = report, []
 
-    def inline(self, name, debug="", announce=None):
+    def inline(self, name, debug="", announce=None, progress=None):
         self.asked.append((name, debug))
         return self.report
 
