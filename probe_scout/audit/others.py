@@ -61,7 +61,9 @@ def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, inputs: Recor
 def _unclaimed(
     k: Kernel, rows: list[Attachment], probed: list[Attachment], traced: list[Attachment], unread: list[Unread]
 ) -> list[Attachment]:
-    """The others without those that belong to rows whose places are not told: which is whose is not known either.
+    """The others, and what is said where rows do not tell their places: which is whose is not known either.
+
+    Kprobes stay, as one of them may be somebody else's; functions of kprobe.multi, which may be thousands, do not.
 
     A kernel before 6.6 does not tell the places of perf links and of kprobe.multi; no kernel tells addresses to a
     caller that may not see those of kallsyms.
@@ -80,8 +82,6 @@ def _unclaimed(
     if mute and probed:
         names = " ".join(row.target or "?" for row in probed[:MANY])
         tell("probed_places", f"the places of {mute} kprobes; without an owner are kprobes on: {names}")
-        if len(probed) <= mute:
-            probed = []
     fprobes = [row for row in traced if row.attach == "ftrace" and row.event != _FUNCTION_TRACER]
     mute = sum(
         row.attach in _FPROBES and (not row.places or any(place.symbol is None for place in row.places))
