@@ -179,7 +179,7 @@ def inlining(bench: Bench, tool: list[str], folder: str, vmlinux: str) -> None:
     bench.peer("perf probe -D list_add", ["perf", "probe", "-k", vmlinux, "-D", "list_add"])
     # drgn tells that a function has no code, and no places of copies.
     text = (
-        f"import drgn; p = drgn.Program(); m, _ = p.extra_module({vmlinux!r}, create=True);"
+        f"import drgn; p = drgn.Program(); m = p.extra_module({vmlinux!r}, create=True);"
         f" m.try_file({vmlinux!r}, force=True); print(p.function('do_execve').absent_)"
     )
     bench.peer("drgn (pip install drgn), do_execve", [sys.executable, "-c", text])
