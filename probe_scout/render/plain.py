@@ -163,6 +163,8 @@ def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
             text = "unknown: its code has a name with a suffix, such as .isra.0"
         elif coverage.basis == "dwarf" or coverage.kind in ("gone", "other symbol"):
             text = "unknown: no code is known by this name"
+    elif coverage.basis == "survey-other":
+        text = f"likely {text}"
     yield from labelled("calls", f"{text} ({basis})" if basis else text, style)
 
 

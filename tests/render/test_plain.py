@@ -56,6 +56,18 @@ def test_answer_then_reason_then_evidence_then_alternative():
     ]
 
 
+def test_a_prediction_is_likely_and_tells_its_share():
+    coverage = Coverage("complete", "survey-other", False, right=166_777, asked=167_427, kernels=("6.1", "6.12"))
+    assert drawn(Verdict("kprobe", "yes"), coverage=coverage)[-1] == (
+        "  calls    likely complete: a probe sees every call (a prediction from other builds; 166,777 of 167,427 such "
+        "predictions came true)"
+    )
+    this = coverage._replace(basis="survey", build_id_match=True, asked=0)
+    assert drawn(Verdict("kprobe", "yes"), coverage=this)[-1].endswith(
+        " complete: a probe sees every call (survey of this build)"
+    )
+
+
 def test_unknown_says_what_was_not_read_and_what_would_help_once():
     lines = drawn(Verdict("kprobe", "unknown", unread=(DENIED,)), Verdict("kprobe.multi", "unknown", unread=(DENIED,)))
     assert lines == [
