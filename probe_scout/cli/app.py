@@ -330,14 +330,17 @@ def stub(
 
 @app.command()
 def rules(
-    rule: Annotated[str, typer.Argument(metavar="[ID]", show_default=False)] = "",
+    rule: Annotated[
+        str, typer.Argument(metavar="[ID|GROUP]", show_default=False, help="As symbol_lookup.ambiguous, or audit.")
+    ] = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
 ) -> Request:
     """List the rules, or explain one.
 
-    A rule says one reason for a no, which kernel function decides it, and since when.
+    A rule says one reason for a no, which kernel function decides it, and since when. Findings that refuse nothing
+    (silent, doctor, hazard, events, audit) are listed by their group.
     """
     return build("rules", names=[rule] if rule else [], json=json, format=format, color=color)
 

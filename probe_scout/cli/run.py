@@ -596,11 +596,15 @@ def _rules(request: Request) -> int:
     from .pages import rule_pages
 
     pages = rule_pages()
+    is_one = False
     if request.names:
         from .findings import finding_pages
 
         pages += finding_pages()
+        group = request.names[0].removesuffix("*").removesuffix(".") + "."
         found = [page for page in pages if page.id == request.names[0]]
+        is_one = bool(found)
+        found = found or [page for page in pages if page.id.startswith(group)]
         if not found:
             import difflib
 
@@ -611,12 +615,18 @@ def _rules(request: Request) -> int:
         pages = found
     if request.format == "table":
         style = _style(request)
-        if request.names:
+        if is_one:
             _write(explain.rule_lines(pages[0], style))
         else:
             from ..render import table
 
             _write(table.plain(*explain.rule_rows(pages), style))
+            if not request.names:
+                from .findings import finding_pages
+
+                groups = dict.fromkeys(page.gate for page in finding_pages())
+                words = f"Findings that refuse nothing are listed by probe-scout rules GROUP: {', '.join(groups)}."
+                _write(["", *style.wrap(words, 0)])
     elif request.format == "json":
         from ..render import json
 

@@ -35,3 +35,31 @@ def test_a_page_is_shown(page, capsys):
 def test_the_list_holds_rules_only(capsys):
     assert run.main(["rules", "--format", "csv"]) == 0
     assert "silent." not in capsys.readouterr().out
+
+
+def test_the_table_says_how_findings_are_listed(capsys):
+    assert run.main(["rules", "--color", "never"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "probe-scout rules GROUP" in last
+    for group in {page.id.partition(".")[0] for page in finding_pages()}:
+        assert group in last
+
+
+@pytest.mark.parametrize("word", ["audit", "audit.", "audit.*"])
+def test_a_group_is_listed(word, capsys):
+    assert run.main(["rules", word, "--format", "csv"]) == 0
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.partition(",")[0] for row in rows] == [check.id for check in CHECKS]
+
+
+def test_a_group_of_rules_is_listed(capsys):
+    assert run.main(["rules", "symbol_lookup"]) == 0
+    ids = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert ids == [page.id for page in rule_pages() if page.id.startswith("symbol_lookup.")]
+    assert len(ids) > 1
+
+
+@pytest.mark.parametrize("word", [".", "*", ".*", "aud"])
+def test_what_is_no_group_is_none(word, capsys):
+    assert run.main(["rules", word]) == 2
+    assert "Traceback" not in capsys.readouterr().err
