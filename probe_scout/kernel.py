@@ -208,6 +208,10 @@ class Kernel:
         names = tuple(names)
         bases = {name.partition(b".")[0] for name in names}
         wanted = frozenset((*names, *bases))
+        if self._gathered is not None and wanted <= self._gathered[0]:
+            if with_types:
+                self._load_btf_tables()
+            return self._gathered[1]
         found = self._view_of(wanted)
         if found is not None and not self._is_whole(found):
             self._gathered = wanted, found

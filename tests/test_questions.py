@@ -108,6 +108,30 @@ def test_many_names_at_once_have_the_traits_of_the_full_way(recorded, full):
             assert kernel._full is None, "the whole table was built"
 
 
+def test_an_audit_reads_the_symbols_of_its_functions_once(recorded, full, monkeypatch):
+    """Owners, copies, refusals and callers of many functions are told from one view, as the whole table tells them."""
+    from probe_scout.audit.resolve import Resolver, of_many
+
+    names = sampled(full)[:80]
+    kernel, passes = Kernel(Shared(recorded)), []
+    view_of = Kernel._view_of
+    monkeypatch.setattr(Kernel, "_view_of", lambda k, wanted: passes.append(wanted) or view_of(k, wanted))
+    resolver = Resolver(kernel, {}, {})
+    resolver.learn_owners(names[:40], names[40:])
+    for some in (names, names[20:60]):
+        view = of_many(kernel, some)
+        for name in some:
+            assert len(view.symbols.rows(name.encode())) == len(full.full().symbols.rows(name.encode())), name
+    for name in names[:40]:
+        symbols = full.full().symbols
+        rows = symbols.rows(name.encode())
+        module = symbols.modules[rows[0]] if rows else None
+        assert resolver.module_of(name) == (module.decode() if module else None), name
+    assert len(passes) == 1
+    of_many(kernel, [*names, "vfs_read", "vfs_write"])
+    assert len(passes) == 2
+
+
 def test_a_name_qualified_by_its_module_is_the_same_both_ways(recorded, full):
     symbols = full.full().symbols
     pick = random.Random(612)

@@ -136,7 +136,7 @@ class Join:
     def rows(self) -> Joined:
         """Every attachment of a BPF program, and the programs that have none."""
         self._resolver.learn(self._addresses())
-        self._resolver.learn_owners(self._functions())
+        self._resolver.learn_owners(self._functions(), self._traced_functions())
         self._mark_links_seen_by_query()
         found = [self._link(one) for one in self._in.get("links", ())]
         found += self._other_events()
@@ -166,6 +166,13 @@ class Join:
         for one in (*self._in.get("links", ()), *self._in.get("perf", ())):
             name = one.get("name") if one.get("perf_type", one.get("type")) in ("kprobe", "kretprobe") else None
             if name and ":" not in name:
+                yield name
+
+    def _traced_functions(self) -> Iterator[str]:
+        """Functions that trampolines are on."""
+        for one in self._in.get("links", ()):
+            name = self._traced(one)[1] if one["type"] == "tracing" else None
+            if name and not name.startswith("btf_trace_"):
                 yield name
 
     def _mark_links_seen_by_query(self) -> None:

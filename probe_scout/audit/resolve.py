@@ -121,10 +121,13 @@ class Resolver:
             self._has_ibt = self._k.config("CONFIG_X86_KERNEL_IBT") == "y"
         return self._has_ibt
 
-    def learn_owners(self, functions: Iterable[str]) -> None:
-        """Where these functions are, all at once: `module_of` then answers from what is kept."""
+    def learn_owners(self, functions: Iterable[str], others: Iterable[str]) -> None:
+        """Where these functions are, all at once: `module_of` then answers from what is kept.
+
+        `others`: functions that checks will ask about, so that the same pass over kallsyms finds them.
+        """
         unknown = set(functions) - self._kept.section("owners").keys()
-        view = of_many(self._k, unknown) if len(unknown) > MANY else None
+        view = of_many(self._k, unknown.union(others)) if len(unknown) > MANY else None
         if view is None:
             return
         found: dict[str, str | None] = {}
