@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import check, engine, questions, words
-from .errors import SourceError
+from .errors import Malformed, SourceError
 from .kernel import TRACING
 from .model import facts
 from .model.facts import Unread
@@ -252,7 +252,12 @@ def reports(
         k.read_many([f"{EVENTS}/{c}/{n}/format" for c, n in found if c])
         answers = Answers(k)
         for category, name in found:
-            told.append(_report(k, category, name, answers.verdicts(category, name), (), None, loads, unread, False))
+            verdicts = answers.verdicts(category, name)
+            try:
+                told.append(_report(k, category, name, verdicts, (), None, loads, unread, False))
+            except Malformed as error:  # the other events of the list are not lost for it
+                unread.append(Unread(facts.EVENTS, "malformed", str(error), "take the file again"))
+                told.append(_without_fields(k, category, name, verdicts, (), loads, str(error), error.path))
     return tuple(told), tuple(unread), notes
 
 
@@ -315,9 +320,7 @@ def _report(
         why = f"{error.path}: {error.why}"
         if unread is not None:
             unread.append(Unread(facts.EVENTS, error.kind, why, error.cure))
-        note = Finding("events.format_unread", f"its fields cannot be told: {error.why}", error.path)
-        reads = tuple(event_read(offset, size, None, verdicts[0]) for offset, size in loads)
-        return EventReport(f"{category}:{name}", None, (), verdicts, arguments, (note,), kind=kind, reads=reads)
+        return _without_fields(k, category, name, verdicts, arguments, loads, error.why, error.path)
     ids_raw = _maybe(k, f"{folder}/btf_ids") if is_single else None
     record = _record(types, category, name, raw, ids_raw, folder) if types is not None else None
     return describe_event(
@@ -332,6 +335,23 @@ def _report(
         record=record,
         loads=loads,
     )
+
+
+def _without_fields(
+    k: Kernel,
+    category: str,
+    name: str,
+    verdicts: tuple[Verdict, ...],
+    arguments: tuple[RawArgument, ...],
+    loads: Sequence[tuple[int, int]],
+    why: str,
+    path: str,
+) -> EventReport:
+    """An event whose format file could not be read, or makes no sense."""
+    note = Finding("events.format_unread", f"its fields cannot be told: {why}", path)
+    reads = tuple(event_read(offset, size, None, verdicts[0]) for offset, size in loads)
+    kind = _kind(k, category, name)
+    return EventReport(f"{category}:{name}", None, (), verdicts, arguments, (note,), kind=kind, reads=reads)
 
 
 def _record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe_scout import check, events
+from probe_scout.errors import Malformed
 from probe_scout.kernel import Kernel
 from probe_scout.sources import open_source
 from probe_scout.sources.folder import FolderSource
@@ -51,6 +52,20 @@ def test_an_event_whose_format_is_missing_keeps_the_list_and_is_told(tmp_path):
     assert by_name["sched:sched_waking"].fields == ()
     assert [note.rule for note in by_name["sched:sched_waking"].notes] == ["events.format_unread"]
     assert [one.why.partition(":")[0] for one in unread] == [f"{FOLDER}/sched/sched_waking/format"]
+
+
+def test_an_event_whose_format_is_cut_off_keeps_the_list_and_is_told(tmp_path):
+    k = kernel(tmp_path, events=("sched:sched_switch", "sched:sched_waking"))
+    path = f"{FOLDER}/sched/sched_waking/format"
+    k.source.replaced[path] = k.source.read(path)[:60]
+    told, unread, _ = events.reports(k, "sched:*", ((8, 4),))
+    by_name = {one.event: one for one in told}
+    assert by_name["sched:sched_switch"].fields
+    assert by_name["sched:sched_waking"].fields == ()
+    assert [read.answer for read in by_name["sched:sched_waking"].reads] == ["unknown"]
+    assert [(one.kind, one.why.partition(":")[0]) for one in unread] == [("malformed", path)]
+    with pytest.raises(Malformed):  # of the one event that was asked there is nothing else to tell
+        events.reports(k, "sched:sched_waking")
 
 
 def test_one_event_reads_no_other_events_files(tmp_path):

@@ -332,6 +332,8 @@ def _tracepoint(request: Request) -> int:
         _table(request, *rows)
     _unread(report.unread)
     answers = {read.answer for event in report.events for read in event.reads}
+    if any(fact.kind == "malformed" for fact in report.unread):
+        return BROKEN
     if "no" in answers:
         return NO
     return CANNOT_TELL if report.unread or "unknown" in answers else YES
