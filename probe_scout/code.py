@@ -33,12 +33,13 @@ class Store:
     """What code of one kernel could be had."""
 
     __slots__ = (
-        *("image", "image_tried", "init_bases", "init_bugs", "live", "modules", "slices"),
+        *("image", "image_tried", "init_bases", "init_bugs", "live", "modules", "_body", "_slices"),
         *("stale", "tables", "tables_tried", "why"),
     )
 
     def __init__(self, k: Kernel) -> None:
-        self.slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
+        self._body: bytes | None = None
+        self._slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
         self.image: KernelImage | None = None
         self.image_tried = False
         self.tables: Tables | None = None
@@ -52,14 +53,39 @@ class Store:
         from .scanners import code_slices
 
         try:
-            self.slices = code_slices.table(k.read(SLICES))
+            self._body = code_slices.unpacked(k.read(SLICES))
+        except (SourceError, Malformed) as error:
+            self.why = str(error)
+        if self._body is not None and code_slices.says_stale(self._body):
             self.stale = frozenset(
-                owner for owner, found in self.slices.items() if any(code_slices.STALE in one.sites for one in found)
+                owner
+                for owner, found in (self.slices or {}).items()
+                if any(code_slices.STALE in one.sites for one in found)
             )
-        except SourceError as error:
-            self.why = str(error)
+
+    @property
+    def slices(self) -> dict[tuple[str | None, str], tuple[Slice, ...]] | None:
+        """Every slice of the snapshot, by (module, name); None where there are none or they make no sense."""
+        if self._slices is None and self._body is not None:
+            from .scanners import code_slices
+
+            try:
+                self._slices = code_slices.table_unpacked(self._body)
+            except Malformed as error:
+                self.why, self._body = str(error), None
+        return self._slices
+
+    def slices_of(self, module: str | None, name: str) -> tuple[Slice, ...]:
+        """The slices of one symbol, without looking at the lines of others where they were not read anyway."""
+        if self._slices is not None or self._body is None:
+            return (self._slices or {}).get((module, name), ())
+        from .scanners import code_slices
+
+        try:
+            return code_slices.find_unpacked(self._body, module, name)
         except Malformed as error:
-            self.why = str(error)
+            self.why, self._body = str(error), None
+            return ()
 
     def open_image(self, k: Kernel) -> KernelImage | None:
         """The kernel image named by the user or found in /boot, if its build-id is this kernel's."""
@@ -106,10 +132,8 @@ def _store(k: Kernel) -> Store:
 def slice_of(k: Kernel, symbols: SymbolTable, row: int) -> Slice | None:
     """The recorded slice of this very symbol: same module, name and, in vmlinux, same distance from _stext."""
     store = _store(k)
-    if store.slices is None:
-        return None
     symbol = symbols.symbol(row)
-    found = store.slices.get((symbol.module, symbol.name), ())
+    found = store.slices_of(symbol.module, symbol.name)
     if symbol.module is None:
         offset = symbol.address - symbols.limits.get(b"_stext", 0)
         found = tuple(one for one in found if one.offset == offset)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .scanners.btf import Btf, Func
     from .scanners.btf_ids import BtfIdSets
     from .scanners.filter_functions import Sites
-    from .scanners.kallsyms import SymbolTable
+    from .scanners.kallsyms import Places, SymbolTable
     from .scanners.kprobe_blacklist import Blacklist
     from .sources.source import Source
 
@@ -72,6 +72,8 @@ class Kernel:
         self._event_names: dict[str, tuple[str, ...]] | None = None
         self._made_events: bytes | None = None
         self._btf_modules: tuple[str, ...] | None = None
+        self._has_types = False  # every table of BTF is built
+        self._places: Places | None = None
         self._owners: dict[str, list[str]] | None = None
         self._blacklist: Blacklist | None = None
         self._injection: dict[str, str] | None = None
@@ -179,6 +181,7 @@ class Kernel:
             btf = self.btf(owner)
             if btf is not None:
                 btf.functions()
+        self._has_types = True
 
     def view(self, names: Iterable[bytes]) -> View | None:
         """Symbols and sites that decide about these names: the whole view if it is there, else a narrow one."""
@@ -230,17 +233,35 @@ class Kernel:
 
         with_bases = set(wanted)
         with_bases.update(name.partition(b".")[0] for name in wanted if b"." in name)
-        symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases, self._limit_lines(raw)))
+        places = self._places_of(raw)
+        if len(wanted) == 1:
+            places.note(*wanted)
+        symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases, self._limit_lines(raw), places))
         # An alias may be the name that the kernel prints: its base name decides as well.
         more = {symbols.canonical(row) for name in wanted for row in symbols.rows(name)} - with_bases
         if any(b"." in name for name in more):
             with_bases.update(more)
             with_bases.update(name.partition(b".")[0] for name in more)
-            symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases, self._limit_lines(raw)))
+            symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases, self._limit_lines(raw), places))
         sites = self._sites(symbols, with_bases)
         if sites is None and self._unread.get(facts.FILTER_FUNCTIONS) is None:
             return self.full()  # only the order of the whole list tells the copies apart
         return View(symbols, sites)
+
+    def _places_of(self, raw: bytes) -> Places:
+        if self._places is None or self._places.raw is not raw:
+            from .scanners.kallsyms import Places
+
+            self._places = Places(raw)
+        return self._places
+
+    def names_starting(self, head: bytes) -> tuple[bytes, ...]:
+        """Names of kallsyms that begin so, sorted, each once; () where it cannot be read."""
+        from .scanners import kallsyms
+
+        raw = self.kallsyms() or b""
+        found = self._places_of(raw).prefixed(head)
+        return kallsyms.prefixed(raw, head) if found is None else found
 
     def _limit_lines(self, raw: bytes) -> bytes:
         if self._limits is None:
@@ -330,8 +351,8 @@ class Kernel:
         return self._btf_modules
 
     def modules_with(self, name: str) -> tuple[str, ...]:
-        """Modules whose BTF may hold a function of this name, in order: exact after `full` and `gather`, else all."""
-        if self._full is None and self._gathered is None:
+        """Modules whose BTF may hold a function of this name, in order: exact after `full` and `gather` with types, else all."""
+        if not self._has_types:
             return self.btf_modules()
         if self._owners is None:
             self._owners = {}
@@ -481,11 +502,17 @@ class Kernel:
         Seen as __bpf_trace_tp_map_<name> (include/trace/bpf_probe.h) where kallsyms shows data symbols; else a
         typedef btf_trace_<name>, which the same macro makes, says yes, and no __traceiter_<name> says no.
         """
-        if self.kallsyms() is None:
+        raw = self.kallsyms()
+        if raw is None:
             return None
-        shown = self.names_with(b"__bpf_trace_tp_map_")
+        head, plain = b"__bpf_trace_tp_map_", name.encode()
+        if head not in self._named and b" " + head in raw:
+            near = self._places_of(raw).lines_of(head + plain)
+            if near is not None:
+                return bool(near)
+        shown = self.names_with(head)
         if shown:
-            return name.encode() in shown
+            return plain in shown
         if self.typed_tracepoint(name):
             return True
         iterators = self.names_with(b"__traceiter_")

@@ -67,12 +67,8 @@ class KernelLookup:
 
     def variants(self, name: str) -> tuple[str, ...]:
         """Names of the form name.suffix that exist."""
-        from .scanners import kallsyms
-
-        raw = self._k.kallsyms()
-        if raw is None or not name:
-            return ()
-        return tuple(n.decode("utf-8", "replace") for n in kallsyms.prefixed(raw, name.encode() + b"."))
+        found = self._k.names_starting(name.encode() + b".") if name else ()
+        return tuple(one.decode("utf-8", "replace") for one in found)
 
     def has_btf_function(self, name: str) -> bool:
         """BTF of vmlinux or of a module holds a FUNC of this name."""

@@ -58,7 +58,11 @@ def find(raw: bytes, module: str | None, name: str) -> tuple[Slice, ...]:
 
     Raises Malformed.
     """
-    body = _body(raw)
+    return find_unpacked(unpacked(raw), module, name)
+
+
+def find_unpacked(body: bytes, module: str | None, name: str) -> tuple[Slice, ...]:
+    """As `find`, in what `unpacked` gave."""
     want = b"\n" + f"{module or '-'}\t{name}\t".encode()
     found = []
     at = 0 if body.startswith(want[1:]) else body.find(want)
@@ -72,7 +76,12 @@ def find(raw: bytes, module: str | None, name: str) -> tuple[Slice, ...]:
 
 def table(raw: bytes) -> dict[tuple[str | None, str], tuple[Slice, ...]]:
     """Every slice, by (module, name). Raises Malformed."""
-    body, start = _body(raw), 0
+    return table_unpacked(unpacked(raw))
+
+
+def table_unpacked(body: bytes) -> dict[tuple[str | None, str], tuple[Slice, ...]]:
+    """As `table`, of what `unpacked` gave."""
+    start = 0
     grouped: dict[tuple[str | None, str], list[Slice]] = {}
     while start < len(body):
         end = body.find(b"\n", start)
@@ -82,7 +91,13 @@ def table(raw: bytes) -> dict[tuple[str | None, str], tuple[Slice, ...]]:
     return {key: tuple(slices) for key, slices in grouped.items()}
 
 
-def _body(raw: bytes) -> bytes:
+def says_stale(body: bytes) -> bool:
+    """Some line of the unpacked text may have the word stale among its sites."""
+    return any(before + STALE.encode() + after in body for before in (b"\t", b" ") for after in (b"\n", b" "))
+
+
+def unpacked(raw: bytes) -> bytes:
+    """The text of the file; its lines are not looked at. Raises Malformed."""
     import zlib
 
     if not raw.startswith(HEAD):

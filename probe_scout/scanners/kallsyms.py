@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PATH = "proc/kallsyms"
 PSEUDO_MODULES = frozenset((b"bpf", b"__builtin__ftrace", b"__builtin__kprobes"))
+_WORD_BYTES_MIN, _WORD_LINES_MAX, _WORDS_MAX = 6, 400, 4  # of what Places notes
 _FEW = 8  # names up to which a search for each is as cheap as one for all
 _LIMITS = (b"_stext", b"_etext", b"_sinittext", b"_einittext", b"_end")
 
@@ -279,16 +280,89 @@ def _lines_of(raw: bytes, name: bytes, split: int) -> list[int]:
     return found
 
 
-def _lines_of_all(raw: bytes, names: set[bytes], split: int) -> list[int]:
+class Places:
+    """What was found of one file's lines: those that hold a word are noted, and names with the word in them, such as
+    `__x64_sys_execve` with `execve`, are then looked for among these alone.
+    """
+
+    __slots__ = ("_lines", "_split", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._lines: dict[bytes, list[int]] = {}
+        self._split: int | None = None
+
+    @property
+    def split(self) -> int:
+        """As `modules_begin`."""
+        if self._split is None:
+            self._split = modules_begin(self.raw)
+        return self._split
+
+    def note(self, name: bytes) -> None:
+        """Note the lines that hold the name's root, unless they are many: a pass like that for the name alone."""
+        if len(self._lines) >= _WORDS_MAX or self._near(name) is not None:
+            return
+        bare = name.partition(b".")[0].lstrip(b"_")
+        for word in (bare.partition(b"_")[2], bare):
+            if len(word) >= _WORD_BYTES_MIN:
+                lines = self._holding(word)
+                if lines is not None:
+                    self._lines[word] = lines
+                    return
+
+    def _holding(self, word: bytes) -> list[int] | None:
+        raw, found = self.raw, []
+        at = raw.find(word)
+        while at >= 0:
+            if len(found) == _WORD_LINES_MAX:
+                return None
+            found.append(raw.rfind(b"\n", 0, at) + 1)
+            end = raw.find(b"\n", at)
+            at = raw.find(word, end) if end >= 0 else -1
+        return found
+
+    def _near(self, text: bytes) -> list[int] | None:
+        return next((lines for word, lines in self._lines.items() if word in text), None)
+
+    def lines_of(self, name: bytes) -> list[int] | None:
+        """Byte positions of the lines of exactly this name; None if no word in it was noted."""
+        near = self._near(name)
+        if near is None:
+            return None
+        raw, split = self.raw, self.split
+        found = []
+        for line in near:
+            needle = b" " + name + (b"\n" if line < split else b"\t")
+            end = raw.find(b"\n", line)
+            if raw.find(needle, line, end + 1 if end >= 0 else len(raw)) >= 0:
+                found.append(line)
+        return found
+
+    def prefixed(self, head: bytes) -> tuple[bytes, ...] | None:
+        """As the function `prefixed`; None if no word in `head` was noted."""
+        near = self._near(head)
+        if near is None:
+            return None
+        raw, ends = self.raw, [(line, self.raw.find(b"\n", line)) for line in near]
+        return prefixed(b"\n".join(raw[line : end if end >= 0 else len(raw)] for line, end in ends), head)
+
+
+def _lines_of_all(raw: bytes, names: set[bytes], split: int, places: Places | None = None) -> list[int]:
     """Byte positions of the lines of all these names."""
+    noted: list[int] = []
+    if places is not None:
+        known = {name: places.lines_of(name) for name in names}
+        noted = [line for lines in known.values() for line in lines or ()]
+        names = {name for name, lines in known.items() if lines is None}
     pattern = None
     if len(names) > _FEW:
         from . import many
 
         pattern = many.pattern(b" ", names, b"\n\t")
     if pattern is None:
-        return [line for name in names for line in _lines_of(raw, name, split)]
-    found = []
+        return noted + [line for name in names for line in _lines_of(raw, name, split)]
+    found = noted
     for match in pattern.finditer(raw):
         at, end = match.span()
         if raw[end] == (0x0A if end < split else 0x09):
@@ -331,19 +405,21 @@ def _symbol_of(raw: bytes, line: int) -> Symbol:
     )
 
 
-def narrow(raw: bytes, names: Iterable[bytes], limits: bytes | None = None) -> bytes:
+def narrow(
+    raw: bytes, names: Iterable[bytes], limits: bytes | None = None, places: Places | None = None
+) -> bytes:
     """The part of the file that decides about these names, itself in the file's format.
 
     Holds every line of each name, its neighbours up to the next different address on both sides,
     the whole of each module that has one of the names, and the section limits (`limits` of limits_of
-    saves looking for them). A SymbolTable of it answers rows, lookup, extent, canonical and the ranges for
+    and the `places` noted of this file save looking for them). A SymbolTable of it answers rows, lookup, extent, canonical and the ranges for
     these names as one of the whole file does.
     """
     spans: list[tuple[int, int]] = []
     chunks: dict[bytes, tuple[int, int]] = {}
-    split = modules_begin(raw)
+    split = modules_begin(raw) if places is None else places.split
     limits = limits_of(raw) if limits is None else limits
-    for line in _lines_of_all(raw, set(names), split):
+    for line in _lines_of_all(raw, set(names), split, places):
         end = raw.find(b"\n", line)
         tab = raw.find(b"\t", line, end)
         if end < 0:
