@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .survey.cell import Cell
 
 _PARAMETERS_MAX = 1000  # copies whose parameters are looked up
+_POINTS_GATHERED = 16  # of what lies near, the first so many are looked up together
 _FULL_VIEW_FROM = 16  # copies from which all symbols are read at once
 _AROUND_FORMAT = "inline facts 2"
 _TABLE_FORMAT = "inline table 2"
@@ -249,6 +250,10 @@ def report(
         notes.append(f"Whether {source.debug.path} is of this kernel's build cannot be told: no build-id to compare.")
     if module is not None and source.debug.matches is not False and not _is_loaded(k, module):
         notes.append(f"Module {module} is not loaded: its places take no probe until it is.")
+    points = tuple(nearby(k, found, module)) if source.debug.matches is not False else ()
+    if source.debug.matches is not False:
+        places = {copy.symbol for one in found.functions for copy in one.copies[:_FULL_VIEW_FROM]}
+        gather(k, name, {symbol, *places, *(point for _, point, _ in points[:_POINTS_GATHERED])})
     judge = _judge(k, module, sum(len(one.copies) for one in found.functions), source.debug.matches)
     functions = tuple(
         _function(one, places, module, judge) for one, places in zip(found.functions, found.parameters, strict=True)
@@ -274,7 +279,6 @@ def report(
     if coverage.answer in ("partial", "none", "unknown") and functions and source.debug.matches is not False:
         from . import advice
 
-        points = tuple(nearby(k, found, module))
         verdicts = _verdicts(k, target, ("kprobe", "fentry"))
         advised = advice.alternatives(lookup, target, verdicts, nearby=points)
     return InlineReport(
@@ -297,7 +301,6 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     """As `report`, of a name for which there is no debug information: what a survey says, fact or prediction."""
     from . import advice
     from .coverage import holders, surveyed
-    from .diagnosis import ladder
 
     symbol = target.name
     told = surveyed(k, target, symbol)
@@ -317,10 +320,7 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     coverage, entry, name, module = told.coverage, told.entry, base_name(symbol), told.module
     is_fact = entry.basis == "survey"
     # One look into kallsyms for all that is judged and advised below.
-    near = {symbol, name, *(holder for holder, _ in entry.places), *told.variants}
-    step = ladder.rung(name)
-    near.update(one.target for one in (step.candidates if step is not None else ()) if ":" not in one.target)
-    k.gather((one.encode() for one in near), with_types=False)
+    gather(k, name, {symbol, *(holder for holder, _ in entry.places), *told.variants})
     judge = _judge(k, module, len(coverage.inlined_into), is_fact)
     copies = tuple(
         InlinedCopy(
@@ -530,6 +530,19 @@ def _says(one: SourceFunction) -> str:
 
 
 # what instead
+
+
+def gather(k: Kernel, name: str, others: Iterable[str]) -> None:
+    """Look once into kallsyms for a function, for others that are judged with it, and for what advice knows of it.
+
+    `others`: names, with or without a module before them; those of events are left out.
+    """
+    from .diagnosis import ladder
+
+    step = ladder.rung(name)
+    known = (one.target for one in (step.candidates if step is not None else ()))
+    plain = {one.rpartition(":")[2] for one in (*others, *known) if one and not one.startswith(("tp:", "syscall:"))}
+    k.gather([one.encode() for one in sorted({name, *plain})], with_types=False)
 
 
 def nearby(k: Kernel, found: Facts, module: str | None) -> Iterator[tuple[str, str, str]]:

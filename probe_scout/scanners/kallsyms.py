@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PATH = "proc/kallsyms"
 PSEUDO_MODULES = frozenset((b"bpf", b"__builtin__ftrace", b"__builtin__kprobes"))
 _WORD_BYTES_MIN, _WORD_LINES_MAX, _WORDS_MAX = 6, 400, 4  # of what Places notes
-_FEW = 8  # names up to which a search for each is as cheap as one for all
+_FEW = 2  # names up to which a search for each is as cheap as one for all
 _LIMITS = (b"_stext", b"_etext", b"_sinittext", b"_einittext", b"_end")
 
 
@@ -405,9 +405,7 @@ def _symbol_of(raw: bytes, line: int) -> Symbol:
     )
 
 
-def narrow(
-    raw: bytes, names: Iterable[bytes], limits: bytes | None = None, places: Places | None = None
-) -> bytes:
+def narrow(raw: bytes, names: Iterable[bytes], limits: bytes | None = None, places: Places | None = None) -> bytes:
     """The part of the file that decides about these names, itself in the file's format.
 
     Holds every line of each name, its neighbours up to the next different address on both sides,
