@@ -235,10 +235,6 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     name = wrapper(k, target.name) if target.kind == SYSCALL else target.name
     if target.kind in (FUNCTION, SYSCALL):
         seen, points = coverage.of(k, target, name, debug)
-        if points:
-            from .inline import gather
-
-            gather(k, name, (point for _, point, _ in points))
     prototype = lookup.prototype_text(name) if target.kind in (FUNCTION, SYSCALL) else None
     missing = not lookup.symbols(name) if target.kind in (FUNCTION, OFFSET) else all(v.answer == NO for v in found)
     copies = forms.copies(lookup, target, found)

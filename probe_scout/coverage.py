@@ -30,6 +30,15 @@ def of(k: Kernel, target: Target, symbol: str, named: str = "") -> tuple[Coverag
 
     Raises UsageError or Malformed for the file that the user named; any other file that cannot be read is no evidence.
     """
+    found = _of(k, target, symbol, named)
+    if found[1]:
+        from .inline import gather
+
+        gather(k, symbol, (point for _, point, _ in found[1]))
+    return found
+
+
+def _of(k: Kernel, target: Target, symbol: str, named: str) -> tuple[Coverage, tuple[Point, ...]]:
     if named:
         return _read(k, target, symbol, named, QUICK)
     has_file = next(_usual(k, target), None) is not None

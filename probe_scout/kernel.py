@@ -351,7 +351,7 @@ class Kernel:
         return self._btf_modules
 
     def modules_with(self, name: str) -> tuple[str, ...]:
-        """Modules whose BTF may hold a function of this name, in order: exact after `full` and `gather` with types, else all."""
+        """Modules whose BTF may hold a function of this name, in order: all, unless every table of BTF was built."""
         if not self._has_types:
             return self.btf_modules()
         if self._owners is None:

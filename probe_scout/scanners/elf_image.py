@@ -11,9 +11,9 @@ so that a number is enough to name a place; `place_of` turns it back into sectio
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from io import BytesIO
-from itertools import pairwise
+from itertools import compress, pairwise
 from struct import error as StructError
 from struct import pack_into, unpack_from
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +22,7 @@ from ..errors import Malformed
 from . import elf_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from mmap import mmap
 
 UNPACKED_BYTES_MAX = 2 << 30  # .debug_info of a clang kernel is about 0.5 GB
@@ -33,6 +33,7 @@ _SHT_SYMTAB, _SHT_RELA, _SHT_NOTE, _SHT_NOBITS, _SHT_REL, _SHT_DYNSYM = 2, 4, 7,
 _SHF_ALLOC, _SHF_EXECINSTR, _SHF_COMPRESSED = 2, 4, 0x800
 _SHN_LORESERVE = 0xFF00
 _STT_NOTYPE = 0
+_FUNCTION_BIT = 1 << 32  # of Symbols._keys
 _STT_CODE = (_STT_NOTYPE, 2, 10)  # STT_FUNC, STT_GNU_IFUNC
 _FIRST_PLACE = 1 << 20  # our own numbering of ET_REL files starts here; zero stays "nowhere"
 
@@ -353,13 +354,14 @@ class Symbols:
         tables = {s.type: s for s in reversed(image.sections) if s.type in (_SHT_SYMTAB, _SHT_DYNSYM)}
         section = tables.get(_SHT_SYMTAB) or tables.get(_SHT_DYNSYM)
         self.is_whole = section is not None and section.type == _SHT_SYMTAB  # not of the linker's dynamic names alone
-        self.values: list[int] = []  # of every symbol, by its number; with its section's address in ET_REL files
-        self._heads: list[int] = []
+        self.values: Sequence[int] = []  # of every symbol, by its number; with its section's address in ET_REL files
+        self._heads: Sequence[int] = []
+        self._kinds: list[int] = []
         self._strings = EMPTY
-        self._starts: list[int] = []
-        self._order: list[int] = []
-        self._is_function: list[bool] = []
-        self._sizes: list[int] = []
+        # One number a symbol of code, in order: address << 33, is it a function << 32, position in the table. At one
+        # address functions come last, so that a search from the right meets them first.
+        self._keys: list[int] = []
+        self._sizes: Sequence[int] = []
         if section is None:
             return
         sections = image.sections
@@ -374,28 +376,30 @@ class Symbols:
                 for value, head in zip(self.values, heads, strict=True)
             ]
         code = {s.number for s in sections if s.flags & _SHF_EXECINSTR}
-        # One number a symbol, so that sorting compares numbers: address, is it a function, position in the table.
-        # At one address functions come last, so that a search from the right meets them first.
-        keyed = [
-            (value << 1 | (head >> 32 & 15 != _STT_NOTYPE)) << 32 | i
-            for i, (head, value) in enumerate(zip(heads, self.values, strict=True))
-            if head >> 48 in code and head >> 32 & 15 in _STT_CODE and head & 0xFFFFFFFF
+        # Kinds and sections, without names, are few: the slow tests are made once for each.
+        kinds = self._kinds or [head >> 32 for head in heads]
+        self._kinds = []
+        wanted = {kind for kind in set(kinds) if kind >> 16 in code and kind & 15 in _STT_CODE}
+        chosen = list(compress(range(len(heads)), map(wanted.__contains__, kinds)))
+        values = self.values
+        self._keys = [
+            values[i] << 33 | _FUNCTION_BIT | i if heads[i] >> 32 & 15 != _STT_NOTYPE else values[i] << 33 | i
+            for i in chosen
+            if heads[i] & 0xFFFFFFFF
         ]
-        keyed.sort()
+        self._keys.sort()
         self._heads = heads
-        self._order = [key & 0xFFFFFFFF for key in keyed]
-        self._starts = [key >> 33 for key in keyed]
-        self._is_function = [bool(key >> 32 & 1) for key in keyed]
 
-    def _read(self, region: Region) -> list[int]:
+    def _read(self, region: Region) -> Sequence[int]:
         """Of every symbol st_name, st_info << 32 and st_shndx << 48, as 64-bit little-endian files hold them."""
         image = self._image
         if image.bits == 64:
             words = _words(region, "Q", image.is_little)
             count = len(words) // 3
-            heads = words[0 : count * 3 : 3].tolist()
-            self.values, self._sizes = words[1 : count * 3 : 3].tolist(), words[2 : count * 3 : 3].tolist()
+            heads, self.values, self._sizes = (words[i : count * 3 : 3] for i in range(3))
             if image.is_little:
+                if isinstance(words, memoryview):  # the upper half of each head, as it lies there
+                    self._kinds = words.cast("B")[: count * 24].cast("I")[1::6].tolist()
                 return heads
             return [head >> 32 | (head >> 24 & 0xFF) << 32 | (head & 0xFFFF) << 48 for head in heads]
         words = _words(region, "I", image.is_little)
@@ -414,8 +418,13 @@ class Symbols:
 
     def at(self, address: int) -> tuple[str, ...]:
         """Names of the symbols that start at this address, functions first; empty if there are none."""
-        low, high = bisect_left(self._starts, address), bisect_right(self._starts, address)
-        return tuple(self._name(self._order[i]) for i in range(high - 1, low - 1, -1))
+        low, high = self._span(address)
+        return tuple(self._name(key & 0xFFFFFFFF) for key in reversed(self._keys[low:high]))
+
+    def _span(self, address: int) -> tuple[int, int]:
+        """Where in `_keys` the symbols at an address begin and end."""
+        low = bisect_left(self._keys, address << 33)
+        return low, bisect_left(self._keys, address + 1 << 33, low)
 
     def holding(self, address: int) -> tuple[int, tuple[str, ...]] | None:
         """(start, names) of the function that holds the address; None if no symbol does.
@@ -423,33 +432,32 @@ class Symbols:
         A function counts by its size. Where none covers the address, the nearest symbol before it in the same
         section does, as in the kernel's own table, which knows no sizes.
         """
-        right = bisect_right(self._starts, address)
-        i, near = right - 1, right - 1
-        steps = 0
-        while i >= 0 and steps < 64:
-            start = self._starts[i]
-            if self._is_function[i] and start <= address < start + self._sizes[self._order[i]]:
-                return start, self.at(start)
-            i, steps = i - 1, steps + 1
-        if near < 0 or self._image.place_of(self._starts[near])[0] != self._image.place_of(address)[0]:
+        keys = self._keys
+        near = bisect_left(keys, address + 1 << 33) - 1
+        for i in range(near, max(near - 64, -1), -1):
+            key = keys[i]
+            if key & _FUNCTION_BIT and address < (key >> 33) + self._sizes[key & 0xFFFFFFFF]:
+                return key >> 33, self.at(key >> 33)
+        if near < 0 or self._image.place_of(keys[near] >> 33)[0] != self._image.place_of(address)[0]:
             return None
-        return self._starts[near], self.at(self._starts[near])
+        return keys[near] >> 33, self.at(keys[near] >> 33)
 
     def covering(self, address: int) -> tuple[int, tuple[str, ...]] | None:
         """As `holding`, by sizes alone: the nearest symbol before is taken only where it begins at the address."""
         found = self.holding(address)
         if found is None or found[0] == address:
             return found
-        low, high = bisect_left(self._starts, found[0]), bisect_right(self._starts, found[0])
-        ends = (found[0] + self._sizes[self._order[i]] for i in range(low, high) if self._is_function[i])
+        low, high = self._span(found[0])
+        ends = (found[0] + self._sizes[key & 0xFFFFFFFF] for key in self._keys[low:high] if key & _FUNCTION_BIT)
         return found if any(address < end for end in ends) else None
 
     def is_between(self, address: int) -> bool:
         """No function covers the address, and the table would tell: it is whole, and the symbol before has a size."""
-        near = bisect_right(self._starts, address) - 1
+        near = bisect_left(self._keys, address + 1 << 33) - 1
         if not self.is_whole or near < 0 or self.covering(address) is not None:
             return False
-        return all(self._sizes[self._order[i]] for i in range(bisect_left(self._starts, self._starts[near]), near + 1))
+        low, high = self._span(self._keys[near] >> 33)
+        return all(self._sizes[key & 0xFFFFFFFF] for key in self._keys[low:high])
 
     def named(self, name: str) -> tuple[int, ...]:
         """Addresses of the code symbols of exactly this name, in order; empty if there are none."""
@@ -467,18 +475,18 @@ class Symbols:
                 places[at - strings.start] = name
                 at += 1
         if places:
-            heads, values = self._heads, self.values
-            for i in self._order:
-                name_at = heads[i] & 0xFFFFFFFF
+            heads = self._heads
+            for key in self._keys:
+                name_at = heads[key & 0xFFFFFFFF] & 0xFFFFFFFF
                 if name_at in places:
-                    found[places[name_at]].add(values[i])
+                    found[places[name_at]].add(key >> 33)
         return {name: tuple(sorted(addresses)) for name, addresses in found.items()}
 
     def table(self) -> dict[str, tuple[int, ...]]:
         """Addresses of all code symbols, by name."""
         found: dict[str, list[int]] = {}
-        for i in self._order:
-            found.setdefault(self._name(i), []).append(self.values[i])
+        for key in self._keys:
+            found.setdefault(self._name(key & 0xFFFFFFFF), []).append(key >> 33)
         return {name: tuple(sorted(set(addresses))) for name, addresses in found.items()}
 
 

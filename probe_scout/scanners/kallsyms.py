@@ -312,7 +312,8 @@ class Places:
                     return
 
     def _holding(self, word: bytes) -> list[int] | None:
-        raw, found = self.raw, []
+        raw = self.raw
+        found: list[int] = []
         at = raw.find(word)
         while at >= 0:
             if len(found) == _WORD_LINES_MAX:
@@ -409,9 +410,9 @@ def narrow(raw: bytes, names: Iterable[bytes], limits: bytes | None = None, plac
     """The part of the file that decides about these names, itself in the file's format.
 
     Holds every line of each name, its neighbours up to the next different address on both sides,
-    the whole of each module that has one of the names, and the section limits (`limits` of limits_of
-    and the `places` noted of this file save looking for them). A SymbolTable of it answers rows, lookup, extent, canonical and the ranges for
-    these names as one of the whole file does.
+    the whole of each module that has one of the names, and the section limits. `limits` of limits_of
+    and the `places` noted of this file save looking for them. A SymbolTable of it answers rows, lookup, extent,
+    canonical and the ranges for these names as one of the whole file does.
     """
     spans: list[tuple[int, int]] = []
     chunks: dict[bytes, tuple[int, int]] = {}
