@@ -194,7 +194,11 @@ class Table:
             block = self._opened(number)
             rows = block.rows(0, one.names)
             for name, pairs in zip(block.names(), block.pairs, strict=True):
-                yield name.decode(), tuple(next(rows) for _ in range(pairs + 1))
+                try:
+                    text = name.decode()
+                except UnicodeDecodeError as error:
+                    raise Malformed(self.path, one.start, "names in UTF-8", str(error)[:80]) from None
+                yield text, tuple(next(rows) for _ in range(pairs + 1))
 
     def vector(self, number: int) -> bytes:
         """Cell numbers of one vector, a byte a kernel."""
