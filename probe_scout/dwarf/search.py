@@ -28,8 +28,11 @@ _FEW_OFFSETS = 4
 _FAR = rb"[\x31\x47](?:\x10|\x16|\x1c|\x24|\xa0\x3e)"
 _FAR_REFERENCE = re.compile(rb"(?s)[\x1d\x2e][\x00\x01](?:(?!\x00\x00|" + _FAR + rb")" + LEB + FORM + rb")*+" + _FAR)
 _FAR_PAIR = re.compile(_FAR)
-# A function or a copy whose name stands in the entry itself: DW_AT_name of the form string.
-_NAME_WITHIN = re.compile(rb"(?s)[\x1d\x2e][\x00\x01](?:(?!\x00\x00|\x03\x08)" + LEB + FORM + rb")*+\x03\x08")
+# A function or a copy whose name stands in the entry itself: DW_AT_name of the form string, or indirect.
+_WITHIN = rb"\x03[\x08\x16]"
+_NAME_WITHIN = re.compile(
+    rb"(?s)[\x1d\x2e][\x00\x01](?:(?!\x00\x00|" + _WITHIN + rb")" + LEB + FORM + rb")*+" + _WITHIN
+)
 _DECLARATION_BYTES_MAX = 1024  # of an abbreviation; those of functions have some dozens
 _STRING_ALT = (b"\x03\xa1\x3e", b"\x03\x1d")  # DW_AT_name of the form GNU_strp_alt or strp_sup
 

@@ -15,16 +15,20 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from probe_scout.dwarf.inline_facts import Reader, find, table
 from probe_scout.dwarf.units import DebugFile
 from probe_scout.dwarf.walk import walk
 from probe_scout.scanners.elf_image import ElfImage
 
+from . import second_road
+
 PATH = os.environ.get("PROBE_SCOUT_DEBUG_VMLINUX", "")
 COUNT = int(os.environ.get("PROBE_SCOUT_FUNCTIONS", "300"))
 SEED = int(os.environ.get("PROBE_SCOUT_SEED", "5"))
 COPIES_MAX = 40
+UNITS, UNIT_BYTES = 100, (10_000, 600_000)  # units that pyelftools walks, some six a second
 SHF_EXECINSTR = 4
 AT_LANGUAGE, LANG_RUST = 0x13, 0x1C
 
@@ -58,6 +62,31 @@ def test_one_name_and_all_names_agree(file, rows, drawn):
         assert [(one.file, one.line, one.kind, len(one.copies), len(one.missed)) for one in found] == [
             (row.file, row.line, row.kind, row.copies, row.missed) for row in rows[name]
         ], name
+
+
+def test_whole_units_are_those_of_pyelftools(file):
+    """Code and inlined copies of every name in some compile units, by pyelftools' own walk of their entries."""
+    known = [unit for unit in file.units if UNIT_BYTES[0] <= unit.end - unit.start <= UNIT_BYTES[1]]
+    chosen = sorted(random.Random(SEED).sample(known, UNITS), key=lambda unit: unit.start)
+    names = places = 0
+    with open(PATH, "rb") as handle:
+        dwarf = ELFFile(handle).get_dwarf_info(relocate_dwarf_sections=False)
+        for unit in chosen:
+            expected = second_road.of_unit(dwarf.get_CU_at(unit.start), dwarf)
+            reader = Reader(file, None, with_chains=False)
+            reader.read(unit, walk(unit))
+            unit.forget()
+            ours: dict[str, tuple[set[int], set[int]]] = {}
+            for key, mine in reader.found.items():
+                bodies, copies = ours.setdefault(key[0].decode(), (set(), set()))
+                bodies |= {body[0] for body in mine.bodies}
+                copies |= {copy[0] for copy in mine.copies}
+            found = {name: both for name, both in ours.items() if any(both)}
+            assert found == {name: (set(bodies), set(copies)) for name, (bodies, copies) in expected.items()}
+            names += len(found)
+            places += sum(len(bodies) + len(copies) for bodies, copies in found.values())
+    print(f"pyelftools: {len(chosen)} units, {names} names, {places} places")
+    assert names > UNITS
 
 
 def test_functions_inlined_without_being_declared_so_are_those_of_pfunct(file):

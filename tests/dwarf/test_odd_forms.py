@@ -95,7 +95,13 @@ def test_names_and_addresses_by_index(form, is_64):
 
 
 @pytest.mark.parametrize(
-    "form", [(n.FORM_STRING, "inlined"), (n.FORM_LINE_STRP, "inlined"), (n.FORM_INDIRECT, (n.FORM_STRP, "inlined"))]
+    "form",
+    [
+        (n.FORM_STRING, "inlined"),
+        (n.FORM_LINE_STRP, "inlined"),
+        (n.FORM_INDIRECT, (n.FORM_STRP, "inlined")),
+        (n.FORM_INDIRECT, (n.FORM_STRING, "inlined")),
+    ],
 )
 def test_forms_of_names(form):
     w = DwarfWriter()

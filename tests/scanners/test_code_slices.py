@@ -33,6 +33,13 @@ def test_one_name_is_found_in_its_own_module():
     assert code_slices.find(RAW, "sch_fq", "__getblk_slow.cold") == ()
 
 
+def test_the_word_stale_is_seen_among_the_sites_alone():
+    assert not code_slices.says_stale(code_slices.unpacked(code_slices.write_slices([Slice("tun", "stale", 0, b"")])))
+    for sites in (("stale",), ("bug", "stale"), ("stale", "running")):
+        one = Slice("tun", "wake", 0, b"", sites)
+        assert code_slices.says_stale(code_slices.unpacked(code_slices.write_slices([one, SLICES[0]])))
+
+
 def test_names_are_compared_whole():
     assert code_slices.find(RAW, None, "getblk_slow.cold") == ()
     assert code_slices.find(RAW, None, "__getblk_slow") == ()

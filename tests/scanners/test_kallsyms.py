@@ -217,6 +217,29 @@ def test_the_narrow_part_of_many_names_decides_as_the_whole_file(data):
         assert view_of(narrow, name) == view_of(table, name)
 
 
+@pytest.mark.property
+@EXAMPLES
+@given(st.data(), st.sampled_from((b"a", b"long_word", b"__long_word", b"x_long_word.cold")))
+def test_lines_noted_for_a_word_give_the_narrow_part_of_the_whole_file(data, noted):
+    longer = [(*one[:2], one[2].replace("a", "long_word"), *one[3:]) for one in data.draw(SYMBOLS)]
+    raw = written(longer)
+    near = kallsyms.Places(raw)
+    near.note(noted)
+    for name in (b"long_word", b"long_wordb", b"long_word.cold", b"long_word.b", b"b", b"x", b"_stext"):
+        assert kallsyms.narrow(raw, [name], None, near) == kallsyms.narrow(raw, [name])
+        assert near.lines_of(name) is None or b"long_word" in name
+        assert near.prefixed(name) in (None, kallsyms.prefixed(raw, name))
+    assert noted == b"a" or near.lines_of(b"long_word") is not None
+
+
+def test_a_word_that_many_lines_hold_is_not_noted():
+    line = "ffffffff81000110 T vfs_readable_%d\n"
+    near = kallsyms.Places("".join(line % number for number in range(1000)).encode())
+    near.note(b"vfs_readable")
+    assert near.lines_of(b"vfs_readable_7") is None
+    assert near.prefixed(b"vfs_readable") is None
+
+
 def test_the_narrow_part_is_small():
     assert kallsyms.narrow(RAW, [b"vfs_readv"]).count(b"\n") == 6  # the limits, itself, the next
     assert kallsyms.narrow(RAW, [b"nowhere"]).count(b"\n") == 4
