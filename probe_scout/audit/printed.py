@@ -226,15 +226,28 @@ def _lasting(key: str, calls: Calls, said: Callable[[], _Keys]) -> tuple[set[str
         if number:
             time.sleep(_PAUSE_S)
         before = said()
-        ours = _keys(key, _ours(key, attached.links_and_events(calls)))
+        found = attached.links_and_events(calls)
+        ours, gone = _keys(key, _ours(key, found)), _gone(key, found)
         after = said()
-        both = {one: words for one, words in after.items() if one in before}
+        both = {one: words for one, words in after.items() if one in before and one[:2] not in gone}
         theirs_now, ours_now = _only(both, ours), _only(ours, {**before, **after})
         only_theirs = theirs_now & only_theirs if number else theirs_now
         only_ours = ours_now & only_ours if number else ours_now
         if not only_theirs and not only_ours:
             break
     return only_theirs, only_ours
+
+
+def _gone(key: str, found: Record) -> set[tuple[object, ...]]:
+    """(pid, fd) of links that went between the look at descriptors and that at links, which says nothing of their rows.
+
+    Who attaches again and again has the next link under the same number, so that bpftool's row looks like one that
+    stayed.
+    """
+    if key == "links":
+        return set()
+    there = {one["id"] for one in found.get("links", ())}
+    return {(pid, fd) for pid, fd, kind, number in found.get("holders", ()) if kind == "link" and number not in there}
 
 
 def live_findings(found: Record) -> list[AuditFinding]:

@@ -74,6 +74,19 @@ def test_what_comes_and_goes_is_no_difference(between, theirs, ours):
     assert between(theirs, ours)[0]["findings"] == []
 
 
+@pytest.mark.parametrize(("listed", "is_told"), [([], False), ([{**LINK, "id": 6}], False), ([LINK], True)])
+def test_a_link_that_is_made_again_and_again_is_no_difference(monkeypatch, listed, is_told):
+    """The descriptor's link is no longer listed: bpftool has the row of the link before and of the one behind."""
+    monkeypatch.setattr(printed, "_PAUSE_S", 0)
+    row = {"pid": 10, "fd": 3, "prog_id": 1, "fd_type": "raw_tracepoint", "tracepoint": "sched_switch"}
+    now = {"links": listed, "holders": [[10, 3, "link", 7]], "perf": []}
+    monkeypatch.setattr(attached, "links_and_events", lambda _: now)
+    links = [{"id": one["id"], "type": one["type"], "prog_id": one["prog_id"]} for one in listed]
+    said = {"perf": [row], "link": links}
+    answer = printed.ask(None, lambda program, what: Said(json.dumps(said[what]).encode()), "bpftool")
+    assert bool(answer["findings"]) == is_told
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
