@@ -55,11 +55,15 @@ def files_of(unit: Unit) -> Files | None:
     at = unit.root.get(n.AT_STMT_LIST)
     if not isinstance(at, int):
         return None
-    data = unit.file.data(".debug_line")
-    order = "<" if unit.shape.is_little else ">"
+    image, order = unit.file.image, "<" if unit.shape.is_little else ">"
+    size = image.region(".debug_line").size
     try:
-        (length,) = unpack_from(order + "I", data, at)
-        offset_bytes, body = (8, at + 12) if length == 0xFFFFFFFF else (4, at + 4)
+        head = image.relocated(".debug_line", min(at, size), min(at + 12, size))
+        (length,) = unpack_from(order + "I", head, 0)
+        offset_bytes, body = (8, 12) if length == 0xFFFFFFFF else (4, 4)
+        if offset_bytes == 8:
+            (length,) = unpack_from(order + "Q", head, 4)
+        data = image.relocated(".debug_line", at, min(at + body + length, size))  # of this unit alone
         (version,) = unpack_from(order + "H", data, body)
         if not 2 <= version <= 5:
             raise Malformed(unit.file.path, at, "a line table of DWARF 2 to 5 in .debug_line", f"version {version}")
