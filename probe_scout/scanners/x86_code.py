@@ -130,7 +130,7 @@ def shortest(code: bytes) -> bytes:
 
     Behind ENDBR the next instruction is kept as well, because probes of the entry are moved there.
     """
-    if entry_offset(code) and len(code) > 4:
+    if entry_offset(code):
         return code[:4] + shortest(code[4:])
     kind = first_instruction(code).kind
     return next((code[:n] for n in range(1, len(code)) if first_instruction(code[:n]).kind == kind), code)

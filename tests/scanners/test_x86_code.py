@@ -262,6 +262,7 @@ def test_a_poisoned_endbr_is_stepped_over_like_an_endbr(endbr):
     assert x86_code.entry_offset(endbr + b"\xe9") == 4
     assert x86_code.entry_instruction(endbr + b"\x0f\x1f\x44\0\0").kind == kinds.NOP5
     assert x86_code.shortest(endbr + b"\xe9\0\0\0\0\xc3") == endbr + b"\xe9"
+    assert x86_code.shortest(endbr) == endbr  # nothing behind it was read: the entry is not told
     look = x86_code.look(endbr + b"\x0f\x0b", 0)
     assert (look.starts_with_endbr, look.kind) == (True, kinds.UD)
     assert x86_code.look(endbr + b"\x0f\x0b", 4).boundaries == (0, 4)
