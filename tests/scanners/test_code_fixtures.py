@@ -1,19 +1,25 @@
-"""The slices of four Debian kernels, read from their own images, against what those kernels answered."""
+"""The code slices of four recorded Debian kernels against what those kernels answered."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from probe_scout.model import instruction as kinds
 from probe_scout.scanners import code_slices, x86_code
+from probe_scout.sources import open_source
 
-CODE = Path(__file__).parents[2] / "fixtures" / "code"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
+@cache
 def slices(release: str) -> bytes:
-    return (CODE / f"debian-{release}.slices").read_bytes()
+    """Those of the recorded snapshot; of 6.1 those made from the image alone, without the running kernel."""
+    if release == "6.1.176":
+        return (FIXTURES / "code" / "debian-6.1.176.slices").read_bytes()
+    return open_source(str(FIXTURES / "kernels" / f"debian-{release}-amd64.tar.xz")).read("code/slices")
 
 
 # Names that perf refused with EINVAL for no other reason, and two that it took.
@@ -66,7 +72,7 @@ def test_running_code_decides_it(release, name, expected):
 
 @pytest.mark.parametrize(
     ("release", "cold", "bug"),
-    [("5.10.223", 3048, 18), ("6.1.176", 3536, 18), ("6.12.107", 4045, 3), ("7.3.4", 7984, 4)],
+    [("5.10.223", 3043, 18), ("6.1.176", 3536, 18), ("6.12.107", 4045, 3), ("7.3.4", 7984, 4)],
 )
 def test_every_trap_at_a_cold_entry_is_in_the_bug_table(release, cold, bug):
     found = [one for copies in code_slices.table(slices(release)).values() for one in copies if ".cold" in one.name]
