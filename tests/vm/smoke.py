@@ -61,10 +61,14 @@ def choose(parts: Iterable[plan.Part], count: int) -> list[plan.Question]:
         part for part in parts if part.name != plan.LAST and part.questions[0].type not in scoreboard.NOT_JUDGED
     ]
     total = sum(len(part.questions) for part in harmless)
+    rest = max(0, count - LEAST_OF_A_PART * len(harmless))
+    shares = [min(len(p.questions), max(LEAST_OF_A_PART, len(p.questions) * rest // total)) for p in harmless]
+    # What small parts cannot give comes from the largest that has some left.
+    for at in sorted(range(len(harmless)), key=lambda at: shares[at] - len(harmless[at].questions)):
+        shares[at] += min(len(harmless[at].questions) - shares[at], max(0, count - sum(shares)))
     chosen: list[plan.Question] = []
-    for part in harmless:
-        share = max(LEAST_OF_A_PART, len(part.questions) * max(0, count - LEAST_OF_A_PART * len(harmless)) // total)
-        chosen += part.questions[: min(share, len(part.questions))]
+    for part, share in zip(harmless, shares, strict=True):
+        chosen += part.questions[:share]
     return chosen
 
 
