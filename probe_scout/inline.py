@@ -350,6 +350,22 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     )
 
 
+def _plain_class(kind: str, copies: str, clones: str = "") -> str:
+    """The sentence of a class that needs no more than the number of copies; "" for the others."""
+    if kind == classes.NO:
+        return f"No inlined copy: a probe on it sees every call{clones}."
+    if kind == classes.SELF_ONLY:
+        says = "Inlined only into itself, a piece that the compiler had split off: a probe on it sees every call"
+        return f"{says}{clones}."
+    if kind == classes.RECURSIVE:
+        return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner ones."
+    if kind == classes.PARTIAL:
+        return f"A probe on it misses {copies}{clones}."
+    if kind == classes.FULL:
+        return f"No code of its own, only {copies}: there is nothing to probe by this name."
+    return ""
+
+
 def _surveyed_says(entry: Entry, name: str, variants: tuple[str, ...]) -> str:
     """The class in one sentence. Numbers are those of a surveyed build, so that a prediction has none."""
     from .survey.cell import MISSED_MAX
@@ -362,17 +378,8 @@ def _surveyed_says(entry: Entry, name: str, variants: tuple[str, ...]) -> str:
         copies += f" in {len(holders)} function{'' if len(holders) == 1 else 's'}"
     besides = f"; besides, {copies}" if count else ""
     clones = f"; {' and '.join(variants)} takes calls as well" if variants else ""
-    if entry.kind == classes.NO:
-        return f"No inlined copy: a probe on it sees every call{clones}."
-    if entry.kind == classes.SELF_ONLY:
-        says = "Inlined only into itself, a piece that the compiler had split off: a probe on it sees every call"
-        return f"{says}{clones}."
-    if entry.kind == classes.RECURSIVE:
-        return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner ones."
-    if entry.kind == classes.PARTIAL:
-        return f"A probe on it misses {copies}{clones}."
-    if entry.kind == classes.FULL:
-        return f"No code of its own, only {copies}: there is nothing to probe by this name."
+    if said := _plain_class(entry.kind, copies, clones):
+        return said
     if entry.kind == classes.TRANSFORMED:
         symbols = " and ".join(variants) or "by a name with a suffix, such as .isra.0"
         return f"Its code is called {symbols}: the parameters need not be those of the source{besides}."
@@ -505,16 +512,8 @@ def _says(one: SourceFunction) -> str:
     callers = len({copy.symbol for copy in one.missed})
     count = f"{missed} inlined cop{'y' if missed == 1 else 'ies'} in {callers} function{'' if callers == 1 else 's'}"
     symbols = tuple(dict.fromkeys(symbol for body in one.bodies for symbol in body.symbols))
-    if one.kind == classes.NO:
-        return "No inlined copy: a probe on it sees every call."
-    if one.kind == classes.SELF_ONLY:
-        return "Inlined only into itself, a piece that the compiler had split off: a probe on it sees every call."
-    if one.kind == classes.RECURSIVE:
-        return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner ones."
-    if one.kind == classes.PARTIAL:
-        return f"A probe on it misses {count}."
-    if one.kind == classes.FULL:
-        return f"No code of its own, only {count}: there is nothing to probe by this name."
+    if said := _plain_class(one.kind, count):
+        return said
     if one.kind == classes.TRANSFORMED:
         moved = [suffix for symbol in symbols if (suffix := classes.suffixes(one.name, symbol))]
         changed = any(suffix.arguments != "same" for suffix in moved) or any(body.is_nocall for body in one.bodies)

@@ -99,8 +99,9 @@ def _vmlinux_wins(k: Kernel) -> bool | None:
     7.2 has it from the start, stable 7.1.13 too, and 7.0 and older not: of a 7.1, told by struct btf_layout, nothing
     tells from which build on.
     """
-    if k.enumerator("BPF_TRACE_FENTRY_MULTI") is not False:
-        return k.enumerator("BPF_TRACE_FENTRY_MULTI")
+    is_later = k.enumerator("BPF_TRACE_FENTRY_MULTI")
+    if is_later is not False:
+        return is_later
     return None if k.has_struct("btf_layout") else False
 
 
