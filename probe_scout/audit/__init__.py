@@ -65,7 +65,22 @@ def report(
 _WORDS = frozenset(
     (
         *("attach", "target", "module", "symbol", "event", "hook", "netns", "cgroup", "type", "name", "tag", "loaded"),
-        *("comm", "container", "exe", "check", "level", "says", "evidence", "fact", "kind", "why", "cure"),
+        *(
+            "comm",
+            "container",
+            "exe",
+            "cmdline",
+            "user",
+            "boot",
+            "check",
+            "level",
+            "says",
+            "evidence",
+            "fact",
+            "kind",
+            "why",
+            "cure",
+        ),
     )
 )
 
@@ -158,6 +173,8 @@ def saved(k: Kernel) -> dict[str, bytes]:
     try:
         found = inputs(k)
         resolve.Resolver(k, {}, {}).name_addresses(found)
+        for one in found["processes"].values():
+            one.pop("cmdline", None)  # passwords may be in it
     except ProbeScoutError:
         return {}
     return {attached.PATH: json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"}
@@ -211,7 +228,10 @@ def judged(k: Kernel, found: Record, kept: Kept | None = None) -> AuditReport:
     if k.source.describe().kind == "snapshot" and "now_s" in found:
         about += printed.disagreement(k, found)
     unread = [Unread(one["fact"], one["kind"], one["why"], one["cure"]) for one in found.get("gaps", ())]
-    return AuditReport(k.info(), tuple(rows), tuple(joined.loaded), _net(found), (*unread, *both.unread), tuple(about))
+    unread += both.unread
+    return AuditReport(
+        k.info(), tuple(rows), tuple(joined.loaded), _net(found), tuple(unread), tuple(about), found.get("boot")
+    )
 
 
 def _counts_all(k: Kernel) -> bool:

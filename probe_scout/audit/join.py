@@ -108,6 +108,9 @@ class Join:
             about.get("container"),
             about.get("exe"),
             about.get("exe_deleted"),
+            about.get("cmdline"),
+            about.get("uid"),
+            about.get("user"),
         )
 
     def _ref(self, number: int | None) -> ProgramRef | None:

@@ -49,7 +49,7 @@ def _old(path: str) -> object:
             return found
     except OSError as error:
         raise UsageError(f"--diff {path}: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UsageError(f"--diff {path}: not a JSON document") from None
 
 
@@ -81,8 +81,9 @@ def show(request: Request, report: AuditReport) -> None:
         _write([json.audit_document(report)])
     elif request.format == "ndjson":
         from ..render import json
+        from ..render.audit import as_attachment
 
-        _write(json.lines(report.attachments))
+        _write(json.lines((*report.attachments, *map(as_attachment, report.loaded))))
     else:
         from ..render.audit import audit_rows
 

@@ -47,7 +47,11 @@ class LinkRef(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """A descriptor that keeps the attachment (or, of a program that is only loaded, the program)."""
+    """A descriptor that keeps the attachment (or, of a program that is only loaded, the program).
+
+    `cmdline`: the command line, its words apart by spaces; a snapshot does not keep it, as passwords may be in it.
+    `uid` is the effective user, `user` its name in this machine's /etc/passwd.
+    """
 
     pid: int
     comm: str | None
@@ -56,6 +60,9 @@ class Owner(NamedTuple):
     container: str | None = None
     exe: str | None = None
     exe_deleted: bool | None = None
+    cmdline: str | None = None
+    uid: int | None = None
+    user: str | None = None
 
 
 class Place(NamedTuple):
@@ -119,3 +126,4 @@ class AuditReport(NamedTuple):
     net: str
     unread: tuple[Unread, ...]
     findings: tuple[AuditFinding, ...] = ()  # about the whole: disagreement of bpftool, what is not told here
+    boot: str | None = None  # tells one boot from another: ids of programs and links count within a boot

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..model.audit import BROKEN, LEVELS, NOTE, WARNING, Attachment, AuditFinding, AuditReport, Owner, ProgramRef
-from ..model.audit_diff import AuditDiff
+from ..model.audit import (
+    BROKEN,
+    LEVELS,
+    NOTE,
+    WARNING,
+    Attachment,
+    AuditFinding,
+    AuditReport,
+    Loaded,
+    Owner,
+    ProgramRef,
+)
+from ..model.audit_diff import LOADED, REPLACED, AuditChange, AuditDiff, ProgramState
 from . import table
 from .plain import kernel_line
 from .style import Style, printable
@@ -174,11 +185,17 @@ def audit_rows(report: AuditReport) -> tuple[tuple[str, ...], list[tuple[str, ..
     """Heads and rows for csv, Markdown and grid: one row for each attachment, unknown cells empty."""
     heads = (
         *("attach", "target", "module", "offset", "symbol", "hook", "netns", "event"),
-        *("prog_id", "prog_type", "prog_name", "tag", "loaded", "uid", "link_id", "link_type"),
-        *("owners", "pins", "cookie", "missed", "recursion_misses", "run_count", "run_time_ns", "seen_by", "findings"),
-        *("comms", "containers", "cgroups", "places"),
+        *("prog_id", "prog_type", "prog_name", "prog_tag", "prog_loaded", "prog_uid", "link_id", "link_type"),
+        *("owners", "pins", "cookie", "missed", "prog_recursion_misses", "prog_run_count", "prog_run_time_ns"),
+        *("seen_by", "findings", "owners_comm", "owners_container", "owners_cgroup", "places"),
+        *("owners_user", "owners_cmdline"),
     )
-    return heads, [_flat(one) for one in report.attachments]
+    return heads, [_flat(one) for one in (*report.attachments, *map(as_attachment, report.loaded))]
+
+
+def as_attachment(one: Loaded) -> Attachment:
+    """A program that is only loaded, as a row among the attachments: `attach` is `loaded`, nothing is its target."""
+    return Attachment(LOADED, None, prog=one.prog, owners=one.owners, pins=one.pins)
 
 
 def _flat(one: Attachment) -> tuple[str, ...]:
@@ -197,6 +214,8 @@ def _flat(one: Attachment) -> tuple[str, ...]:
         " ".join(
             f"{place.module}:{place.symbol}" if place.module else place.symbol or _UNKNOWN for place in one.places
         ),
+        " ".join(dict.fromkeys(owner.user or str(owner.uid) for owner in one.owners if owner.uid is not None)),
+        "; ".join(dict.fromkeys(owner.cmdline for owner in one.owners if owner.cmdline)),
     )
     return tuple("" if value is None else str(value) for value in values)
 
@@ -215,17 +234,39 @@ def diff_lines(diff: AuditDiff, style: Style) -> Iterator[str]:
         yield "nothing changed"
         return
     heads, rows = diff_rows(diff)
-    keep = [heads.index(name) for name in ("change", "attach", "target", "program", "before", "after", "owners")]
-    yield from table.plain([heads[at] for at in keep], [[row[at] for at in keep] for row in rows], style)
+    keep = [heads.index(name) for name in ("change", "attach", "target", "prog_name", "before", "after", "owners")]
+    shown = ["program" if heads[at] == "prog_name" else heads[at] for at in keep]
+    hook, place = heads.index("hook"), heads.index("target")
+    for row in rows:
+        row[place] = " ".join(filter(None, (row[place], row[hook])))
+    yield from table.plain(shown, [[row[at] for at in keep] for row in rows], style)
+    replaced = [one for one in diff.changes if one.change == REPLACED]
+    if replaced:
+        yield ""
+    for one in replaced:
+        where = " ".join(filter(None, (one.attach, one.target, one.hook, one.prog_name)))
+        gone, new = (", ".join(map(_state, each)) for each in (one.programs_gone, one.programs_new))
+        yield from style.wrap(f"replaced on {where} ({', '.join(one.differs)} differ): {gone} -> {new}", 4, 0)
+    if diff.same_boot is False:
+        yield ""
+        yield "The earlier audit is of another boot: programs are compared by tag and user alone."
 
 
-def diff_rows(diff: AuditDiff) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Heads and rows, a row for each change."""
-    heads = (
-        *("change", "attach", "target", "module", "offset", "hook", "netns", "event", "program"),
-        *("before", "after", "missed_before", "missed_after", "owners"),
-    )
-    return heads, [
-        tuple("" if value is None else str(value) for value in (*one[:-1], " ".join(one.owners)))
-        for one in diff.changes
-    ]
+def _state(one: ProgramState) -> str:
+    about = [f"tag {one.tag}" * bool(one.tag), f"loaded {one.loaded}" * bool(one.loaded)]
+    about += [f"uid {one.uid}"] if one.uid is not None else []
+    return " ".join((f"id {one.id}", *filter(None, about)))
+
+
+def diff_rows(diff: AuditDiff) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Heads and rows, a row for each change. Heads are the keys of the JSON document."""
+    return AuditChange._fields, [[_cell(value) for value in one] for one in diff.changes]
+
+
+def _cell(value: object) -> str:
+    """A tuple's parts with a space between them; of a program its parts with a slash."""
+    if isinstance(value, ProgramState):
+        return "/".join(map(_cell, value))
+    if isinstance(value, tuple):
+        return " ".join(map(_cell, value))
+    return "" if value is None else str(value)

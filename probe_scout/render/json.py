@@ -78,7 +78,7 @@ def audit_document(report: AuditReport) -> str:
     """The report of `audit`, a line for each attachment and each loaded program: hundreds of them are usual."""
     parts = [_dump({"schema": SCHEMAS["audit"], "kernel": plain(report.kernel)})[:-1]]
     parts += [f'"{name}":[\n' + ",\n".join(lines(getattr(report, name))) + "]" for name in ("attachments", "loaded")]
-    rest = {name: plain(getattr(report, name)) for name in ("net", "unread", "findings")}
+    rest = {name: plain(getattr(report, name)) for name in ("net", "unread", "findings", "boot")}
     return ",".join(parts) + ",\n" + _dump(rest)[1:]
 
 

@@ -106,6 +106,7 @@ def take(calls: Calls, net: str = AUTO, proc: str = "/proc") -> Record:
     if net != NO:
         _networks(t, types, holders.pids, net == YES)
     _processes(t, holders)
+    found["boot"] = processes.boot(proc)
     return found
 
 

@@ -23,6 +23,9 @@ _KINDS = {
 _WORDS = ((PROGRAM, "prog"), (LINK, "link"), (MAP, "map"))
 _IDS = {kind: re.compile(rf"^{word}_id:\t(\d+)$", re.M) for kind, word in _WORDS}
 _CONTAINER = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}(?=[/.]|$)")
+_UIDS = re.compile(r"^Uid:\t\d+\t(\d+)\t", re.M)
+_BOOT_DIGITS = 16
+_CMDLINE_MOST = 4096  # bytes: the kernel tells any length
 DELETED = " (deleted)"
 INITIAL_PIDS = "pid:[4026531836]"
 
@@ -136,6 +139,7 @@ def describe(pid: int, proc: str = "/proc") -> dict[str, Any] | None:
     executable = _link(f"{folder}/exe")
     cgroup = _cgroup(f"{folder}/cgroup")
     container = _CONTAINER.search(cgroup or "")
+    uid = _uid(f"{folder}/status")
     return {
         "pid": pid,
         "comm": comm,
@@ -146,7 +150,53 @@ def describe(pid: int, proc: str = "/proc") -> dict[str, Any] | None:
         "mnt": _link(f"{folder}/ns/mnt"),
         "net": _link(f"{folder}/ns/net"),
         "root": _link(f"{folder}/root"),
+        "cmdline": _cmdline(f"{folder}/cmdline"),
+        "uid": uid,
+        "user": user_name(uid) if uid is not None else None,
     }
+
+
+def boot(proc: str = "/proc") -> str | None:
+    """What tells this boot from others; None where it may not be read.
+
+    Made of proc/sys/kernel/random/boot_id so that it cannot be told from it: that is to be kept to the machine, says
+    machine-id(5) of such numbers.
+    """
+    number = _text(f"{proc}/sys/kernel/random/boot_id").strip()
+    if not number:
+        return None
+    import hashlib
+
+    return hashlib.sha256(f"probe-scout audit {number}".encode()).hexdigest()[:_BOOT_DIGITS]
+
+
+def _cmdline(path: str) -> str | None:
+    """The words of the command line with a space between them; None for kernel threads and what may not be read."""
+    try:
+        with open(path, "rb") as handle:
+            raw = handle.read(_CMDLINE_MOST)
+    except OSError:
+        return None
+    return raw.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace") or None
+
+
+def _uid(path: str) -> int | None:
+    """The effective user: the second number of the line Uid (task_state in fs/proc/array.c)."""
+    match = _UIDS.search(_text(path))
+    return int(match[1]) if match else None
+
+
+def user_name(uid: int, path: str = "/etc/passwd") -> str | None:
+    """A user's name by the file alone: directory servers are not asked, as they may not answer."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            for line in handle:
+                fields = line.split(":", 3)
+                if len(fields) > 2 and fields[2] == str(uid):
+                    return fields[0]
+    except OSError:
+        pass
+    return None
 
 
 def _link(path: str) -> str | None:

@@ -12,7 +12,7 @@ from probe_scout.audit import changes
 from probe_scout.cli import run
 from probe_scout.errors import UsageError
 
-from .conftest import inputs, link, perf, program
+from .conftest import inputs, link, perf, process, program
 
 READ = "sys/kernel/tracing"
 # What makes every list readable, so that nothing is unread.
@@ -50,7 +50,7 @@ def test_the_document_keeps_its_promises(asked):
     assert one["link"] == {"id": 101, "type": "perf_event"}
     assert one["owners"][0] | {"pid": 10, "comm": "agent", "fd": 1} == one["owners"][0]
     assert [(f["check"], f["level"]) for f in one["findings"]] == [("audit.missed", "warning")]
-    assert set(document) == {"schema", "kernel", "attachments", "loaded", "net", "unread", "findings"}
+    assert set(document) == {"schema", "kernel", "attachments", "loaded", "net", "unread", "findings", "boot"}
 
 
 def test_the_table_names_program_holder_and_findings(asked):
@@ -99,7 +99,7 @@ def test_lines_and_cells(asked):
         *("kprobe", "on_read", "10/1"),
         *("0", ""),
     )
-    assert (row["comms"], row["containers"], row["cgroups"], row["places"]) == ("agent", "", "/", "")
+    assert (row["owners_comm"], row["owners_container"], row["owners_cgroup"], row["places"]) == ("agent", "", "/", "")
 
 
 def test_nothing_attached(asked):
@@ -156,6 +156,98 @@ def test_lines_that_cannot_be_asked(asked, words):
     assert asked(inputs(), *words)[0] == 2
 
 
+def on_cgroup(prog, tag="00112233445566ff", uid=0, boot="b1", loaded_ns=50_000_000_000, **more):
+    one = program(prog, "cgroup_skb", "count", tag=tag, uid=uid, loaded_ns=loaded_ns)
+    entry = {"cgroup_id": 1, "path": "/a", "attach_type": "cgroup_inet_egress", "prog_ids": [prog]}
+    return inputs(programs=[one], cgroups=[entry], boot=boot, **more)
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        (on_cgroup(8, "ffeeddccbbaa9988", loaded_ns=90_000_000_000), ["tag", "id", "loaded"]),
+        (on_cgroup(8, loaded_ns=90_000_000_000), ["id", "loaded"]),
+        (on_cgroup(7, uid=1000), ["uid"]),
+        (on_cgroup(8, boot="b2", loaded_ns=90_000_000_000), None),  # a reboot gives every program another id
+        (on_cgroup(8, "ffeeddccbbaa9988", boot="b2"), ["tag", "id"]),
+        (on_cgroup(7, loaded_ns=51_000_000_000), None),  # the clock was set: an id is given once a boot
+        (on_cgroup(7, boot=None, loaded_ns=90_000_000_000), ["loaded"]),  # of an unknown boot, ids may come again
+        (on_cgroup(7, boot=None, loaded_ns=51_000_000_000), None),
+        (on_cgroup(7, None), None),  # what is not told is no difference
+    ],
+)
+def test_a_program_that_took_the_place_of_another_is_a_change(asked, tmp_path, other, differs):
+    old = tmp_path / "old.json"
+    old.write_text(asked(on_cgroup(7), "--json")[1].out)
+    code, said = asked(other, "--diff", str(old), "--json")
+    changes_told = json.loads(said.out)["changes"]
+    if differs is None:
+        assert (code, changes_told) == (0, [])
+        return
+    (change,) = changes_told
+    assert (code, change["change"], change["target"], change["differs"]) == (1, "replaced", "/a", differs)
+    assert [one["id"] for one in change["programs_gone"]] == [7]
+    text = asked(other, "--diff", str(old))[1].out
+    assert "replaced on cgroup /a cgroup_inet_egress count" in text
+    assert "id 7 tag 00112233445566ff loaded 2023-11-14T22:12:30Z uid 0 -> id " in text
+    rows = list(csv.DictReader(io.StringIO(asked(other, "--diff", str(old), "--format", "csv")[1].out)))
+    assert set(rows[0]) == set(change)
+    assert rows[0]["programs_gone"] == "7/00112233445566ff/2023-11-14T22:12:30Z/0"
+
+
+def test_one_of_several_alike_was_replaced(audited):
+    before, after = given(count=3), given(count=3)
+    after["programs"][1] |= {"id": 9, "tag": "aa"}
+    after["links"][1]["prog_id"] = 9
+    (change,) = changes.between(audited(before), audited(after)).changes
+    assert (change.change, change.before, change.after, change.differs) == ("replaced", 3, 3, ("tag", "id"))
+    assert [one.id for one in (*change.programs_gone, *change.programs_new)] == [2, 9]
+
+
+def test_programs_that_are_only_loaded_are_in_every_format_and_in_the_diff(asked, tmp_path):
+    more = inputs(programs=[program(4, "socket_filter", "tail")], holders=[[20, 5, "program", 4]])
+    rows = list(csv.DictReader(io.StringIO(asked(more, "--format", "csv")[1].out)))
+    assert [(row["attach"], row["target"], row["prog_id"], row["owners"]) for row in rows] == [
+        ("loaded", "", "4", "20/5")
+    ]
+    (line,) = map(json.loads, asked(more, "--format", "ndjson")[1].out.splitlines())
+    assert (line["attach"], line["target"], line["prog"]["name"]) == ("loaded", None, "tail")
+    for form in ("md", "grid"):
+        assert "tail" in asked(more, "--format", form)[1].out
+    old = tmp_path / "old.json"
+    old.write_text(asked(inputs(), "--json")[1].out)
+    code, said = asked(more, "--diff", str(old), "--format", "ndjson")
+    change = json.loads(said.out)
+    assert (code, change["change"], change["attach"], change["prog_name"], change["prog_type"]) == (
+        *(1, "appeared", "loaded"),
+        *("tail", "socket_filter"),
+    )
+    old.write_text(asked(more, "--json")[1].out)
+    assert asked(more, "--diff", str(old))[0] == 0
+    assert asked(inputs(), "--diff", str(old))[0] == 1
+    other = inputs(programs=[program(5, "socket_filter", "tail", tag="aa")])
+    assert json.loads(asked(other, "--diff", str(old), "--format", "ndjson")[1].out)["change"] == "replaced"
+
+
+def test_who_a_holder_is(asked):
+    about = process(10, cmdline="agent --all", uid=1000, user="alice")
+    (one,) = json.loads(asked(given() | {"processes": {"10": about}}, "--json")[1].out)["attachments"]
+    (owner,) = one["owners"]
+    assert (owner["cmdline"], owner["uid"], owner["user"]) == ("agent --all", 1000, "alice")
+    (row,) = csv.DictReader(io.StringIO(asked(given() | {"processes": {"10": about}}, "--format", "csv")[1].out))
+    assert (row["owners_cmdline"], row["owners_user"]) == ("agent --all", "alice")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000, "\xff", '{"schema": "probe-scout/check/1"}'])
+def test_an_earlier_audit_that_is_none_gets_one_sentence(asked, tmp_path, text):
+    old = tmp_path / "old.json"
+    old.write_bytes(text.encode("latin-1"))
+    code, said = asked(given(), "--diff", str(old))
+    assert (code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert "--diff" in said.err
+    assert "Error" not in said.err
+
+
 def test_diff(asked, tmp_path):
     _, said = asked(given(), "--json")
     old = tmp_path / "old.json"
@@ -174,7 +266,14 @@ def test_diff(asked, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "old", [{}, [], {"schema": "probe-scout/check/1"}, {"schema": changes.SCHEMA, "attachments": [1]}]
+    "old",
+    [
+        *({}, [], {"schema": "probe-scout/check/1"}, {"schema": changes.SCHEMA, "attachments": [1]}),
+        {"schema": changes.SCHEMA, "attachments": [{"prog": {"name": [1], "id": 1}, "owners": []}], "loaded": []},
+        {"schema": changes.SCHEMA, "attachments": [{"prog": {"name": "a", "id": "x"}, "owners": []}], "loaded": []},
+        {"schema": changes.SCHEMA, "attachments": [{"prog": None, "owners": [], "missed": "1"}], "loaded": []},
+        {"schema": changes.SCHEMA, "attachments": []},
+    ],
 )
 def test_a_document_that_is_no_audit(audited, old):
     with pytest.raises(UsageError):

@@ -275,3 +275,47 @@ def test_a_link_of_fdinfo_is_a_row(audited):
     assert [(one.attach, one.target, one.prog.id, one.prog.name, one.seen_by) for one in rows] == [
         ("tracing", None, 3, None, ("fdinfo",))
     ]
+
+
+def test_the_command_line_and_the_user_of_a_holder(proc, tmp_path):
+    write_process(proc, 10, "one", {4: ("link", 8)})
+    (proc / "10" / "cmdline").write_bytes(b"/usr/bin/one\0--port\x005\0")
+    (proc / "10" / "status").write_text("Name:\tone\nUid:\t1000\t0\t0\t0\nGid:\t0\t0\t0\t0\n")
+    about = take(FakeBpf(), proc)["processes"]["10"]
+    assert (about["cmdline"], about["uid"]) == ("/usr/bin/one --port 5", 0)
+    passwd = tmp_path / "passwd"
+    passwd.write_text("root:x:0:0::/root:/bin/sh\nbroken\nalice:x:1000:1000::/:/bin/sh\n")
+    assert [processes.user_name(uid, str(passwd)) for uid in (0, 1000, 7)] == ["root", "alice", None]
+    (proc / "10" / "cmdline").write_bytes(b"")  # a kernel thread, or a process that ends
+    (proc / "10" / "status").unlink()
+    about = take(FakeBpf(), proc)["processes"]["10"]
+    assert (about["cmdline"], about["uid"], about["user"]) == (None, None, None)
+
+
+def test_the_boot_is_told(proc):
+    assert take(FakeBpf(), proc)["boot"] is None
+    folder = proc / "sys" / "kernel" / "random"
+    folder.mkdir(parents=True)
+    told = []
+    for number in ("0f3a\n", "0f3b\n", "0f3a\n"):
+        (folder / "boot_id").write_text(number)
+        told.append(take(FakeBpf(), proc)["boot"])
+    assert told[0] == told[2] != told[1]
+    assert "0f3a" not in told[0]
+
+
+def test_a_snapshot_keeps_no_command_lines(tiny_kernel, monkeypatch):
+    import json
+
+    from probe_scout import audit
+    from probe_scout.sources.source import Description
+
+    from .conftest import inputs, process
+
+    k = tiny_kernel(["vfs_read"])._kernel
+    monkeypatch.setattr(type(k.source), "describe", lambda self: Description("live", "/"), raising=False)
+    given = inputs(processes=[process(10, cmdline="agent --password secret", user="alice")])
+    monkeypatch.setattr(audit, "inputs", lambda k: given)
+    (raw,) = audit.saved(k).values()
+    assert b"secret" not in raw
+    assert json.loads(raw)["processes"]["10"]["user"] == "alice"
