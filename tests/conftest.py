@@ -10,6 +10,7 @@ import pytest
 from probe_scout.api import OpenKernel
 from probe_scout.kernel import Kernel
 from probe_scout.sources import open_source
+from tests.builders import machine
 from tests.builders.tiny_kernel import Changed, tiny_files
 from tests.builders.tree import write_tree
 
@@ -29,6 +30,35 @@ def pytest_runtest_makereport(item, call):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome, report.longrepr = "failed", f"skipped where no skip is allowed: {reason}"
     return report
+
+
+def pytest_collection_modifyitems(config, items):
+    """The machine lane: what asks the machine that tests run on, only where it is asked for, `pytest -m machine`."""
+    if "machine" in config.getoption("-m"):
+        return
+    asking = [item for item in items if item.get_closest_marker("machine")]
+    if asking:
+        config.hook.pytest_deselected(items=asking)
+        items[:] = [item for item in items if item not in asking]
+
+
+@pytest.fixture(autouse=True)
+def off_the_machine(request, monkeypatch):
+    """No test but those of the lanes reads the machine it runs on, whose state is not the test's."""
+    if any(request.node.get_closest_marker(lane) for lane in ("machine", "vm", "debug", "speed")):
+        yield
+        return
+    read: list[str] = []
+
+    def refuse(self):
+        read.append("bpf(2)")
+        raise AssertionError("a test asks the machine's own bpf(2): mark it `machine`")
+
+    monkeypatch.setattr("probe_scout.sources.syscalls.Machine.__init__", refuse)
+    machine.note(read)
+    yield
+    machine.note(None)
+    assert not read, f"the test reads the machine it runs on (mark it `machine`, or give it files): {read[:5]}"
 
 
 @pytest.fixture(autouse=True)

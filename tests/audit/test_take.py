@@ -90,6 +90,9 @@ def test_numbers_of_another_pid_namespace_are_not_asked_about(monkeypatch):
     held = processes.Held(10, 3, processes.PERF, None)
     monkeypatch.setattr(processes, "holders", lambda proc: processes.Holders([held], [10], 0))
     monkeypatch.setattr(processes, "is_own_proc", lambda: False)
+    monkeypatch.setattr(processes, "bpf_mounts", lambda pids, proc: {})
+    monkeypatch.setattr(processes, "cgroup_root", lambda proc: None)
+    monkeypatch.setattr(processes, "boot", lambda proc: None)
     found = attached.take(FakeBpf(perf={(10, 3): KPROBE}), "no")
     assert found["perf"] == []
     assert "perf_events" in [gap["fact"] for gap in found["gaps"]]

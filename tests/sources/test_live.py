@@ -158,6 +158,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
         LiveSource(str(tmp_path)).read("a")
 
 
+@pytest.mark.machine
 def test_this_machine_answers():
     source = LiveSource()
     if not os.access("/proc/version", os.R_OK):
@@ -167,6 +168,7 @@ def test_this_machine_answers():
     assert source.describe() == ("live", "/", "", os.uname().release, "", ())
 
 
+@pytest.mark.machine
 def test_a_long_seq_file_of_this_machine_is_read_to_its_end():
     try:
         symbols = LiveSource().read("proc/kallsyms")

@@ -356,6 +356,7 @@ def test_an_empty_source_still_gives_a_snapshot(tmp_path):
         open_source(str(tmp_path / "out")).read("proc/kallsyms")
 
 
+@pytest.mark.machine
 def test_this_machine_can_be_saved(tmp_path, monkeypatch):
     monkeypatch.setattr("probe_scout.sources.snapshot.XZ_PRESET", 0)
     monkeypatch.setattr("probe_scout.sources.snapshot.PATTERNS", ("sys/module/*/notes/.note.gnu.build-id",))

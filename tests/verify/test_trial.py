@@ -14,7 +14,7 @@ from probe_scout import caller, trial
 from probe_scout.api import OpenKernel
 from probe_scout.cli import run
 from probe_scout.diagnosis import hazards
-from probe_scout.errors import CannotAsk, UsageError
+from probe_scout.errors import CannotAsk, Denied, UsageError
 from probe_scout.kernel import Kernel
 from probe_scout.sources.folder import FolderSource
 from probe_scout.sources.source import Description
@@ -45,6 +45,10 @@ class Asked:
         return iter([self.replies.get((q.target, q.attach), YES) for q in questions])
 
 
+def no_kcore(path, address, size_bytes):
+    raise Denied(path, "not that of the machine that tests run on")
+
+
 @pytest.fixture
 def running(tmp_path, monkeypatch):
     """running(symbols, rights=…, files=…) is a Kernel that says it is live, asked by a caller with these rights."""
@@ -53,6 +57,7 @@ def running(tmp_path, monkeypatch):
         files = {"proc/sys/kernel/ftrace_enabled": b"1\n", trial.PMU: b"8\n", **kwargs.pop("files", {})}
         folder = write_tree(tmp_path / "kernel", tiny_files(symbols, files=files, **kwargs))
         monkeypatch.setattr(caller, "present", lambda k: rights.__contains__)
+        monkeypatch.setattr("probe_scout.sources.kcore.read_text", no_kcore)
         return Kernel(Live(FolderSource(str(folder), "snapshot"), denied, missing))
 
     return make

@@ -1,0 +1,48 @@
+"""What a test reads of the machine it runs on: files below /sys and /proc, kernels, packages of debug information.
+
+Python tells every open and listing (sys.addaudithook), also those of libraries. A hook cannot be taken away, so there
+is one, which notes only while a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+FOLDERS = ("/sys", "/proc", "/boot", "/lib/modules", "/usr/lib/modules", "/usr/lib/debug", "/run/netns")
+# What pyroute2 reads when it is imported, and Python to count processors.
+LIBRARIES = ("/proc/net/psched", "/proc/cpuinfo", "/sys/devices/system/cpu/online", "/sys/fs/cgroup/cpu.max")
+_EVENTS = frozenset(("open", "os.listdir", "os.scandir"))
+_noting: list[str] | None = None
+_is_there = False
+
+
+def is_machines(path: str) -> bool:
+    """Whether what this path holds differs between machines. A process's own folder in /proc is no such path."""
+    path = os.path.normpath(path)
+    if path in LIBRARIES or not any(path == folder or path.startswith(folder + "/") for folder in FOLDERS):
+        return False
+    parts = path.split("/")
+    if parts[1] != "proc" or len(parts) < 3:
+        return True
+    if parts[2] in ("self", "thread-self") or parts[2].isdigit():
+        return len(parts) > 3 and parts[3] in ("mounts", "mountinfo", "root", "ns")
+    return True
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    if _noting is None or event not in _EVENTS:
+        return
+    path = arguments[0] if arguments else None
+    text = os.fsdecode(path) if isinstance(path, bytes) else path
+    if isinstance(text, str) and text.startswith("/") and is_machines(text):
+        _noting.append(text)
+
+
+def note(paths: list[str] | None) -> None:
+    """From now on add the machine's paths that are opened to this list; None: to none."""
+    global _noting, _is_there
+    if not _is_there:
+        _is_there = True
+        sys.addaudithook(_hook)
+    _noting = paths
