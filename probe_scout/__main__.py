@@ -16,12 +16,21 @@ def main(args: Sequence[str] | None = None) -> int:
     Without `args` it serves the process itself and ends it here: everything is written by then, and
     giving back a hundred thousand objects one by one would cost a tenth of a scan.
     """
-    from .cli import run
-
     if args is not None:
+        from .cli import run
+
         return run.main(args)
-    code = run.main(sys.argv[1:])
-    sys.stderr.flush()
+    try:
+        from .cli import run, streams
+
+        streams.secure()
+        code = run.main(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules were being imported
+        code = 130
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass
     os._exit(code)
 
 

@@ -6,7 +6,8 @@ command returns a Request, so this file and the fast road (request.read_fast) ca
 
 from __future__ import annotations
 
-import sys
+import contextlib
+import io
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import typer
 
 from .. import __version__
 from ..errors import UsageError
+from . import streams
 from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS, Request, build
 
 app = typer.Typer(
@@ -49,10 +51,10 @@ def frame(
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> Request | None:
     if version:
-        print(f"probe-scout {__version__}")
+        streams.put(f"probe-scout {__version__}\n")
         raise typer.Exit(0)
     if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
+        streams.say(context.get_help() + "\n")
         raise typer.Exit(2)
     return None
 
@@ -384,8 +386,11 @@ def completion(shell: Annotated[str, typer.Argument(metavar="|".join(SHELLS), sh
 
 def read(args: Sequence[str]) -> Request | int:
     """The Request of a command line, or an exit code when help or the version was printed. Raises UsageError."""
+    page = io.StringIO()  # typer ends the process with 1 where its page meets a closed pipe
     try:
-        answer = app(args=list(args), prog_name="probe-scout", standalone_mode=False)
+        with contextlib.redirect_stdout(page):
+            answer = app(args=list(args), prog_name="probe-scout", standalone_mode=False)
+        streams.put(page.getvalue())
     except typer.Abort:
         return 130
     except Exception as error:

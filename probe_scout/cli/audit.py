@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from ..errors import UsageError
+from . import streams
 from .request import LEVELS, Request
 
 TYPE_CHECKING = False
@@ -69,21 +70,21 @@ def _code(request: Request, report: AuditReport, is_changed: bool) -> int:
 
 def show(request: Request, report: AuditReport) -> None:
     """Print the report in the format that was asked for."""
-    from .run import _style, _table, _write
+    from .run import _style, _table
 
     if request.format == "table":
         from ..render.audit import audit_lines
 
-        _write(audit_lines(report, _style(request), bool(request.owner or request.target)))
+        streams.write(audit_lines(report, _style(request), bool(request.owner or request.target)))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.audit_document(report)])
+        streams.write([json.audit_document(report)])
     elif request.format == "ndjson":
         from ..render import json
         from ..render.audit import as_attachment
 
-        _write(json.lines((*report.attachments, *map(as_attachment, report.loaded))))
+        streams.write(json.lines((*report.attachments, *map(as_attachment, report.loaded))))
     else:
         from ..render.audit import audit_rows
 
@@ -92,20 +93,20 @@ def show(request: Request, report: AuditReport) -> None:
 
 def show_diff(request: Request, diff: AuditDiff) -> None:
     """Print what changed."""
-    from .run import _style, _table, _write
+    from .run import _style, _table
 
     if request.format == "table":
         from ..render.audit import diff_lines
 
-        _write(diff_lines(diff, _style(request)))
+        streams.write(diff_lines(diff, _style(request)))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("audit-diff", diff)])
+        streams.write([json.document("audit-diff", diff)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.lines(diff.changes))
+        streams.write(json.lines(diff.changes))
     else:
         from ..render.audit import diff_rows
 
@@ -124,11 +125,11 @@ def _watch(request: Request, kernel: OpenKernel) -> int:
         report = kernel.audit(request.net, request.owner, request.target, request.bpftool)
         if request.format == "table":
             if sys.stdout.isatty():
-                sys.stdout.write(_CLEAR)
+                streams.put(_CLEAR)
             show(request, report)
         else:
             _changes(request, before, report)
-        sys.stdout.flush()
+        streams.flush()
         before = report
         cost = _spent_s() - begin
         time.sleep(max(float(request.watch), SHARE * cost))
@@ -147,8 +148,7 @@ def _changes(request: Request, before: AuditReport | None, report: AuditReport) 
         show(request, report)
         return
     from ..audit import changes
-    from .run import _write
 
     found: Sequence[object] = changes.between(before, report).changes
     lines: Iterable[str] = json.lines(found)
-    _write(lines)
+    streams.write(lines)

@@ -8,10 +8,10 @@ line, at most 200, errors silent: a shell that is completing has nowhere to show
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 
 from ..errors import ProbeScoutError
+from . import streams
 from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def main(args: Sequence[str], open_kernel: Open) -> int:
     except (ProbeScoutError, OSError):
         found = []
     if found:
-        sys.stdout.write("\n".join(found[:LIMIT]) + "\n")
+        streams.write(found[:LIMIT])
     return 0
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import Denied, NotThere, ProbeScoutError, UsageError
+from . import streams
 from .request import Request, read_fast
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
 _SKIPPED_SHOWN = 5  # events a pattern matched that take no such program
 _BLOCK_LINES = 512  # lines given to one write
+_PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
 
 
 def open_kernel(root: str, vmlinux: str | None = None) -> OpenKernel:
@@ -37,18 +39,23 @@ def main(args: Sequence[str]) -> int:
     """The exit code of one command line, after printing its answer. Raises nothing."""
     try:
         code = _main(args)
-        sys.stdout.flush()
+        streams.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _forget_stdout()
+        streams.forget()
         return CLOSED_PIPE
+    except streams.OutputError as error:
+        streams.forget()
+        return _fail(str(error), BROKEN)
     except ProbeScoutError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", BROKEN)
+    except ModuleNotFoundError as error:
+        return _fail(_not_installed(error), BROKEN)
     except Exception as error:  # the last line of defence: a sentence, and how to see more
         if os.environ.get("PROBE_SCOUT_TRACEBACK"):
             raise
@@ -77,19 +84,23 @@ def run(request: Request) -> int:
     return _COMMANDS[request.command](request)
 
 
-def _forget_stdout() -> None:
-    """Point standard output at nothing, so that the interpreter's last flush does not fail aloud."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
+def _not_installed(error: ModuleNotFoundError) -> str:
+    """What to install for a module of another package that is missing; where one of our own is, all of it."""
+    module = (error.name or "").partition(".")[0]
+    if not module or module == __name__.partition(".")[0]:
+        return f"{error}: this installation of probe-scout is not whole; install it again"
+    package = _PACKAGES.get(module, module)
+    return (
+        f"the Python package {package} is not installed: {sys.executable or 'python3'} -m pip install {package} "
+        "(in a clone, ./run installs what is needed)"
+    )
 
 
 def _fail(sentence: str, code: int) -> int:
     try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        _forget_stdout()
+        streams.flush()
+    except (BrokenPipeError, streams.OutputError):
+        streams.forget()
     _note(sentence)
     return code
 
@@ -97,10 +108,7 @@ def _fail(sentence: str, code: int) -> int:
 def _note(sentence: str) -> None:
     from ..render.style import printable
 
-    try:
-        print(f"probe-scout: {printable(' '.join(sentence.split()))}", file=sys.stderr)
-    except (OSError, ValueError):
-        pass
+    streams.say(f"probe-scout: {printable(' '.join(sentence.split()))}\n")
 
 
 def _style(request: Request) -> Style:
@@ -109,37 +117,16 @@ def _style(request: Request) -> Style:
     return style_for(sys.stdout, request.color)
 
 
-def _write(lines: Iterable[str]) -> None:
-    """Lines to standard output, in large pieces. Names may hold any bytes: what the encoding lacks is escaped."""
-    block: list[str] = []
-    for line in lines:
-        block.append(line)
-        if len(block) >= _BLOCK_LINES:
-            _put(block)
-            block = []
-    if block:
-        _put(block)
-
-
-def _put(block: list[str]) -> None:
-    text = "\n".join(block) + "\n"
-    try:
-        sys.stdout.write(text)
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding or "ascii"
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
 def _table(request: Request, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Rows in one of the formats csv, md and grid."""
     if request.format == "csv":
         from ..render.csv import csv_lines
 
-        _write(csv_lines(heads, rows))
+        streams.write(csv_lines(heads, rows))
         return
     from ..render.table import formatted
 
-    _write([formatted(request.format, heads, list(rows))])
+    streams.write([formatted(request.format, heads, list(rows))])
 
 
 def _open(request: Request) -> OpenKernel:
@@ -158,15 +145,15 @@ def _check(request: Request) -> int:
     if request.format == "table":
         from ..render.plain import check_lines
 
-        _write(check_lines(report, _style(request)))
+        streams.write(check_lines(report, _style(request)))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("check", report)])
+        streams.write([json.document("check", report)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.check_ndjson(report))
+        streams.write(json.check_ndjson(report))
     else:
         from ..render import listing
 
@@ -205,14 +192,14 @@ def _scan(request: Request) -> int:
         from ..render import listing, plain
 
         style = _style(request)
-        _write([plain.kernel_line(report.kernel, style), ""])
-        _write(listing.scan_lines(rows, style))
+        streams.write([plain.kernel_line(report.kernel, style), ""])
+        streams.write(listing.scan_lines(rows, style))
         if sys.stdout.isatty():
             _note(f"{len(rows)} functions")
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("scan", report._replace(rows=rows))])
+        streams.write([json.document("scan", report._replace(rows=rows))])
     else:
         from ..render import listing
 
@@ -229,16 +216,16 @@ def _told(unread: Sequence[Unread]) -> int:
 
 def _ndjson(kernel: OpenKernel, glob: str, types: Sequence[str], answer: str | None) -> int:
     """NDJSON as the engine makes it: ready lines of bytes, past the text layer. How many."""
-    sys.stdout.flush()
+    streams.flush()
     total = 0
     block: list[bytes] = []
     for line in kernel.scan_ndjson(glob, types, answer):
         block.append(line if line.endswith(b"\n") else line + b"\n")
         total += 1
         if len(block) >= _BLOCK_LINES:
-            _put_bytes(block)
+            streams.put_bytes(b"".join(block))
             block = []
-    _put_bytes(block)
+    streams.put_bytes(b"".join(block))
     return total
 
 
@@ -316,15 +303,15 @@ def _tracepoint(request: Request) -> int:
     if request.format == "table":
         from ..render.events import tracepoint_lines
 
-        _write(tracepoint_lines(report, _style(request), request.fields))
+        streams.write(tracepoint_lines(report, _style(request), request.fields))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.tracepoint_document(report)])
+        streams.write([json.tracepoint_document(report)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.event_lines(report.events))
+        streams.write(json.event_lines(report.events))
     else:
         from ..render import events
 
@@ -359,15 +346,15 @@ def _verify(request: Request) -> int:
     if request.format == "table":
         from ..render.verify import verify_lines
 
-        _write(verify_lines(report, _style(request)))
+        streams.write(verify_lines(report, _style(request)))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("verify", report)])
+        streams.write([json.document("verify", report)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.lines(report.trials))
+        streams.write(json.lines(report.trials))
     else:
         from ..render.verify import verify_rows
 
@@ -382,7 +369,7 @@ def _announce(line: str) -> None:
     """What is about to be touched, on standard error and written out before it happens."""
     from ..render.style import printable
 
-    print(f"probe-scout: {printable(line)}", file=sys.stderr, flush=True)
+    streams.say(f"probe-scout: {printable(line)}\n")
 
 
 # diff
@@ -408,15 +395,15 @@ def _diff(request: Request) -> int:
     if request.format == "table":
         from ..render.diff import diff_lines
 
-        _write(diff_lines(report, _style(request)))
+        streams.write(diff_lines(report, _style(request)))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("diff", report)])
+        streams.write([json.document("diff", report)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.diff_ndjson(report))
+        streams.write(json.diff_ndjson(report))
     else:
         from ..render import diff
 
@@ -447,15 +434,15 @@ def _inline(request: Request) -> int:
     if request.format == "table":
         from ..render.inline import inline_lines
 
-        _write(inline_lines(report, _style(request)))
+        streams.write(inline_lines(report, _style(request)))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("inline", report)])
+        streams.write([json.document("inline", report)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.inline_ndjson(report))
+        streams.write(json.inline_ndjson(report))
     else:
         from ..render.inline import inline_rows
 
@@ -484,16 +471,16 @@ def _inline_all(request: Request) -> int:
 
         style = _style(request)
         basis = ["from the survey of this build: numbers of copies only where it keeps them"]
-        _write([plain.kernel_line(report.kernel, style), *(basis if report.basis == "survey" else []), ""])
-        _write(inline.table_lines(rows, style))
+        streams.write([plain.kernel_line(report.kernel, style), *(basis if report.basis == "survey" else []), ""])
+        streams.write(inline.table_lines(rows, style))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("inline_all", report._replace(rows=rows))])
+        streams.write([json.document("inline_all", report._replace(rows=rows))])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.lines(rows))
+        streams.write(json.lines(rows))
     else:
         from ..render import inline
 
@@ -505,10 +492,7 @@ def _progress() -> Callable[[int, int], None] | None:
     """What draws how far a long reading is, on a terminal, from half a second on; None where there is no terminal."""
     import time
 
-    try:
-        if not sys.stderr.isatty():
-            return None
-    except ValueError:
+    if not streams.is_terminal():
         return None
     begun = shown = time.monotonic()
 
@@ -517,12 +501,10 @@ def _progress() -> Callable[[int, int], None] | None:
         now = time.monotonic()
         if done >= total:
             if shown > begun:
-                sys.stderr.write("\r\x1b[K")
-                sys.stderr.flush()
+                streams.say("\r\x1b[K")
         elif now - begun > 0.5 and now - shown > 0.1:
             shown = now
-            sys.stderr.write(f"\rreading debug information: {100 * done // total} %\x1b[K")
-            sys.stderr.flush()
+            streams.say(f"\rreading debug information: {100 * done // total} %\x1b[K")
 
     return draw
 
@@ -540,15 +522,15 @@ def _survey(request: Request) -> int:
     if request.format == "table":
         from ..render.survey import survey_lines
 
-        _write(survey_lines(report, _style(request)))
+        streams.write(survey_lines(report, _style(request)))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("survey", report)])
+        streams.write([json.document("survey", report)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.lines(report.kernels))
+        streams.write(json.lines(report.kernels))
     else:
         from ..render.survey import survey_rows
 
@@ -580,7 +562,7 @@ def _stub(request: Request) -> int:
         with open(request.out, "w", encoding="utf-8") as handle:
             handle.write("\n".join(lines) + "\n")
     else:
-        _write(lines)
+        streams.write(lines)
     for note in report.notes:
         _note(note)
     for sentence in report.skipped[:_SKIPPED_SHOWN]:
@@ -618,25 +600,25 @@ def _rules(request: Request) -> int:
     if request.format == "table":
         style = _style(request)
         if is_one:
-            _write(explain.rule_lines(pages[0], style))
+            streams.write(explain.rule_lines(pages[0], style))
         else:
             from ..render import table
 
-            _write(table.plain(*explain.rule_rows(pages), style))
+            streams.write(table.plain(*explain.rule_rows(pages), style))
             if not request.names:
                 from .findings import finding_pages
 
                 groups = dict.fromkeys(page.gate for page in finding_pages())
                 words = f"Findings that refuse nothing are listed by probe-scout rules GROUP: {', '.join(groups)}."
-                _write(["", *style.wrap(words, 0)])
+                streams.write(["", *style.wrap(words, 0)])
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("rules", explain.RuleList(tuple(pages)))])
+        streams.write([json.document("rules", explain.RuleList(tuple(pages)))])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.lines(pages))
+        streams.write(json.lines(pages))
     else:
         _table(request, *explain.rule_rows(pages))
     return YES
@@ -650,15 +632,15 @@ def _doctor(request: Request) -> int:
     if request.format == "table":
         from ..render.listing import doctor_lines
 
-        _write(doctor_lines(report, _style(request)))
+        streams.write(doctor_lines(report, _style(request)))
     elif request.format == "json":
         from ..render import json
 
-        _write([json.document("doctor", report)])
+        streams.write([json.document("doctor", report)])
     elif request.format == "ndjson":
         from ..render import json
 
-        _write(json.lines(report.sources))
+        streams.write(json.lines(report.sources))
     else:
         from ..render import listing
 
@@ -671,18 +653,18 @@ def _snapshot(request: Request) -> int:
     if request.format == "json":
         from ..render import json
 
-        _write([json.document("snapshot", result)])
+        streams.write([json.document("snapshot", result)])
     else:
         from ..render.listing import snapshot_lines
 
-        _write(snapshot_lines(result, _style(request)))
+        streams.write(snapshot_lines(result, _style(request)))
     return YES
 
 
 def _completion(request: Request) -> int:
     from .complete import script
 
-    _write([script(request.names[0])])
+    streams.write([script(request.names[0])])
     return YES
 
 
@@ -701,12 +683,3 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "snapshot": _snapshot,
     "completion": _completion,
 }
-
-
-def _put_bytes(block: list[bytes]) -> None:
-    data = b"".join(block)
-    out = getattr(sys.stdout, "buffer", None)
-    if out is None:
-        sys.stdout.write(data.decode("utf-8", "backslashreplace"))
-    else:
-        out.write(data)

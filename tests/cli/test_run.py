@@ -218,7 +218,7 @@ def test_failures_are_a_code_and_at_most_one_sentence(monkeypatch, capfd, error,
 
     monkeypatch.delenv("PROBE_SCOUT_TRACEBACK", raising=False)
     monkeypatch.setattr(run, "open_kernel", fail)
-    monkeypatch.setattr(run, "_forget_stdout", lambda: None)
+    monkeypatch.setattr(run.streams, "forget", lambda: None)
     assert run.main(["check", "x"]) == code
     out, err = capfd.readouterr()
     assert out == ""
@@ -244,7 +244,7 @@ def test_a_closed_pipe_is_quiet():
 
 def test_output_that_the_encoding_lacks_is_escaped():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    program = "from probe_scout.cli import run; run._write(['na\\xefve']); run.sys.stdout.flush()"
+    program = "from probe_scout.cli import streams; streams.write(['na\\xefve']); streams.flush()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=True)
     assert done.stdout == b"na\\xefve\n"
 
