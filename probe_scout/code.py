@@ -25,6 +25,7 @@ SLICES = "code/slices"
 _WINDOW_BYTES = 16
 _CHUNK_BYTES = 1 << 20
 _BREAKPOINT = b"\xcc"
+_BODY_BYTES_MAX = 4096  # of a function that is read whole
 _INIT_BYTES_MAX = 1 << 20  # of one module's init text
 _ENDBR_BYTES = 4
 
@@ -299,6 +300,25 @@ def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
     if kind == kinds.TRUNCATED or (site is None and kind in kinds.PATCHABLE):
         return None
     return ""
+
+
+def holds_byte(k: Kernel, name: str, byte: int) -> bool | None:
+    """An instruction of this function of vmlinux has the byte as its operand; None where its code is not all read."""
+    if k.arch() != "x86_64":
+        return None
+    view = k.view((name.encode(),))
+    rows = [row for row in view.symbols.rows(name.encode()) if view.symbols.modules[row] is None] if view else []
+    if view is None or len(rows) != 1 or view.symbols.hidden:
+        return None
+    from .scanners import code_slices, x86_code
+
+    symbols = view.symbols
+    one = slice_of(k, symbols, rows[0])
+    if one is not None and name in code_slices.WHOLE and len(one.code) > _WINDOW_BYTES:
+        return x86_code.has_operand(one.code, byte)
+    start, end = symbols.extent(rows[0])
+    found = text(k, symbols, rows[0], end - start) if end - start <= _BODY_BYTES_MAX else None
+    return x86_code.has_operand(found[0], byte) if found is not None and len(found[0]) == end - start else None
 
 
 def holds_site(k: Kernel, symbols: SymbolTable, address: int, doubts: Sequence[Doubt]) -> bool | None:

@@ -458,6 +458,12 @@ class Kernel:
         return code.entry_is_patched(self, symbols, row)
 
     # ------------------------------------------------------------------ events
+    def holds_colon(self, name: str) -> bool | None:
+        """The code of a function of vmlinux compares with or hands on a colon; None where it cannot be read."""
+        from . import code
+
+        return code.holds_byte(self, name, ord(":"))
+
     def available_events(self) -> bytes | None:
         """The bytes of available_events; None marks EVENTS as unread."""
         found = self._try(facts.EVENTS, (f"{TRACING}/available_events",))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .kernel import Kernel, View
     from .model.facts import Unread
+    from .scanners.kallsyms import SymbolTable
 
 _PADDING = (b"__pfx_", b"__cfi_")
 _LISTED = ("bpf_lsm_", "bpf_iter_", "bpf_modify_return_", "bpf_fentry_test")
@@ -213,7 +214,7 @@ class _Bulk:
             or name.startswith(("security_", self.syscalls))
             or module is not None
         ):
-            return questions.function_traits(self.k, name, module)
+            return _as_named(questions.function_traits(self.k, name, module), self.symbols, name.encode())
         key = -number
         if key not in self.made:
             self.made[key] = Traits(btf="vmlinux", proto=self.protos[number])
@@ -282,7 +283,7 @@ class _Bulk:
             if name not in shown:
                 shown.add(name)
                 names.append(name)
-                found.append(questions.function_traits(k, name, module))
+                found.append(_as_named(questions.function_traits(k, name, module), symbols, raw))
         return Group(module, names, found)
 
     def _make(self, key: int) -> Traits:
@@ -292,6 +293,12 @@ class _Bulk:
         place = MODULE if not vmlinux else INIT if init else TEXT
         made = _make(vmlinux, place, site, base_site, black, code, self.protos[key >> 8])
         return made._replace(security=bool(key & 64), syscall=bool(key & 128))
+
+
+def _as_named(traits: Traits, symbols: SymbolTable, name: bytes) -> Traits:
+    """A module's function is asked for by its bare name where that is enough, and with its module where it is not."""
+    alone = traits.qualified and traits.modules == 1 and len(symbols.rows(name)) == 1
+    return traits._replace(qualified=False) if alone else traits
 
 
 _TEXT_LETTERS = frozenset((b"t", b"T", b"w", b"W"))
@@ -317,7 +324,6 @@ def _make(
     return Traits(
         vmlinux=1 if vmlinux else 0,
         modules=0 if vmlinux else 1,
-        qualified=not vmlinux,
         place=place,
         site=site,
         base_site=base_site,

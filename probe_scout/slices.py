@@ -1,8 +1,9 @@
 """Make a snapshot's code/slices: the first bytes of the functions whose answer hangs on them.
 
 Those are text symbols that ftrace does not list and that carry a compiler's suffix (.cold, .part, .isra,
-.constprop) or begin with a five-byte jump or no-op, and those that one line of ftrace's list may mean. The image's
-own tables tell which first instructions the kernel reserves (bug table, jump labels, static calls, alternatives).
+.constprop) or begin with a five-byte jump or no-op, and those that one line of ftrace's list may mean. One function
+is kept whole (code_slices.WHOLE). The image's own tables tell which first instructions the kernel reserves (bug
+table, jump labels, static calls, alternatives).
 Needs the kernel's image; code of modules comes from their files. On the machine itself, first instructions that boot
 may have patched are taken from the running kernel.
 """
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 SUFFIXES = (b".cold", b".part", b".isra", b".constprop")
 WINDOW_BYTES = 16
 DOUBT_BYTES = 16  # behind the place where a site is in doubt
+WHOLE_BYTES_MAX = 4096
 _BREAKPOINT = b"\xcc"
 TABLES = {  # symbols around each table, and the sizes its entries have had (struct sizes in BTF)
     "bug": ("__start___bug_table", "__stop___bug_table", (12, 16)),
@@ -143,9 +145,17 @@ def vmlinux_slices(
     for doubt in {d for (owner, _), found in (sites.unsure if sites else {}).items() if owner is None for d in found}:
         for address in doubt.starts:
             doubtful[address] = max(doubt.offset + DOUBT_BYTES, doubtful.get(address, 0))
+    whole_names = {name.encode() for name in code_slices.WHOLE}
     is_running = bool(getattr(image, "is_running", False))
     for row in range(symbols.vmlinux_count):
         name, address = symbols.names[row], symbols.addresses[row]
+        if name in whole_names:
+            size = symbols.extent(row)[1] - address
+            whole = _link_code(image, symbols, address, size) if size <= WHOLE_BYTES_MAX else None
+            if whole:
+                words = tuple(word for word, at in tables.items() if at is not None and address in at)
+                yield code_slices.Slice(None, name.decode(), address - stext, whole, words)
+            continue
         if not symbols.is_core_text(address) or (address in starts and address not in doubtful):
             continue
         code = _link_code(image, symbols, address, WINDOW_BYTES)

@@ -93,15 +93,48 @@ def _sleepable_types_listed(k: Kernel) -> bool | None:
     return None
 
 
+def _counts_modules(k: Kernel) -> bool | None:
+    """number_of_same_symbols walks the modules too (926fe783c8a6): count_mod_symbols is handed on, so never inlined.
+
+    Where it is missing, a count_symbols of two arguments cannot serve both walks: it is not handed the name. Older
+    kernels' takes the name, and one function might do for both. Kallsyms has static functions that BTF may lack.
+    """
+    if k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"):
+        return True
+    if k.kallsyms() is None:
+        return None
+    if k.has_function("count_mod_symbols"):
+        return True
+    btf = k.btf()
+    found = btf.find_functions("count_symbols") if btf is not None else ()
+    return False if btf is not None and found and btf.shape(found[0].proto_id).nargs == 2 else None
+
+
+def _prefix_understood(k: Kernel) -> bool | None:
+    """create_local_trace_kprobe looks for the colon of MODULE:FUNCTION before it counts: its code tells.
+
+    Without code: the stable fix is later than the counting of modules' symbols, so a kernel without that lacks it.
+    """
+    if k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"):
+        return True
+    by_code = k.holds_colon("create_local_trace_kprobe")
+    return False if by_code is None and _counts_modules(k) is False else by_code
+
+
 def _vmlinux_wins(k: Kernel) -> bool | None:
-    """number_of_same_symbols stops counting at vmlinux (kernel/trace/trace_kprobe.c). The change left nothing to see.
+    """A symbol of vmlinux is counted without those of modules (kernel/trace/trace_kprobe.c number_of_same_symbols).
+
+    Either modules are not counted at all, or counting stops at vmlinux. That change left nothing to see.
 
     7.2 has it from the start, stable 7.1.13 too, and 7.0 and older not: of a 7.1, told by struct btf_layout, nothing
     tells from which build on.
     """
+    counts = _counts_modules(k)
     is_later = k.enumerator("BPF_TRACE_FENTRY_MULTI")
-    if is_later is not False:
-        return is_later
+    if is_later is True or counts is False:
+        return True
+    if is_later is None or counts is None:
+        return None
     return None if k.has_struct("btf_layout") else False
 
 
@@ -162,6 +195,17 @@ WITNESSES = {
         lambda k: k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"),
         "validate_probe_symbol in kallsyms",
         facts.KALLSYMS,
+    ),
+    "counts_modules": Witness(
+        _counts_modules,
+        "count_mod_symbols in kallsyms; the arguments of count_symbols in BTF",
+        facts.KALLSYMS,
+    ),
+    "prefix_understood": Witness(
+        _prefix_understood,
+        "validate_probe_symbol in kallsyms; the code of create_local_trace_kprobe; count_mod_symbols, which is older",
+        facts.CODE,
+        contemporary=True,
     ),
     "vmlinux_wins": Witness(
         _vmlinux_wins,

@@ -56,6 +56,14 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     known = k.unread(fact)
     if known is not None:
         return known
+    if flag == "prefix_understood":
+        return Unread(
+            fact,
+            "not_recorded",
+            "whether perf takes MODULE:FUNCTION shows in the code of create_local_trace_kprobe alone, and "
+            + (k.code_why() or "no code of this kernel was read"),
+            f"{k.code_cure()}; the bare name does where it is the only one, and tracefs takes the module's",
+        )
     if flag:
         return Unread(
             fact,

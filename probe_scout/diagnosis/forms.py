@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..model.report import Copy, Form
 from ..model.target import FUNCTION, SYSCALL
+from ..model.verdict import YES
 from . import asked, names
 from .choice import in_search_order, kprobe_multi_copy, named_copy
 
@@ -85,7 +86,7 @@ def forms(lookup: Lookup, target: Target) -> tuple[Form, ...]:
     for module in dict.fromkeys(s.module for s in text):
         inside = [s for s in chosen if s.module == module]
         if module is not None and len(inside) == 1:
-            found += _module(module, target.name)
+            found += _module(lookup, module, target.name, len(every) == 1)
     # A module's only copy has its prefix; the rest can be told apart by address alone.
     alone = [s for s in text if not s.in_init and (s.module is None or sum(o.module == s.module for o in every) > 1)]
     if len(every) > 1 and alone:
@@ -124,19 +125,33 @@ def _syscall(lookup: Lookup, call: str) -> tuple[Form, ...]:
     return tuple(found)
 
 
-def _module(module: str, name: str) -> list[Form]:
-    """A function that is alone of its name in a module."""
+def _module(lookup: Lookup, module: str, name: str, is_alone: bool) -> list[Form]:
+    """A function that is alone of its name in a module.
+
+    A name that is unique in the kernel is written bare: not every kernel takes MODULE:FUNCTION through perf
+    (symbol_lookup.prefix_counted), nor a module's bare name (symbol_lookup.module_not_counted).
+    """
     text = f"{module}:{name}"
-    found = [
-        Form("bpftrace", f"kprobe:{text}", "Takes a module since 0.20; fentry is written the same way."),
-        Form("libbpf", f'bpf_program__attach_kprobe(prog, false, "{text}")', 'SEC("kprobe/…") stops at the colon.'),
-        Form("perf", f"perf probe -m {module} -a {name}", "perf writes MODULE:NAME for the kernel."),
+    found: list[Form] = []
+    if is_alone and lookup.answer(name, "kprobe") == YES:
+        found += [
+            Form("bpftrace", f"kprobe:{name}", "The name is the only one: it needs no module in front."),
+            Form("libbpf", f'SEC("kprobe/{name}")', "The name is the only one: it needs no module in front."),
+        ]
+    elif lookup.answer(text, "kprobe") == YES:
+        found += [
+            Form("bpftrace", f"kprobe:{text}", "Takes a module since 0.20; fentry is written the same way."),
+            Form("libbpf", f'bpf_program__attach_kprobe(prog, false, "{text}")', 'SEC("kprobe/…") stops at the colon.'),
+        ]
+    found += [
+        Form("perf", f"perf probe -m {module} -a {name}", "perf writes MODULE:NAME to kprobe_events."),
         Form("tracefs", f"p {text}", "Written to kprobe_events."),
     ]
     if names.suffixes(name):  # BTF has no names with compiler suffixes, so fentry has none either
         return found
     return [
         *found,
+        Form("bpftrace", f"fentry:{text}", "The module tells where the type is looked up."),
         Form("libbpf", f'SEC("fentry/{text}")', "Older libbpf takes only the bare name and searches vmlinux first."),
         Form(
             "cilium/ebpf",

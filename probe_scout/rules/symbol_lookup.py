@@ -39,6 +39,42 @@ def no_symbol(t: Traits, _k: Flags) -> bool:
 
 
 @GATE.rule(
+    "module_not_counted",
+    errno="ENOENT",
+    decides="number_of_same_symbols == 0: kallsyms_on_each_match_symbol walks vmlinux alone",
+    needs=(KALLSYMS,),
+    witness="unique_check",
+    unless="counts_modules",
+    known="kernels with b022f0c7e404 and without 926fe783c8a6: stable 6.1.60 to 6.1.70 and others of that time",
+)
+def module_not_counted(t: Traits, _k: Flags) -> bool:
+    """Only a module has this symbol, and this kernel counts the symbols of vmlinux alone.
+
+    It finds none. Through tracefs the name with its module in front is accepted, for there a name with a colon is
+    not counted; so is a probe by address.
+    """
+    return not t.qualified and t.vmlinux == 0 and t.modules > 0
+
+
+@GATE.rule(
+    "prefix_counted",
+    errno="ENOENT",
+    decides='create_local_trace_kprobe: number_of_same_symbols("MODULE:FUNCTION") == 0',
+    needs=(KALLSYMS,),
+    witness="unique_check",
+    unless="prefix_understood",
+    known="kernels that count and do not look for the colon: 6.7 to 6.10, 6.1 before 6.1.122, 6.6 before 6.6.68. "
+    "The fix left no symbol or type: the code of create_local_trace_kprobe tells, or nothing does",
+)
+def prefix_counted(t: Traits, _k: Flags) -> bool:
+    """Through perf this kernel counts MODULE:FUNCTION as one name, and finds no symbol of that name.
+
+    The bare name is accepted where it is the only one, and tracefs takes the name with its module.
+    """
+    return t.qualified and t.modules > 0
+
+
+@GATE.rule(
     "ambiguous",
     errno="EADDRNOTAVAIL",
     decides="number_of_same_symbols > 1",

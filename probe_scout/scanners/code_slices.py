@@ -10,6 +10,7 @@ first instruction is (and the one behind ENDBR); SITES are words for what the im
 instruction: bug, jump_label, static_call, alternative, or unread where no table could be read. The word running
 says that CODE was read from the running kernel, after boot had patched it, and not from the image. The word stale
 says that the running module's function lies where another module's freed init text had a BUG or WARN; CODE is empty.
+The functions in WHOLE are kept from their first byte to their last.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from ..errors import Malformed
 
 HEAD = b"probe-scout code slices 1\n"
 PATH = "code/slices"
+# Does it look for the colon of MODULE:FUNCTION? Nothing else tells (witnesses.prefix_understood).
+WHOLE = ("create_local_trace_kprobe",)
 UNREAD = "unread"
 RUNNING = "running"
 STALE = "stale"

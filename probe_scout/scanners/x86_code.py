@@ -205,6 +205,38 @@ def boundaries(code: bytes) -> Boundaries:
     return Boundaries(tuple(starts), at)
 
 
+_OPERAND_PREFIXES = bytes((0x66, *range(0x40, 0x50)))
+# push, cmp and sub of the accumulator, the first group of arithmetic, mov to a register or to memory
+_WITH_IMMEDIATE = tuple(
+    bytes((one,)) for one in (0x68, 0x6A, 0x2C, 0x3C, 0x3D, 0x80, 0x81, 0x83, *range(0xB0, 0xC0), 0xC6, 0xC7)
+)
+
+
+def has_operand(code: bytes, byte: int) -> bool | None:
+    """An instruction of a whole function has this byte as its immediate operand, as 8 or 32 bits; None if unsure.
+
+    The byte at the end of a jump or of a place in memory is a displacement and no operand of that kind.
+    """
+    wide = byte.to_bytes(4, "little")
+    if b"\xbe" + wide in code:  # mov $byte, %esi: the second argument of a call
+        return True
+    if byte not in code:
+        return False
+    try:
+        found = boundaries(code)
+    except NoDecoder:
+        return None
+    if found.decoded_bytes < len(code):
+        return None
+    ends = (*found.starts[1:], len(code))
+    for start, end in zip(found.starts, ends, strict=True):
+        one = code[start:end]
+        opcode = one.lstrip(_OPERAND_PREFIXES)[:1]
+        if opcode in _WITH_IMMEDIATE and one.endswith((wide, bytes((byte,)))):
+            return True
+    return False
+
+
 def _trap_length(code: bytes, at: int) -> int | None:
     """Bytes of the ud0, ud1 or ud2 at this offset; None if another instruction is there."""
     window = code[at : at + _INSN_BYTES_MAX]

@@ -34,6 +34,7 @@ BTF = "sys/kernel/btf/vmlinux"
 
 WITNESS_FUNCTIONS = (
     *("bpf_prog_load", "__x64_sys_bpf", "perf_kprobe_init", "within_notrace_func", "count_symbols"),
+    *("count_mod_symbols", "create_local_trace_kprobe"),
     *("validate_probe_symbol", "arch_adjust_kprobe_addr", "register_fprobe", "kallsyms_callback", "can_boost"),
     *("within_error_injection_list", "trace_call_bpf_faultable", "arch_bpf_trampoline_size", "register_ftrace_direct"),
     *("bpf_trampoline_multi_attach", "bpf_lsm_verify_prog", "bpf_iter_prog_supported", "perf_trace_init"),
@@ -145,7 +146,8 @@ def tiny_files(
     says the kernel did not have. `tracefs_empty`: as in a kernel booted in lockdown=confidentiality. `hidden` writes
     addresses as kernel.kptr_restrict 2 does.
     """
-    prototypes = {"kallsyms_callback": ("int", ["ptr", "ptr", "u64"]), "can_boost": ("bool", []), **(prototypes or {})}
+    prototypes = {"count_symbols": ("int", ["ptr", "u64"]), **(prototypes or {})}
+    prototypes = {"kallsyms_callback": ("int", ["ptr", "ptr", "u64"]), "can_boost": ("bool", []), **prototypes}
     parsed = [_line(text) for text in symbols]
     parsed += [_line(f"bpf_iter_{name}") for name in iterators]
     prototypes.update({f"bpf_iter_{name}": ("int", ["meta"]) for name in iterators})

@@ -84,14 +84,27 @@ def test_a_unique_function_of_vmlinux_needs_no_form():
     assert forms(FakeLookup(events=["sched:sched_switch"]), parse("tp:sched:sched_switch")) == ()
 
 
-def test_a_module_function_gets_its_prefix():  # 25
-    found = loaders(FakeLookup(["t xfs_file_open [xfs]"]), "xfs_file_open")
-    assert ("bpftrace", "kprobe:xfs:xfs_file_open") in found
-    assert ("libbpf", 'bpf_program__attach_kprobe(prog, false, "xfs:xfs_file_open")') in found
+def test_a_module_function_of_a_unique_name_is_written_bare():  # 25
+    found = loaders(FakeLookup(["t xfs_file_open [xfs]"]), "xfs:xfs_file_open")
+    assert ("bpftrace", "kprobe:xfs_file_open") in found
+    assert ("libbpf", 'SEC("kprobe/xfs_file_open")') in found
     assert ("libbpf", 'SEC("fentry/xfs:xfs_file_open")') in found
     assert ("perf", "perf probe -m xfs -a xfs_file_open") in found
     assert ("tracefs", "p xfs:xfs_file_open") in found
-    assert not any("_stext" in form for _, form in found)
+    assert not any("_stext" in form or form.startswith("kprobe:xfs:") for _, form in found)
+    assert not any("attach_kprobe" in form for _, form in found)
+
+
+def test_a_module_function_of_a_common_name_gets_its_prefix_where_perf_takes_it():
+    copies = ["t flush [md_mod]", "t flush [xfs]"]
+    found = loaders(FakeLookup(copies), "xfs:flush")
+    assert ("bpftrace", "kprobe:xfs:flush") in found
+    assert ("libbpf", 'bpf_program__attach_kprobe(prog, false, "xfs:flush")') in found
+    refused = FakeLookup(copies)
+    refused.answer = lambda target, attach: "unknown"
+    found = loaders(refused, "xfs:flush")
+    assert ("tracefs", "p xfs:flush") in found
+    assert not any(form.startswith("kprobe:xfs:") or "attach_kprobe" in form for _, form in found)
 
 
 def test_copies_in_vmlinux_are_told_apart_by_address():  # 20, 21, 24

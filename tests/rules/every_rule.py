@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tests.builders.tiny_kernel import BLACKLIST, BTF, FILTER, FILTER_ADDRS, INJECTION, LOCKDOWN, TRACING
+from tests.builders.tiny_kernel import BLACKLIST, BTF, FILTER, FILTER_ADDRS, INJECTION, LOCKDOWN, SYMBOL_BYTES, TRACING
 
 KALLSYMS, CONFIG = "proc/kallsyms", "boot/config"
 EVENTS = f"{TRACING}/available_events"
@@ -55,6 +55,10 @@ def foo(attach: str, **kernel: Any) -> Ask:
     return ask(attach, "foo", **kernel)
 
 
+UNCHECKED = ("validate_probe_symbol",)
+LOCAL_PROBE = {"create_local_trace_kprobe": ("90" * SYMBOL_BYTES, ())}  # a whole function
+# mov $':', %esi: what strchr is asked for
+LOCAL_PROBE_WITH_COLON = {"create_local_trace_kprobe": ("be3a000000" + "90" * (SYMBOL_BYTES - 5), ())}
 UNINJECTED = ("within_error_injection_list", "BPF_TRACE_FENTRY_MULTI")
 LIST_GONE = (*UNINJECTED, "btf_non_sleepable_error_inject")
 
@@ -96,6 +100,16 @@ CASES: dict[str, Case] = {
     ),
     "symbol_lookup.no_symbol": Case(
         ask("kprobe", "foo", "foo.cold", "food"), foo("kprobe"), (foo("kprobe", denied=(KALLSYMS,)), "kallsyms")
+    ),
+    "symbol_lookup.module_not_counted": Case(
+        ask("kprobe", "foo", "foo [xfs]", without=(*UNCHECKED, "count_mod_symbols")),
+        ask("kprobe", "foo", "foo [xfs]", without=UNCHECKED),
+        (ask("kprobe", "foo", "foo [xfs]", **NO_BTF, without=(*UNCHECKED, "count_mod_symbols")), "kallsyms"),
+    ),
+    "symbol_lookup.prefix_counted": Case(
+        ask("kprobe", "xfs:foo", "foo [xfs]", without=UNCHECKED, code=LOCAL_PROBE),
+        ask("kprobe", "xfs:foo", "foo [xfs]", without=UNCHECKED, code=LOCAL_PROBE_WITH_COLON),
+        (ask("kprobe", "xfs:foo", "foo [xfs]", without=UNCHECKED), "code"),
     ),
     "symbol_lookup.ambiguous": Case(
         ask("kprobe", "foo", "foo", "foo data"),
