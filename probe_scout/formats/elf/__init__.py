@@ -1,0 +1,1 @@
+"""ELF files: programs and libraries, their symbols and notes."""
