@@ -77,7 +77,7 @@ class OpenKernel:
         """The verdicts of each target for each attach type (all that apply where `types` is empty).
 
         Judged for a fully privileged root, or with `as_me` for the present process. `debug` names a file with debug
-        information, which says whether a probe sees every call. Raises UsageError for
+        information, which says whether calls were inlined. Raises UsageError for
         a name or an attach type that cannot be asked, ProbeScoutError for a kernel file that makes no sense.
         """
         question = None
@@ -107,7 +107,7 @@ class OpenKernel:
         return self._state(report.kernel)
 
     def _state(self, kernel: KernelInfo) -> str:
-        """The state of the files that say whether a probe sees every call."""
+        """The state of the files that say whether calls were inlined."""
         from . import coverage
 
         return coverage.state(kernel, self._root)

@@ -24,6 +24,7 @@ from .model.report import (
     Form,
     Hazard,
     KernelInfo,
+    Limit,
     TargetReport,
 )
 from .model.verdict import Finding, Verdict
@@ -303,6 +304,7 @@ def _target(raw: Any) -> TargetReport:
         diagnosis=tuple(Diagnosis(*d) for d in target.diagnosis),
         alternatives=tuple(Alternative(*a) for a in target.alternatives),
         hazards=tuple(Hazard(*h) for h in target.hazards),
+        limits=tuple(Limit(*one)._replace(types=tuple(one[4])) for one in target.limits),
         copies=tuple(Copy(m, a, letter, t, tuple(by)) for m, a, letter, t, by in target.copies),
         forms=tuple(Form(*f) for f in target.forms),
         suggestions=tuple(target.suggestions),

@@ -87,7 +87,7 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
             found += event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
             continue
         outcome = engine.judge(k, attach, traits)
-        more = words.notes(k, attach) + _copy_note(attach, traits) + _return_note(k, attach, traits)
+        more = words.notes(k, attach, name) + _copy_note(attach, traits) + _return_note(k, attach, traits)
         found.append(words.verdict(k, attach, outcome, evidence, more))
     return tuple(found)
 
@@ -225,7 +225,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     target = parse(text)
     types = types_for(target, asked)
     found = verdicts(k, target, types)
-    from . import advice
+    from . import advice, limits
     from .diagnosis import explain, forms, hazards, spelling
     from .lookup import KernelLookup
 
@@ -235,6 +235,8 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     name = wrapper(k, target.name) if target.kind == SYSCALL else target.name
     if target.kind in (FUNCTION, SYSCALL):
         seen, points = coverage.of(k, target, name, debug)
+    limited = limits.of(k, target, name, found)
+    found = limits.noted(found, limited)
     prototype = lookup.prototype_text(name) if target.kind in (FUNCTION, SYSCALL) else None
     missing = not lookup.symbols(name) if target.kind in (FUNCTION, OFFSET) else all(v.answer == NO for v in found)
     copies = forms.copies(lookup, target, found)
@@ -253,6 +255,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
         forms=forms.forms(lookup, target),
         suggestions=spelling.suggest(lookup, target) if missing else (),
         prototype=prototype,
+        limits=limited,
     )
 
 

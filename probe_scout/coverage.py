@@ -1,4 +1,4 @@
-"""Will a probe see every call: the answer of `check`, from the cheapest evidence that there is.
+"""Were calls inlined past the symbol: the answer of `check`, from the cheapest evidence that there is.
 
 In this order: a file named by the user; what was kept of an earlier question; the survey of this very build; debug
 information in the usual places, if few units know the name; a prediction from surveys of other builds. Nothing is

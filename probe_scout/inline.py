@@ -163,7 +163,7 @@ def _facts(raw: Any) -> Facts:
 
 
 def coverage_of(symbol: str, functions: Sequence[SourceFunction], matches: bool | None) -> Coverage:
-    """Whether a probe on a symbol sees every call of these source functions, which share its name.
+    """Whether all calls go to the symbol, of these source functions, which share its name.
 
     Of "name.isra.0" only the function that this symbol belongs to counts.
     """
@@ -353,9 +353,9 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
 def _plain_class(kind: str, copies: str, clones: str = "") -> str:
     """The sentence of a class that needs no more than the number of copies; "" for the others."""
     if kind == classes.NO:
-        return f"No inlined copy: a probe on it sees every call{clones}."
+        return f"No inlined copy: the code calls this symbol{clones}."
     if kind == classes.SELF_ONLY:
-        says = "Inlined only into itself, a piece that the compiler had split off: a probe on it sees every call"
+        says = "Inlined only into itself, a piece that the compiler had split off: the code calls this symbol"
         return f"{says}{clones}."
     if kind == classes.RECURSIVE:
         return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner ones."

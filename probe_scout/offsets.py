@@ -38,7 +38,7 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     from .check import function_evidence
 
     verdict = words.verdict(
-        k, attach, outcome, function_evidence(k, target.name, target.module), words.notes(k, attach)
+        k, attach, outcome, function_evidence(k, target.name, target.module), words.notes(k, attach, target.name)
     )
     view = k.view((target.name.encode(),))
     named = any(finding.rule.startswith("symbol_lookup.") for finding in verdict.findings)

@@ -143,8 +143,8 @@ _CURES = {
 }
 
 
-def notes(k: Kernel, attach: str) -> tuple[Finding, ...]:
-    """What lets a probe attach and never fire: switches that were read as off."""
+def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
+    """What lets a probe attach and never fire: switches that were read as off. `name`: the function's, if it is one."""
     found: list[Finding] = []
     if attach not in _FTRACE and ftrace_off(k):
         found.append(
@@ -162,7 +162,7 @@ def notes(k: Kernel, attach: str) -> tuple[Finding, ...]:
                 "sys/kernel/debug/kprobes/enabled: 0",
             )
         )
-    if attach in ("lsm", "lsm.s"):
+    if attach in ("lsm", "lsm.s") or name.startswith("bpf_lsm_"):
         names = _setting(k, "sys/kernel/security/lsm")
         if names and "bpf" not in names.split(","):
             found.append(

@@ -106,7 +106,7 @@ def inline(
     """Say where a function was inlined and which calls a probe on it misses.
 
     NAME is as the source has it, or MODULE:NAME. Needs debug information: a debug package, or --debug FILE.
-    Exit code: 0 a probe sees every call, 1 it does not, 2 usage, 3 cannot tell, 4 a source is broken.
+    Exit code: 0 no call is inlined away, 1 some are, 2 usage, 3 cannot tell, 4 a source is broken.
     """
     return build(
         "inline",

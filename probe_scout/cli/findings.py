@@ -44,7 +44,7 @@ _TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "ordered_lsm_init; bpf_lsm_init",
         "security/security.c, security/bpf/hooks.c",
         "sys/kernel/security/lsm",
-        "lsm lsm.s",
+        f"{_FTRACE} lsm.s",
     ),
     (
         "silent.one_of_several",
@@ -301,6 +301,8 @@ def _audit_pages() -> list[RulePage]:
 
 
 def _own_pages() -> list[RulePage]:
+    from .limit_pages import TABLE
+
     return [
         RulePage(
             id=name,
@@ -315,5 +317,5 @@ def _own_pages() -> list[RulePage]:
             known="",
             types=tuple(types.split()),
         )
-        for name, text, decides, source, reads, types in _TABLE
+        for name, text, decides, source, reads, types in _TABLE + TABLE
     ]

@@ -419,7 +419,7 @@ def _diff(request: Request) -> int:
 
 
 def _inline(request: Request) -> int:
-    """0 a probe on the name sees every call, 1 it does not or nothing has the name, 3 that cannot be told."""
+    """0 no calls are inlined away, 1 some are or nothing has the name, 3 that cannot be told."""
     if request.whole:
         return _inline_all(request)
     import gc

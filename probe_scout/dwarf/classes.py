@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NO = "no"  # a symbol and no inlined copy: a probe sees every call
+NO = "no"  # a symbol and no inlined copy: all calls go to it
 SELF_ONLY = "self only"  # a symbol; copies only inside itself, at its own line: a split function, folded back
 RECURSIVE = "self only, recursive"  # a symbol; copies inside itself called from another line: inner calls are missed
 PARTIAL = "partial"  # a symbol and copies in other functions: a probe misses those

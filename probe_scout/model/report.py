@@ -61,7 +61,7 @@ class Form(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """Will a probe see every call.
+    """Do calls go past the symbol because the compiler inlined or copied the function.
 
     `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none. `inlined_into`: copies that
     a probe misses. `clones`: other symbols that hold code of the same function; calls to them are missed as well.
@@ -88,8 +88,24 @@ class Coverage(NamedTuple):
         return self.basis in ("dwarf", "survey") and self.build_id_match is True
 
 
+class Limit(NamedTuple):
+    """What an accepted probe does not see or may not do here, inlining apart.
+
+    `id` has a page of its own. `effect`: "partial" (some calls or returns are not seen), "never" (it is not called),
+    "reads" (memory that helpers may not read), "unknown" (the witness could not be read). `types`: the attach types it
+    holds for. `certainty`: "is", "likely", "unknown".
+    """
+
+    id: str
+    effect: str
+    says: str
+    evidence: str
+    types: tuple[str, ...]
+    certainty: str = "is"
+
+
 class TargetReport(NamedTuple):
-    """Everything `check` says about one target."""
+    """Everything `check` says about one target. `coverage` is about inlining alone, `limits` about all else."""
 
     target: str
     kind: str
@@ -103,6 +119,7 @@ class TargetReport(NamedTuple):
     forms: tuple[Form, ...] = ()
     suggestions: tuple[str, ...] = ()
     prototype: str | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 class CheckReport(NamedTuple):

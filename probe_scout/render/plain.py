@@ -45,7 +45,7 @@ def _target(target: TargetReport, style: Style) -> Iterator[str]:
     told = {finding.says for group in groups for finding in group[0].findings[:1]}
     for group in groups:
         yield from _group(group, style, told)
-    yield from _coverage(target.coverage, style)
+    yield from _calls(target, style)
     if len(target.copies) > 1:
         yield from _copies(target, style)
     yield from _forms(target, style)
@@ -124,7 +124,32 @@ def _kind(kind: str) -> str:
     return kind.replace("_", " ")
 
 
-def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
+def _calls(target: TargetReport, style: Style) -> Iterator[str]:
+    """Which calls go past an accepted probe: what no type sees first, then inlining, then the rest."""
+    noted = {note.says for verdict in target.verdicts for note in verdict.notes}
+    accepted = [verdict.attach for verdict in target.verdicts if verdict.answer != NO]
+    first: list[str] = []
+    last: list[str] = []
+    for limit in target.limits:
+        if limit.says not in noted:
+            head = f"{limit.effect}{_whom(limit.types, accepted)}: "
+            says = limit.says if limit.says[1:2].isupper() else limit.says[:1].lower() + limit.says[1:]
+            likely = "likely " if limit.certainty == "likely" else ""
+            (last if limit.id == "limit.maxactive" else first).append(f"{likely}{head}{says}   {limit.id}")
+    for label, text in zip(_once("calls"), [*first, *_coverage(target.coverage, bool(accepted)), *last], strict=False):
+        yield from labelled(label, text, style)
+
+
+def _whom(types: tuple[str, ...], accepted: list[str]) -> str:
+    """For which of the accepted types something holds; "" where for all."""
+    others = [attach for attach in accepted if attach not in types]
+    if not others:
+        return ""
+    return f" for all but {others[0]}" if len(others) == 1 and len(types) > 2 else f" for {' '.join(types)}"
+
+
+def _coverage(coverage: Coverage, attaches: bool) -> Iterator[str]:
+    """What is known about inlining. `attaches`: some type of those asked is not refused."""
     basis = {
         "dwarf": "debug information of this build",
         "survey": "survey of this build",
@@ -148,9 +173,10 @@ def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
     if coverage.kind == "self only, recursive":
         missed = "it calls itself, and inner calls were inlined"
     one = coverage.missed == 1 and not coverage.clones
+    closed = "" if attaches else "; no type of those asked attaches, so no probe sees its calls"
     text = {
-        "complete": "complete: a probe sees every call",
-        "partial": f"partial: {missed}; a probe misses {'it' if one else 'them'}",
+        "complete": "not inlined: the code calls this symbol" + closed,
+        "partial": f"partial: {missed}" + (closed or f"; a probe misses {'it' if one else 'them'}"),
         "none": f"none: only inlined copies exist{', ' + into.strip() if into else ''}",
     }.get(coverage.answer)
     if text is None:
@@ -165,7 +191,7 @@ def _coverage(coverage: Coverage, style: Style) -> Iterator[str]:
             text = "unknown: no code is known by this name"
     elif coverage.basis == "survey-other":
         text = f"likely {text}"
-    yield from labelled("calls", f"{text} ({basis})" if basis else text, style)
+    yield f"{text} ({basis})" if basis else text
 
 
 def _copies(target: TargetReport, style: Style) -> Iterator[str]:

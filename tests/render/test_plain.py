@@ -12,6 +12,7 @@ from probe_scout.model.report import (
     Form,
     Hazard,
     KernelInfo,
+    Limit,
     TargetReport,
 )
 from probe_scout.model.verdict import Finding, Verdict
@@ -59,12 +60,32 @@ def test_answer_then_reason_then_evidence_then_alternative():
 def test_a_prediction_is_likely_and_tells_its_share():
     coverage = Coverage("complete", "survey-other", False, right=166_777, asked=167_427, kernels=("6.1", "6.12"))
     assert drawn(Verdict("kprobe", "yes"), coverage=coverage)[-1] == (
-        "  calls    likely complete: a probe sees every call (a prediction from other builds; 166,777 of 167,427 such "
-        "predictions came true)"
+        "  calls    likely not inlined: the code calls this symbol (a prediction from other builds; 166,777 of 167,427 "
+        "such predictions came true)"
     )
     this = coverage._replace(basis="survey", build_id_match=True, asked=0)
     assert drawn(Verdict("kprobe", "yes"), coverage=this)[-1].endswith(
-        " complete: a probe sees every call (survey of this build)"
+        " not inlined: the code calls this symbol (survey of this build)"
+    )
+
+
+def test_what_goes_past_a_probe_is_told_with_what_is_known_of_inlining():
+    coverage = Coverage("complete", "survey", True)
+    entry = Limit("limit.compat_entry", "partial", "Calls of 32-bit programs enter by f.", "", ("kprobe",))
+    slots = Limit("limit.maxactive", "partial", "Returns are lost.", "", ("kretprobe",))
+    verdicts = (Verdict("kprobe", "yes"), Verdict("kretprobe", "yes"))
+    assert drawn(*verdicts, coverage=coverage, limits=(slots, entry))[-3:] == [
+        "  calls    partial for kprobe: calls of 32-bit programs enter by f.   limit.compat_entry",
+        "           not inlined: the code calls this symbol (survey of this build)",
+        "           partial for kretprobe: returns are lost.   limit.maxactive",
+    ]
+
+
+def test_where_nothing_attaches_no_probe_sees_anything():
+    coverage = Coverage("complete", "survey", True)
+    assert drawn(Verdict("kprobe", "no", "EINVAL", True, (NO_FUNC,)), coverage=coverage)[-1] == (
+        "  calls    not inlined: the code calls this symbol; no type of those asked attaches, so no probe sees its "
+        "calls (survey of this build)"
     )
 
 
