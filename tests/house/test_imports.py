@@ -16,6 +16,7 @@ QUESTIONS = (
     "check",
     "doctor",
     "events",
+    "limits",
     "lookup",
     "names",
     "offsets",
