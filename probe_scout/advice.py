@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .diagnosis import asked, ladder, names
-from .diagnosis.hazards import NORETURN
 from .diagnosis.present import is_bypassed
+from .model.never_try import NORETURN
 from .model.report import Alternative
 from .model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT
 from .model.verdict import NO, YES

@@ -85,7 +85,7 @@ def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[st
         return None
     if any((":" in name and not name.startswith("syscall:")) or "+" in name for name in names):
         return None
-    parts = [FORMAT, _program(), str(os.geteuid()), os.path.abspath(root) if root else "/", *names, "|", *types, "|"]
+    parts = [FORMAT, program(), str(os.geteuid()), os.path.abspath(root) if root else "/", *names, "|", *types, "|"]
     parts.append(_stat(vmlinux) if vmlinux else "")
     if root and os.path.isfile(root):
         parts.append(_stat(root))
@@ -101,23 +101,26 @@ def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[st
     return "\0".join(parts)
 
 
-def _program() -> str:
-    """The state of this program's own files, so that a change of code is a change of answers."""
-    return state_of("", "rules", "scanners", "diagnosis", "model", "sources", "dwarf", "survey")
+def program() -> str:
+    """The state of every file of this program, so that a change of code or of shipped data is a change of answers.
+
+    The whole package is walked: a folder that is added or renamed needs no mention here.
+    """
+    found: list[str] = []
+    _walk(os.path.dirname(__file__), "", found)
+    return f"{len(found)}:{zlib.crc32(chr(10).join(sorted(found)).encode('utf-8', 'surrogateescape')):08x}"
 
 
-def state_of(*folders: str) -> str:
-    """The state of the files in some of this program's folders."""
-    here = os.path.dirname(__file__)
-    newest = total = 0
-    for folder in folders:
-        with os.scandir(os.path.join(here, folder)) as entries:
-            for entry in entries:
-                if entry.name.endswith(".py"):
-                    state = entry.stat()
-                    newest = max(newest, state.st_mtime_ns)
-                    total += state.st_size
-    return f"{newest}:{total}"
+def _walk(folder: str, below: str, found: list[str]) -> None:
+    """Name, size and time of each file, without what Python compiles; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != "__pycache__":
+                    _walk(entry.path, f"{below}{entry.name}/", found)
+            else:
+                state = entry.stat(follow_symlinks=False)
+                found.append(f"{below}{entry.name}:{state.st_size}:{state.st_mtime_ns}")
 
 
 def _stat(path: str) -> str:
@@ -214,11 +217,6 @@ def keep(question: str, value: Any, large: bool = False) -> None:
     """Keep a value that JSON can hold. `large` ones are few; `question` begins with the file state it hangs on."""
     if os.environ.get("PROBE_SCOUT_CACHE") != "off":
         _store(question, value, _LARGE if large else "", _LARGE_BYTES_MAX if large else _BYTES_MAX)
-
-
-def program() -> str:
-    """The state of this program's own files, for keys of `keep`."""
-    return _program()
 
 
 def _load(question: str, kind: str, limit: int) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .model import facts
+from .model.never_try import DENIED, NORETURN
 from .model.traits import DATA, INIT, MODULE, NOWHERE, OUTSIDE, TEXT, EventTraits, Proto, Traits
 
 if TYPE_CHECKING:
@@ -31,21 +32,6 @@ ITERATORS_OF_MAPS = ("bpf_map_elem", "bpf_sk_storage_map", "sockmap")
 ITERATORS_RESCHED = ("task", "task_file", "task_vma", "cgroup", "ksym", "kmem_cache", "dmabuf")
 # include/trace/events/syscalls.h: the only two declared by TRACE_EVENT_SYSCALL (7.3).
 FAULTABLE_TRACEPOINTS = ("sys_enter", "sys_exit")
-# Union of btf_id_deny and noreturn_deny over the kernels read (6.1 to 7.3): used only where the kernel's
-# own sets cannot be seen, and then the answer is unknown, not no.
-DENY_EVER = frozenset(
-    (
-        *("___migrate_enable", "migrate_disable", "migrate_enable", "rcu_read_unlock_strict"),
-        *("preempt_count_add", "preempt_count_sub", "__rcu_read_lock", "__rcu_read_unlock"),
-    )
-)
-NORETURN_EVER = frozenset(
-    (
-        *("do_exit", "do_group_exit", "kthread_complete_and_exit", "kthread_exit", "make_task_dead"),
-        *("__module_put_and_kthread_exit", "__kunit_abort", "kunit_try_catch_throw"),
-        *("__x64_sys_exit", "__x64_sys_exit_group", "__ia32_sys_exit", "__ia32_sys_exit_group"),
-    )
-)
 
 
 def function_traits(k: Kernel, name: str, module: str | None = None) -> Traits:
@@ -278,11 +264,7 @@ def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> di
             common["lsm_sleepable"] = ids.holds("sleepable_lsm_hooks", name) or ids.holds(
                 "btf_sleepable_lsm_hooks", name
             )
-    elif (
-        name in DENY_EVER
-        or name in NORETURN_EVER
-        or name.startswith(("bpf_lsm_", "bpf_modify_return_", "bpf_fentry_test"))
-    ):
+    elif name in DENIED or name in NORETURN or name.startswith(("bpf_lsm_", "bpf_modify_return_", "bpf_fentry_test")):
         unread.add(facts.BTF_IDS)
     injectable = k.injectable()
     if name in injectable:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import engine, questions
-from .model import facts
+from .model import facts, never_try
 from .model.attach import for_kind
 from .model.report import KernelInfo, ScanRow
 from .model.target import FUNCTION
@@ -108,7 +108,7 @@ class _Bulk:
             self.special.update(ids.sets.get(name, ()))
         self.special.update(self._without_impl())
         if not ids.visible:
-            self.special.update(questions.DENY_EVER, questions.NORETURN_EVER)
+            self.special.update(never_try.DENIED, never_try.NORETURN)
         self.syscalls = k.syscall_prefix()
         self.sliced = k.sliced_names()
         self.reads_code = k.source.describe().kind == "live" or k.image is not None

@@ -1,7 +1,7 @@
 """`verify`: ask the running kernel what `check` answered, and compare.
 
 Everything is looked up and judged first, then asked by the room verify/, whose child process holds what is attached.
-What may harm the kernel is not asked (diagnosis/hazards.py NEVER_TRY), nor what cannot be held against that list.
+What may harm the kernel is not asked (model/never_try.py), nor what cannot be held against that list.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from . import caller, check, questions, words
 from .diagnosis import hazards
 from .errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
 from .kernel import TRACING
-from .model import trial
+from .model import never_try, trial
 from .model.attach import ATTACH_TYPES
 from .model.target import SYSCALL, TRACEPOINT, Target, parse
 from .model.trial import BugReport, Trial, VerifyReport
@@ -270,11 +270,11 @@ class _Guard:
         return ""
 
     def _addresses(self) -> dict[int, str]:
-        view = self._k.view(tuple(name.encode() for name in hazards.NEVER_TRY))
+        view = self._k.view(tuple(name.encode() for name in never_try.NEVER_TRY))
         if view is None:
             return {}
         symbols = view.symbols
-        return {symbols.addresses[row]: name for name in hazards.NEVER_TRY for row in symbols.rows(name.encode())}
+        return {symbols.addresses[row]: name for name in never_try.NEVER_TRY for row in symbols.rows(name.encode())}
 
 
 def _demand_rights(rights: Callable[[str], bool | None], asked: Sequence[Question]) -> None:

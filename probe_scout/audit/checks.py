@@ -136,7 +136,7 @@ class World:
 
     def never_returns(self, name: str) -> bool:
         """In the kernel's own list, or in that of all kernels."""
-        from ..diagnosis.hazards import NORETURN
+        from ..model.never_try import NORETURN
 
         def ask() -> bool:
             ids = self.k.ids()

@@ -30,7 +30,7 @@ def rule_pages() -> list[RulePage]:
         )
         for rule in all_rules()
     ]
-    return pages + _field_pages()
+    return pages + _field_pages() + _instruction_pages()
 
 
 def _field_pages() -> list[RulePage]:
@@ -51,6 +51,28 @@ def _field_pages() -> list[RulePage]:
             types=("tp",),
         )
         for rule in RULES
+    ]
+
+
+def _instruction_pages() -> list[RulePage]:
+    """Pages of what kprobes say about the instruction at an offset."""
+    from ..rules.kprobe_instruction import PAGES
+
+    return [
+        RulePage(
+            id=page.id,
+            errno=page.errno,
+            says=page.text.partition("\n")[0],
+            page="\n".join(line.strip() for line in page.text.splitlines()),
+            gate=page.id.partition(".")[0],
+            source=page.decides.partition(" ")[0],
+            decides=page.decides,
+            needs=page.needs,
+            witness="",
+            known="every kernel covered",
+            types=page.types,
+        )
+        for page in PAGES
     ]
 
 

@@ -1,13 +1,10 @@
-"""Attempts that can harm the running kernel, whatever the verdict says; and what `verify` must never try.
-
-The deny lists are the kernel's own (kernel/bpf/verifier.c, btf_id_deny and noreturn_deny). Kernels that
-lack an entry accept the attach, so the union of all kernels is kept here.
-"""
+"""Attempts that can harm the running kernel, whatever the verdict says; and what `verify` must never try."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..model.never_try import DENIED, LOCKS, NEVER_TRY, NORETURN
 from ..model.report import Hazard
 from . import names
 
@@ -15,55 +12,6 @@ if TYPE_CHECKING:
     from ..model.target import Target
     from ..model.verdict import Verdict
     from .lookup import Lookup
-
-_RCU = "a BPF trampoline itself calls it, so attaching there recurses; fentry froze a 6.1 kernel, newer ones refuse it"
-_PREEMPT = "a BPF trampoline changes the preemption count itself, so attaching there recurses; newer kernels refuse it"
-_MIGRATE = "a BPF trampoline itself calls it around every program, so attaching there recurses; newer kernels refuse it"
-_NORETURN = "it never returns, so the trampoline is never released; newer kernels refuse it"
-_LOCK = "BPF maps and the perf buffer take locks through it, and programs on several CPUs have deadlocked each other"
-
-DENIED = {
-    "__rcu_read_lock": _RCU,
-    "__rcu_read_unlock": _RCU,
-    "rcu_read_unlock_strict": _RCU,
-    "preempt_count_add": _PREEMPT,
-    "preempt_count_sub": _PREEMPT,
-    "migrate_disable": _MIGRATE,
-    "migrate_enable": _MIGRATE,
-    "___migrate_enable": _MIGRATE,
-}
-NORETURN = dict.fromkeys(
-    (
-        "do_exit",
-        "do_group_exit",
-        "make_task_dead",
-        "kthread_exit",
-        "kthread_complete_and_exit",
-        "__module_put_and_kthread_exit",
-        "__x64_sys_exit",
-        "__x64_sys_exit_group",
-        "__ia32_sys_exit",
-        "__ia32_sys_exit_group",
-        "__kunit_abort",
-        "kunit_try_catch_throw",
-    ),
-    _NORETURN,
-)
-# iovisor/bcc#2300, bpftrace#534 and bpftrace#3144: kretprobe, fentry and fexit with a map or a perf buffer.
-LOCKS = dict.fromkeys(
-    (
-        "_raw_spin_lock",
-        "_raw_spin_lock_irqsave",
-        "_raw_spin_unlock_irqrestore",
-        "queued_spin_lock_slowpath",
-        "native_queued_spin_lock_slowpath",
-        "__pv_queued_spin_lock_slowpath",
-    ),
-    _LOCK,
-)
-
-# Name -> reason. No live attempt of any attach type may be made on these.
-NEVER_TRY: dict[str, str] = {**DENIED, **NORETURN, **LOCKS}
 
 _TRAMPOLINE = ("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fentry.multi", "fexit.multi", "fsession.multi")
 _RETURNING = ("fexit", "fexit.s", "fsession", "fexit.multi", "fsession.multi", "fmod_ret", "fmod_ret.s")

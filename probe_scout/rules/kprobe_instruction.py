@@ -269,3 +269,120 @@ def _copy(facts: OffsetFacts, witnesses: Witnesses) -> Judgement | None:
 
 def _unknown(rule: str, says: str) -> Judgement:
     return Judgement(UNKNOWN, None, rule, says)
+
+
+class Page(NamedTuple):
+    """What `rules ID` tells about one id of this file. `errno`: every one that the rule can give, "" for none."""
+
+    id: str
+    errno: str
+    text: str
+    decides: str
+    needs: tuple[str, ...]
+    types: tuple[str, ...] = ("kprobe", "kretprobe")
+
+
+_REACHED = "arch/x86/kernel/kprobes/core.c "
+PAGES = (
+    Page(
+        "kprobe_instruction.offset_range",
+        "ENOENT",
+        """The offset is negative or larger than 32 bits.
+
+        By perf the sum lies in no symbol: ENOENT, and EINVAL from kernels without arch_adjust_kprobe_addr. tracefs
+        refuses the text with EINVAL.""",
+        "kernel/kprobes.c _kprobe_addr",
+        ("kallsyms",),
+    ),
+    Page(
+        "kprobe_instruction.other_symbol",
+        "",
+        """The offset lies behind the end of the function, in another symbol.
+
+        The kernel looks the sum up again and judges the address by the symbol that holds it. Ask for that symbol.""",
+        "kernel/kprobes.c _kprobe_addr: kallsyms_lookup_size_offset",
+        ("kallsyms",),
+    ),
+    Page(
+        "kprobe_instruction.not_decoded",
+        "",
+        """The instructions of this architecture are not decoded here, so nothing is said about an offset.""",
+        "arch_prepare_kprobe of the architecture",
+        ("code",),
+    ),
+    Page(
+        "kprobe_instruction.not_entry",
+        "EINVAL",
+        """A return probe is accepted at the function's entry only.
+
+        Behind ENDBR, +4 is the entry as well, where the kernel steps over ENDBR.""",
+        "kernel/kprobes.c kprobe_on_func_entry",
+        ("code",),
+        ("kretprobe",),
+    ),
+    Page(
+        "kprobe_instruction.reserved",
+        "EINVAL",
+        """The address belongs to a BUG or WARN, a jump label or a static call of the kernel.
+
+        The kernel rewrites these instructions itself. Its tables of them lie in its data; where they were not read,
+        the answer is unknown for instructions that may be one.""",
+        "kernel/kprobes.c check_kprobe_address_safe: find_bug, jump_label_text_reserved, static_call_text_reserved",
+        ("code",),
+    ),
+    Page(
+        "kprobe_instruction.inside_ftrace_site",
+        "EILSEQ",
+        """The offset lies inside the five bytes that ftrace owns; only their first byte can be probed.""",
+        "kernel/kprobes.c check_ftrace_location; " + _REACHED + "can_probe",
+        ("filter_functions",),
+    ),
+    Page(
+        "kprobe_instruction.not_boundary",
+        "EILSEQ",
+        """The offset is not the start of an instruction.
+
+        The kernel decodes from the symbol's start and must arrive at the address.""",
+        _REACHED + "can_probe",
+        ("code",),
+    ),
+    Page(
+        "kprobe_instruction.trap",
+        "EILSEQ",
+        """The instruction is INT or UD, which kernels with this check refuse.
+
+        EINVAL where it is a BUG or WARN of the kernel's table, which is asked first.""",
+        _REACHED + "can_probe",
+        ("code", "btf"),
+    ),
+    Page(
+        "kprobe_instruction.cfi",
+        "EILSEQ",
+        """A CFI trap decodes this instruction: the mov and add before an indirect call's UD2 stay as they are.""",
+        _REACHED + "can_probe: Kconfig CFI",
+        ("code", "config"),
+    ),
+    Page(
+        "kprobe_instruction.not_copied",
+        "EINVAL",
+        """The instruction cannot be copied: it holds back exceptions, or carries a forced-emulation prefix.""",
+        _REACHED + "__copy_instruction",
+        ("code",),
+    ),
+    Page(
+        "kprobe_instruction.not_emulated",
+        "EOPNOTSUPP",
+        """kprobes cannot emulate this instruction: a far or indirect jump or call through memory, iret, vmx.
+
+        Paravirtual calls are such until boot replaces them, so only the running code tells.""",
+        _REACHED + "prepare_emulation",
+        ("code",),
+    ),
+    Page(
+        "kprobe_register.preamble",
+        "EINVAL",
+        """The address lies in padding in front of a function (__cfi_, __pfx_), not in a function.""",
+        "kernel/kprobes.c check_kprobe_address_safe: is_cfi_preamble_symbol",
+        ("kallsyms",),
+    ),
+)
