@@ -75,11 +75,14 @@ def test_a_file_of_another_question_is_not_taken(archive, own_cache):
     assert cache.load(other) is None
 
 
-def test_a_file_that_others_may_write_is_not_taken(archive, own_cache):
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o640, 0o620, 0o610, 0o604, 0o602, 0o601])
+def test_a_file_that_is_open_to_others_is_not_taken(archive, own_cache, mode):
     ask(archive)
     (kept,) = own_cache.iterdir()
-    kept.chmod(0o666)
-    assert cache.load(cache.key(archive, None, ["s_next"], (), False)) is None
+    question = cache.key(archive, None, ["s_next"], (), False)
+    assert cache.load(question) is not None
+    kept.chmod(mode)
+    assert cache.load(question) is None
 
 
 def test_a_link_is_not_followed(archive, own_cache, tmp_path):
@@ -122,3 +125,28 @@ def test_what_is_kept_is_plain_json(archive, own_cache):
     (kept,) = own_cache.iterdir()
     question, _ = json.loads(kept.read_bytes().partition(b"\n")[2])
     assert question.startswith(cache.FORMAT)
+
+
+def test_the_key_walks_the_whole_package(tmp_path, monkeypatch):
+    """A folder or a file of data that is added, changed in size or touched is another program."""
+    package = tmp_path / "package"
+    (package / "deep" / "deeper").mkdir(parents=True)
+    (package / "cache.py").write_text("")
+    deep = package / "deep" / "deeper" / "table.bin"
+    deep.write_bytes(b"one")
+    monkeypatch.setattr(cache, "__file__", str(package / "cache.py"))
+    states = [cache.program()]
+    os.utime(deep, ns=(1, 1))
+    states.append(cache.program())
+    deep.write_bytes(b"more")
+    os.utime(deep, ns=(1, 1))
+    states.append(cache.program())
+    deep.rename(package / "deep" / "table.bin")
+    states.append(cache.program())
+    (package / "new").mkdir()
+    (package / "new" / "__init__.py").write_text("")
+    states.append(cache.program())
+    assert len(set(states)) == len(states)
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "cache.cpython-311.pyc").write_text("")
+    assert cache.program() == states[-1]

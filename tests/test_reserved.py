@@ -92,3 +92,11 @@ def test_a_short_jump_label_covers_two_bytes(label: bytes):
         "jump_label",
         "",
     ]
+
+
+@pytest.mark.parametrize(("start", "word"), [(BUG, "bug"), (LABEL, "jump_label"), (CALL, "static_call")])
+def test_a_function_may_begin_with_one(start: int, word: str):
+    found = reserved.tables(kallsyms(), read)
+    assert found is not None
+    assert reserved.word_at(found, start, 0, b"\x0f\x1f\x44\0\0") == word
+    assert reserved.word_at(found, start + 5, 0, b"\x0f\x1f\x44\0\0") == ""

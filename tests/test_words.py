@@ -89,6 +89,20 @@ def test_the_cure_for_code_does_not_send_root_to_root(tiny_kernel, monkeypatch):
     assert "--with-code" in unread.cure
 
 
+@pytest.mark.parametrize("attach", sorted(words.KPROBES))
+def test_disarmed_kprobes_are_told_for_every_type_that_registers_one(tiny_kernel, attach):
+    kernel = tiny_kernel(("foo",), files={"sys/kernel/debug/kprobes/enabled": b"0\n"})._kernel
+    assert [note.rule for note in words.notes(kernel, attach)] == ["silent.kprobes_off"]
+    armed = tiny_kernel(("foo",), files={"sys/kernel/debug/kprobes/enabled": b"1\n"})._kernel
+    assert words.notes(armed, attach) == ()
+
+
+@pytest.mark.parametrize("attach", ["kprobe.multi", "kretprobe.multi", "fentry", "tp", "lsm"])
+def test_disarmed_kprobes_do_not_concern_what_goes_another_way(tiny_kernel, attach):
+    kernel = tiny_kernel(("foo",), files={"sys/kernel/debug/kprobes/enabled": b"0\n"})._kernel
+    assert words.notes(kernel, attach) == ()
+
+
 def refuse(path, address, size):
     from probe_scout.errors import Denied
 

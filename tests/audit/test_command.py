@@ -471,3 +471,20 @@ def test_inputs_of_any_shape_are_read_or_malformed(tiny_folder):
             refused += 1
     assert refused > 200
     assert read > 200
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ((0, 1), (5, 1), ["grew"]),
+        ((5, 1), (0, 1), []),  # a new boot counts from 0
+        ((5, 1), (5, 1), []),
+        ((0, 2), (0, 1), ["shrank"]),
+        ((0, 1), (0, 2), ["grew"]),
+        ((0, 2), (5, 1), ["grew"]),
+    ],
+)
+def test_what_grew_and_what_shrank(audited, before, after, told):
+    """More calls missed at equal counts is growth."""
+    states = [audited(given(missed=missed, count=count)) for missed, count in (before, after)]
+    assert [change.change for change in changes.between(*states).changes] == told

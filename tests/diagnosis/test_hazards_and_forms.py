@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from probe_scout.diagnosis.choice import kprobe_multi_copy
 from probe_scout.diagnosis.forms import copies, forms
 from probe_scout.diagnosis.hazards import DENIED, NEVER_TRY, NORETURN, hazards, never_try
 from probe_scout.model.target import parse
@@ -163,3 +164,12 @@ def test_a_qualified_name_goes_to_its_own_copy():
 def test_an_unread_filter_list_leaves_the_choice_of_kprobe_multi_open():
     lookup = FakeLookup(["t f", "t f"], unread_trace=True)
     assert all("kprobe.multi" not in c.taken_by for c in copies(lookup, parse("f"), (Verdict("kprobe.multi", "yes"),)))
+
+
+def test_a_copy_of_which_ftrace_tells_nothing_leaves_the_choice_of_kprobe_multi_open():
+    lookup = FakeLookup(["t f", "t f", "t f"], notrace=["f@0"])
+    plain, first, second = lookup.symbols("f")
+    assert kprobe_multi_copy((plain, first, second)) is first
+    assert kprobe_multi_copy((plain, first._replace(traced=None), second)) is None
+    assert kprobe_multi_copy((plain, first, second._replace(traced=None))) is first
+    assert kprobe_multi_copy((plain,)) is None
