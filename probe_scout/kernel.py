@@ -286,7 +286,14 @@ class Kernel:
 
         found = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH_ADDRS, filter_functions.PATH))
         if found is None:
-            return None
+            gap = self._unread[facts.FILTER_FUNCTIONS]
+            if gap is None or gap.kind != "not_there" or self.flag("dynamic_ftrace") is not False:
+                return None
+            # Without CONFIG_DYNAMIC_FTRACE no function has a site: kernel/trace/ftrace.c is not built, and the stub
+            # of ftrace_location in include/linux/ftrace.h gives 0.
+            self._unread[facts.FILTER_FUNCTIONS] = None
+            self._evidence[facts.FILTER_FUNCTIONS] = "CONFIG_DYNAMIC_FTRACE is off"
+            return filter_functions.nothing()
         path, raw = found
         self._unread[facts.FILTER_FUNCTIONS] = None
         self._evidence[facts.FILTER_FUNCTIONS] = path

@@ -88,12 +88,17 @@ def _symbol_traits(
         )
     if common["place"] == MODULE and k.stale_bug(symbols, row):
         common["first"] = "stale"
-    elif not site and base_site and common["place"] in (TEXT, MODULE) and not common.get("blacklisted"):
-        first = k.first_instruction(symbols, row)
-        if first is None:
-            unread.add(facts.CODE)
-        else:
-            common["first"] = first
+    elif not site and common["place"] in (TEXT, MODULE) and not common.get("blacklisted"):
+        if base_site:
+            first = k.first_instruction(symbols, row)
+            if first is None:
+                unread.add(facts.CODE)
+            else:
+                common["first"] = first
+        elif view.sites is not None and k.flag("notrace_check") is False:
+            # Built without the check, so the instruction decides. Unread it is taken for a plain one, as nearly all
+            # are: a jump label or a trap at a function's first byte is what a few of a kernel begin with.
+            common["first"] = k.first_instruction(symbols, row) or ""
     return common
 
 

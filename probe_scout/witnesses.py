@@ -39,8 +39,10 @@ def _has_btf(k: Kernel) -> bool | None:
 
 
 def _notrace(k: Kernel) -> bool | None:
-    if k.has_symbol("within_notrace_func"):
+    if k.has_function("within_notrace_func"):
         return True
+    if k.config("CONFIG_DYNAMIC_FTRACE") != "" and k.has_symbol("within_notrace_func"):
+        return True  # inlined, and pahole knows it all the same
     on_notrace = k.config("CONFIG_KPROBE_EVENTS_ON_NOTRACE")
     dynamic = k.config("CONFIG_DYNAMIC_FTRACE")
     if on_notrace is None or dynamic is None:
@@ -166,6 +168,31 @@ def _faultable_events(k: Kernel) -> bool | None:
     return k.enumerator("BPF_TRACE_FENTRY_MULTI") or k.has_symbol("trace_call_bpf_faultable")
 
 
+def _compiled(k: Kernel, symbols: tuple[str, ...], option: str, *, without: bool | None = None) -> bool | None:
+    """A part of the kernel was compiled: by a global function of it in kallsyms, else by the configuration.
+
+    A part of kallsyms, as small snapshots hold it, lacks a name without meaning anything by it; so a *no* is the
+    configuration's word, or `without` where there is no configuration. BTF is not asked: its strings are names of
+    all kinds of things.
+    """
+    if any(k.has_function(name) for name in symbols):
+        return True
+    built = k.option(option)
+    return without if built is None else built
+
+
+def _fprobe(k: Kernel) -> bool | None:
+    if k.has_function("register_fprobe"):
+        return True
+    return False if k.option("CONFIG_FPROBE") is False else k.built(("register_fprobe",), "CONFIG_FPROBE")
+
+
+def _kallsyms(k: Kernel) -> bool | None:
+    if k.kallsyms() is not None:
+        return True
+    return False if k.option("CONFIG_KALLSYMS") is False else None
+
+
 def _trace_events(k: Kernel) -> bool | None:
     return k.built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
 
@@ -175,6 +202,26 @@ WITNESSES = {
         lambda k: k.built(("bpf_prog_load", "__sys_bpf"), "CONFIG_BPF_SYSCALL"),
         "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
         facts.CONFIG,
+    ),
+    "bpf_events": Witness(
+        lambda k: _compiled(k, ("perf_event_attach_bpf_prog", "trace_call_bpf"), "CONFIG_BPF_EVENTS"),
+        "perf_event_attach_bpf_prog in kallsyms; CONFIG_BPF_EVENTS",
+        facts.CONFIG,
+    ),
+    "bpf_jit": Witness(
+        lambda k: _compiled(k, ("bpf_trampoline_get", "bpf_jit_alloc_exec"), "CONFIG_BPF_JIT"),
+        "bpf_trampoline_get in kallsyms; CONFIG_BPF_JIT",
+        facts.CONFIG,
+    ),
+    "dynamic_ftrace": Witness(
+        lambda k: _compiled(k, ("ftrace_location", "ftrace_location_range"), "CONFIG_DYNAMIC_FTRACE"),
+        "ftrace_location in kallsyms; CONFIG_DYNAMIC_FTRACE, which needs CONFIG_FUNCTION_TRACER",
+        facts.CONFIG,
+    ),
+    "kallsyms": Witness(
+        _kallsyms,
+        "proc/kallsyms; CONFIG_KALLSYMS",
+        facts.KALLSYMS,
     ),
     "kprobe_pmu": Witness(
         lambda k: k.built(("perf_kprobe_init",), "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS"),
@@ -255,7 +302,7 @@ WITNESSES = {
         facts.BTF,
     ),
     "fprobe": Witness(
-        lambda k: k.built(("register_fprobe",), "CONFIG_FPROBE"),
+        _fprobe,
         "register_fprobe in kallsyms; CONFIG_FPROBE",
         facts.CONFIG,
     ),

@@ -50,6 +50,43 @@ _SWITCHES = (
         "This kernel was built without CONFIG_BPF_LSM, so lsm programs have no hooks.",
     ),
 )
+# Option, the rules that refuse because of it, what it means.
+_BY_RULE = (
+    (
+        "CONFIG_BPF_EVENTS",
+        ("bpf_events.absent",),
+        "This kernel was built without CONFIG_BPF_EVENTS, so it knows no program type for tracing: loading is refused.",
+    ),
+    (
+        "CONFIG_BPF_JIT",
+        ("trampoline.no_jit",),
+        (
+            "This kernel was built without CONFIG_BPF_JIT, so it has no trampolines: loading fentry, fexit and "
+            "fmod_ret fails with ENOMEM."
+        ),
+    ),
+    (
+        "CONFIG_KALLSYMS",
+        ("attach_target.no_kallsyms",),
+        "This kernel was built without CONFIG_KALLSYMS, so it finds no function by its name.",
+    ),
+    (
+        "CONFIG_FUNCTION_TRACER",
+        ("trampoline.not_traced", "trampoline.not_text", "kprobe_multi.no_fprobe"),
+        (
+            "This kernel was built without CONFIG_FUNCTION_TRACER, so ftrace can patch no function: fentry, fexit and "
+            "lsm fail at attach with EBUSY, kprobe.multi with EOPNOTSUPP. kprobe and kretprobe do not need it."
+        ),
+    ),
+    (
+        "CONFIG_DYNAMIC_FTRACE",
+        ("trampoline.not_traced", "trampoline.not_text", "kprobe_multi.no_fprobe"),
+        (
+            "This kernel was built without CONFIG_DYNAMIC_FTRACE, so ftrace can patch no function: fentry, fexit and "
+            "lsm fail at attach with EBUSY, kprobe.multi with EOPNOTSUPP. kprobe and kretprobe do not need it."
+        ),
+    ),
+)
 
 
 def config_read(lookup: Lookup) -> bool:
@@ -67,15 +104,20 @@ def switched_off(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) 
     """Options whose absence refuses an attach type that was asked for, whatever the name."""
     refused = {verdict.attach: verdict for verdict in verdicts if verdict.answer == NO}
     found: list[Diagnosis] = []
-    told: set[tuple[str, ...]] = set()
+    told: set[str] = set()
+    for option, rules, says in _BY_RULE:
+        because = {attach for attach, verdict in refused.items() if {f.rule for f in verdict.findings[:1]} & set(rules)}
+        if because - told and is_off(lookup, option):
+            found.append(Diagnosis("build", says, "is"))
+            told |= because | (set(_TRAMPOLINE) if because & set(_TRAMPOLINE) else set())
     if target.kind != TRACEPOINT:
         for option, attaches, says in _SWITCHES:
-            if attaches not in told and not refused.keys().isdisjoint(attaches) and is_off(lookup, option):
+            if (refused.keys() & set(attaches)) - told and is_off(lookup, option):
                 found.append(Diagnosis("build", says, "is"))
-                told.add(attaches)
+                told.update(attaches)
         others = [v.answer for v in verdicts if not v.attach.startswith("fmod_ret")]
         found += _modify_return(lookup, target, refused, YES in others if others else None)
-        found += _no_enotsupp_reason(lookup, refused, _TRAMPOLINE in told)
+        found += _no_enotsupp_reason(lookup, refused, not told.isdisjoint(_TRAMPOLINE))
     return found
 
 

@@ -18,18 +18,18 @@ from .gate import REGISTRY, Flags, Gate, Rule, all_rules
 
 __all__ = ["PATHS", "REGISTRY", "Flags", "Gate", "Rule", "all_rules"]
 
-_KPROBE = (caller.BPF, caller.PERF, symbol_lookup.GATE, kprobe_register.KPROBE)
-_KRETPROBE = (caller.BPF, caller.PERF, symbol_lookup.GATE, kprobe_register.KRETPROBE)
-_ENTRY = (caller.BPF, target.LOAD, target.IMPL, prototype.ENTRY, target.ADDRESS)
-_RETURN = (caller.BPF, target.LOAD, target.IMPL, prototype.RETURN, target.ADDRESS)
+_KPROBE = (caller.BPF, caller.EVENTS, caller.PERF, symbol_lookup.GATE, kprobe_register.KPROBE)
+_KRETPROBE = (caller.BPF, caller.EVENTS, caller.PERF, symbol_lookup.GATE, kprobe_register.KRETPROBE)
+_ENTRY = (caller.BPF, target.LOAD, caller.EVENTS, target.IMPL, prototype.ENTRY, target.ADDRESS)
+_RETURN = (caller.BPF, target.LOAD, caller.EVENTS, target.IMPL, prototype.RETURN, target.ADDRESS)
 _LSM = (caller.BPF, target.LOAD, lsm_hook.BUILT, prototype.ENTRY, target.ADDRESS)
 
 PATHS: dict[str, tuple[Gate, ...]] = {
     "kprobe": _KPROBE,
     "kretprobe": _KRETPROBE,
-    "kprobe.multi": (caller.BPF, kprobe_multi.MULTI),
-    "kretprobe.multi": (caller.BPF, kprobe_multi.MULTI),
-    "kprobe.session": (caller.BPF, kprobe_multi.SESSION),
+    "kprobe.multi": (caller.BPF, caller.EVENTS, kprobe_multi.MULTI),
+    "kretprobe.multi": (caller.BPF, caller.EVENTS, kprobe_multi.MULTI),
+    "kprobe.session": (caller.BPF, caller.EVENTS, kprobe_multi.SESSION),
     "ksyscall": _KPROBE,
     "kretsyscall": _KRETPROBE,
     "fentry": (*_ENTRY, target.DENY, trampoline.GATE),
@@ -39,6 +39,7 @@ PATHS: dict[str, tuple[Gate, ...]] = {
     "fsession": (
         caller.BPF,
         target.LOAD,
+        caller.EVENTS,
         target.SESSION,
         target.IMPL,
         prototype.RETURN,
@@ -59,12 +60,25 @@ PATHS: dict[str, tuple[Gate, ...]] = {
     "fmod_ret.s": (*_RETURN, target.SLEEPABLE, target.DENY_RETURN, trampoline.GATE),
     "lsm": (*_LSM, lsm_hook.HOOK, trampoline.GATE),
     "lsm.s": (*_LSM, lsm_hook.SLEEPABLE, lsm_hook.HOOK, trampoline.GATE),
-    "iter": (caller.BPF, target.LOAD, prototype.ENTRY, iterator.PLAIN),
-    "iter.s": (caller.BPF, target.LOAD, prototype.ENTRY, iterator.SLEEPABLE),
-    "tp": (caller.BPF, caller.PERF_TRACEPOINT, tracepoint.EVENT),
-    "tp.s": (caller.BPF, tracepoint.SLEEP_LOAD, caller.PERF_TRACEPOINT, tracepoint.EVENT, tracepoint.SLEEP_EVENT),
-    "raw_tp": (caller.BPF, tracepoint.RAW),
-    "raw_tp.s": (caller.BPF, tracepoint.SLEEP_LOAD, tracepoint.RAW, tracepoint.SLEEP_RAW),
-    "tp_btf": (caller.BPF, tracepoint.TYPED),
-    "tp_btf.s": (caller.BPF, tracepoint.TYPED, tracepoint.SLEEP_TYPED),
+    "iter": (caller.BPF, target.LOAD, caller.EVENTS, prototype.ENTRY, iterator.PLAIN),
+    "iter.s": (caller.BPF, target.LOAD, caller.EVENTS, prototype.ENTRY, iterator.SLEEPABLE),
+    "tp": (caller.BPF, caller.EVENTS, caller.PERF_TRACEPOINT, tracepoint.EVENT),
+    "tp.s": (
+        caller.BPF,
+        caller.EVENTS,
+        tracepoint.SLEEP_LOAD,
+        caller.PERF_TRACEPOINT,
+        tracepoint.EVENT,
+        tracepoint.SLEEP_EVENT,
+    ),
+    "raw_tp": (caller.BPF, caller.EVENTS, tracepoint.RAW),
+    "raw_tp.s": (caller.BPF, caller.EVENTS, tracepoint.SLEEP_LOAD, tracepoint.RAW, tracepoint.SLEEP_RAW),
+    "tp_btf": (caller.BPF, tracepoint.TYPED_LOADER, caller.EVENTS, tracepoint.TYPED_KERNEL),
+    "tp_btf.s": (
+        caller.BPF,
+        tracepoint.TYPED_LOADER,
+        caller.EVENTS,
+        tracepoint.TYPED_KERNEL,
+        tracepoint.SLEEP_TYPED,
+    ),
 }

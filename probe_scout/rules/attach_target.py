@@ -96,6 +96,20 @@ def no_impl(t: Traits, _k: Flags) -> bool:
     return t.implicit_args
 
 
+@GATE.rule(
+    "no_kallsyms",
+    errno="ENOENT",
+    decides="bpf_check_attach_target: kallsyms_lookup_name; Kconfig KALLSYMS",
+    unless="kallsyms",
+)
+def no_kallsyms(t: Traits, _k: Flags) -> bool:
+    """This kernel was built without kallsyms, so it finds the address of no function.
+
+    Needs CONFIG_KALLSYMS=y. kallsyms_lookup_name gives 0 for every name. tp and raw_tp go on working.
+    """
+    return t.btf != NONE
+
+
 @GATE.rule("no_address", errno="ENOENT", decides="bpf_check_attach_target: kallsyms_lookup_name", needs=(BTF, KALLSYMS))
 def no_address(t: Traits, _k: Flags) -> bool:
     """BTF knows the function, but no symbol carries exactly this name.
@@ -250,7 +264,7 @@ def multi_denied(t: Traits, _k: Flags) -> bool:
 
 LOAD = GATE.part("no_btf", "not_in_btf", "module_btf_unknown", "module_btf_closed")
 SESSION = GATE.part("unknown_fsession", "fsession_jit")
-ADDRESS = GATE.part("no_address")
+ADDRESS = GATE.part("no_kallsyms", "no_address")
 IMPL = GATE.part("no_impl")
 SLEEPABLE = GATE.part("not_sleepable", "syscall_not_sleepable")
 MODIFY = GATE.part("not_modifiable", "syscall_not_modifiable")

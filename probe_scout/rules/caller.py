@@ -65,4 +65,17 @@ def no_kprobes(_t: Traits, _k: Flags) -> bool:
     return True
 
 
+EVENTS = Gate("bpf_events", source="kernel/bpf/syscall.c", entry="bpf_prog_load")
+
+
+@EVENTS.rule("absent", errno="EINVAL", decides="find_prog_type; Kconfig BPF_EVENTS", unless="bpf_events")
+def no_bpf_events(_t: Traits, _k: Flags) -> bool:
+    """This kernel was built without BPF_EVENTS, so it knows no program type for tracing.
+
+    KPROBE, TRACEPOINT, RAW_TRACEPOINT, PERF_EVENT and TRACING are in include/linux/bpf_types.h for CONFIG_BPF_EVENTS=y
+    alone, which needs PERF_EVENTS and one of KPROBE_EVENTS and UPROBE_EVENTS. Loading is refused.
+    """
+    return True
+
+
 PERF_TRACEPOINT = PERF.part("paranoid")

@@ -15,17 +15,31 @@ MULTI = Gate("trampoline_multi", source="kernel/bpf/verifier.c", entry="bpf_chec
 
 
 @GATE.rule(
-    "no_trampoline",
-    errno="ENOTSUPP",
-    decides="arch_prepare_bpf_trampoline; Kconfig DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
-    unless="direct_calls",
+    "no_jit", errno="ENOMEM", decides="check_attach_btf_id: bpf_trampoline_get; Kconfig BPF_JIT", unless="bpf_jit"
 )
-def no_trampoline(_t: Traits, _k: Flags) -> bool:
-    """This kernel has no direct calls from ftrace sites, so no trampoline can be entered.
+def no_jit(_t: Traits, _k: Flags) -> bool:
+    """This kernel was built without the BPF JIT, which makes trampolines.
 
-    Needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y. ENOTSUPP is 524, which has no name in the C library.
+    Needs CONFIG_BPF_JIT=y. kernel/bpf/trampoline.c is not built then, and bpf_trampoline_get of include/linux/bpf.h
+    gives NULL, which the load takes for lack of memory. kprobe, kprobe.multi, tp, raw_tp, tp_btf and iter work on.
     """
     return True
+
+
+@GATE.rule(
+    "no_trampoline",
+    errno="ENOTSUPP",
+    decides="register_fentry: tr->fops; Kconfig DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    needs=(KALLSYMS, FILTER_FUNCTIONS),
+    unless="direct_calls",
+)
+def no_trampoline(t: Traits, _k: Flags) -> bool:
+    """This kernel has no direct calls from ftrace sites, so no trampoline can be entered.
+
+    Needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y. ENOTSUPP is 524, which has no name in the C library. A function
+    without an ftrace site goes another way, to bpf_arch_text_poke: see trampoline.not_traced.
+    """
+    return t.target_site
 
 
 @GATE.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline: nr_args, nr_regs")
@@ -57,7 +71,8 @@ def not_traced(t: Traits, _k: Flags) -> bool:
     """ftrace has no site in this function (notrace, noinstr, assembler), so there is nothing to patch.
 
     EBUSY, because the kernel then compares the entry with a five-byte NOP and finds code. A function
-    whose entry happens to be such a NOP is accepted; that shows only in the code.
+    whose entry happens to be such a NOP is accepted; that shows only in the code. So is every function of a kernel
+    built without CONFIG_FUNCTION_TRACER or CONFIG_DYNAMIC_FTRACE: ftrace_location() is 0 for all of them.
     """
     return not t.target_site and not t.target_nop and t.target_place == TEXT
 

@@ -419,3 +419,10 @@ def _place_invalid(
                 unsure.append(Doubt(offset, tuple(fitting), 1))
         pending.clear()
         low = high
+
+
+def nothing() -> Sites:
+    """The sites of a kernel that was built without dynamic ftrace: none."""
+    sites = Sites()
+    sites.addresses, sites._starts = {}, {}
+    return sites

@@ -38,6 +38,7 @@ WITNESS_FUNCTIONS = (
     *("validate_probe_symbol", "arch_adjust_kprobe_addr", "register_fprobe", "kallsyms_callback", "can_boost"),
     *("within_error_injection_list", "trace_call_bpf_faultable", "arch_bpf_trampoline_size", "register_ftrace_direct"),
     *("bpf_trampoline_multi_attach", "bpf_lsm_verify_prog", "bpf_iter_prog_supported", "perf_trace_init"),
+    *("perf_event_attach_bpf_prog", "bpf_trampoline_get", "ftrace_location"),
     *("bpf_get_raw_tracepoint", "lock_kernel_down", "bpf_dummy_init", "bpf_dummy_ops_check_member"),
 )
 ENUMERATORS = {
@@ -63,6 +64,7 @@ CONFIG = {
     **dict.fromkeys(("CONFIG_FPROBE", "CONFIG_DEBUG_INFO_BTF", "CONFIG_FUNCTION_ERROR_INJECTION"), "y"),
     **dict.fromkeys(("CONFIG_BPF_LSM", "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS"), "y"),
     **dict.fromkeys(("CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "CONFIG_SECURITY_LOCKDOWN_LSM"), "y"),
+    **dict.fromkeys(("CONFIG_BPF_JIT", "CONFIG_KALLSYMS", "CONFIG_FUNCTION_TRACER"), "y"),
     "CONFIG_KPROBE_EVENTS_ON_NOTRACE": None,
 }
 SETS: dict[str, tuple[str, ...]] = {

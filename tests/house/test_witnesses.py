@@ -21,7 +21,12 @@ def test_no_witness_is_left_without_a_user():
     used = set(FLAGS) | {
         const for rule in all_rules() for const in rule.fires.__code__.co_consts if isinstance(const, str)
     }
-    elsewhere = {"error_injection", "module_scoped", "refuses_traps"}  # asked by questions and offsets
+    elsewhere = {
+        "dynamic_ftrace",
+        "error_injection",
+        "module_scoped",
+        "refuses_traps",
+    }  # asked by questions, offsets and the kernel
     assert set(witnesses.WITNESSES) - used - elsewhere == set()
 
 

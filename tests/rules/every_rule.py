@@ -83,6 +83,11 @@ CASES: dict[str, Case] = {
         foo("fentry", caller=ME),
         (foo("fentry", caller={**ME, "may_perfmon": None}), "capabilities"),
     ),
+    "bpf_events.absent": Case(
+        foo("kprobe", without=("perf_event_attach_bpf_prog",), config={"CONFIG_BPF_EVENTS": None}),
+        foo("kprobe", config={"CONFIG_BPF_EVENTS": None}),  # a configuration of another build: the function is there
+        (foo("kprobe.multi", denied=SILENT), "config"),
+    ),
     # kernel/events/core.c
     "perf_open.paranoid": Case(
         foo("kprobe", caller={**ME, "may_perf": False}),
@@ -241,6 +246,11 @@ CASES: dict[str, Case] = {
         ask("fsession", "foo", "foo", "__ia32_sys_bpf"),
         (foo("fsession", without=("__x64_sys_bpf",)), "kallsyms"),
     ),
+    "attach_target.no_kallsyms": Case(
+        foo("fentry", absent=(KALLSYMS,), config={"CONFIG_KALLSYMS": None}),
+        foo("fentry", config={"CONFIG_KALLSYMS": None}),
+        (foo("fentry", denied=(KALLSYMS,)), "kallsyms"),
+    ),
     "attach_target.no_address": Case(
         ask("fentry", "foo", "foo.isra.0", typed=("foo",)),
         ask("fentry", "foo", "foo.isra.0", "foo"),
@@ -335,6 +345,11 @@ CASES: dict[str, Case] = {
         (foo("fexit", denied=(BTF,)), "btf"),
     ),
     # kernel/bpf/trampoline.c
+    "trampoline.no_jit": Case(
+        foo("fentry", without=("bpf_trampoline_get",), config={"CONFIG_BPF_JIT": None}),
+        foo("kprobe.multi", without=("bpf_trampoline_get",), config={"CONFIG_BPF_JIT": None}),
+        (foo("fentry", denied=(CONFIG,), without=("bpf_trampoline_get",)), "config"),
+    ),
     "trampoline.no_trampoline": Case(
         foo("fentry", without=("register_ftrace_direct",)),
         foo("kprobe", without=("register_ftrace_direct",)),
