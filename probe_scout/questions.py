@@ -290,6 +290,9 @@ def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
     raw = k.raw_tracepoint(name)
     group = category or (events[0] if events else "")
     typed = k.typed_tracepoint(name)
+    unread = _KALLSYMS_UNREAD if raw is None else NOWHERE
+    if typed is False and raw is not False and k.module_gaps:
+        unread = unread | _MODULE_BTF_UNREAD  # the typedef may be in the BTF that could not be read
     return EventTraits(
         event=event,
         ftrace_only=group == "ftrace",
@@ -300,8 +303,9 @@ def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
         typed_in_module=bool(typed) and k.typed_in_module(name),
         faultable=name in FAULTABLE_TRACEPOINTS,
         syscall=group == "syscalls",
-        unread=_KALLSYMS_UNREAD if raw is None else NOWHERE,
+        unread=unread,
     )
 
 
 _KALLSYMS_UNREAD = frozenset((facts.KALLSYMS,))
+_MODULE_BTF_UNREAD = frozenset((facts.MODULE_BTF,))

@@ -6,7 +6,7 @@ kernel/bpf/syscall.c bpf_raw_tp_link_attach, kernel/bpf/verifier.c bpf_check_att
 
 from __future__ import annotations
 
-from ..model.facts import BTF, EVENTS, KALLSYMS
+from ..model.facts import BTF, EVENTS, KALLSYMS, MODULE_BTF
 from ..model.traits import EventTraits
 from .gate import Flags, Gate
 
@@ -90,7 +90,7 @@ def typed_no_btf(_t: EventTraits, _k: Flags) -> bool:
     return True
 
 
-@TYPED.rule("not_in_btf", errno="ESRCH", decides="the loader: btf_trace_<name>", needs=(BTF,))
+@TYPED.rule("not_in_btf", errno="ESRCH", decides="the loader: btf_trace_<name>", needs=(BTF, MODULE_BTF))
 def not_in_btf(t: EventTraits, _k: Flags) -> bool:
     """BTF holds no typedef btf_trace_<name>, so the loader cannot name the target."""
     return not t.typed
