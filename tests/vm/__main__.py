@@ -1,4 +1,4 @@
-"""The lab's command: python -m tests.vm fetch | list | run | record | pack | compare-shared | smoke | fields."""
+"""The lab's command: python -m tests.vm fetch | list | run | record | pack | compare-shared | smoke | fields, built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from .problems import LabError
 
 CONSOLE_LINES = 25
 # Commands with options of their own: name to module.
-OTHERS = {"record": "record", "pack": "pack", "compare-shared": "compare_shared", "smoke": "smoke", "fields": "fields"}
+OTHERS = {
+    "record": "record",
+    "pack": "pack",
+    "compare-shared": "compare_shared",
+    "smoke": "smoke",
+    "fields": "fields",
+    "built": "built",
+}
 
 
 def main(args: list[str] | None = None) -> int:

@@ -34,7 +34,9 @@ PARTS = ("binary", "modules", "base")
 
 def fetch(name: str, force: bool = False, say: Callable[[str], None] = print) -> cache.Cached:
     """The kernel, fetched if it is not there yet (or anew with `force`). `say` hears what was taken."""
-    kernel = KERNELS[cache.known(name)]
+    if cache.known(name) not in KERNELS:
+        return cache.get(name)  # compiled here
+    kernel = KERNELS[name]
     with cache.locked(f"kernel-{name}"):
         found = cache.find(name)
         if found is None or force:

@@ -113,10 +113,11 @@ def _last_words(console: str) -> str:
 
 
 def modules_of(kernel: str) -> tuple[str, ...]:
-    """The modules that the kernel's row of the table asks for."""
+    """The modules that the kernel's row of the table asks for; none for one that was compiled here."""
     from . import kernels
 
-    return tuple(kernels.KERNELS[kernel].modules)
+    known = kernels.KERNELS.get(kernel)
+    return tuple(known.modules) if known else ()
 
 
 def files_of(kernel: str) -> dict[str, str | Path]:
