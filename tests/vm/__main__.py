@@ -90,7 +90,7 @@ def _list(asked: argparse.Namespace) -> int:
 
 def _run(asked: argparse.Namespace) -> int:
     fetch.fetch(asked.kernel, say=lambda text: print(f"lab: {text}", file=sys.stderr))
-    usual = KERNELS[asked.kernel].modules
+    usual = KERNELS[asked.kernel].modules if asked.kernel in KERNELS else ()
     ended = boot.run(
         asked.kernel,
         asked.command,
