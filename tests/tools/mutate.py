@@ -1,0 +1,237 @@
+"""A mutation tester: alters one place of the package at a time and looks whether the tests of that place notice.
+
+python -m tests.tools.mutate [--sample N] [--seed S] [--limit SECONDS] [PATH …]
+
+Our own, because mutmut and cosmic-ray start a fresh interpreter for each mutant and run all tests that they are told:
+here a mutant costs one fork, in which pytest and what it needs are loaded already, and each file has its own tests
+(TESTS). A mutant is killed when they fail; one that runs longer than TIME_S is killed as well. The tests must pass with
+the unchanged file put in the same way first. What survives is printed as FILE:LINE and the change. EQUIVALENT names survivors that change nothing that can be seen, each with its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "probe_scout"
+REWRITE = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is loaded before the forks
+TIME_S = 120
+# A path's beginning, below the package, to the tests that answer for it.
+TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("rules/kprobe_instruction.py", ("tests/rules/test_kprobe_instruction.py",)),
+    ("rules/tracepoint_access.py", ("tests/rules/test_tracepoint_access.py",)),
+    ("rules/", ("tests/rules/test_every_rule.py", "tests/rules/test_judge.py", "tests/rules/test_built_without.py")),
+    ("engine.py", ("tests/rules/test_judge.py", "tests/rules/test_every_rule.py")),
+    ("questions.py", ("tests/test_questions.py", "tests/rules")),
+    (
+        "words.py",
+        ("tests/test_words.py", "tests/rules/test_every_rule.py", "tests/diagnosis/test_hazards_and_forms.py"),
+    ),
+    ("caller.py", ("tests/test_caller.py",)),
+    ("cache.py", ("tests/test_cache.py",)),
+    ("audit/changes.py", ("tests/audit/test_command.py",)),
+    ("audit/", ("tests/audit",)),
+)
+# FILE: text of the change -> why nothing can be seen of it.
+EQUIVALENT: dict[tuple[str, str], str] = {}
+
+_COMPARE = {
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+
+
+class Mutant(NamedTuple):
+    """One change. `number` counts the places of its file; `says` shows the line before and after."""
+
+    path: str
+    number: int
+    line: int
+    says: str
+
+
+def places(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Each node that can be altered, with what takes its place; always in the same order."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
+            other = copy.copy(node)
+            other.ops = [_COMPARE[type(node.ops[0])]()]
+            yield node, other
+        elif isinstance(node, ast.BoolOp):
+            yield node, ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            yield node, node.operand
+        elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+            yield node, ast.Constant(not node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, int):
+            yield node, ast.Constant(node.value + 1)
+        elif isinstance(node, ast.Constant) and node.value is None:
+            continue
+        elif isinstance(node, ast.IfExp):
+            yield node, ast.IfExp(node.test, node.orelse, node.body)
+        elif isinstance(node, ast.Continue):
+            yield node, ast.Break()
+        elif isinstance(node, ast.Return) and node.value is not None and not isinstance(node.value, ast.Constant):
+            yield node, ast.Return(ast.Constant(None))
+
+
+class _Put(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        if node is self.old:
+            return ast.copy_location(self.new, node)
+        return super().visit(node)  # type: ignore[no-any-return]
+
+
+def _code_only(tree: ast.Module) -> ast.Module:
+    """Without what only type checkers see: `if TYPE_CHECKING` and annotations."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return ast.fix_missing_locations(tree)
+
+
+def mutants(path: Path) -> list[Mutant]:
+    """All changes of one file."""
+    text = path.read_text()
+    found = []
+    for number, (old, new) in enumerate(places(_code_only(ast.parse(text)))):
+        line = getattr(old, "lineno", 0)
+        ast.fix_missing_locations(ast.copy_location(new, old))
+        found.append(Mutant(str(path.relative_to(PACKAGE)), number, line, f"{ast.unparse(old)} -> {ast.unparse(new)}"))
+    return found
+
+
+def altered(mutant: Mutant) -> ast.Module:
+    """The file's tree with the change made."""
+    tree = _code_only(ast.parse((PACKAGE / mutant.path).read_text()))
+    old, new = list(places(tree))[mutant.number]
+    made = _Put(old, new).visit(tree)
+    assert isinstance(made, ast.Module)
+    return ast.fix_missing_locations(made)
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives the altered module instead of the file's."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self.file = PACKAGE / mutant.path
+        self.name = "probe_scout." + mutant.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        tree = altered(mutant) if mutant.number >= 0 else _code_only(ast.parse(self.file.read_text()))
+        self.code = compile(tree, str(self.file), "exec")
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        if name != self.name:
+            return None
+        is_package = self.file.name == "__init__.py"
+        spec = importlib.util.spec_from_loader(name, self, origin=str(self.file), is_package=is_package)
+        if spec is not None and is_package:
+            spec.submodule_search_locations = [str(self.file.parent)]
+        return spec
+
+    def exec_module(self, module: object) -> None:
+        vars(module)["__file__"] = str(self.file)
+        exec(self.code, vars(module))
+
+
+def tests_of(path: str) -> tuple[str, ...]:
+    """The tests that answer for a file of the package; () for none."""
+    return next((tests for head, tests in TESTS if path.startswith(head)), ())
+
+
+def is_killed(mutant: Mutant, loud: bool = False) -> bool:
+    """Whether the tests fail, or do not end in time, with this change."""
+    finder = _Finder(mutant)  # here: a change that does not compile is a fault of this program, no killed mutant
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        signal.alarm(TIME_S)
+        if not loud:
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+        code = 1
+        try:
+            import pytest
+
+            sys.meta_path.insert(0, finder)
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-W", REWRITE, *tests_of(mutant.path)]))
+        except BaseException:
+            if loud:
+                traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return status != 0
+
+
+def chosen(paths: Sequence[str], sample: int, seed: int) -> list[Mutant]:
+    """A seeded sample over all files named (files or folders below the package)."""
+    files = [
+        file
+        for path in paths
+        for file in ([PACKAGE / path] if path.endswith(".py") else sorted((PACKAGE / path).rglob("*.py")))
+    ]
+    every = [mutant for file in files if tests_of(str(file.relative_to(PACKAGE))) for mutant in mutants(file)]
+    return every if not sample or sample >= len(every) else random.Random(seed).sample(every, sample)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Prints survivors and the share; 1 when a survivor is not known as equivalent."""
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.mutate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("path", nargs="*", help="below probe_scout; none: all that have tests of their own")
+    parser.add_argument("--sample", type=int, default=100, help="so many mutants (0: all)")
+    parser.add_argument("--seed", type=int, default=20261128)
+    parser.add_argument("--limit", type=float, default=3600.0, metavar="SECONDS")
+    asked = parser.parse_args(words)
+    paths = asked.path or [head for head, _ in TESTS if not head.startswith("rules/") or head == "rules/"]
+    paths = [path for path in paths if not path.startswith("audit/") or path == "audit/"] if not asked.path else paths
+    import hypothesis  # noqa: F401 - loaded once, before the forks
+    import pytest  # noqa: F401
+
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    until = time.monotonic() + asked.limit
+    killed = equivalent = 0
+    survivors: list[Mutant] = []
+    asked_of = chosen(paths, asked.sample, asked.seed)
+    for path in sorted({mutant.path for mutant in asked_of}):
+        if is_killed(Mutant(path, -1, 0, "unchanged"), loud=True):
+            print(f"the tests of {path} fail without any change: {' '.join(tests_of(path))}", file=sys.stderr)
+            return 2
+    for mutant in asked_of:
+        if time.monotonic() > until:
+            break
+        if is_killed(mutant):
+            killed += 1
+        elif (mutant.path, mutant.says) in EQUIVALENT:
+            equivalent += 1
+        else:
+            survivors.append(mutant)
+            print(f"survived  {mutant.path}:{mutant.line}  {mutant.says}", flush=True)
+    judged = killed + len(survivors)
+    share = 100 * killed / judged if judged else 0.0
+    print(f"{killed} of {judged} killed ({share:.1f} %), {equivalent} equivalent, of {len(asked_of)} chosen")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
