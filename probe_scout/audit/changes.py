@@ -10,22 +10,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UsageError
+from ..model.audit import LOADED, Attachment, Loaded, Owner, ProgramRef
 from ..model.audit_diff import (
     APPEARED,
     GONE,
     GREW,
-    LOADED,
     REPLACED,
     SHRANK,
     AuditChange,
     AuditDiff,
     ProgramState,
 )
+from . import allow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..model.audit import AuditReport
+    from .allow import Line
 
 SCHEMA = "probe-scout/audit/1"
 _KEY = ("attach", "target", "module", "offset", "hook", "netns", "event")
@@ -63,18 +65,21 @@ class _Side(NamedTuple):
         return self.sums.setdefault(key, _Sum())
 
 
-def since(old: object, now: AuditReport) -> AuditDiff:
-    """The changes from an earlier document. Raises UsageError if it is none of `audit --json`."""
-    return _changes(_of_document(old), now)
+def since(old: object, now: AuditReport, allowed: Sequence[Line] = ()) -> AuditDiff:
+    """The changes from an earlier document. Raises UsageError if it is none of `audit --json`.
+
+    What `allowed` lets pass is compared on neither side.
+    """
+    return _changes(_of_document(old, allowed), allow.without(now, allowed) if allowed else now)
 
 
 def between(before: AuditReport, now: AuditReport) -> AuditDiff:
     """The changes from an earlier report."""
-    return _changes(_of_report(before), now)
+    return _changes(_side(before.attachments, before.loaded, before.boot), now)
 
 
 def _changes(before: _Side, now: AuditReport) -> AuditDiff:
-    after = _of_report(now)
+    after = _side(now.attachments, now.loaded, now.boot)
     same_boot = None if before.boot is None or after.boot is None else before.boot == after.boot
     changes = []
     keys = {*before.sums, *after.sums}
@@ -99,7 +104,7 @@ def _changes(before: _Side, now: AuditReport) -> AuditDiff:
         differs = _differs(gone, new) if change == REPLACED else ()
         kind = kind or other.type or one.type
         changes.append(AuditChange(change, *place, *counts, owners, kind, gone, new, differs))
-    return AuditDiff(now.kernel, tuple(changes), same_boot)
+    return AuditDiff(now.kernel, tuple(changes), same_boot, now.unread)
 
 
 def _apart(
@@ -158,56 +163,71 @@ def _differs(gone: tuple[ProgramState, ...], new: tuple[ProgramState, ...]) -> t
     )
 
 
-def _of_report(now: AuditReport) -> _Side:
-    side = _Side({}, now.boot)
-    for one in now.attachments:
+def _side(attachments: Iterable[Attachment], loaded: Iterable[Loaded], boot: str | None) -> _Side:
+    side = _Side({}, boot)
+    for one in (*attachments, *(each.as_attachment() for each in loaded)):
         programs = (one.prog, *one.programs) if one.prog else one.programs
         states = [ProgramState(prog.id, prog.tag, prog.loaded, prog.uid) for prog in programs]
-        key = (*(getattr(one, name) for name in _KEY), one.prog.name if one.prog else None, None)
-        owners = (owner.comm or str(owner.pid) for owner in one.owners)
-        side.sum(key).add(one.missed, owners, states, one.prog.type if one.prog else None)
-    for held in now.loaded:
-        prog = held.prog
-        state = ProgramState(prog.id, prog.tag, prog.loaded, prog.uid)
-        owners = (owner.comm or str(owner.pid) for owner in held.owners)
-        side.sum(_loaded_key(prog.name, prog.type)).add(None, owners, [state], prog.type)
+        kind = one.prog.type if one.prog else None
+        name = one.prog.name if one.prog else None
+        key = (*(getattr(one, key) for key in _KEY), name, kind if one.attach == LOADED else None)
+        side.sum(key).add(one.missed, (owner.comm or str(owner.pid) for owner in one.owners), states, kind)
     return side
 
 
-def _loaded_key(name: str | None, kind: str | None) -> _Key:
-    return (LOADED, *(None,) * (len(_KEY) - 1), name, kind)
-
-
-def _of_document(old: object) -> _Side:
+def _of_document(old: object, allowed: Sequence[Line]) -> _Side:
     if not isinstance(old, dict) or old.get("schema") != SCHEMA:
         raise UsageError(_NO_AUDIT)
     boot = old.get("boot")
-    side = _Side({}, boot if isinstance(boot, str) else None)
     try:
-        for one in old["attachments"]:
-            prog = one["prog"]
-            programs = [*([prog] if prog else ()), *(one.get("programs") or ())]
-            key = (*(_plain(one.get(name)) for name in _KEY), _plain(prog["name"]) if prog else None, None)
-            missed = one.get("missed")
-            if missed is not None and not isinstance(missed, int):
-                raise TypeError
-            kind = prog.get("type") if prog else None
-            side.sum(key).add(missed, _owners(one), [_state(each) for each in programs], kind)
-        for one in old["loaded"]:
-            prog = one["prog"]
-            kind = _plain(prog.get("type"))
-            side.sum(_loaded_key(_plain(prog["name"]), kind)).add(None, _owners(one), [_state(prog)], kind)
+        attachments = [_attachment(one) for one in old["attachments"]]
+        loaded = [Loaded(_program(one["prog"]), _owners(one), _texts(one["pins"])) for one in old["loaded"]]
     except (KeyError, TypeError, AttributeError, ValueError):
         raise UsageError(f"{_NO_AUDIT}: its attachments are not as audit writes them") from None
-    return side
+    if allowed:
+        attachments = [one for one in attachments if not allow.is_allowed(one, allowed)]
+        loaded = [one for one in loaded if not allow.is_allowed(one.as_attachment(), allowed)]
+    return _side(attachments, loaded, boot if isinstance(boot, str) else None)
 
 
-def _owners(one: dict[str, Any]) -> list[str]:
-    return [str(owner.get("comm") or owner["pid"]) for owner in one["owners"]]
+def _attachment(one: dict[str, Any]) -> Attachment:
+    """An attachment of a document, as far as changes and allow lists look at it."""
+    missed = one.get("missed")
+    if missed is not None and not isinstance(missed, int):
+        raise TypeError
+    attach, target, module, offset, hook, netns, event = (_plain(one.get(name)) for name in _KEY)
+    return Attachment(
+        attach,
+        target,
+        module,
+        offset,
+        _program(one["prog"]) if one["prog"] else None,
+        owners=_owners(one),
+        pins=_texts(one.get("pins") or ()),
+        missed=missed,
+        event=event,
+        hook=hook,
+        netns=netns,
+        programs=tuple(map(_program, one.get("programs") or ())),
+    )
 
 
-def _state(prog: dict[str, Any]) -> ProgramState:
-    return ProgramState(int(prog["id"]), *(_plain(prog.get(name)) for name in ("tag", "loaded", "uid")))
+def _owners(one: dict[str, Any]) -> tuple[Owner, ...]:
+    names = ("cgroup", "container", "exe", "exe_deleted", "cmdline", "uid", "user")
+    return tuple(
+        Owner(
+            int(owner["pid"]), _plain(owner.get("comm")), int(owner["fd"]), *(_plain(owner.get(name)) for name in names)
+        )
+        for owner in one["owners"]
+    )
+
+
+def _program(prog: dict[str, Any]) -> ProgramRef:
+    return ProgramRef(int(prog["id"]), *(_plain(prog.get(name)) for name in ("type", "name", "tag", "loaded", "uid")))
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(map(str, values))
 
 
 def _plain(value: Any) -> Any:

@@ -770,3 +770,19 @@ def _offsets(row: Attachment) -> list[int]:
 )
 def _tools_disagree(world: World, row: Attachment) -> str | None:
     return None  # it is about the whole: printed.disagreement
+
+
+@check(
+    "not_allowed",
+    WARNING,
+    """No line of the allow list has this.
+
+    `audit --allow FILE` tells every attachment, and every program that is only loaded, that no line of the file fits.
+    The evidence is a line that would.""",
+    "bpf_prog_get_info_by_fd; bpf_link_get_info_by_fd",
+    "kernel/bpf/syscall.c",
+    "the file of --allow",
+    "",
+)
+def _not_allowed(world: World, row: Attachment) -> str | None:
+    return None  # the list is no part of what was read: allow.told

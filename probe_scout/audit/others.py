@@ -126,11 +126,35 @@ def _identity(row: Attachment) -> tuple[object, ...]:
     return (row.attach, row.target, row.module, row.offset) if row.offset is not None else (row.attach, row.event)
 
 
+# What makes each of these files: global functions of the same file of the kernel, and options.
+_MADE_BY = {
+    "kprobes_list": (("register_kprobe",), ("CONFIG_KPROBES",)),  # kernel/kprobes.c: debugfs_kprobe_init
+    "enabled_functions": (("ftrace_set_filter",), ("CONFIG_DYNAMIC_FTRACE",)),  # kernel/trace/ftrace.c
+    "dynamic_events": (  # kernel/trace/trace_dynevent.c; kprobe_events and uprobe_events before
+        ("dyn_event_register", "trace_kprobe_event_call", "trace_uprobe_event_call"),
+        ("CONFIG_DYNAMIC_EVENTS", "CONFIG_KPROBE_EVENTS", "CONFIG_UPROBE_EVENTS", "CONFIG_FPROBE_EVENTS"),
+    ),
+}
+
+
+def _cannot_exist(k: Kernel, fact: str) -> bool:
+    """This kernel was built without what makes the file, so that there is nothing in it to miss.
+
+    By the configuration; where none can be read, by the functions of the running kernel, as a snapshot may hold a
+    part of the symbols.
+    """
+    symbols, options = _MADE_BY[fact]
+    built = [k.option(option) for option in options]
+    if None not in built:
+        return not any(built)
+    return k.source.describe().kind == "live" and k.has_symbol(*symbols) is False
+
+
 def _read(k: Kernel, path: str, fact: str, unread: list[Unread]) -> bytes | None:
     try:
         return k.read(path)
     except SourceError as error:
-        if error.kind != "not_there":
+        if error.kind != "not_there" and not _cannot_exist(k, fact):
             unread.append(Unread(fact, error.kind, f"{error.path}: {error.why}", error.cure))
         return None
 

@@ -190,6 +190,13 @@ def audit(
         str,
         typer.Option("--fail-on", metavar="|".join(LEVELS), help="Exit with 1 for findings this bad or worse."),
     ] = "",
+    allow: Annotated[
+        str, typer.Option("--allow", metavar="FILE", help="Exit with 1 for what no line of this list has.")
+    ] = "",
+    accept_unread: Annotated[
+        list[str], typer.Option("--accept-unread", metavar="FACT", help="Do not exit with 3 because of this.")
+    ] = [],  # noqa: B006
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing where the exit code is 0.")] = False,
     watch: Annotated[
         str, typer.Option("--watch", metavar="SECONDS", help="Again and again, at least so many seconds apart.")
     ] = "",
@@ -204,7 +211,7 @@ def audit(
     """Show everything that is attached, by whom, and what is not sound about it.
 
     BPF by links, perf events, cgroups, interfaces; dynamic events, kprobes, ftrace users and live patches.
-    Exit code: 0, 1 with --fail-on or --diff, 2 usage, 3 something may not be seen, 4 a source is broken.
+    Exit code: 0, 1 with --fail-on, --diff or --allow, 2 usage, 3 something may not be seen, 4 a source is broken.
     """
     return build(
         "audit",
@@ -214,6 +221,9 @@ def audit(
         no_net=no_net,
         old=old,
         fail_on=fail_on,
+        allow=allow,
+        accept_unread=accept_unread,
+        quiet=quiet,
         watch=watch,
         bpftool=bpftool,
         root=root,

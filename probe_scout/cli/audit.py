@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..errors import UsageError
 from . import streams
@@ -14,9 +14,12 @@ from .request import LEVELS, Request
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..api import OpenKernel
-    from ..model.audit import AuditReport
+    from ..audit.allow import Line
+    from ..model.audit import AuditFinding, AuditReport
     from ..model.audit_diff import AuditDiff
+    from ..model.facts import Unread
 
+NOT_ALLOWED = "audit.not_allowed"
 OK, FOUND, CANNOT_TELL = 0, 1, 3
 SHARE = 50  # a refresh of --watch costs at most 1/50 of a core
 _CLEAR = "\x1b[H\x1b[J"
@@ -30,15 +33,34 @@ def run(request: Request, kernel: OpenKernel) -> int:
 
     gc.disable()  # what an audit makes lives to its end
     old = _old(request.old) if request.old else None
+    allowed = _allowed(request)
     report = kernel.audit(request.net, request.owner, request.target, request.bpftool)
     if old is None:
-        show(request, report)
-        return _code(request, report, False)
+        if request.allow:
+            from ..audit import allow
+
+            report = allow.told(report, allowed)
+        code = _code(request, report, any(finding.check == NOT_ALLOWED for finding in _findings(report)))
+        if code or not request.quiet:
+            show(request, report)
+            _tell_unread(request, report)
+        return code
     from ..audit import changes
 
-    diff = changes.since(old, report)
-    show_diff(request, diff)
-    return _code(request, report, bool(diff.changes))
+    diff = changes.since(old, report, allowed)
+    code = _code(request, report, bool(diff.changes))
+    if code or not request.quiet:
+        show_diff(request, diff)
+        _tell_unread(request, report)
+    return code
+
+
+def _allowed(request: Request) -> tuple[Line, ...]:
+    if not request.allow:
+        return ()
+    from ..audit import allow
+
+    return allow.read(request.allow)
 
 
 def _old(path: str) -> object:
@@ -55,17 +77,32 @@ def _old(path: str) -> object:
 
 
 def _code(request: Request, report: AuditReport, is_changed: bool) -> int:
-    from .run import _unread
-
-    _unread(report.unread)
     if is_changed:
         return FOUND
     if request.fail_on:
         least = LEVELS.index(request.fail_on)
-        findings = [*report.findings, *(finding for one in report.attachments for finding in one.findings)]
-        if any(LEVELS.index(finding.level) >= least for finding in findings):
+        if any(LEVELS.index(finding.level) >= least for finding in _findings(report)):
             return FOUND
-    return CANNOT_TELL if report.unread else OK
+    return CANNOT_TELL if _counting(request, report) else OK
+
+
+def _findings(report: AuditReport) -> Iterator[AuditFinding]:
+    yield from report.findings
+    for one in report.attachments:
+        yield from one.findings
+    for held in report.loaded:
+        yield from held.findings
+
+
+def _counting(request: Request, report: AuditReport) -> list[Unread]:
+    """What could not be read and was not accepted so."""
+    return [one for one in report.unread if one.fact not in request.accept_unread]
+
+
+def _tell_unread(request: Request, report: AuditReport) -> None:
+    from .run import _unread
+
+    _unread(_counting(request, report))
 
 
 def show(request: Request, report: AuditReport) -> None:
@@ -82,9 +119,8 @@ def show(request: Request, report: AuditReport) -> None:
         streams.write([json.audit_document(report)])
     elif request.format == "ndjson":
         from ..render import json
-        from ..render.audit import as_attachment
 
-        streams.write(json.lines((*report.attachments, *map(as_attachment, report.loaded))))
+        streams.write(json.lines((*report.attachments, *(one.as_attachment() for one in report.loaded))))
     else:
         from ..render.audit import audit_rows
 
@@ -119,6 +155,8 @@ def _watch(request: Request, kernel: OpenKernel) -> int:
         raise UsageError("--watch draws a table, or --format ndjson tells changes: choose one of them")
     if request.old:
         raise UsageError("--watch and --diff exclude each other")
+    if request.allow or request.quiet:
+        raise UsageError(f"--watch and {'--allow' if request.allow else '--quiet'} exclude each other")
     before: AuditReport | None = None
     while True:
         begin = _spent_s()

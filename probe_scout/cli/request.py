@@ -53,6 +53,9 @@ class Request(NamedTuple):
     net: str = "auto"
     old: str = ""
     fail_on: str = ""
+    allow: str = ""
+    accept_unread: tuple[str, ...] = ()
+    quiet: bool = False
     watch: int = 0
     bpftool: bool = False
 
@@ -148,6 +151,16 @@ def _classes(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one_of(name, CLASSES, "--class") for name in names))
 
 
+def _facts(values: Sequence[str]) -> tuple[str, ...]:
+    """Facts of an audit, each one name or several with commas. Raises UsageError for one that does not exist."""
+    if not values:
+        return ()
+    from ..model.audit import FACTS
+
+    names = [name.strip() for value in values for name in value.split(",")]
+    return tuple(dict.fromkeys(one_of(name, FACTS, "--accept-unread") for name in names))
+
+
 def build(
     command: str,
     *,
@@ -181,6 +194,9 @@ def build(
     no_net: bool = False,
     old: str = "",
     fail_on: str = "",
+    allow: str = "",
+    accept_unread: Sequence[str] = (),
+    quiet: bool = False,
     watch: str = "",
     bpftool: bool = False,
 ) -> Request:
@@ -217,6 +233,9 @@ def build(
         net=_net(net, no_net),
         old=old,
         fail_on=one_of(fail_on, LEVELS, "--fail-on") if fail_on else "",
+        allow=allow,
+        accept_unread=_facts(accept_unread),
+        quiet=quiet,
         watch=count(watch, "--watch") if watch else 0,
         bpftool=bpftool,
     )
@@ -263,9 +282,10 @@ _LINES = {
             "--diff": "old",
             "--fail-on": "fail_on",
             "--watch": "watch",
+            "--allow": "allow",
         },
-        {**_FLAGS, "--net": "net", "--no-net": "no_net", "--bpftool": "bpftool"},
-        {},
+        {**_FLAGS, "--net": "net", "--no-net": "no_net", "--bpftool": "bpftool", "--quiet": "quiet"},
+        {"--accept-unread": "accept_unread"},
     ),
 }
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from ..model.audit import (
     BROKEN,
     LEVELS,
+    LOADED,
     NOTE,
     WARNING,
     Attachment,
     AuditFinding,
     AuditReport,
-    Loaded,
     Owner,
     ProgramRef,
 )
-from ..model.audit_diff import LOADED, REPLACED, AuditChange, AuditDiff, ProgramState
+from ..model.audit_diff import REPLACED, AuditChange, AuditDiff, ProgramState
 from . import table
 from .plain import kernel_line
 from .style import Style, printable
@@ -59,7 +59,7 @@ def audit_lines(report: AuditReport, style: Style, is_narrowed: bool = False) ->
 
 
 def _summary(report: AuditReport) -> str:
-    found = [*report.findings, *(finding for one in report.attachments for finding in one.findings)]
+    found = [*report.findings, *(finding for one in _rows(report) for finding in one.findings)]
     counts = [(sum(one.level == level for one in found), level) for level in reversed(LEVELS)]
     words = [f"{count} {level}{'s' * (count != 1 and level != BROKEN)}" for count, level in counts if count]
     told = words or ["no findings"]
@@ -100,9 +100,10 @@ def _findings(report: AuditReport, style: Style) -> Iterator[str]:
 
     for finding in report.findings:
         add(finding, "")
-    for one in report.attachments:
+    for one in _rows(report):
+        where = LOADED if one.attach == LOADED else f"{one.attach} {words(one)}"
         for finding in one.findings:
-            add(finding, f"{one.attach} {words(one)}" + (f" ({_program(one.prog)})" if one.prog else ""))
+            add(finding, where + (f" ({_program(one.prog)})" if one.prog else ""))
     for finding, lines in sorted(groups.values(), key=lambda group: -LEVELS.index(group[0].level)):
         yield ""
         first, *rest = style.wrap(f"{finding.says}   {finding.check}", _LEVEL_WIDTH)
@@ -190,12 +191,14 @@ def audit_rows(report: AuditReport) -> tuple[tuple[str, ...], list[tuple[str, ..
         *("seen_by", "findings", "owners_comm", "owners_container", "owners_cgroup", "places"),
         *("owners_user", "owners_cmdline"),
     )
-    return heads, [_flat(one) for one in (*report.attachments, *map(as_attachment, report.loaded))]
+    return heads, [_flat(one) for one in _rows(report)]
 
 
-def as_attachment(one: Loaded) -> Attachment:
-    """A program that is only loaded, as a row among the attachments: `attach` is `loaded`, nothing is its target."""
-    return Attachment(LOADED, None, prog=one.prog, owners=one.owners, pins=one.pins)
+def _rows(report: AuditReport) -> Iterator[Attachment]:
+    """Attachments, then what is only loaded."""
+    yield from report.attachments
+    for one in report.loaded:
+        yield one.as_attachment()
 
 
 def _flat(one: Attachment) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from probe_scout.api import open_kernel
+from probe_scout.cli import run
 
 PROGRAM = {
     "tag": "00112233445566ff",
@@ -72,6 +73,24 @@ def inputs(**more):
     }
     found["processes"] = {str(one["pid"]): one for one in more.get("processes", [process(10), process(20, "other")])}
     return found
+
+
+READ = "sys/kernel/tracing"
+# What makes every list readable, so that nothing is unread.
+QUIET = {f"{READ}/dynamic_events": b"", "sys/kernel/debug/kprobes/list": b"", f"{READ}/enabled_functions": b""}
+
+
+@pytest.fixture
+def asked(tiny_folder, capsys):
+    """asked(inputs or None, *words, files=…) runs the command: the exit code, and what it printed."""
+
+    def ask(inputs_given, *words, files=None, **kwargs):
+        kept = {} if inputs_given is None else {"tool/audit.json": json.dumps(inputs_given).encode()}
+        folder = tiny_folder(["vfs_read", "vfs_write"], files={**QUIET, **kept, **(files or {})}, **kwargs)
+        code = run.main(["audit", "--root", str(folder), "--color", "never", *words])
+        return code, capsys.readouterr()
+
+    return ask
 
 
 @pytest.fixture

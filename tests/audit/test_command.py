@@ -12,11 +12,7 @@ from probe_scout.audit import changes
 from probe_scout.cli import run
 from probe_scout.errors import UsageError
 
-from .conftest import inputs, link, perf, process, program
-
-READ = "sys/kernel/tracing"
-# What makes every list readable, so that nothing is unread.
-QUIET = {f"{READ}/dynamic_events": b"", "sys/kernel/debug/kprobes/list": b"", f"{READ}/enabled_functions": b""}
+from .conftest import QUIET, inputs, link, perf, process, program
 
 
 def given(missed=0, pid=10, count=1):
@@ -26,17 +22,6 @@ def given(missed=0, pid=10, count=1):
         links=[link(n + 100, "perf_event", n, **detail) for n in range(1, count + 1)],
         holders=[[pid, n, "link", n + 100] for n in range(1, count + 1)],
     )
-
-
-@pytest.fixture
-def asked(tiny_folder, capsys):
-    def ask(inputs_given, *words, files=None):
-        kept = {} if inputs_given is None else {"tool/audit.json": json.dumps(inputs_given).encode()}
-        folder = tiny_folder(["vfs_read", "vfs_write"], files={**QUIET, **kept, **(files or {})})
-        code = run.main(["audit", "--root", str(folder), "--color", "never", *words])
-        return code, capsys.readouterr()
-
-    return ask
 
 
 def test_the_document_keeps_its_promises(asked):
@@ -110,6 +95,57 @@ def test_nothing_attached(asked):
     code, said = asked(inputs(gaps=[gap]))
     assert (code, "nothing is seen to be attached" in said.out) == (3, True)
     assert "bpf_links could not be read: BPF_LINK_GET_NEXT_ID: EPERM; run it as root" in said.err
+
+
+def test_what_may_stay_unread(asked):
+    gaps = [{"fact": fact, "kind": "denied", "why": "EPERM", "cure": ""} for fact in ("pins", "perf_events")]
+    code, said = asked(inputs(gaps=gaps), "--accept-unread", "pins")
+    assert (code, "pins" in said.err, "perf_events could not be read" in said.err) == (3, False, True)
+    code, said = asked(inputs(gaps=gaps), "--accept-unread=pins,perf_events", "--json")
+    assert (code, said.err) == (0, "")
+    assert [one["fact"] for one in json.loads(said.out)["unread"]] == ["pins", "perf_events"]
+    assert asked(inputs(gaps=gaps), "--accept-unread", "pins", "--accept-unread", "perf_events")[0] == 0
+    code, said = asked(inputs(), "--accept-unread", "no_such")
+    assert (code, "kprobes_list" in said.err) == (2, True)
+
+
+def test_the_changes_carry_what_may_not_be_seen(asked, tmp_path):
+    old = tmp_path / "old.json"
+    old.write_text(asked(inputs(), "--json")[1].out)
+    gap = {"fact": "pins", "kind": "denied", "why": "EPERM", "cure": ""}
+    code, said = asked(inputs(gaps=[gap]), "--diff", str(old), "--json")
+    assert (code, [one["fact"] for one in json.loads(said.out)["unread"]]) == (3, ["pins"])
+    assert asked(inputs(gaps=[gap]), "--diff", str(old), "--accept-unread", "pins")[0] == 0
+
+
+def test_quiet_prints_where_the_exit_code_is_not_0(asked, tmp_path):
+    old = tmp_path / "old.json"
+    old.write_text(asked(given(), "--json")[1].out)
+    for form in ("table", "json", "csv", "ndjson"):
+        assert asked(given(missed=1), "--quiet", "--format", form) == (0, ("", ""))
+        assert asked(given(), "--quiet", "--diff", str(old), "--format", form) == (0, ("", ""))
+        assert asked(given(missed=1), "--quiet", "--fail-on", "note", "--format", form)[1].out
+        assert asked(inputs(), "--quiet", "--diff", str(old), "--format", form)[1].out
+    gap = {"fact": "pins", "kind": "denied", "why": "EPERM", "cure": ""}
+    code, said = asked(inputs(gaps=[gap]), "--quiet")
+    assert (code, "pins" in said.err) == (3, True)
+
+
+def test_the_facts_are_those_of_the_document():
+    import re
+    from pathlib import Path
+
+    from probe_scout.model.audit import FACTS
+
+    top = Path(__file__).resolve().parents[2]
+    page = (top / "docs" / "commands.md").read_text()
+    assert [fact for fact in FACTS if f"`{fact}`" not in page and not fact.startswith("bpftool_")] == []
+    told = set()
+    for path in (*top.glob("probe_scout/audit/*.py"), *top.glob("probe_scout/sources/**/attached.py")):
+        text = path.read_text()
+        told.update(re.findall(r"(?:\bgap|refused|each|tell|Unread|_read)\((?:k, [\w.]+, )?\"(\w+)\"", text))
+    assert len(told) > 10
+    assert told - {*FACTS} == set()
 
 
 @pytest.mark.parametrize(("level", "missed", "code"), [("warning", 1, 1), ("broken", 1, 0), ("note", 0, 0)])

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
+from probe_scout.sources.source import Description
+
 from .conftest import inputs, link, perf, program
 
 TRACING = "sys/kernel/tracing"
 LIST = "sys/kernel/debug/kprobes/list"
+EVERY = ("dynamic_events", "enabled_functions", "kprobes_list")
 ENABLED = f"{TRACING}/enabled_functions"
 
 
@@ -115,6 +122,40 @@ def test_files_that_make_no_sense_are_told(audited):
         "enabled_functions": "malformed",
         **{one.fact: one.kind for one in report.unread if one.fact == "dynamic_events"},
     }
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (None, {*EVERY}),  # nothing tells
+        ("CONFIG_KPROBES=y\nCONFIG_DYNAMIC_FTRACE=y\nCONFIG_UPROBE_EVENTS=y\n", {*EVERY}),
+        ("# CONFIG_KPROBES is not set\nCONFIG_DYNAMIC_FTRACE=y\nCONFIG_UPROBE_EVENTS=y\n", {*EVERY} - {"kprobes_list"}),
+        ("CONFIG_KPROBES=y\nCONFIG_KPROBE_EVENTS=y\n", {*EVERY} - {"enabled_functions"}),
+        ("CONFIG_KPROBES=y\nCONFIG_DYNAMIC_FTRACE=y\n", {*EVERY} - {"dynamic_events"}),
+        ("CONFIG_FTRACE=n\n", set()),
+    ],
+)
+def test_a_file_that_the_kernel_was_built_without_is_not_unread(tiny_kernel, config, expected):
+    """Files that may not be read, as on a machine where tracefs and debugfs are not mounted."""
+    files = {"tool/audit.json": json.dumps(inputs()).encode(), **({"boot/config": config.encode()} if config else {})}
+    paths = (LIST, ENABLED, *(f"{TRACING}/{name}" for name in ("dynamic_events", "kprobe_events", "uprobe_events")))
+    denied = paths if config else (*paths, "boot/config")
+    report = tiny_kernel(["vfs_read"], files=files, denied=denied).audit()
+    assert {one.fact for one in report.unread} == expected
+
+
+@pytest.mark.parametrize(("symbols", "expected"), [((), []), (("register_kprobe",), ["kprobes_list"])])
+def test_without_a_configuration_the_running_kernels_functions_tell(tiny_kernel, monkeypatch, symbols, expected):
+    from probe_scout.audit import others
+
+    k = tiny_kernel(["vfs_read", *symbols], denied=(LIST, "boot/config"))._kernel
+    told = []
+    others._read(k, LIST, "kprobes_list", told)
+    assert [one.fact for one in told] == ["kprobes_list"]  # a snapshot may hold a part of the symbols
+    monkeypatch.setattr(type(k.source), "describe", lambda self: Description("live", "/"), raising=False)
+    told = []
+    others._read(k, LIST, "kprobes_list", told)
+    assert [one.fact for one in told] == expected
 
 
 def test_missed_calls_of_an_event_by_its_profile(audited):

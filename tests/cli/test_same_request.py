@@ -105,6 +105,9 @@ audit_options = st.sampled_from(
         "--diff",
         "--fail-on",
         "--watch",
+        "--allow",
+        "--accept-unread",
+        "--quiet",
         "--",
         "-h",
         "--own",
@@ -114,6 +117,7 @@ audit_good = st.one_of(
     st.tuples(st.just("--owner"), st.sampled_from(["1", "0", "x", "4194304", "4194305", "\u0663"])),
     st.tuples(st.just("--fail-on"), st.sampled_from(["note", "warning", "broken", "bad"])),
     st.sampled_from([("--json",), ("--net",), ("--no-net",), ("--format=csv",), ("--watch", "5"), ("--target=*",)]),
+    st.sampled_from([("--quiet",), ("--allow", "a"), ("--accept-unread=pins,maps",), ("--accept-unread", "pins")]),
 )
 audit_lines = st.one_of(
     st.lists(st.one_of(names, values, audit_options), max_size=6),
