@@ -126,7 +126,7 @@ def _instead_of_name(lookup: Lookup, target: Target, step: ladder.Rung | None) -
         for attach in ("tp", "tp_btf"):
             yield attach, f"tp:{target.module}:{name}", "The event that was meant."
         return
-    if bare not in (name, str(target)) or target.module in names.PROBE_WORDS:
+    if bare not in (name, str(target)):
         yield from _same_function(lookup, bare, _ENTRY[:2], "the name without the rest")
     call = names.syscall_of(name)
     if not lookup.symbols(name):

@@ -128,18 +128,21 @@ class OpenKernel:
 
     def scan(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> ScanReport:
         """Every function that matches, with its answers; `answer` keeps rows that have it for some type."""
-        from . import scan
+        from . import scan, targets
 
         k = self._kernel
+        glob, attach = targets.pattern(k, glob)
         self._full()
+        types = types or ((attach,) if attach else ())
         return scan.ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
 
     def scan_ndjson(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> Iterator[bytes]:
         """The rows of `scan` as ready NDJSON lines."""
-        from . import scan
+        from . import scan, targets
 
+        glob, attach = targets.pattern(self._kernel, glob)
         self._full()
-        return scan.ndjson(self._kernel, glob, types, answer)
+        return scan.ndjson(self._kernel, glob, types or ((attach,) if attach else ()), answer)
 
     def gaps(self) -> tuple[Unread, ...]:
         """Facts that could not be read and leave answers of a scan unknown."""
@@ -320,8 +323,9 @@ class OpenKernel:
 
         `kinds`: only these classes. `progress` is told bytes read and bytes in all.
         """
-        from . import inline
+        from . import inline, targets
 
+        glob = targets.pattern(self._kernel, glob)[0]
         module, colon, pattern = glob.rpartition(":")
         found = inline.table(self._kernel, pattern if colon else glob, kinds, module or None, debug, announce, progress)
         self._broken()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import coverage, engine, questions, words
+from . import coverage, engine, questions, targets, words
 from .errors import UsageError
 from .model import facts
 from .model.attach import ATTACH_TYPES, for_kind
@@ -222,8 +222,8 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
 
     Raises UsageError for a name that cannot be asked, and for a debug file that cannot be read.
     """
-    target = parse(text)
-    types = types_for(target, asked)
+    target, meant, _ = targets.asked(k, text, asked)
+    types = types_for(target, asked or ((meant,) if meant else ()))
     found = verdicts(k, target, types)
     from . import advice, limits
     from .diagnosis import explain, forms, hazards, spelling
@@ -233,7 +233,8 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     seen: Coverage = Coverage()
     points: tuple[coverage.Point, ...] = ()
     name = wrapper(k, target.name) if target.kind == SYSCALL else target.name
-    if target.kind in (FUNCTION, SYSCALL):
+    is_probe = not targets.ITER_TYPES.issuperset(types)  # an iterator is called when its file is read, by nobody else
+    if target.kind in (FUNCTION, SYSCALL) and is_probe:
         seen, points = coverage.of(k, target, name, debug)
     limited = limits.of(k, target, name, found)
     found = limits.noted(found, limited)
@@ -246,7 +247,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
         target.module,
         found,
         seen,
-        diagnosis=explain.explain(lookup, target, found, seen),
+        diagnosis=explain.explain(lookup, target, found, seen) if is_probe or missing else (),
         alternatives=advice.alternatives(lookup, target, found, nearby=points)
         if points or any(v.answer != YES for v in found)
         else (),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import check, engine, questions, words
-from .errors import Malformed, SourceError
+from .errors import Malformed, SourceError, UsageError
 from .kernel import TRACING
 from .model import facts
 from .model.facts import Unread
+from .model.target import EVENT_WORDS, SYSCALL_WORDS, bare_section, split
 from .model.trace import BARE, DYNAMIC, EVENT, FTRACE, PERF, SYSCALL, EventReport
 from .model.verdict import Finding
 from .tracepoints import describe_event, event_read
@@ -114,15 +115,19 @@ def bare(k: Kernel, events: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(sorted({name.decode("utf-8", "replace") for name in shown} - names))
 
 
-_HEADS = ("tp", "tracepoint", "raw_tp", "raw_tracepoint", "rawtracepoint", "tp_btf")
-
-
 def bare_name(name: str) -> str:
-    """CATEGORY:EVENT, or EVENT, without what tracers put before it: tp/sched/sched_switch, raw_tp:sched_switch."""
-    name = name.replace("/", ":")
-    for head in _HEADS:
-        name = name.removeprefix(f"{head}:")
-    return name
+    """CATEGORY:EVENT, or EVENT, without what tracers put before it: tp/sched/sched_switch, raw_tp:sched_switch.
+
+    A system call stands for its two events. Raises UsageError for what names a function (kprobe:vfs_read).
+    """
+    word, rest = split(bare_section(name))
+    if word in SYSCALL_WORDS:
+        return f"syscalls:sys_*_{rest}"
+    if word and word not in EVENT_WORDS:
+        raise UsageError(f"{name[:60]!r} names a function, not an event: probe-scout check judges it")
+    if EVENT_WORDS.get(word):  # a raw tracepoint: bpftrace puts a module before its name
+        rest = rest.removeprefix("vmlinux:")
+    return rest.replace("/", ":")
 
 
 def matching(k: Kernel, glob: str) -> tuple[tuple[str, str], ...]:

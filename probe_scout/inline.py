@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import cache, debugfiles, questions
+from . import cache, debugfiles, questions, targets
 from .coverage import KEPT, QUICK, WHOLE, base_name, home, module_build_id
 from .dwarf import classes
 from .errors import UsageError
@@ -25,7 +25,7 @@ from .model.inline import (
     ParameterPlace,
 )
 from .model.report import Alternative, Coverage
-from .model.target import FUNCTION, OFFSET, Target, parse
+from .model.target import FUNCTION, OFFSET, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -224,7 +224,7 @@ def report(
     progress: Callable[[int, int], None] | None = None,
 ) -> InlineReport:
     """Everything about one name. Raises UsageError for one that cannot be asked, Malformed for a broken file."""
-    target = parse(text)
+    target = targets.as_function(k, targets.asked(k, text).target)
     if target.kind != FUNCTION:
         raise UsageError(f"{text[:60]!r} is no function: inline takes a name as the source has it, or MODULE:NAME")
     name, symbol = base_name(target.name), target.name

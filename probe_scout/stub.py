@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import check, events
+from . import check, events, targets
 from .errors import Malformed, NoStub, SourceError, UsageError
 from .model import facts
-from .model.stub import Argument, PlainType, RecordMember, Stub, StubReport
-from .model.target import FUNCTION, SYSCALL, Target, parse
+from .model.stub import STUB_LIKE, STUB_NOT, Argument, PlainType, RecordMember, Stub, StubReport
+from .model.target import EVENT_WORDS, FUNCTION, SYSCALL, SYSCALL_WORDS, WORDS, Target, bare_section, parse, split
 from .model.verdict import NO, UNKNOWN, Verdict
 from .stubs import arguments as places
 from .stubs import layout
@@ -33,11 +33,12 @@ def report(
     A name with * or ? stands for every event that matches; those that take no such program are skipped and named.
     Raises UsageError for a question that makes no sense, NoStub where no stub can be right.
     """
+    notes: list[str] = []
+    names, attach = _meant(k, names, lang, attach, notes)
     attach = attach or _default(k, names)
     _agree(lang, attach, core, program)
     stubs: dict[str, Stub] = {}
     skipped: list[str] = []
-    notes: list[str] = []
     for name in names:
         for stub in _stubs(k, name, attach, core, skipped, notes):
             stubs.setdefault(stub.title, stub)
@@ -98,6 +99,42 @@ def _agree(lang: str, attach: str, core: bool, program: bool) -> None:
         raise UsageError(f"--program is for c (and bpftrace, which is always whole): {lang} has types alone")
     if lang == "bpftrace" and attach == "ksyscall":
         raise UsageError("bpftrace has no ksyscall: use --attach tp with syscalls:sys_enter_NAME")
+
+
+def _meant(k: Kernel, names: Sequence[str], lang: str, attach: str, notes: list[str]) -> tuple[tuple[str, ...], str]:
+    """The names without the words before them, and the attach type that is asked for or that these words ask for.
+
+    Raises UsageError where they ask for several, or for one that has no stub.
+    """
+    found: list[str] = []
+    asked: dict[str, None] = {}
+    for name in names:
+        word, rest = split(bare_section(name))
+        if not word:
+            found.append(name)
+            continue
+        if word in SYSCALL_WORDS:
+            wanted = WORDS[word] or ("tp" if lang == "bpftrace" else "ksyscall")
+            found.append(f"syscalls:sys_enter_{rest}" if (attach or wanted) == "tp" else f"syscall:{rest}")
+        elif word in EVENT_WORDS:
+            wanted = WORDS[word] or "tp"
+            found.append(name)
+        else:
+            wanted = WORDS[word]
+            found.append(str(targets.asked(k, name).target))
+        asked[wanted] = None
+    if attach:
+        return tuple(found), attach
+    if len(asked) > 1:
+        raise UsageError(f"{' '.join(names)} ask for {' and '.join(asked)}: one stub file holds one kind, say --attach")
+    attach = next(iter(asked), "")
+    if attach in STUB_NOT:
+        raise UsageError(f"there is no stub of {attach}: {STUB_NOT[attach]}")
+    if attach in STUB_LIKE:
+        other, says = STUB_LIKE[attach]
+        notes.append(f"the stub of {other} stands for {attach}: {says}")
+        attach = other
+    return tuple(found), attach
 
 
 def _default(k: Kernel, names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import caller, check, questions, words
+from . import targets as wanted
 from .diagnosis import hazards
 from .errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
 from .kernel import TRACING
@@ -91,7 +92,7 @@ def report(
         k.full()
         k.blacklist()
     guard = _Guard(k, may_load=not as_me or rights("may_bpf") is not False, dry=dry)
-    plans = [plan for target in targets for plan in _plans(k, target, types, guard)]
+    plans = [plan for target, asked in targets for plan in _plans(k, target, asked, guard)]
     if not as_me and not dry:
         _demand_rights(rights, [plan.question for plan in plans if plan.question is not None])
     asked = [plan.question for plan in plans if plan.question is not None]
@@ -142,13 +143,15 @@ def touched(asked: Sequence[Question]) -> list[str]:
 # ------------------------------------------------------------------ names
 
 
-def _targets(k: Kernel, names: Sequence[str], types: Sequence[str], limit: int) -> list[Target]:
-    """Every name once, globs expanded. Raises UsageError where they are more than the limit."""
-    found: dict[str, Target] = {}
+def _targets(k: Kernel, names: Sequence[str], types: Sequence[str], limit: int) -> list[tuple[Target, Sequence[str]]]:
+    """Every name once with the attach types asked for, globs expanded. Raises UsageError for more than the limit."""
+    found: dict[str, tuple[Target, Sequence[str]]] = {}
     for name in names:
-        for text in _expand(k, name, types) if set(name) & set("*?[") else (name,):
-            target = parse(text)
-            found[str(target)] = target
+        meant = wanted.asked(k, name, types)
+        asked = types or ((meant.attach,) if meant.attach else ())
+        for target in map(parse, _expand(k, str(meant.target))) if meant.target.is_glob else (meant.target,):
+            _, before = found.get(str(target), (target, asked))
+            found[str(target)] = target, () if not (before and asked) else tuple(dict.fromkeys((*before, *asked)))
     if len(found) > limit:
         raise UsageError(
             f"{' '.join(names[:3])}{' …' if len(names) > 3 else ''} names {len(found)} targets and verify asks about "
@@ -157,13 +160,13 @@ def _targets(k: Kernel, names: Sequence[str], types: Sequence[str], limit: int) 
     return list(found.values())
 
 
-def _expand(k: Kernel, glob: str, types: Sequence[str]) -> Iterator[str]:
+def _expand(k: Kernel, glob: str) -> Iterator[str]:
     """The written targets that a glob names. Raises UsageError where the list cannot be read."""
     import fnmatch
     import re
 
     head, _, rest = glob.partition(":")
-    if head in ("tp", "tracepoint", "raw_tp", "tp_btf") and rest:
+    if head == "tp" and rest:
         from . import events
 
         if k.available_events() is None:
@@ -176,7 +179,7 @@ def _expand(k: Kernel, glob: str, types: Sequence[str]) -> Iterator[str]:
     from . import scan
 
     prefix = k.syscall_prefix() + "sys_"
-    if head in ("syscall", "ksyscall") and rest:
+    if head == "syscall" and rest:
         match = re.compile(fnmatch.translate(prefix + rest)).match
         yield from (f"syscall:{n.removeprefix(prefix)}" for n in scan.function_names(k) if match(n))
     elif rest:

@@ -115,6 +115,12 @@ def attach_types(values: Sequence[str]) -> tuple[str, ...]:
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     import difflib  # only on the way to an error
 
+    from ..model.target import WORDS
+
+    if WORDS.get(name):
+        return f"did you mean {WORDS[name]}"
+    if name in WORDS:  # words for any program on an event or a system call
+        return f"did you mean {'ksyscall' if name == 'syscall' else 'tp'}"
     near = difflib.get_close_matches(name, known, 4, 0.5)
     return f"did you mean {' or '.join(near)}" if near else f"choose from {' '.join(known)}"
 

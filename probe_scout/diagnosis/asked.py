@@ -31,18 +31,11 @@ def misaddressed(lookup: Lookup, target: Target) -> list[Diagnosis]:
 
 
 def _stray(lookup: Lookup, target: Target) -> Diagnosis | None:
-    """`vfs_read()`, `kprobe:vfs_read`, `fentry/vfs_read`, `vfs_read.isra`."""
+    """`vfs_read()`, `&vfs_read`, `vfs_read.isra`."""
     text = str(target)
-    word, _, rest = text.partition(":")
-    if word in names.EVENT_WORDS and rest:
-        return None
     bare = names.unwrapped(text)
-    dressed = bare not in (text, target.name) or (bare == target.name and target.module in names.PROBE_WORDS)
-    if dressed and lookup.symbols(bare):
+    if bare not in (text, target.name) and lookup.symbols(bare):
         says = f"{text} carries more than the name of a function; kallsyms has {bare}, so ask for {bare}."
-        return Diagnosis("stray", says, "is")
-    if target.module in names.PROBE_WORDS and target.module not in lookup.modules_loaded():
-        says = f"{target.module} is a kind of probe, not a module; ask for {bare}, and choose the kind by --type."
         return Diagnosis("stray", says, "is")
     if not lookup.symbols(target.name) and "." in target.name:
         full = [v for v in lookup.variants(names.stem(target.name)) if v.startswith(target.name)]
@@ -58,7 +51,8 @@ def _stray(lookup: Lookup, target: Target) -> Diagnosis | None:
 def _event_as_function(lookup: Lookup, target: Target) -> Diagnosis | None:
     """`sched:sched_switch`, or `sched_process_exec` without any category."""
     if target.module is not None:
-        if lookup.event_exists(target.module, target.name):
+        has_function = any(symbol.module == target.module for symbol in lookup.symbols(target.name))
+        if lookup.event_exists(target.module, target.name) and not has_function:
             written = f"tp:{target.module}:{target.name}"
             says = f"{target.module}:{target.name} is a tracepoint, not a function of a module; write {written}."
             return Diagnosis("is_tracepoint", says, "is")

@@ -103,7 +103,7 @@ def hazards(
     kernel.ftrace_enabled is 0.
     """
     name = target.name
-    allowed = {verdict.attach for verdict in verdicts if verdict.answer != "no"}
+    allowed = {v.attach for v in verdicts if v.answer != "no" and v.attach not in ("iter", "iter.s")}
     found: list[Hazard] = []
     if name in DENIED and not allowed.isdisjoint(_TRAMPOLINE):
         found.append(Hazard("hazard.trampoline_recursion", f"Do not attach fentry or fexit to {name}: {DENIED[name]}."))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import events as every_event
+from .. import targets
 from ..model import facts
 from ..model.attach import ATTACH_TYPES, for_kind
 from ..model.diff import APPEARED, EVENTS, FUNCTIONS, GONE, KINDS, Count, DiffReport, Gap, ModuleChange, Totals
 from ..model.facts import Unread
-from ..model.target import FUNCTION, TRACEPOINT
+from ..model.target import EVENT_WORDS, FUNCTION, SYSCALL_WORDS, TRACEPOINT, bare_section, split
 from . import events, functions
 from .judged import Answers, refused_types
 
@@ -33,11 +34,13 @@ def report(a: Kernel, b: Kernel, glob: str, kinds: Sequence[str], types: Sequenc
     `kinds` and `types` are both empty for all; attach types that do not apply to a kind leave it out unless the
     kind was asked for. `whole` false leaves the rows out and keeps what is told of all of them. Raises Malformed.
     """
-    match = matcher(glob)
+    pattern, attach, kind = _pattern(a, glob)
+    types = types or ((attach,) if attach else ())
+    match = matcher(pattern)
     chosen = {FUNCTIONS: types_of(FUNCTION, types), EVENTS: types_of(TRACEPOINT, types)}
     asked = tuple(kinds) or tuple(kind for kind in KINDS if chosen[kind]) or KINDS
-    if glob.startswith("tp:"):
-        asked = (EVENTS,)
+    if kind:
+        asked = (kind,)
     used = tuple(dict.fromkeys(attach for kind in asked for attach in chosen[kind]))
     refused = refused_types(a, b, used)
     skipped = {change.attach for change in refused}
@@ -98,12 +101,25 @@ def _slices(cut: Mapping[str, str], functions: int, events: int) -> list[Gap]:
     return [Gap(side, Unread(facts.EVENTS, "not_recorded", why.format(at, left), cure)) for side, at in cut.items()]
 
 
+def _pattern(k: Kernel, glob: str) -> tuple[str, str, str]:
+    """The pattern without the word before it; the attach type and the kind that the word asks for, "" if none."""
+    if glob == "tp:":
+        return "", "", EVENTS
+    word, _ = split(bare_section(glob))
+    if not word:
+        return glob, "", ""
+    if word in EVENT_WORDS or word in SYSCALL_WORDS:
+        attach = EVENT_WORDS.get(word, "")
+        return every_event.bare_name(glob), attach, EVENTS
+    return *targets.pattern(k, glob), FUNCTIONS
+
+
 def matcher(glob: str) -> Callable[[str, str], bool] | None:
     """Says whether owner (module or category) and name match; None if all do.
 
     A pattern without a colon is held against the name alone.
     """
-    glob = glob.removeprefix("tp:").replace("/", ":")
+    glob = glob.replace("/", ":")
     if glob in ("", "*"):
         return None
     import fnmatch

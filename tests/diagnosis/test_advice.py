@@ -194,7 +194,7 @@ def test_a_successor_leads_back_where_it_does_not_exist():
 
 
 def test_stray_characters():
-    assert points(FakeLookup(["T vfs_read"]), "kprobe:vfs_read") == [("kprobe", "vfs_read"), ("fentry", "vfs_read")]
+    assert points(FakeLookup(["T vfs_read"]), "vfs_read()") == [("kprobe", "vfs_read"), ("fentry", "vfs_read")]
 
 
 def test_a_limit_holds_and_stops_the_asking():

@@ -302,11 +302,8 @@ def test_a_struct_of_callbacks_is_no_function():
     "text",
     [
         "vfs_read()",
-        "kprobe:vfs_read",
-        "fentry/vfs_read",
+        "kprobe:vfs_read()",
         "&vfs_read",
-        "kprobe:vmlinux:vfs_read",
-        'SEC("kprobe/vfs_read")',
     ],
 )
 def test_stray_characters_are_named(text):
@@ -323,7 +320,12 @@ def test_an_unfinished_suffix_is_completed():
 
 
 def test_a_probe_word_is_not_a_module():
-    assert kinds(FakeLookup(), "kprobe:nothing_here") == [("stray", "is")]
+    assert kinds(FakeLookup(), "kprobe:nothing_here") == kinds(FakeLookup(), "nothing_here") == [("no_symbol", "is")]
+
+
+def test_a_function_that_shares_its_name_with_an_event_is_not_called_an_event():
+    lookup = FakeLookup(["t btrfs_sync_file [btrfs]"], events=["btrfs:btrfs_sync_file"])
+    assert diagnose(lookup, "btrfs:btrfs_sync_file") == ()
 
 
 def test_calls_that_go_past_a_symbol():  # 2 (cachestat), and do_sys_open

@@ -22,6 +22,7 @@ QUESTIONS = (
     "offsets",
     "scan",
     "slices",
+    "targets",
     "words",
 )
 # Room to the rooms it may import at run time. A room may always import itself; nothing imports cli.
@@ -44,19 +45,19 @@ DOWN = {
     "advice": "diagnosis model engine",
     "tracepoints": "rules scanners model",
     "cache": "model",
-    "diff": "scan events questions engine kernel scanners model errors",
+    "diff": "targets scan events questions engine kernel scanners model errors",
     "verify": "sources model errors",  # sources: the system calls
     "stubs": "model errors",
     "dwarf": "scanners model errors",
     "survey": "debugfiles dwarf cache scanners model errors",  # debugfiles, dwarf: to make one
     "debugfiles": "dwarf scanners cache model errors",
-    "inline": "coverage debugfiles survey dwarf cache check lookup advice diagnosis questions kernel scanners model"
-    " errors",
+    "inline": "targets coverage debugfiles survey dwarf cache check lookup advice diagnosis questions kernel scanners "
+    "model errors",
     "coverage": "inline lookup debugfiles survey scanners model errors",
-    "stub": "stubs arguments lookup check events diagnosis kernel scanners model errors",
+    "stub": "targets stubs arguments lookup check events diagnosis kernel scanners model errors",
     "audit": "arguments cache coverage check scan events questions diagnosis engine kernel sources scanners model "
     "errors",
-    "trial": "verify caller check events scan words questions diagnosis kernel scanners model errors",
+    "trial": "targets verify caller check events scan words questions diagnosis kernel scanners model errors",
     **dict.fromkeys(
         QUESTIONS,
         " ".join(QUESTIONS)
