@@ -83,7 +83,7 @@ def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[st
     """
     if os.environ.get("PROBE_SCOUT_CACHE") == "off" or as_me or not names:
         return None
-    if any((":" in name and not name.startswith("syscall:")) or "+" in name for name in names):
+    if any((":" in name and not name.startswith("syscall:")) or "+" in name or "/" in name for name in names):
         return None
     parts = [FORMAT, _program(), str(os.geteuid()), os.path.abspath(root) if root else "/", *names, "|", *types, "|"]
     parts.append(_stat(vmlinux) if vmlinux else "")
