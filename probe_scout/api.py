@@ -71,6 +71,10 @@ class OpenKernel:
             self._opened = Kernel(open_source(self._root), image=image)
         return self._opened
 
+    def info(self) -> KernelInfo:
+        """Which kernel this is. Raises SourceError where the source cannot be opened."""
+        return self._kernel.info()
+
     def check(
         self, names: Sequence[str], types: Sequence[str] = (), as_me: bool = False, debug: str = ""
     ) -> CheckReport:
@@ -124,7 +128,9 @@ class OpenKernel:
         ):
             found = self._kernel.known_unread(fact)
             if found is not None and found.kind == "malformed":
-                raise ProbeScoutError(found.why + (f"; {found.cure}" if found.cure else ""))
+                error = ProbeScoutError(found.why + (f"; {found.cure}" if found.cure else ""))
+                error.unread = (found,)
+                raise error
 
     def scan(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> ScanReport:
         """Every function that matches, with its answers; `answer` keeps rows that have it for some type."""

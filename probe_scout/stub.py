@@ -185,7 +185,9 @@ def _events(k: Kernel, name: str, attach: str) -> tuple[tuple[str, str], ...]:
     if not found:
         gap = k.known_unread(facts.EVENTS)
         if gap is not None:
-            raise NoStub(f"{name}: the events of this kernel cannot be listed ({gap.why})", 3)
+            error = NoStub(f"{name}: the events of this kernel cannot be listed ({gap.why})", 3)
+            error.unread = (gap,)
+            raise error
         if (at := events.cut_at(k)) is not None:
             raise NoStub(f"{name}: {events.slice_gap(at).why}{_similar(k, name)}", 3)
         raise NoStub(f"no event {name}{_similar(k, name)}")

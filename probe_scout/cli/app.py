@@ -288,6 +288,8 @@ def diff(
     fields, verdicts. Without GLOB a summary.
     Exit code: 0 nothing differs, 1 something does, 2 usage, 3 something could not be read, 4 a source is broken.
     """
+    if not root_a or not root_b:
+        raise UsageError("an empty ROOT names no kernel; this machine is live")
     return build(
         "diff",
         names=[root_a, root_b, glob],
@@ -396,6 +398,7 @@ def completion(shell: Annotated[str, typer.Argument(metavar="|".join(SHELLS), sh
 
 def read(args: Sequence[str]) -> Request | int:
     """The Request of a command line, or an exit code when help or the version was printed. Raises UsageError."""
+    _refuse_empty_values(args)
     page = io.StringIO()  # typer ends the process with 1 where its page meets a closed pipe
     try:
         with contextlib.redirect_stdout(page):
@@ -410,6 +413,23 @@ def read(args: Sequence[str]) -> Request | int:
             raise
         raise UsageError(_sentence(str(say()), args)) from None
     return answer if isinstance(answer, (Request, int)) else 0
+
+
+def _refuse_empty_values(args: Sequence[str]) -> None:
+    """Raises UsageError for an option whose value is empty, as of an unset variable in a script: --root "$UNSET".
+
+    To take it as not given would answer another question, such as that of this machine.
+    """
+    from .complete import TAKES_VALUE
+
+    before = ""
+    for word in args:
+        if word == "--":
+            return
+        option = before if not word else word[:-1] if word.endswith("=") else ""
+        if option in TAKES_VALUE:
+            raise UsageError(f"{option} has an empty value: leave the option out, or say what it names")
+        before = "" if before in TAKES_VALUE else word
 
 
 def _sentence(text: str, args: Sequence[str]) -> str:

@@ -38,9 +38,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "snapshot": ("--out", "--with-code", "--keep-addresses", *_COMMON),
     "completion": ("--help",),
 }
-_TAKES_VALUE = (
+TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
-    *("--lang", "--attach", "--debug", "--class"),
+    *("--lang", "--attach", "--debug", "--class", "--reads"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch"),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff")
@@ -80,7 +80,7 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
     if not before:
         return _starting(word, (*OPTIONS, "--version", "--help"))
     command, last = before[0], before[-1]
-    if last in _TAKES_VALUE:
+    if last in TAKES_VALUE:
         return _value(last, word, "")
     if word.startswith("-"):
         option, equals, value = word.partition("=")
@@ -109,7 +109,7 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
 def _diff(before: Sequence[str], word: str, open_kernel: Open) -> list[str]:
     """Two roots, then names of the second one."""
     words = [
-        w for place, w in enumerate(before) if w[:1] != "-" and (not place or before[place - 1] not in _TAKES_VALUE)
+        w for place, w in enumerate(before) if w[:1] != "-" and (not place or before[place - 1] not in TAKES_VALUE)
     ]
     return [FILES] if len(words) < 2 else _names(word, "" if words[1] == "live" else words[1], open_kernel)
 

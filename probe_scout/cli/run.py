@@ -47,13 +47,11 @@ def main(args: Sequence[str]) -> int:
         streams.forget()
         return CLOSED_PIPE
     except streams.OutputError as error:
-        streams.forget()
         return _fail(str(error), BROKEN)
     except ProbeScoutError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", BROKEN)
+        return _fail(_sentence(error), BROKEN)
     except ModuleNotFoundError as error:
         return _fail(_not_installed(error), BROKEN)
     except Exception as error:  # the last line of defence: a sentence, and how to see more
@@ -80,8 +78,33 @@ def _main(args: Sequence[str]) -> int:
 
 
 def run(request: Request) -> int:
-    """Do what was asked; the exit code. Raises ProbeScoutError."""
-    return _COMMANDS[request.command](request)
+    """Do what was asked; the exit code. Raises ProbeScoutError, after the document of the failure with --json."""
+    try:
+        return _COMMANDS[request.command](request)
+    except (UsageError, BrokenPipeError, streams.OutputError):
+        raise
+    except (ProbeScoutError, OSError) as error:
+        code = CANNOT_TELL if isinstance(error, (Denied, NotThere)) and _is_gap(request) else None
+        if request.format == "json":
+            from . import failure
+
+            text = failure.document(request, error, _sentence(error), open_kernel)
+            streams.write([text] if text is not None else [])
+        if code is None:
+            raise
+        return _fail(_sentence(error), code)
+
+
+def _is_gap(request: Request) -> bool:
+    """The command looks for a file of the kernel, and one that is not there or closed leaves the answer open."""
+    return request.command in ("scan", "tracepoint", "diff", "stub")
+
+
+def _sentence(error: ProbeScoutError | OSError) -> str:
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    return str(error)
 
 
 def _not_installed(error: ModuleNotFoundError) -> str:
@@ -179,14 +202,15 @@ def _scan(request: Request) -> int:
     kernel = _open(request)
     glob = request.names[0]
     answer = request.answer or None
-    try:
-        if request.format == "ndjson" and _ndjson(kernel, glob, request.types, answer):
-            return _told(kernel.gaps())
-        report = kernel.scan(glob, request.types, answer)
-    except (Denied, NotThere) as error:
-        return _fail(str(error), CANNOT_TELL)
+    if request.format == "ndjson" and _ndjson(kernel, glob, request.types, answer):
+        return _told(kernel.gaps())
+    report = kernel.scan(glob, request.types, answer)
     rows = list(report.rows)
     if not rows:
+        if request.format == "json":
+            from ..render import json
+
+            streams.write([json.document("scan", report._replace(rows=rows))])
         return _nothing(kernel, "function", request, report.unread)
     if request.format == "table":
         from ..render import listing, plain
@@ -293,12 +317,13 @@ def _tracepoint(request: Request) -> int:
 
     kernel = _open(request)
     gc.disable()  # as for scan
-    try:
-        names_only = request.format == "table" and not request.fields
-        report = kernel.tracepoint(request.names[0], request.reads, names_only)
-    except (Denied, NotThere) as error:
-        return _fail(str(error), CANNOT_TELL)
+    names_only = request.format == "table" and not request.fields
+    report = kernel.tracepoint(request.names[0], request.reads, names_only)
     if not report.events:
+        if request.format == "json":
+            from ..render import json
+
+            streams.write([json.tracepoint_document(report)])
         return _nothing(kernel, "event", request, report.unread)
     if request.format == "table":
         from ..render.events import tracepoint_lines
@@ -383,13 +408,14 @@ def _diff(request: Request) -> int:
     root_a, root_b, glob = request.names
     whole = bool(glob) or request.whole or request.format not in ("table", "json")
     kernel, other = (open_kernel("" if root == "live" else root) for root in (root_a, root_b))
-    try:
-        report = kernel.diff(other, glob, request.kinds, request.types, whole)
-    except (Denied, NotThere) as error:
-        return _fail(str(error), CANNOT_TELL)
+    report = kernel.diff(other, glob, request.kinds, request.types, whole)
     for side, fact in report.unread:
         _note(f"{side.upper()}: {fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else ""))
     if glob and not report.unread and not any(total.in_a or total.in_b for total in report.totals):
+        if request.format == "json":
+            from ..render import json
+
+            streams.write([json.document("diff", report)])
         _note(f"nothing matches {glob!r} in either kernel")
         return NO
     if request.format == "table":
@@ -460,6 +486,10 @@ def _inline_all(request: Request) -> int:
     gc.disable()  # as for scan
     report = _open(request).inline_all(request.names[0], request.classes, request.debug, _announce, _progress())
     rows = list(report.rows)
+    if request.format == "json" and (report.unread or not rows):
+        from ..render import json
+
+        streams.write([json.document("inline_all", report._replace(rows=rows))])
     if report.unread:
         _unread(report.unread)
         return CANNOT_TELL
@@ -542,10 +572,7 @@ def _survey(request: Request) -> int:
 
 
 def _stub(request: Request) -> int:
-    try:
-        report = _open(request).stub(request.names, request.lang, request.attach, request.core, request.program)
-    except (Denied, NotThere) as error:
-        return _fail(str(error), CANNOT_TELL)
+    report = _open(request).stub(request.names, request.lang, request.attach, request.core, request.program)
     if request.format == "json":
         from ..render import json
 
@@ -558,9 +585,8 @@ def _stub(request: Request) -> int:
         lines = [report.text.removesuffix("\n")]
     else:
         raise UsageError(f"a stub is source text: --format {request.format} cannot show it; choose table or json")
-    if request.out:
-        with open(request.out, "w", encoding="utf-8") as handle:
-            handle.write("\n".join(lines) + "\n")
+    if request.out and request.out != "-":
+        _to_file(request.out, "\n".join(lines) + "\n")
     else:
         streams.write(lines)
     for note in report.notes:
@@ -570,6 +596,16 @@ def _stub(request: Request) -> int:
     if len(report.skipped) > _SKIPPED_SHOWN:
         _note(f"left out: {len(report.skipped) - _SKIPPED_SHOWN} more")
     return YES
+
+
+def _to_file(path: str, text: str) -> None:
+    """Writes the text, or raises OutputError."""
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as handle:
+            handle.write(text)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise streams.OutputError(f"{path}: cannot be written: {why}") from None
 
 
 # rules

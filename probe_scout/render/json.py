@@ -166,6 +166,11 @@ def lines(items: Iterable[object]) -> Iterator[str]:
         yield _dump(plain(item))
 
 
+def dump(value: object) -> str:
+    """Any value of report types as one document, indented for reading."""
+    return _dump(plain(value), indent=1)
+
+
 def _dump(value: object, indent: int | None = None) -> str:
     import json
 

@@ -21,6 +21,7 @@ OTHER = str(ROOT / "fixtures" / "kernels" / "debian-6.18.15-amd64.tar.xz")
 FORMATS = ("table", "json", "ndjson", "csv", "md", "grid")
 STREAMS = ("stdout closed", "stderr closed", "full disk", "closed pipe", "TERM=dumb")
 ROOTS = ("ordinary user", "empty root", "unreadable root", "no root")
+STEP = 41
 CODES = frozenset((0, 1, 2, 3, 4))
 
 # A command line; whether it takes --root; whether it takes --format.
@@ -71,7 +72,7 @@ def cells() -> list[Cell]:
 
 def quick(every: list[Cell]) -> list[Cell]:
     """A share of the cells that takes seconds: no cell that asks this machine, and each condition several times."""
-    return [cell for cell in every if cell.condition in STREAMS][::37]
+    return [cell for cell in every if cell.condition != "ordinary user"][::STEP]
 
 
 class Ran(NamedTuple):
