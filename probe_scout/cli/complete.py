@@ -41,7 +41,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads"),
-    *("--owner", "--target", "--diff", "--fail-on", "--watch"),
+    *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread"),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff")
 
