@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import words
 from .errors import Malformed, SourceError
+from .kernel import LOCKDOWN
 from .model import facts
 from .model.report import DoctorReport, SourceState
 from .model.verdict import Finding
@@ -69,9 +70,26 @@ def _state(k: Kernel, path: str, fact: str, says: str) -> SourceState:
         raw = k.read(path)
     except SourceError as error:
         return SourceState(path, fact, error.kind, says, error.cure or error.why)
+    if fact == facts.LOCKDOWN:
+        says = f"{says}: {k.lockdown() or 'not told'}"
     if not raw and fact in (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS):
         return SourceState(path, fact, "empty", says, "")
     return SourceState(path, fact, "read", f"{says}, {len(raw)} bytes", "")
+
+
+def _locked(k: Kernel) -> list[Finding]:
+    """What a lockdown closes: security/security.c lockdown_reasons, in the order of enum lockdown_reason."""
+    state = k.lockdown()
+    if state == "confidentiality":
+        says = (
+            "The kernel is locked down for confidentiality: kprobes and tracefs are refused, and helpers read no "
+            "kernel memory; fentry, raw tracepoints and kprobe.multi attach."
+        )
+        return [Finding("doctor.lockdown", says, LOCKDOWN)]
+    if state == "integrity":
+        says = "The kernel is locked down for integrity: bpf_probe_write_user is refused; probes are not."
+        return [Finding("doctor.lockdown", says, LOCKDOWN)]
+    return []
 
 
 def _findings(k: Kernel) -> list[Finding]:
@@ -99,6 +117,7 @@ def _findings(k: Kernel) -> list[Finding]:
         found.append(
             Finding("doctor.no_kprobes", "This kernel was built without kprobes.", k.flag_evidence("kprobe_pmu"))
         )
+    found += _locked(k)
     found += dict.fromkeys((*words.notes(k, "kprobe"), *words.notes(k, "lsm")))  # switches that are off
     if k.source.describe().kind == "live":
         import os

@@ -328,7 +328,7 @@ def _report(
         return _without_fields(k, category, name, verdicts, arguments, loads, error.why, error.path)
     ids_raw = _maybe(k, f"{folder}/btf_ids") if is_single else None
     record = _record(types, category, name, raw, ids_raw, folder) if types is not None else None
-    return describe_event(
+    described = describe_event(
         category,
         name,
         raw,
@@ -340,6 +340,9 @@ def _report(
         record=record,
         loads=loads,
     )
+    from . import closed_helpers
+
+    return closed_helpers.fit(k, described)
 
 
 def _without_fields(

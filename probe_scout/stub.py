@@ -45,6 +45,10 @@ def report(
     if not stubs:
         raise NoStub(f"no event that matches {' '.join(names)} takes a {attach} program: {skipped[0]}")
     found = tuple(stubs.values())
+    from . import closed_helpers, limits
+
+    if limits.kernel_reads_locked(k):
+        notes.append(closed_helpers.NOTE)
     return StubReport(
         k.info(), lang, text(found, lang, provenance(k), core, program), found, tuple(skipped), tuple(notes)
     )

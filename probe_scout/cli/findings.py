@@ -110,6 +110,19 @@ _TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "kprobe kretprobe ksyscall kretsyscall",
     ),
     (
+        "doctor.lockdown",
+        """The kernel is locked down, which closes some ways to attach and to read, for root too.
+
+        confidentiality: kprobes and kretprobes by perf and files of tracefs are refused (EPERM), and no helper reads
+        kernel memory (see limit.kernel_reads). fentry, raw tracepoints and links such as kprobe.multi attach.
+        integrity: bpf_probe_write_user is refused. Secure boot turns integrity on in many distributions; lockdown=
+        on the command line chooses, and nothing lowers it until the next boot.""",
+        "security_locked_down: enum lockdown_reason",
+        "security/lockdown/lockdown.c, include/linux/security.h",
+        "sys/kernel/security/lockdown",
+        "",
+    ),
+    (
         "doctor.no_bytecode",
         """PYTHONDONTWRITEBYTECODE is set: every start compiles the program anew and is slower.
 

@@ -121,8 +121,10 @@ def _member(field: EventField) -> Member:
     if field.kind in (DATA_LOC, REL_LOC) and field.size == 4 and field.offset % 4 == 0:
         base = field.offset + 4 if field.kind == REL_LOC else 0
         is_text = field.element_type == "char"
-        helper = "bpf_probe_read_kernel_str" if is_text else "bpf_probe_read_kernel"
         name = f"{field.name}_loc"
+        if field.read_with is None:  # no helper reads the data on this kernel: the word says where it lies, no more
+            return Member(name, INTEGER, field.offset, 4, 4, False, field.type, field.says)
+        helper = "bpf_probe_read_kernel_str" if is_text else "bpf_probe_read_kernel"
         return Member(name, LOCATED, field.offset, 4, 4, False, field.type, "", base, is_text, helper)
     if field.kind == "pointer" and field.size == 8 and field.offset % 8 == 0:
         where = {"user": "user memory", "kernel": "kernel memory"}.get(field.memory or "", "")

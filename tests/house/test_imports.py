@@ -14,6 +14,7 @@ QUESTIONS = (
     "arguments",
     "caller",
     "check",
+    "closed_helpers",
     "doctor",
     "events",
     "limits",
@@ -54,7 +55,7 @@ DOWN = {
     "inline": "targets coverage debugfiles survey dwarf cache check lookup advice diagnosis questions kernel scanners "
     "model errors",
     "coverage": "inline lookup debugfiles survey scanners model errors",
-    "stub": "targets stubs arguments lookup check events diagnosis kernel scanners model errors",
+    "stub": "targets stubs arguments closed_helpers limits lookup check events diagnosis kernel scanners model errors",
     "audit": "arguments cache coverage check scan events questions diagnosis engine kernel sources scanners model "
     "errors",
     "trial": "targets verify caller check events scan words questions diagnosis kernel scanners model errors",
