@@ -258,7 +258,7 @@ class OpenKernel:
                 question = cache.key(self._root, self._vmlinux, ("audit",), (), False)
                 if question:  # without the machine word, which would have all of kallsyms read
                     head = KernelInfo(k.release(), k.build_id(), "", k.source.describe().kind, "")
-                    question += f"\0{coverage.state(head, self._root)}\0{cache.state_of('audit')}"
+                    question += f"\0{coverage.state(head, self._root)}"
             self._kept = Kept(question)
         return audit.report(self._kernel, net, owner, target, kept=self._kept, with_bpftool=with_bpftool)
 

@@ -11,6 +11,7 @@ Only functions and system calls are kept. JSON inside, with a checksum; nothing 
 from __future__ import annotations
 
 import os
+import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -102,21 +103,21 @@ def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[st
 
 
 def _program() -> str:
-    """The state of this program's own files, so that a change of code is a change of answers."""
-    return state_of("", "rules", "scanners", "diagnosis", "model", "sources", "dwarf", "survey")
+    """The state of this program's own files, so that a change of code is a change of answers.
 
-
-def state_of(*folders: str) -> str:
-    """The state of the files in some of this program's folders."""
-    here = os.path.dirname(__file__)
+    Every folder of the package: one that were forgotten would keep stale answers, silently.
+    """
     newest = total = 0
+    folders = [os.path.dirname(sys.modules[__name__.partition(".")[0]].__file__ or "")]
     for folder in folders:
-        with os.scandir(os.path.join(here, folder)) as entries:
+        with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(".py"):
                     state = entry.stat()
                     newest = max(newest, state.st_mtime_ns)
                     total += state.st_size
+                elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
     return f"{newest}:{total}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import probe_scout
 from probe_scout import cache
 from probe_scout.api import open_kernel
 
@@ -122,3 +123,10 @@ def test_what_is_kept_is_plain_json(archive, own_cache):
     (kept,) = own_cache.iterdir()
     question, _ = json.loads(kept.read_bytes().partition(b"\n")[2])
     assert question.startswith(cache.FORMAT)
+
+
+def test_the_key_covers_every_module_of_the_package():
+    """A folder that the key forgets would keep stale answers, silently."""
+    files = list(Path(probe_scout.__file__).parent.rglob("*.py"))
+    state = cache._program()
+    assert state == f"{max(path.stat().st_mtime_ns for path in files)}:{sum(path.stat().st_size for path in files)}"
