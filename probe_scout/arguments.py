@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import Malformed
+from .formats.btf import tracepoint as btf_trace
 from .model import facts
 from .model.trace import DATA_LOC, READABLE, REL_LOC, UNREADABLE, RawArgument, RecordType
-from .scanners import btf_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .formats.btf.reader import Btf
+    from .formats.btf.tracepoint import Members, Parameter
     from .kernel import Kernel
     from .model.trace import BtfIds, TraceFormat
-    from .scanners.btf import Btf
-    from .scanners.btf_trace import Members, Parameter
 
 _VMLINUX = "vmlinux"
 _NULL_TABLE = "raw_tp_null_args"
@@ -260,7 +260,7 @@ class TraceTypes:
             self._null_bytes = None
             raw = self._k.kallsyms()
             if raw is not None and self._k.unread(facts.KALLSYMS) is None:
-                from .scanners import kallsyms
+                from .formats.text import kallsyms
 
                 self._null_bytes = kallsyms.extent_bytes(raw, _NULL_TABLE)
         return self._null_bytes

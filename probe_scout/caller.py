@@ -20,7 +20,7 @@ def present(k: Kernel) -> Callable[[str], bool | None]:
     """The flags may_bpf, may_perfmon, may_perf and may_admin of this process. Raises UsageError for a snapshot."""
     if k.source.describe().kind != "live":
         raise UsageError("--as-me asks about the present caller; a snapshot or another root has none")
-    from .scanners import proc_status
+    from .formats.text import proc_status
 
     caps: frozenset[str] | None = None
     paranoid: int | None = None

@@ -14,12 +14,12 @@ from .errors import Malformed, ProbeScoutError, SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from .formats.code_slices import Slice
+    from .formats.elf.kernel_image import KernelImage
+    from .formats.text.filter_functions import Doubt
+    from .formats.text.kallsyms import SymbolTable
     from .kernel import Kernel
     from .reserved import Tables
-    from .scanners.code_slices import Slice
-    from .scanners.filter_functions import Doubt
-    from .scanners.kallsyms import SymbolTable
-    from .scanners.kernel_image import KernelImage
 
 SLICES = "code/slices"
 _WINDOW_BYTES = 16
@@ -51,7 +51,7 @@ class Store:
         self.why = ""
         self.stale: frozenset[tuple[str | None, str]] = frozenset()
         self.modules: dict[str, dict[str, tuple[Slice, ...]] | None] = {}
-        from .scanners import code_slices
+        from .formats import code_slices
 
         try:
             self._body = code_slices.unpacked(k.read(SLICES))
@@ -68,7 +68,7 @@ class Store:
     def slices(self) -> dict[tuple[str | None, str], tuple[Slice, ...]] | None:
         """Every slice of the snapshot, by (module, name); None where there are none or they make no sense."""
         if self._slices is None and self._body is not None:
-            from .scanners import code_slices
+            from .formats import code_slices
 
             try:
                 self._slices = code_slices.table_unpacked(self._body)
@@ -80,7 +80,7 @@ class Store:
         """The slices of one symbol, without looking at the lines of others where they were not read anyway."""
         if self._slices is not None or self._body is None:
             return (self._slices or {}).get((module, name), ())
-        from .scanners import code_slices
+        from .formats import code_slices
 
         try:
             return code_slices.find_unpacked(self._body, module, name)
@@ -93,7 +93,7 @@ class Store:
         if self.image_tried:
             return self.image
         self.image_tried = True
-        from .scanners import kernel_image
+        from .formats.elf import kernel_image
 
         release = k.release()
         raws = [] if k.image is None else [("the image named", k.image)]
@@ -205,7 +205,8 @@ def _module_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, r
 
     A file of the same build agrees with the running code up to the first operand, which relocation fills in.
     """
-    from .scanners import code_slices, x86_code
+    from .arch import x86_64 as x86_code
+    from .formats import code_slices
 
     if offset_bytes != x86_code.entry_offset(raw):
         return None
@@ -224,8 +225,8 @@ def _module_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, r
 
 def _is_patched(file: bytes, running: bytes, at: int) -> bool:
     """The same instruction before and after boot or a user switched it: a jump label, a static call."""
+    from .arch import x86_64 as x86_code
     from .model import instruction as kinds
-    from .scanners import x86_code
 
     both = [x86_code.first_instruction(code[at:]).kind for code in (file, running)]
     return file[:at] == running[:at] and all(kind in kinds.PATCHABLE for kind in both)
@@ -269,8 +270,9 @@ def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
     """What kprobes make of a symbol's first instruction: "" fine, "bug", "int", "indirect"; None if it is not told."""
     if k.arch() != "x86_64":
         return None
+    from .arch import x86_64 as x86_code
+    from .formats import code_slices
     from .model import instruction as kinds
-    from .scanners import code_slices, x86_code
 
     one = slice_of(k, symbols, row)
     if one is not None:
@@ -310,7 +312,8 @@ def holds_byte(k: Kernel, name: str, byte: int) -> bool | None:
     rows = [row for row in view.symbols.rows(name.encode()) if view.symbols.modules[row] is None] if view else []
     if view is None or len(rows) != 1 or view.symbols.hidden:
         return None
-    from .scanners import code_slices, x86_code
+    from .arch import x86_64 as x86_code
+    from .formats import code_slices
 
     symbols = view.symbols
     one = slice_of(k, symbols, rows[0])
@@ -340,7 +343,7 @@ def holds_site(k: Kernel, symbols: SymbolTable, address: int, doubts: Sequence[D
 
 
 def _calls_at(k: Kernel, symbols: SymbolTable, start: int, offset: int) -> bool | None:
-    from .scanners import x86_code
+    from .arch import x86_64 as x86_code
 
     row = next(iter(symbols.rows_at(start)), None)
     one = slice_of(k, symbols, row) if row is not None else None
@@ -364,7 +367,7 @@ def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
         return False
     if symbols.hidden:
         return None  # the code cannot be found without addresses
-    from .scanners import x86_code
+    from .arch import x86_64 as x86_code
 
     store = _store(k)
     if store.live:
@@ -461,7 +464,7 @@ def _init_bugs(k: Kernel, module: str) -> frozenset[int]:
 
 def _stale_slices(k: Kernel) -> Iterator[Slice]:
     """A slice for each function of a module that a stale entry of another module's bug table reserves."""
-    from .scanners import code_slices
+    from .formats import code_slices
 
     view = k.full()
     if view is None or not _store(k).live:
@@ -497,7 +500,7 @@ class RunningText:
 
     def sites(self, start: int, stop: int, entry_bytes: int) -> tuple[int, ...]:
         """Addresses that a table of relative entries points to (KernelImage.sites)."""
-        from .scanners.kernel_image import relative_sites
+        from .formats.elf.kernel_image import relative_sites
 
         raw = self.text_at(start, stop - start) if stop > start else None
         return relative_sites(raw or b"", start, entry_bytes)

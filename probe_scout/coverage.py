@@ -191,7 +191,7 @@ def _homes(k: Kernel, symbol: str) -> list[str | None]:
 
 def module_build_id(k: Kernel, module: str) -> str:
     """The build-id of a loaded module in hexadecimal; "" if it is not told."""
-    from .scanners import elf_notes
+    from .formats.elf import notes as elf_notes
 
     try:
         raw = k.read(f"sys/module/{module}/notes/.note.gnu.build-id")

@@ -244,7 +244,7 @@ def open_file(path: str, how: str, build_id: str = "") -> Opened:
 def read_file(path: str) -> DebugFile:
     """The debug information of a file. Raises UsageError and Malformed as `open_file`."""
     from .dwarf.units import DebugFile
-    from .scanners.elf_image import ElfImage
+    from .formats.elf.image import ElfImage
 
     raw = _mapped(path)
     _refuse_no_elf(path, raw)
@@ -283,7 +283,7 @@ def _mapped(path: str) -> bytes:
 def _supplement(path: str, name: str, build_id: str) -> DebugFile | None:
     """The file that dwz moved shared entries to; None if it is not there, and then some names stay unknown."""
     from .dwarf.units import DebugFile
-    from .scanners.elf_image import ElfImage
+    from .formats.elf.image import ElfImage
 
     tried = [os.path.join(os.path.dirname(path), name)]
     tried += [os.path.join(folder, ".dwz", os.path.basename(name)) for folder in folders("")]

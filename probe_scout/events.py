@@ -365,7 +365,7 @@ def _without_fields(
 def _record(
     types: TraceTypes, category: str, name: str, raw: bytes, ids_raw: bytes | None, folder: str
 ) -> RecordType | None:
-    from .scanners import event_ids, trace_format
+    from .formats.text import event_ids, trace_format
 
     fmt = trace_format.parse(raw, f"{folder}/format", category)
     ids = None if ids_raw is None else event_ids.btf_ids(ids_raw, f"{folder}/btf_ids")

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .code import Store
+    from .formats.btf.reader import Btf, Func
+    from .formats.text.btf_ids import BtfIdSets
+    from .formats.text.filter_functions import Sites
+    from .formats.text.kallsyms import Places, SymbolTable
+    from .formats.text.kprobe_blacklist import Blacklist
     from .model.report import KernelInfo
-    from .scanners.btf import Btf, Func
-    from .scanners.btf_ids import BtfIdSets
-    from .scanners.filter_functions import Sites
-    from .scanners.kallsyms import Places, SymbolTable
-    from .scanners.kprobe_blacklist import Blacklist
     from .sources.source import Source
 
 KALLSYMS = "proc/kallsyms"
@@ -167,7 +167,7 @@ class Kernel:
             raw = self.kallsyms()
             if raw is None:
                 return None
-            from .scanners.kallsyms import SymbolTable
+            from .formats.text.kallsyms import SymbolTable
 
             symbols = SymbolTable(raw)
             self._full = View(symbols, self._sites(symbols, None))
@@ -229,7 +229,7 @@ class Kernel:
         raw = self.kallsyms()
         if raw is None:
             return None
-        from .scanners import kallsyms
+        from .formats.text import kallsyms
 
         with_bases = set(wanted)
         with_bases.update(name.partition(b".")[0] for name in wanted if b"." in name)
@@ -250,14 +250,14 @@ class Kernel:
 
     def _places_of(self, raw: bytes) -> Places:
         if self._places is None or self._places.raw is not raw:
-            from .scanners.kallsyms import Places
+            from .formats.text.kallsyms import Places
 
             self._places = Places(raw)
         return self._places
 
     def names_starting(self, head: bytes) -> tuple[bytes, ...]:
         """Names of kallsyms that begin so, sorted, each once; () where it cannot be read."""
-        from .scanners import kallsyms
+        from .formats.text import kallsyms
 
         raw = self.kallsyms() or b""
         found = self._places_of(raw).prefixed(head)
@@ -265,7 +265,7 @@ class Kernel:
 
     def _limit_lines(self, raw: bytes) -> bytes:
         if self._limits is None:
-            from .scanners import kallsyms
+            from .formats.text import kallsyms
 
             self._limits = kallsyms.limits_of(raw)
         return self._limits
@@ -282,7 +282,7 @@ class Kernel:
 
     def _sites(self, symbols: SymbolTable, names: set[bytes] | None) -> Sites | None:
         """ftrace's sites. None if unread, or if a narrow question needs the whole list."""
-        from .scanners import filter_functions
+        from .formats.text import filter_functions
 
         found = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH_ADDRS, filter_functions.PATH))
         if found is None:
@@ -330,7 +330,7 @@ class Kernel:
                         facts.MODULE_BTF, error.kind, f"{error.path}: {error.why}", error.cure
                     )
                 return None
-            from .scanners.btf import Btf
+            from .formats.btf.reader import Btf
 
             try:
                 self._btfs[key] = Btf(raw, base, f"{BTF_FOLDER}/{key}")
@@ -365,7 +365,7 @@ class Kernel:
     def ids(self) -> BtfIdSets:
         """The kernel's BTF id sets; `visible` false marks BTF_IDS as unread."""
         if self._ids is None:
-            from .scanners import btf_ids
+            from .formats.text import btf_ids
 
             raw = self.kallsyms()
             self._ids = btf_ids.table(raw) if raw is not None else btf_ids.BtfIdSets(False, {})
@@ -376,7 +376,7 @@ class Kernel:
         if self._blacklist is None:
             found = self._try(facts.KPROBE_BLACKLIST, (BLACKLIST,))
             if found is not None:
-                from .scanners import kprobe_blacklist
+                from .formats.text import kprobe_blacklist
 
                 try:
                     self._blacklist = kprobe_blacklist.table(found[1])
@@ -391,7 +391,7 @@ class Kernel:
             if self.flag("error_injection"):
                 found = self._try(facts.ERROR_INJECTION, (INJECTION,))
                 if found is not None:
-                    from .scanners import error_injection
+                    from .formats.text import error_injection
 
                     self._injection = {name: kind for (name, _), kind in error_injection.table(found[1]).items()}
         return self._injection
@@ -411,7 +411,7 @@ class Kernel:
         path, raw = self._config
         if not path:
             return None
-        from .scanners import kconfig
+        from .formats.text import kconfig
 
         try:
             return kconfig.find(raw, option) or ""
@@ -474,7 +474,7 @@ class Kernel:
 
         The category ftrace is not in available_events; its folder is looked at.
         """
-        from .scanners import available_events
+        from .formats.text import available_events
 
         raw = self.available_events()
         if raw is None:
@@ -492,7 +492,7 @@ class Kernel:
 
     def index_events(self) -> tuple[tuple[str, str], ...]:
         """Every (category, name) of available_events, () if unread; from then on `events_named` looks names up."""
-        from .scanners import available_events
+        from .formats.text import available_events
 
         raw = self.available_events()
         found = available_events.table(raw) if raw is not None else ()
@@ -544,7 +544,7 @@ class Kernel:
     def names_with(self, head: bytes) -> frozenset[bytes]:
         """What follows `head` in the symbols that begin with it, of vmlinux and of modules; read once."""
         if head not in self._named:
-            from .scanners import kallsyms
+            from .formats.text import kallsyms
 
             raw = self.kallsyms() or b""
             self._named[head] = frozenset(name[len(head) :] for name in kallsyms.prefixed(raw, head))
@@ -580,7 +580,7 @@ class Kernel:
             raw = self.read("sys/kernel/notes")
         except SourceError:
             return ""
-        from .scanners import elf_notes
+        from .formats.elf import notes as elf_notes
 
         try:
             return elf_notes.build_id(raw) or ""
@@ -693,7 +693,7 @@ class Kernel:
         """none, integrity or confidentiality; None if it cannot be told."""
         found = self._try(facts.LOCKDOWN, (LOCKDOWN,))
         if found is not None:
-            from .scanners import security
+            from .formats.text import security
 
             return security.lockdown(found[1])
         if self.option("CONFIG_SECURITY_LOCKDOWN_LSM") is False or self.has_symbol("lock_kernel_down") is False:

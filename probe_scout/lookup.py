@@ -91,7 +91,7 @@ class KernelLookup:
 
     def events(self) -> tuple[tuple[str, str], ...]:
         """All events; empty where they cannot be read."""
-        from .scanners import available_events
+        from .formats.text import available_events
 
         raw = self._k.available_events()
         return available_events.table(raw) if raw else ()
@@ -102,7 +102,7 @@ class KernelLookup:
 
     def modules_loaded(self) -> frozenset[str]:
         """Names in proc/modules."""
-        from .scanners import modules
+        from .formats.text import modules
 
         try:
             return frozenset(modules.table(self._k.read("proc/modules")))
@@ -111,7 +111,7 @@ class KernelLookup:
 
     def module_files(self) -> Mapping[str, str] | None:
         """Module to its path in modules.dep; None if that file is unread."""
-        from .scanners import modules_dep
+        from .formats.text import modules_dep
 
         release = self._k.release()
         for folder in _MODULE_FOLDERS:
@@ -124,7 +124,7 @@ class KernelLookup:
 
     def module_symbols(self, module: str) -> frozenset[str] | None:
         """Functions that the file of a module defines; None if there is no file."""
-        from .scanners import kernel_image
+        from .formats.elf import kernel_image
 
         path = (self.module_files() or {}).get(module)
         if path is None:

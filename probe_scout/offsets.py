@@ -13,10 +13,10 @@ from .rules import kprobe_instruction as rules
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .formats.text.kallsyms import SymbolTable
     from .kernel import Kernel, View
     from .model.facts import Unread
     from .model.target import Target
-    from .scanners.kallsyms import SymbolTable
 
 _CODE_BYTES_MAX = 64 << 10
 
@@ -138,7 +138,7 @@ def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rule
     running = False
     word: str | None = None
     if found is not None:
-        from .scanners import x86_code
+        from .arch import x86_64 as x86_code
 
         raw, running = found
         look = x86_code.look(raw, offset, running)

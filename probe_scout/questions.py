@@ -12,11 +12,11 @@ from .model import facts
 from .model.traits import DATA, INIT, MODULE, NOWHERE, OUTSIDE, TEXT, EventTraits, Proto, Traits
 
 if TYPE_CHECKING:
+    from .formats.btf.reader import Btf, Func
+    from .formats.text.kallsyms import SymbolTable
+    from .formats.text.kprobe_blacklist import Blacklist
     from .kernel import Kernel, View
     from .model.prototype import Shape
-    from .scanners.btf import Btf, Func
-    from .scanners.kallsyms import SymbolTable
-    from .scanners.kprobe_blacklist import Blacklist
 
 PADDING = ("__pfx_", "__cfi_")
 KSYM_NAME_LEN = 512

@@ -21,9 +21,9 @@ from .model.verdict import NO
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from .formats.text.kallsyms import SymbolTable
     from .kernel import Kernel, View
     from .model.facts import Unread
-    from .scanners.kallsyms import SymbolTable
 
 _PADDING = (b"__pfx_", b"__cfi_")
 _LISTED = ("bpf_lsm_", "bpf_iter_", "bpf_modify_return_", "bpf_fentry_test")

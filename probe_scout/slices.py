@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .arch import x86_64 as x86_code
 from .errors import ProbeScoutError, SourceError, UsageError
+from .formats import code_slices
+from .formats.elf import kernel_image
 from .model import instruction as kinds
-from .scanners import code_slices, kernel_image, x86_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
+    from .formats.text.kallsyms import SymbolTable
     from .kernel import Kernel, View
-    from .scanners.kallsyms import SymbolTable
 
     class Image(Protocol):
         """A kernel's text by address: of its file, or of the running kernel."""

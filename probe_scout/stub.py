@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .arguments import TraceTypes
+    from .formats.btf.reader import Btf, Func
     from .kernel import Kernel
     from .model.trace import EventReport
-    from .scanners.btf import Btf, Func
 
 BY_EVENT = ("tp", "raw_tp", "tp_btf")
 _FUNC_ARG = "BPF_FUNC_get_func_arg"  # enum bpf_func_id, include/uapi/linux/bpf.h
@@ -272,7 +272,7 @@ def _core(k: Kernel, told: EventReport, asked: bool) -> tuple[str, tuple[RecordM
     btf = k.btf(None if record.btf == "vmlinux" else record.btf)
     if btf is None:
         return "", ()
-    from .scanners import btf_plain
+    from .formats.btf import plain as btf_plain
 
     return record.name, btf_plain.members(btf, record.type_id)
 
@@ -283,7 +283,7 @@ def _raw(k: Kernel, category: str, event: str, attach: str, types: TraceTypes) -
     prototype = types.prototype(event)
     if prototype is None:
         raise NoStub(f"{event}: BTF has no btf_trace_{event}, so its arguments are not known; use --attach tp")
-    from .scanners import btf_plain
+    from .formats.btf import plain as btf_plain
 
     _, btf, _ = prototype
     found = []
@@ -326,7 +326,7 @@ def _function(k: Kernel, name: str, attach: str, notes: list[str]) -> Stub:
             return _untyped(target.name, attach, _arch(k))
         raise NoStub(f"{what}: BTF has no types of it, so its arguments are not known; --attach kprobe has registers")
     module, btf, func = found
-    from .scanners import btf_plain
+    from .formats.btf import plain as btf_plain
 
     args, returns, variadic = btf_plain.arguments(btf, func.proto_id)
     args = tuple(
@@ -451,7 +451,7 @@ def _call_arguments(k: Kernel, call: str) -> tuple[Argument, ...] | None:
     found = _prototype(k, Target(FUNCTION, f"__do_sys_{call}"))
     if found is None:
         return None
-    from .scanners import btf_plain
+    from .formats.btf import plain as btf_plain
 
     _, btf, func = found
     return btf_plain.arguments(btf, func.proto_id)[0]

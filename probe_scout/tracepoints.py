@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .formats.text import event_ids, trace_format
 from .model.trace import (
     ABSENT,
     ARRAY,
@@ -38,7 +39,6 @@ from .rules.tracepoint_access import (
     reads,
     record_end_bytes,
 )
-from .scanners import event_ids, trace_format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

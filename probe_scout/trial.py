@@ -346,7 +346,7 @@ def _question(k: Kernel, target: Target, written: str, attach: str) -> Question 
 
 
 def _event(k: Kernel, empty: Question, category: str | None, name: str) -> Question | Reply:
-    from .scanners import event_ids, trace_format
+    from .formats.text import event_ids, trace_format
 
     category = category or next(iter(k.events_named(name) or ()), None)
     if category is not None:

@@ -263,7 +263,7 @@ def _in_file(found: Record, row: Attachment) -> Attachment:
 
 def _uprobe_events(k: Kernel) -> list[tuple[str, int]]:
     """Paths and offsets of uprobe events, which no process holds."""
-    from ..scanners import dynamic_events
+    from ..formats.text import dynamic_events
 
     for path in (dynamic_events.PATH, dynamic_events.UPROBES):
         try:
@@ -283,7 +283,7 @@ def _switch(k: Kernel, path: str) -> bool | None:
 
 def _enabled_events(k: Kernel) -> dict[str, bool]:
     """Whether ftrace has switched each dynamic event on: group/name -> state."""
-    from ..scanners import dynamic_events
+    from ..formats.text import dynamic_events
 
     found: dict[str, bool] = {}
     for path in (dynamic_events.PATH, dynamic_events.KPROBES, dynamic_events.UPROBES):

@@ -27,7 +27,7 @@ def look(inputs: Record, calls: Calls) -> dict[str, list[_Argument]]:
     wanted = sorted(_wanted(inputs))
     if not wanted:
         return {}
-    from ..scanners import program_btf
+    from ..formats.btf import program as program_btf
     from ..sources import bpf_objects as bpf
 
     found: dict[str, list[_Argument]] = {}
@@ -78,7 +78,7 @@ def _text(kind: str, name: str) -> str:
 
 def difference(expected: Sequence[_Argument], event: Sequence[_Argument]) -> str | None:
     """The first argument that is another one than the program expects; None where all that can be told agree."""
-    from ..scanners.program_btf import NARROW, POINTER
+    from ..formats.btf.program import NARROW, POINTER
 
     slots = {slot: (shape, struct, text, size) for shape, struct, text, slot, size in event}
     count = sum(max(1, (one[4] + _SLOT_BYTES - 1) // _SLOT_BYTES) for one in event)

@@ -226,7 +226,7 @@ def functions_of(row: Attachment) -> list[tuple[str | None, str]]:
 
 def _count(raw: bytes, names: set[str]) -> dict[str, int]:
     """How many symbols each name has, by a search for each."""
-    from ..scanners import kallsyms
+    from ..formats.text import kallsyms
 
     return {name: len(kallsyms.find(raw, name)) for name in names}
 

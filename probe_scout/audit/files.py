@@ -16,7 +16,7 @@ from ..errors import ProbeScoutError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..scanners.elf_image import ElfImage
+    from ..formats.elf.image import ElfImage
 
 Record = dict[str, Any]
 THERE, GONE, DENIED, NO_ELF = "there", "gone", "denied", "no_elf"
@@ -107,7 +107,7 @@ def _file(way: str, offsets: list[int]) -> Record:
 
 def _symbols(found: Record, raw: mmap.mmap, way: str, offsets: list[int]) -> None:
     """Adds for each offset the function, the offset in it, and whether an instruction starts there."""
-    from ..scanners.elf_image import ElfImage
+    from ..formats.elf.image import ElfImage
 
     image = ElfImage(raw, way)
     found["build_id"] = image.build_id
@@ -147,7 +147,7 @@ def _is_start(code: bytes, offset: int) -> bool | None:
         return True
     if offset > _FUNCTION_BYTES_MAX or os.uname().machine != "x86_64":
         return None
-    from ..scanners import x86_code
+    from ..arch import x86_64 as x86_code
 
     try:
         found = x86_code.boundaries(code)

@@ -15,10 +15,10 @@ from ..model.facts import Unread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..formats.text.dynamic_events import DynamicEvent
+    from ..formats.text.enabled_functions import EnabledFunction
+    from ..formats.text.kprobes_list import RegisteredProbe
     from ..kernel import Kernel
-    from ..scanners.dynamic_events import DynamicEvent
-    from ..scanners.enabled_functions import EnabledFunction
-    from ..scanners.kprobes_list import RegisteredProbe
     from .join import Record
     from .resolve import Resolver
 
@@ -108,7 +108,7 @@ def _lasting(
     """
     import time
 
-    from ..scanners import enabled_functions, kprobes_list
+    from ..formats.text import enabled_functions, kprobes_list
 
     for _ in range(READ_AGAIN):
         time.sleep(PAUSE_S)
@@ -160,7 +160,7 @@ def _read(k: Kernel, path: str, fact: str, unread: list[Unread]) -> bytes | None
 
 
 def _dynamic(k: Kernel, unread: list[Unread]) -> list[DynamicEvent]:
-    from ..scanners import dynamic_events
+    from ..formats.text import dynamic_events
 
     found: list[DynamicEvent] = []
     missing: list[Unread] = []
@@ -182,7 +182,7 @@ def _dynamic(k: Kernel, unread: list[Unread]) -> list[DynamicEvent]:
 
 
 def _probes(k: Kernel, unread: list[Unread]) -> tuple[RegisteredProbe, ...] | None:
-    from ..scanners import kprobes_list
+    from ..formats.text import kprobes_list
 
     raw = _read(k, kprobes_list.PATH, "kprobes_list", unread)
     if raw is None:
@@ -258,7 +258,7 @@ def _with_events(
 
 def _with_missed(k: Kernel, rows: list[Attachment]) -> list[Attachment]:
     """kprobe_profile counts what an event's kprobe missed; it tells no group, so a name must be there once."""
-    from ..scanners import dynamic_events
+    from ..formats.text import dynamic_events
 
     names = [row.event.partition(":")[2] for row in rows if row.event and "tracefs" in row.seen_by]
     if not names:
@@ -325,7 +325,7 @@ def _other_probes(
 
 def _addresses(k: Kernel, keys: Iterable[_Key]) -> dict[int, list[_Key]]:
     """Addresses of these places by kallsyms: the list names an address by the first of its aliases."""
-    from ..scanners import kallsyms
+    from ..formats.text import kallsyms
 
     raw = k.kallsyms()
     found: dict[int, list[_Key]] = {}
@@ -347,7 +347,7 @@ def _ftrace(
     unread: list[Unread],
 ) -> list[Attachment]:
     """Functions with more users in enabled_functions than the rows explain."""
-    from ..scanners import enabled_functions
+    from ..formats.text import enabled_functions
 
     raw = _read(k, enabled_functions.PATH, "enabled_functions", unread)
     if not raw:

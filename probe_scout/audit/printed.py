@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Malformed, SourceError
+from ..formats import bpftool
 from ..model.audit import NOTE, AuditFinding
-from ..scanners import bpftool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

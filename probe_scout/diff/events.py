@@ -19,11 +19,11 @@ from .functions import argument_changes, loaded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ..formats.btf.signature import Signature
     from ..kernel import Kernel
     from ..model.diff import ArgumentChange
     from ..model.trace import TraceField, TraceFormat
     from ..model.traits import EventTraits
-    from ..scanners.btf_signatures import Signature
     from .judged import Answers
 
     Key = tuple[str, str]  # category ("" for a bare tracepoint) and name
@@ -64,7 +64,7 @@ class Side:
 
     def format_of(self, key: Key) -> TraceFormat | None:
         """The event's record; None for a bare tracepoint and where there is no such file. Raises Malformed."""
-        from ..scanners import trace_format
+        from ..formats.text import trace_format
 
         category, name = key
         if not category:
@@ -87,7 +87,7 @@ class Side:
     def owner(self, name: str) -> str | None:
         """The module that defines this tracepoint; None for vmlinux and where it is not told."""
         if self._owners is None:
-            from ..scanners import kallsyms
+            from ..formats.text import kallsyms
 
             raw = self.k.kallsyms() or b""
             part = raw[kallsyms.modules_begin(raw) :]
@@ -115,7 +115,7 @@ class Side:
 
 
 def _arguments(k: Kernel) -> dict[str, Signature]:
-    from ..scanners.btf_signatures import Signatures
+    from ..formats.btf.signature import Signatures
 
     found: dict[str, Signature] = {}
     typed: dict[str, Signature] = {}
@@ -268,7 +268,7 @@ def _fields(before: list[TraceField], after: list[TraceField]) -> tuple[FieldCha
 
 def _is_text(field: TraceField) -> bool:
     """Chars in a row, whose sign says nothing: all became unsigned in 6.2 (Makefile, -funsigned-char)."""
-    from ..scanners.trace_format import element_type
+    from ..formats.text.trace_format import element_type
 
     is_row = field.kind in (STRING, DATA_LOC, REL_LOC)
     return is_row and element_type(field.type_text).removeprefix("const ") == "char"

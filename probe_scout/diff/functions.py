@@ -15,9 +15,9 @@ from ..model.diff import APPEARED, CHANGED, GONE, MOVED, RENAMED, ArgumentChange
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ..formats.btf.signature import Part, Signature
     from ..kernel import Kernel
     from ..model.traits import Traits
-    from ..scanners.btf_signatures import Part, Signature
     from .judged import Answers
 
     Key = tuple[str | None, str]  # owner (None for vmlinux) and name
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 def loaded(k: Kernel) -> frozenset[str]:
     """Names of modules that this kernel has loaded: those of proc/modules and those whose BTF is there."""
-    from ..scanners import modules
+    from ..formats.text import modules
 
     found = set(k.btf_modules())
     try:
@@ -72,7 +72,7 @@ class Side:
 
     def signatures(self, owner: str | None) -> dict[str, Signature]:
         """Prototypes of one owner's functions, by name; empty where there is no BTF."""
-        from ..scanners import btf_signatures
+        from ..formats.btf import signature as btf_signatures
 
         if owner not in self._signatures:
             there = owner is None or owner in self.k.btf_modules()
@@ -267,7 +267,7 @@ def _moved(
 
 def _typed(row: FunctionChange, name: str, before: Signature | None, after: Signature | None) -> FunctionChange:
     """The row with what differs between two prototypes."""
-    from ..scanners.btf_signatures import prototype_line
+    from ..formats.btf.signature import prototype_line
 
     assert before is not None
     assert after is not None
@@ -294,7 +294,7 @@ def argument_changes(before: Signature, after: Signature) -> tuple[ArgumentChang
 
 def _told(part: Part | None, other: Part | None) -> str | None:
     """A parameter for people, with its size where only the size differs."""
-    from ..scanners.btf_signatures import argument
+    from ..formats.btf.signature import argument
 
     if part is None:
         return None

@@ -16,7 +16,7 @@ from . import names as n
 from .abbrev import ALT, LINE, RELATIVE, SIGNATURE, Abbrev, Abbrevs, Shape, UnknownForm, uleb, value_of
 
 if TYPE_CHECKING:
-    from ..scanners.elf_image import ElfImage
+    from ..formats.elf.image import ElfImage
     from .lines import Files
 
 _DW64 = 0xFFFFFFFF

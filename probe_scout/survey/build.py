@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..dwarf.inline_facts import Row
-    from ..scanners.elf_image import ElfImage
+    from ..formats.elf.image import ElfImage
     from .format import Share
 
     Progress = Callable[[int, int], None]

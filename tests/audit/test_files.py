@@ -34,7 +34,7 @@ def made(tmp_path_factory):
     (folder / "x.s").write_text(SOURCE)
     subprocess.run(["cc", "-shared", "-nostdlib", "-o", folder / "x.so", folder / "x.s"], check=True)
     subprocess.run(["strip", "-o", folder / "stripped.so", folder / "x.so"], check=True)
-    from probe_scout.scanners.elf_image import ElfImage
+    from probe_scout.formats.elf.image import ElfImage
 
     path = str(folder / "x.so")
     section = ElfImage((folder / "x.so").read_bytes(), path).section(".text")

@@ -7,8 +7,8 @@ import pytest
 from probe_scout.audit import others
 from probe_scout.audit.resolve import Resolver
 from probe_scout.errors import NotThere
+from probe_scout.formats.text import enabled_functions, kprobes_list
 from probe_scout.model.audit import Attachment
-from probe_scout.scanners import enabled_functions, kprobes_list
 
 from .conftest import inputs, link, program
 

@@ -13,7 +13,7 @@ from probe_scout.dwarf.inline_facts import find, table
 from probe_scout.dwarf.search import likeliest_first as first
 from probe_scout.dwarf.search import name_offsets
 from probe_scout.dwarf.units import DebugFile
-from probe_scout.scanners.elf_image import ElfImage
+from probe_scout.formats.elf.image import ElfImage
 
 from . import second_road
 

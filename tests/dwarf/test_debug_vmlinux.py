@@ -20,7 +20,7 @@ from elftools.elf.elffile import ELFFile
 from probe_scout.dwarf.inline_facts import Reader, find, table
 from probe_scout.dwarf.units import DebugFile
 from probe_scout.dwarf.walk import walk
-from probe_scout.scanners.elf_image import ElfImage
+from probe_scout.formats.elf.image import ElfImage
 
 from . import second_road
 

@@ -12,7 +12,7 @@ from probe_scout.dwarf import names as n
 from probe_scout.dwarf.inline_facts import find, table
 from probe_scout.dwarf.units import DebugFile
 from probe_scout.errors import Malformed
-from probe_scout.scanners.elf_image import ElfImage
+from probe_scout.formats.elf.image import ElfImage
 from tests.builders.damage import EXAMPLES, answer, damaged
 from tests.builders.dwarf_writer import TEXT, DwarfWriter, Entry, elf_file, uleb
 

@@ -47,10 +47,10 @@ NOT_YET = Path(__file__).with_name("not_yet.txt")
 HOMES = {
     "typer": "cli/app.py",
     "tabulate": "render/table.py",
-    "elftools": "scanners/elf_image.py",
+    "elftools": "formats/elf/image.py",
     "pyroute2": "sources/netlink.py",
-    "capstone": "scanners/x86_code.py",
-    "zstandard": "scanners/kernel_image.py",
+    "capstone": "arch/x86_64.py",
+    "zstandard": "formats/elf/kernel_image.py",
 }
 NEWER_STDLIB = {"compression"}  # Python 3.14
 # Costly to import (ecosystem: 8 to 70 ms each); on the road of `check` only inside functions that need them.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from probe_scout.formats.text import trace_format
 from probe_scout.model.trace import UNREADABLE
 from probe_scout.rules import tracepoint_access
-from probe_scout.scanners import trace_format
 from probe_scout.tracepoints import event_fields
 from tests.oracle import loads
 

@@ -73,7 +73,7 @@ def test_a_file_that_is_cut_off(asked, lang, kept):
 
 
 def test_a_file_that_is_cut_off_anywhere(asked):
-    """Every byte: tests/scanners/test_trace_format.py."""
+    """Every byte: tests/formats/text/test_trace_format.py."""
     raw = whole()
     told = [asked(raw[:kept]) for kept in (*range(0, len(raw), 11), *range(len(raw) - 20, len(raw)))]
     assert {(code, made_text) for code, made_text, _ in told} == {(4, None)}
