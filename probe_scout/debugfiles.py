@@ -18,7 +18,7 @@ from .model.facts import Unread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .dwarf.units import DebugFile, Unit
+    from .formats.dwarf.units import DebugFile, Unit
 
 FOLDER = "/usr/lib/debug"
 SUFFIXES = ("", ".debug")
@@ -243,7 +243,7 @@ def open_file(path: str, how: str, build_id: str = "") -> Opened:
 
 def read_file(path: str) -> DebugFile:
     """The debug information of a file. Raises UsageError and Malformed as `open_file`."""
-    from .dwarf.units import DebugFile
+    from .formats.dwarf.units import DebugFile
     from .formats.elf.image import ElfImage
 
     raw = _mapped(path)
@@ -262,7 +262,7 @@ def read_file(path: str) -> DebugFile:
 
 
 def _is_split(unit: Unit) -> bool:
-    from .dwarf import names as n
+    from .formats.dwarf import names as n
 
     return unit.kind == n.UT_SKELETON or n.AT_GNU_DWO_NAME in unit.root or n.AT_DWO_NAME in unit.root
 
@@ -282,7 +282,7 @@ def _mapped(path: str) -> bytes:
 
 def _supplement(path: str, name: str, build_id: str) -> DebugFile | None:
     """The file that dwz moved shared entries to; None if it is not there, and then some names stay unknown."""
-    from .dwarf.units import DebugFile
+    from .formats.dwarf.units import DebugFile
     from .formats.elf.image import ElfImage
 
     tried = [os.path.join(os.path.dirname(path), name)]

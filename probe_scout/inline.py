@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import cache, debugfiles, questions, targets
 from .coverage import KEPT, QUICK, WHOLE, base_name, home, module_build_id
-from .dwarf import classes
 from .errors import UsageError
+from .formats.dwarf import classes
 from .model import facts
 from .model.facts import Unread
 from .model.inline import (
@@ -30,8 +30,8 @@ from .model.target import FUNCTION, OFFSET, Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from .dwarf.around import Around, Parameter
-    from .dwarf.inline_facts import SourceFunction
+    from .formats.dwarf.around import Around, Parameter
+    from .formats.dwarf.inline_facts import SourceFunction
     from .kernel import Kernel
     from .lookup import KernelLookup
     from .model.verdict import Verdict
@@ -105,8 +105,8 @@ def facts_of(
             return _facts(kept)
         except (TypeError, ValueError, KeyError, IndexError):
             pass
-    from .dwarf.around import around, parameters
-    from .dwarf.inline_facts import TooMuch, find
+    from .formats.dwarf.around import around, parameters
+    from .formats.dwarf.inline_facts import TooMuch, find
 
     if effort == KEPT:
         raise TooMuch(f"{source.debug.path} was not asked about {name} before")
@@ -123,8 +123,8 @@ def facts_of(
 
 def _facts(raw: Any) -> Facts:
     """Facts from what JSON made of them. Raises TypeError, ValueError and the like for anything else."""
-    from .dwarf.around import Around, Neighbour, Parameter
-    from .dwarf.inline_facts import Body, Copy, SourceFunction
+    from .formats.dwarf.around import Around, Neighbour, Parameter
+    from .formats.dwarf.inline_facts import Body, Copy, SourceFunction
 
     functions, places, neighbourhoods = raw
 
@@ -662,7 +662,7 @@ def _rows(source: Source, progress: Callable[[int, int], None] | None) -> Iterab
     kept = cache.kept(question, large=True)
     if isinstance(kept, list) and all(isinstance(row, list) and len(row) == _ROW_FIELDS for row in kept):
         return kept
-    from .dwarf.inline_facts import table as whole
+    from .formats.dwarf.inline_facts import table as whole
 
     rows = [row[:_ROW_FIELDS] for rows in whole(source.opened.file, progress).values() for row in rows]
     cache.keep(question, rows, large=True)

@@ -14,8 +14,8 @@ import pytest
 
 from probe_scout import debugfiles
 from probe_scout.api import open_kernel
-from probe_scout.dwarf import names as n
 from probe_scout.errors import Malformed, UsageError
+from probe_scout.formats.dwarf import names as n
 from probe_scout.model.inline import ParameterPlace
 from probe_scout.model.report import Coverage
 from probe_scout.model.target import parse
@@ -549,7 +549,9 @@ def test_a_kept_answer_equals_the_fresh_one_and_reads_no_debug_information(tiny_
     folder, path = str(tiny_folder(**KERNEL)), debug()
     fresh = open_kernel(folder).inline("gone", path)
     whole = open_kernel(folder, cache=True).inline("gone", path)
-    monkeypatch.setattr("probe_scout.dwarf.inline_facts.find", lambda *args: pytest.fail("the file was searched"))
+    monkeypatch.setattr(
+        "probe_scout.formats.dwarf.inline_facts.find", lambda *args: pytest.fail("the file was searched")
+    )
     assert open_kernel(folder).inline("gone", path) == fresh == whole
     monkeypatch.setattr("probe_scout.sources.open_source", lambda root: pytest.fail("the source was opened"))
     assert open_kernel(folder, cache=True).inline("gone", path) == fresh

@@ -127,7 +127,7 @@ def _value(option: str, word: str, prefix: str) -> list[str]:
 
         return [prefix + name for name in _starting(word, LANGUAGES if option == "--lang" else STUB_ATTACH)]
     if option == "--class":
-        from ..dwarf.classes import CLASSES
+        from ..formats.dwarf.classes import CLASSES
 
         return [prefix + name for name in _starting(word, CLASSES)]
     choices = _CHOICES.get(option, ())

@@ -151,7 +151,7 @@ def _classes(values: Sequence[str]) -> tuple[str, ...]:
     """Classes of inlining, each one name or several with commas. Raises UsageError for one that does not exist."""
     if not values:
         return ()
-    from ..dwarf.classes import CLASSES
+    from ..formats.dwarf.classes import CLASSES
 
     names = [name.strip() for value in values for name in value.split(",")]
     return tuple(dict.fromkeys(one_of(name, CLASSES, "--class") for name in names))

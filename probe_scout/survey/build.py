@@ -13,7 +13,7 @@ from .format import VMLINUX, Table, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ..dwarf.inline_facts import Row
+    from ..formats.dwarf.inline_facts import Row
     from ..formats.elf.image import ElfImage
     from .format import Share
 
@@ -37,7 +37,7 @@ def read_file(path: str, progress: Progress | None = None) -> Read:
     `progress` is told how many bytes of it were read, of how many.
     """
     from ..debugfiles import read_file as opened
-    from ..dwarf.inline_facts import table
+    from ..formats.dwarf.inline_facts import table
 
     file = opened(path)
     image = file.image
@@ -68,7 +68,7 @@ def _is_name(name: str) -> bool:
 
 
 def _cell(name: str, rows: list[Row]) -> Cell:
-    from ..dwarf.classes import suffixes
+    from ..formats.dwarf.classes import suffixes
 
     kind = min((row.kind for row in rows), key=KINDS.index)
     mine = [row for row in rows if row.kind in (WITH_SYMBOL if kind in WITH_SYMBOL else (kind,))]

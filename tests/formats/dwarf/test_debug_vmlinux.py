@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from probe_scout.dwarf.inline_facts import Reader, find, table
-from probe_scout.dwarf.units import DebugFile
-from probe_scout.dwarf.walk import walk
+from probe_scout.formats.dwarf.inline_facts import Reader, find, table
+from probe_scout.formats.dwarf.units import DebugFile
+from probe_scout.formats.dwarf.walk import walk
 from probe_scout.formats.elf.image import ElfImage
 
 from . import second_road

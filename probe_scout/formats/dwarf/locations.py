@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import Malformed
+from ...errors import Malformed
 from . import names as n
 from .abbrev import sleb, uleb
 

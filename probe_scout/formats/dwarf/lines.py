@@ -6,7 +6,7 @@ from struct import Struct, unpack_from
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Malformed
+from ...errors import Malformed
 from . import names as n
 from .abbrev import LINE, Attribute, Shape, UnknownForm, uleb, value_of
 

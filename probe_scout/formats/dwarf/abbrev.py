@@ -11,7 +11,7 @@ import re
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import Malformed
+from ...errors import Malformed
 from . import names as n
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import subprocess
 
 import pytest
 
-from probe_scout.dwarf import classes as c
-from probe_scout.dwarf.inline_facts import find, table
-from probe_scout.dwarf.search import likeliest_first as first
-from probe_scout.dwarf.search import name_offsets
-from probe_scout.dwarf.units import DebugFile
+from probe_scout.formats.dwarf import classes as c
+from probe_scout.formats.dwarf.inline_facts import find, table
+from probe_scout.formats.dwarf.search import likeliest_first as first
+from probe_scout.formats.dwarf.search import name_offsets
+from probe_scout.formats.dwarf.units import DebugFile
 from probe_scout.formats.elf.image import ElfImage
 
 from . import second_road
@@ -257,7 +257,9 @@ def test_a_name_that_ends_many_strings_is_found_by_the_one_offset_that_stands_fo
     (found,) = find(file, name)
     assert [(r.kind, r.copies, r.line) for r in table(file)[name]] == [(found.kind, len(found.copies), found.line)]
     assert found.kind in ((c.NO, c.PARTIAL) if name == "sert" else (c.FULL,))
-    monkeypatch.setattr("probe_scout.dwarf.search.likeliest_first", lambda file, offsets: [*first(file, offsets)][::-1])
+    monkeypatch.setattr(
+        "probe_scout.formats.dwarf.search.likeliest_first", lambda file, offsets: [*first(file, offsets)][::-1]
+    )
     assert find(file, name) == (found,)
     file._is_merged = False  # then every offset is looked for
     assert find(file, name) == (found,)

@@ -6,12 +6,12 @@ import struct
 
 import pytest
 
-from probe_scout.dwarf import classes as c
-from probe_scout.dwarf import names as n
-from probe_scout.dwarf.around import around, parameters
-from probe_scout.dwarf.inline_facts import TooMuch, find
-from probe_scout.dwarf.locations import Place
 from probe_scout.errors import Malformed
+from probe_scout.formats.dwarf import classes as c
+from probe_scout.formats.dwarf import names as n
+from probe_scout.formats.dwarf.around import around, parameters
+from probe_scout.formats.dwarf.inline_facts import TooMuch, find
+from probe_scout.formats.dwarf.locations import Place
 from tests.builders.dwarf_writer import TEXT, DwarfWriter, Entry, sleb, uleb
 
 from .test_compiled import compile_with, opened

@@ -11,12 +11,12 @@ from struct import error as StructError
 from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Malformed
+from ...errors import Malformed
 from . import names as n
 from .abbrev import ALT, LINE, RELATIVE, SIGNATURE, Abbrev, Abbrevs, Shape, UnknownForm, uleb, value_of
 
 if TYPE_CHECKING:
-    from ..formats.elf.image import ElfImage
+    from ..elf.image import ElfImage
     from .lines import Files
 
 _DW64 = 0xFFFFFFFF

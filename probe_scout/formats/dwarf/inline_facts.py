@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ProbeScoutError
+from ...errors import ProbeScoutError
 from . import classes
 from . import names as n
 from .abbrev import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import Malformed
+from ...errors import Malformed
 from . import names as n
 from .abbrev import uleb
 

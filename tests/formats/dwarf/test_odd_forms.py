@@ -7,11 +7,11 @@ import struct
 import pytest
 from hypothesis import given
 
-from probe_scout.dwarf import classes as c
-from probe_scout.dwarf import names as n
-from probe_scout.dwarf.inline_facts import find, table
-from probe_scout.dwarf.units import DebugFile
 from probe_scout.errors import Malformed
+from probe_scout.formats.dwarf import classes as c
+from probe_scout.formats.dwarf import names as n
+from probe_scout.formats.dwarf.inline_facts import find, table
+from probe_scout.formats.dwarf.units import DebugFile
 from probe_scout.formats.elf.image import ElfImage
 from tests.builders.damage import EXAMPLES, answer, damaged
 from tests.builders.dwarf_writer import TEXT, DwarfWriter, Entry, elf_file, uleb

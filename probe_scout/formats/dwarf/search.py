@@ -18,7 +18,7 @@ from .abbrev import ALT, FORM, LEB, LINE
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from ..formats.elf.image import Region
+    from ..elf.image import Region
     from .units import DebugFile, Unit
 
 # A search for one offset costs about a sixtieth of a walk of everything.
