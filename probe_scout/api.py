@@ -86,7 +86,7 @@ class OpenKernel:
         """
         question = None
         if self._cache:
-            from . import cache
+            from .sources import cache
 
             question = cache.key(self._root, self._vmlinux, names, types, as_me) if not debug else None
             kept = cache.load(question, self._evidence) if question else None
@@ -252,7 +252,8 @@ class OpenKernel:
         if self._kept is None:
             question = None
             if self._cache:
-                from . import cache, coverage
+                from . import coverage
+                from .sources import cache
 
                 k = self._kernel
                 question = cache.key(self._root, self._vmlinux, ("audit",), (), False)
@@ -291,7 +292,8 @@ class OpenKernel:
         if self._cache:
             import os
 
-            from . import cache, debugfiles
+            from . import debugfiles
+            from .sources import cache
 
             question = cache.key(self._root, self._vmlinux, ("inline", name), (), False)
             if question and debug:
@@ -308,7 +310,7 @@ class OpenKernel:
         return found
 
     def _kept_inline(self, question: str) -> InlineReport | None:
-        from . import cache
+        from .sources import cache
 
         try:
             raw, state = cache.kept(question)

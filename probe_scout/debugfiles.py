@@ -227,7 +227,7 @@ def open_file(path: str, how: str, build_id: str = "") -> Opened:
 
     The build-id is kept between runs, so that a file that was read before is not opened for it.
     """
-    from . import cache
+    from .sources import cache
 
     path = os.path.abspath(path)
     state = file_state(path)
@@ -302,7 +302,7 @@ def _supplement(path: str, name: str, build_id: str) -> DebugFile | None:
 
 def fetched_path(build_id: str) -> str:
     """Where a fetched file is kept; "" where nothing is kept."""
-    from . import cache
+    from .sources import cache
 
     where = cache.folder()
     if not where or os.environ.get("PROBE_SCOUT_CACHE") == "off":

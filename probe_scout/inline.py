@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import cache, debugfiles, questions, targets
+from . import debugfiles, questions, targets
 from .coverage import KEPT, QUICK, WHOLE, base_name, home, module_build_id
 from .errors import UsageError
 from .formats.dwarf import classes
@@ -26,6 +26,7 @@ from .model.inline import (
 )
 from .model.report import Alternative, Coverage
 from .model.target import FUNCTION, OFFSET, Target
+from .sources import cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

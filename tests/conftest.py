@@ -54,7 +54,7 @@ def off_the_machine(request, monkeypatch):
         read.append("bpf(2)")
         raise AssertionError("a test asks the machine's own bpf(2): mark it `machine`")
 
-    monkeypatch.setattr("probe_scout.sources.syscalls.Machine.__init__", refuse)
+    monkeypatch.setattr("probe_scout.sources.bpf.syscalls.Machine.__init__", refuse)
     machine.note(read)
     yield
     machine.note(None)

@@ -11,7 +11,7 @@ from ..model.facts import Unread
 if TYPE_CHECKING:
     from ..kernel import Kernel
     from ..model.audit import Attachment
-    from ..sources.syscalls import Calls
+    from ..sources.bpf.syscalls import Calls
     from .kept import Kept
 
 Record = dict[str, Any]
@@ -51,7 +51,7 @@ def report(
         _ask_bpftool(k, found, calls)
     if k.source.describe().kind == "live":
         return narrowed(judged(k, found, kept), owner, target)
-    from ..sources import attached
+    from ..sources.bpf import attached
 
     try:
         report = judged(k, found, kept)
@@ -122,11 +122,11 @@ def narrowed(found: AuditReport, owner: int, target: str) -> AuditReport:
 
 def inputs(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Record:
     """What an audit needs, as it was read: the same for this machine and for a snapshot of it."""
-    from ..sources import attached
+    from ..sources.bpf import attached
 
     if k.source.describe().kind == "live":
         if calls is None:
-            from ..sources.syscalls import Machine
+            from ..sources.bpf.syscalls import Machine
 
             calls = Machine()
         found = attached.take(calls, net)
@@ -150,7 +150,7 @@ def _ask_bpftool(k: Kernel, found: Record, calls: Calls | None) -> None:
     from . import printed
 
     if calls is None:
-        from ..sources.syscalls import Machine
+        from ..sources.bpf.syscalls import Machine
 
         calls = Machine()
     found["bpftool"] = printed.ask(calls)
@@ -165,7 +165,7 @@ def saved(k: Kernel) -> dict[str, bytes]:
     import json
 
     from ..errors import ProbeScoutError
-    from ..sources import attached
+    from ..sources.bpf import attached
     from . import resolve
 
     if k.source.describe().kind != "live":
@@ -183,7 +183,7 @@ def saved(k: Kernel) -> dict[str, bytes]:
 def _kept(k: Kernel) -> Record:
     import json
 
-    from ..sources import attached
+    from ..sources.bpf import attached
     from . import printed
 
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..kernel import Kernel
-    from ..sources.syscalls import Calls
+    from ..sources.bpf.syscalls import Calls
 
 Record = dict[str, Any]
 _Argument = list[Any]  # shape, struct, text; of events also slot and size in bytes
@@ -28,7 +28,7 @@ def look(inputs: Record, calls: Calls) -> dict[str, list[_Argument]]:
     if not wanted:
         return {}
     from ..formats.btf import program as program_btf
-    from ..sources import bpf_objects as bpf
+    from ..sources.bpf import objects as bpf
 
     found: dict[str, list[_Argument]] = {}
     blobs: dict[int, bytes | None] = {}

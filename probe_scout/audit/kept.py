@@ -20,7 +20,7 @@ class Kept:
         self._is_changed = False
         self._found: dict[str, dict[str, Any]] = {}
         if question:
-            from .. import cache
+            from ..sources import cache
 
             found = cache.kept(question)
             if isinstance(found, dict) and all(isinstance(one, dict) for one in found.values()):
@@ -46,7 +46,7 @@ class Kept:
     def save(self) -> None:
         """Write what is new."""
         if self._question and self._is_changed:
-            from .. import cache
+            from ..sources import cache
 
             cache.keep(self._question, self._found)
             self._is_changed = False

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..kernel import Kernel
-    from ..sources.bpftool_run import Said
-    from ..sources.syscalls import Calls
+    from ..sources.bpf.bpftool_run import Said
+    from ..sources.bpf.syscalls import Calls
 
 Record = dict[str, Any]
 _READERS = (("perf", (bpftool.PERF, bpftool.PERF_TEXT), bpftool.perf), ("links", (bpftool.LINK,), bpftool.links))
@@ -85,7 +85,7 @@ def _gap(key: str, kind: str, why: str) -> Record:
 
 def _named(rows: list[Record]) -> list[Record]:
     """Rows with names for the numbers that an older bpftool printed."""
-    from ..sources import bpf_objects as bpf
+    from ..sources.bpf import objects as bpf
 
     tables = {"type": bpf.LINK_TYPES, "attach_type": bpf.ATTACH_TYPES}
     for one in rows:
@@ -172,7 +172,7 @@ def ask(calls: Calls, run: Callable[[str, str], Said] | None = None, program: st
     bpftool is asked before and after; what it said both times and bpf(2) did not in between, or the other way, is a
     difference if it is one in each of several rounds: processes and links come and go.
     """
-    from ..sources import bpftool_run
+    from ..sources.bpf import bpftool_run
 
     program = program or bpftool_run.find()
     if program is None:
@@ -218,7 +218,7 @@ def _now(said: Said, key: str, reader: Callable[..., Any]) -> _Keys:
 def _lasting(key: str, calls: Calls, said: Callable[[], _Keys]) -> tuple[set[str], set[str]]:
     import time
 
-    from ..sources import attached
+    from ..sources.bpf import attached
 
     only_theirs: set[str] = set()
     only_ours: set[str] = set()

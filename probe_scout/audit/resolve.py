@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from ..kernel import Kernel, View
-    from ..sources.bpf_objects import Record
+    from ..sources.bpf.objects import Record
 
 MANY = 24  # names beyond which one pass for all of them is cheaper than a search for each
 MOST = 400  # and beyond which a table of all symbols is

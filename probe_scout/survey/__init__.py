@@ -197,7 +197,7 @@ def surveyed() -> tuple[Surveyed, ...]:
 
 def own_folder() -> str:
     """Where the user's own surveys are; "" where nothing is kept."""
-    from .. import cache
+    from ..sources import cache
 
     where = "" if os.environ.get("PROBE_SCOUT_CACHE") == "off" else cache.folder()
     return os.path.join(where, "surveys") if where else ""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from ..sources.syscalls import NUMBERS as NUMBERS
-from ..sources.syscalls import Buffer as Buffer
-from ..sources.syscalls import Machine
+from ..sources.bpf.syscalls import NUMBERS as NUMBERS
+from ..sources.bpf.syscalls import Buffer as Buffer
+from ..sources.bpf.syscalls import Machine
 from . import attr
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from probe_scout.audit import printed
-from probe_scout.sources import attached, bpftool_run
-from probe_scout.sources.bpftool_run import Said
+from probe_scout.sources.bpf import attached, bpftool_run
+from probe_scout.sources.bpf.bpftool_run import Said
 
 LINK = {"id": 7, "type": "tracing", "prog_id": 2}
 ROW = {"pid": 10, "fd": 3, "prog_id": 1, "fd_type": "kprobe", "func": "vfs_read", "offset": 0}

@@ -141,7 +141,7 @@ def test_the_facts_are_those_of_the_document():
     page = (top / "docs" / "commands.md").read_text()
     assert [fact for fact in FACTS if f"`{fact}`" not in page and not fact.startswith("bpftool_")] == []
     told = set()
-    for path in (*top.glob("probe_scout/audit/*.py"), *top.glob("probe_scout/sources/**/attached.py")):
+    for path in (*top.glob("probe_scout/audit/*.py"), *top.glob("probe_scout/sources/bpf/**/attached.py")):
         text = path.read_text()
         told.update(re.findall(r"(?:\bgap|refused|each|tell|Unread|_read)\((?:k, [\w.]+, )?\"(\w+)\"", text))
     assert len(told) > 10

@@ -48,7 +48,7 @@ HOMES = {
     "typer": "cli/app.py",
     "tabulate": "render/table.py",
     "elftools": "formats/elf/image.py",
-    "pyroute2": "sources/netlink.py",
+    "pyroute2": "sources/bpf/netlink.py",
     "capstone": "arch/x86_64.py",
     "zstandard": "formats/elf/kernel_image.py",
 }

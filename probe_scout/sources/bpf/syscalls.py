@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from ..errors import CannotAsk
+from ...errors import CannotAsk
 
 # uname's machine and the bytes of a pointer -> bpf, perf_event_open, kcmp (arch/*/…/syscall*.tbl, asm-generic/unistd.h)
 NUMBERS = {

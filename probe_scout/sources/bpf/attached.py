@@ -10,8 +10,8 @@ import os
 from errno import EACCES, EBUSY, EINVAL, EOPNOTSUPP, EPERM
 from typing import Any
 
-from ..errors import CannotAsk
-from . import bpf_objects as bpf
+from ...errors import CannotAsk
+from . import objects as bpf
 from . import processes
 
 TYPE_CHECKING = False

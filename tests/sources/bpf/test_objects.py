@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.sources import bpf_objects as bpf
+from probe_scout.sources.bpf import objects as bpf
 from tests.builders.fake_bpf import FakeBpf
 
 LINKS = [

@@ -15,8 +15,8 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from .model.facts import Unread
-from .model.report import (
+from ..model.facts import Unread
+from ..model.report import (
     Alternative,
     CheckReport,
     Copy,
@@ -28,12 +28,12 @@ from .model.report import (
     Limit,
     TargetReport,
 )
-from .model.verdict import Finding, Verdict
+from ..model.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .model.inline import InlineReport
+    from ..model.inline import InlineReport
 
 FORMAT = "probe-scout answers 2"
 _BYTES_MAX = 1 << 20
@@ -334,7 +334,7 @@ def _coverage(raw: Any) -> Coverage:
 
 def inline_report(raw: Any) -> InlineReport:
     """A report of `inline` from what JSON made of it. Raises TypeError, ValueError, IndexError for anything else."""
-    from .model.inline import DebugSource, InlinedCopy, InlinedFunction, InlineReport, ParameterPlace
+    from ..model.inline import DebugSource, InlinedCopy, InlinedFunction, InlineReport, ParameterPlace
 
     def copy(one: Any) -> InlinedCopy:
         found = InlinedCopy(*one)
