@@ -47,8 +47,8 @@ def test_evidence_of_id_sets_names_those_that_decide(tiny_kernel):
 
 
 def test_the_report_tells_a_reason_once(tiny_kernel):
-    from probe_scout.render.plain import check_lines
-    from probe_scout.render.style import Style
+    from probe_scout.frontends.render.plain import check_lines
+    from probe_scout.frontends.render.style import Style
 
     report = tiny_kernel(["foo notrace"]).check(["foo"])
     text = "\n".join(check_lines(report, Style(False)))

@@ -13,9 +13,9 @@ import time
 import pytest
 
 from probe_scout import debugfiles
-from probe_scout.api import open_kernel
 from probe_scout.errors import Malformed, UsageError
 from probe_scout.formats.dwarf import names as n
+from probe_scout.frontends.session import open_kernel
 from probe_scout.model.inline import ParameterPlace
 from probe_scout.model.report import Coverage
 from probe_scout.model.target import parse

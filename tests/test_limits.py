@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe_scout import limits
-from probe_scout.cli.findings import finding_pages
+from probe_scout.commands.finding_pages import finding_pages
 
 OPENAT = ["__x64_sys_openat", "__ia32_sys_openat", "__ia32_compat_sys_openat", "__x64_compat_sys_openat"]
 NO_BPF = "lockdown,capability,landlock,yama,apparmor"

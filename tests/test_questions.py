@@ -11,7 +11,7 @@ import random
 import pytest
 
 from probe_scout import engine, questions, scan
-from probe_scout.api import OpenKernel
+from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel import Kernel
 from tests.builders.tiny_kernel import FILTER_ADDRS, Changed
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from probe_scout.api import open_kernel
-from probe_scout.cli import run
+from probe_scout.frontends.cli import run
+from probe_scout.frontends.session import open_kernel
 
 PROGRAM = {
     "tag": "00112233445566ff",

@@ -171,8 +171,8 @@ def test_an_lsm_program_that_is_never_called(audited, active, count):
 )
 def test_a_trampoline_that_is_nearly_full(audited, total, limit, is_full, monkeypatch):
     """Limits of booted kernels: 40 in 5.10, 38 in 6.1 and 6.12. The tiny kernel's BTF has the witness that is set."""
-    from probe_scout.api import open_kernel
     from probe_scout.formats.btf.reader import Btf
+    from probe_scout.frontends.session import open_kernel
 
     members = {("bpf_prog_info", "recursion_misses")} if limit == 38 else set()
     monkeypatch.setattr(Btf, "has_member", lambda self, *names: names in members)

@@ -9,8 +9,8 @@ import json
 import pytest
 
 from probe_scout.audit import changes
-from probe_scout.cli import run
 from probe_scout.errors import UsageError
+from probe_scout.frontends.cli import run
 
 from .conftest import QUIET, inputs, link, perf, process, program
 
@@ -60,8 +60,8 @@ def test_the_table_leaves_out_counts_that_are_all_zero(asked):
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80])
 def test_a_narrow_terminal_gets_two_lines_a_row(audited, width):
-    from probe_scout.render.audit import audit_lines
-    from probe_scout.render.style import Style
+    from probe_scout.frontends.render.audit import audit_lines
+    from probe_scout.frontends.render.style import Style
 
     report = audited(given(missed=2, count=3))
     lines = list(audit_lines(report, Style(False, width)))
@@ -429,7 +429,7 @@ def test_bpftool_is_not_asked_about_a_snapshot(asked):
 def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, capsys):
     """The inputs go into the archive without addresses, and come back as the same rows."""
     from probe_scout import audit
-    from probe_scout.api import OpenKernel
+    from probe_scout.frontends.session import OpenKernel
     from probe_scout.kernel import Kernel
     from probe_scout.sources.live import LiveSource
     from tests.builders.tiny_kernel import tiny_files
@@ -487,10 +487,10 @@ def test_inputs_of_any_shape_are_read_or_malformed(tiny_folder):
     """Somebody else's snapshot: a sentence, never a traceback."""
     from probe_scout import audit
     from probe_scout.errors import ProbeScoutError
+    from probe_scout.frontends.render import json as json_of
+    from probe_scout.frontends.render.audit import audit_lines
+    from probe_scout.frontends.render.style import Style
     from probe_scout.kernel import Kernel
-    from probe_scout.render import json as json_of
-    from probe_scout.render.audit import audit_lines
-    from probe_scout.render.style import Style
     from probe_scout.sources import open_source
     from tests.builders.tiny_kernel import Changed
 

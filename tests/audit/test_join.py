@@ -98,7 +98,7 @@ def test_a_trace_event_gets_its_category_where_only_one_has_it(audited):
 
 
 def test_tracing_links_by_btf_ids(audited):
-    from probe_scout.api import open_kernel
+    from probe_scout.frontends.session import open_kernel
 
     given = inputs(programs=[program(1, "tracing")])
     audited(given)
@@ -132,8 +132,8 @@ def test_kprobe_multi_by_addresses(audited):
 
 @pytest.mark.parametrize(("ibt", "offset"), [("y", 0), (None, 4)])
 def test_addresses_become_symbols(audited, ibt, offset):
-    from probe_scout.api import open_kernel
     from probe_scout.audit.resolve import Resolver, Symbol
+    from probe_scout.frontends.session import open_kernel
 
     audited(inputs(), ("vfs_read", "xfs_read [xfs]"), config={"CONFIG_X86_KERNEL_IBT": ibt})
     k = open_kernel(audited.folder)._kernel

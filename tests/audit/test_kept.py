@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout import api
 from probe_scout.audit.kept import Kept
+from probe_scout.frontends import session as api
 from probe_scout.sources import cache
 
 from .conftest import inputs, perf, program

@@ -74,7 +74,7 @@ def test_an_entry_behind_endbr_is_the_entry(audited):
 
 def test_a_kprobe_by_an_alias_is_explained_by_its_address(audited):
     """kprobes/list names an address by the first of its symbols."""
-    from probe_scout.api import open_kernel
+    from probe_scout.frontends.session import open_kernel
 
     given = inputs(programs=[program(1)], perf=[perf(10, 3, 1, "kprobe", "ksys_read")])
     audited(given, ("vfs_read = ksys_read",))

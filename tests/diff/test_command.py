@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from probe_scout.cli import run
+from probe_scout.frontends.cli import run
 from tests.builders.tiny_kernel import BLACKLIST
 
 A = ("foo", "old", "kept")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.api import OpenKernel, open_kernel
+from probe_scout.frontends.session import OpenKernel, open_kernel
 from probe_scout.kernel import Kernel
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "kernels"

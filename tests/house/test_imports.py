@@ -45,8 +45,8 @@ WHY = {
 # Imports that are still to be turned; the list only shrinks.
 NOT_YET = Path(__file__).with_name("not_yet.txt")
 HOMES = {
-    "typer": "cli/app.py",
-    "tabulate": "render/table.py",
+    "typer": "frontends/cli/app.py",
+    "tabulate": "frontends/render/table.py",
     "elftools": "formats/elf/image.py",
     "pyroute2": "sources/bpf/netlink.py",
     "capstone": "arch/x86_64.py",
@@ -183,6 +183,6 @@ def test_a_planted_stray_package_is_caught(tmp_path):
     (room / "x.py").write_text("def f():\n    import tabulate\nimport requests\n")
     said = [wrong_home(one) for one in imports(room / "x.py", tmp_path / "probe_scout")]
     assert said == [
-        "sources/x.py:2 imports tabulate: its one home is render/table.py",
+        "sources/x.py:2 imports tabulate: its one home is frontends/render/table.py",
         "sources/x.py:3 imports requests: it is no dependency of this package",
     ]

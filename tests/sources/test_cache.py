@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import probe_scout
-from probe_scout.api import open_kernel
+from probe_scout.frontends.session import open_kernel
 from probe_scout.sources import cache
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "fixtures/kernels/debian-6.12.107-amd64.tar.xz"

@@ -171,7 +171,7 @@ def test_names_fit_the_language(write, name, written):
 
 
 def test_the_command_writes_a_file_and_nothing_for_a_wrong_target(tmp_path, capsys):
-    from probe_scout.cli import run
+    from probe_scout.frontends.cli import run
 
     root = str(ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz")
     out = tmp_path / "x.h"
@@ -294,7 +294,7 @@ def test_bpftrace_calls_both_kinds_of_raw_tracepoints_alike(bundled, attach):
     ],
 )
 def test_an_attach_type_without_a_stub_is_one_sentence(capsys, attach, says):
-    from probe_scout.cli import run
+    from probe_scout.frontends.cli import run
 
     assert run.main(["stub", "sched:sched_switch", "--attach", attach]) == 2
     said = capsys.readouterr()

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from probe_scout import stub
-from probe_scout.cli import run
 from probe_scout.errors import NoStub
+from probe_scout.frontends.cli import run
 from probe_scout.stubs import layout
 from probe_scout.tracepoints import describe_event
 from tests.builders.format_writer import COMMON, LAZY, Field, event_format

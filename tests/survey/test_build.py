@@ -8,9 +8,9 @@ import struct
 import pytest
 
 from probe_scout import survey
-from probe_scout.cli import run
 from probe_scout.errors import Malformed, UsageError
 from probe_scout.formats.dwarf.inline_facts import Row
+from probe_scout.frontends.cli import run
 from probe_scout.survey import build, own
 from probe_scout.survey.cell import written
 from tests.test_inline import BUILD_ID, OTHER_ID, debug_file

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from probe_scout import survey
-from probe_scout.api import open_kernel
 from probe_scout.errors import Malformed
+from probe_scout.frontends.session import open_kernel
 from probe_scout.survey.format import Share
 from probe_scout.survey.predict import is_near
 from tests.conftest import RECORDED

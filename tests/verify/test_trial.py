@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from probe_scout import caller, trial
-from probe_scout.api import OpenKernel
-from probe_scout.cli import run
 from probe_scout.diagnosis import hazards
 from probe_scout.errors import CannotAsk, Denied, UsageError
+from probe_scout.frontends.cli import run
+from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel import Kernel
 from probe_scout.sources.folder import FolderSource
 from probe_scout.sources.source import Description

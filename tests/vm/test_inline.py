@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from probe_scout import survey
-from probe_scout.api import open_kernel
 from probe_scout.check import verdicts
+from probe_scout.frontends.session import open_kernel
 from probe_scout.model.target import parse
 from tests.conftest import RECORDED
 from tests.vm import asking, boot, cache, plan, record
