@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .formats.btf.reader import Btf
     from .formats.btf.tracepoint import Members, Parameter
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.trace import BtfIds, TraceFormat
 
 _VMLINUX = "vmlinux"

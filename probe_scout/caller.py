@@ -13,7 +13,7 @@ from .errors import ProbeScoutError, SourceError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
 
 
 def present(k: Kernel) -> Callable[[str], bool | None]:

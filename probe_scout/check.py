@@ -15,7 +15,7 @@ from .model.verdict import NO, UNKNOWN, YES, Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.traits import EventTraits, Traits
 
 _LSM, _ITER = ("lsm", "lsm.s"), ("iter", "iter.s")

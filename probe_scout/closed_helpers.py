@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .limits import kernel_reads_locked
 
 if TYPE_CHECKING:
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.trace import EventField, EventReport
 
 _READERS = ("bpf_probe_read_kernel_str", "bpf_probe_read_kernel", "bpf_probe_read")

@@ -16,7 +16,7 @@ from .model.report import Coverage, KernelInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.target import Target
     from .survey import Entry
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from . import words
 from .errors import Malformed, SourceError
-from .kernel import LOCKDOWN
+from .kernel.kernel import LOCKDOWN
 from .model import facts
 from .model.report import DoctorReport, SourceState
 from .model.verdict import Finding
 
 if TYPE_CHECKING:
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.facts import Unread
 
 _FILES: tuple[tuple[str, str, str], ...] = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import check, engine, questions, words
 from .errors import Malformed, SourceError, UsageError
-from .kernel import TRACING
+from .kernel.kernel import TRACING
 from .model import facts
 from .model.facts import Unread
 from .model.target import EVENT_WORDS, SYSCALL_WORDS, bare_section, split
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .arguments import TraceTypes
     from .engine import Outcome
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.trace import RawArgument, RecordType
     from .model.traits import EventTraits
     from .model.verdict import Verdict

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .formats.dwarf.around import Around, Parameter
     from .formats.dwarf.inline_facts import SourceFunction
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .lookup import KernelLookup
     from .model.verdict import Verdict
     from .survey import Entry

@@ -18,7 +18,7 @@ from .model.verdict import NO, YES, Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.target import Target
     from .model.verdict import Verdict
 

@@ -12,7 +12,7 @@ from .model.traits import INIT, MODULE, TEXT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
 
 _MODULE_FOLDERS = ("usr/lib/modules", "lib/modules")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
 
 
 def starting(k: Kernel, prefix: str, limit: int) -> list[str]:

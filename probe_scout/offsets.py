@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from . import code, engine, questions, words
+from . import engine, questions, words
+from .kernel import text as code
 from .model import facts
 from .model.verdict import NO, UNKNOWN, YES, Finding, Verdict
 from .rules import kprobe_instruction as rules
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .formats.text.kallsyms import SymbolTable
-    from .kernel import Kernel, View
+    from .kernel.kernel import Kernel, View
     from .model.facts import Unread
     from .model.target import Target
 

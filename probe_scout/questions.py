@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .formats.btf.reader import Btf, Func
     from .formats.text.kallsyms import SymbolTable
     from .formats.text.kprobe_blacklist import Blacklist
-    from .kernel import Kernel, View
+    from .kernel.kernel import Kernel, View
     from .model.prototype import Shape
 
 PADDING = ("__pfx_", "__cfi_")

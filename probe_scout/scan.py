@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .formats.text.kallsyms import SymbolTable
-    from .kernel import Kernel, View
+    from .kernel.kernel import Kernel, View
     from .model.facts import Unread
 
 _PADDING = (b"__pfx_", b"__cfi_")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .arguments import TraceTypes
     from .formats.btf.reader import Btf, Func
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.trace import EventReport
 
 BY_EVENT = ("tp", "raw_tp", "tp_btf")

@@ -33,7 +33,7 @@ from .model.target import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
 
 _RAW = frozenset(("raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s"))
 LSM_TYPES = frozenset(LSM_WORDS.values())

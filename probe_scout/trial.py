@@ -12,7 +12,7 @@ from . import caller, check, questions, words
 from . import targets as wanted
 from .diagnosis import hazards
 from .errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
-from .kernel import TRACING
+from .kernel.kernel import TRACING
 from .model import trial
 from .model.attach import ATTACH_TYPES
 from .model.target import SYSCALL, TRACEPOINT, Target, parse
@@ -24,7 +24,7 @@ from .verify.attempt import Question, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .model.verdict import Verdict
 
 LIMIT = 64  # targets of one call, unless the caller says more

@@ -11,7 +11,7 @@ from .model.verdict import YES, Finding, Verdict
 
 if TYPE_CHECKING:
     from .engine import Outcome
-    from .kernel import Kernel
+    from .kernel.kernel import Kernel
     from .rules import Rule
 
 _PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from probe_scout.frontends.session import OpenKernel
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
 from tests.builders import machine
 from tests.builders.tiny_kernel import Changed, tiny_files

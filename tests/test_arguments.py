@@ -7,7 +7,7 @@ import pytest
 from probe_scout import events
 from probe_scout.arguments import TraceTypes
 from probe_scout.formats.text import trace_format
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.trace import BtfIds
 from probe_scout.rules.raw_tp_null import MAY_BE_ERROR, MAY_BE_NULL, bits, tables
 from probe_scout.sources import open_source

@@ -6,7 +6,7 @@ import pytest
 
 from probe_scout import check, events
 from probe_scout.errors import Malformed
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
 from probe_scout.sources.folder import FolderSource
 from tests.builders.format_writer import COMMON, LAZY, Field, event_format

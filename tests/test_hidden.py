@@ -8,7 +8,7 @@ import pytest
 
 from probe_scout import check, scan
 from probe_scout.formats.text.filter_functions import PATH_ADDRS
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
 from tests.builders.tiny_kernel import BLACKLIST, FILTER, FILTER_ADDRS, Changed, tiny_files
 

@@ -126,7 +126,7 @@ def test_a_function_that_is_inlined_everywhere(tiny_folder, debug):
 
 def test_every_copy_has_its_own_verdict(tiny_folder, debug, tmp_path, monkeypatch):
     """+0x6 lies inside the site of ftrace, +0xc on an instruction."""
-    monkeypatch.setattr("probe_scout.code.reserved_word", lambda *args: "")
+    monkeypatch.setattr("probe_scout.kernel.text.reserved_word", lambda *args: "")
     image = tmp_path / "image"
     image.write_bytes(elf_core([Load(STEXT, bytes(0x1000) + bytes.fromhex(CODE).ljust(SYMBOL_BYTES, b"\x90") * 3)]))
     (one,) = open_kernel(str(tiny_folder(**KERNEL)), vmlinux=str(image)).inline("gone", debug()).functions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe_scout import offsets
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
 from probe_scout.sources import open_source
 from tests.builders.tiny_kernel import SYMBOL_BYTES

@@ -12,7 +12,7 @@ import pytest
 
 from probe_scout import engine, questions, scan
 from probe_scout.frontends.session import OpenKernel
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from tests.builders.tiny_kernel import FILTER_ADDRS, Changed
 
 SAMPLE = 500

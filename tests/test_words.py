@@ -6,7 +6,7 @@ import pytest
 
 from probe_scout import check, words
 from probe_scout.diagnosis import hazards
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
 from tests.builders.tiny_kernel import LOCKDOWN, Changed
 

@@ -9,7 +9,7 @@ from ..model.audit import AuditReport
 from ..model.facts import Unread
 
 if TYPE_CHECKING:
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from ..model.audit import Attachment
     from ..sources.bpf.syscalls import Calls
     from .kept import Kept

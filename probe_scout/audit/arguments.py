@@ -14,7 +14,7 @@ from ..errors import Malformed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from ..sources.bpf.syscalls import Calls
 
 Record = dict[str, Any]

@@ -18,7 +18,7 @@ from .resolve import MANY, of_many
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from .join import Record
 
 TRAMPOLINES = frozenset(("fentry", "fexit", "fsession", "fmod_ret", "lsm"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..formats.text.dynamic_events import DynamicEvent
     from ..formats.text.enabled_functions import EnabledFunction
     from ..formats.text.kprobes_list import RegisteredProbe
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from .join import Record
     from .resolve import Resolver
 

@@ -15,7 +15,7 @@ from ..model.audit import NOTE, AuditFinding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from ..sources.bpf.bpftool_run import Said
     from ..sources.bpf.syscalls import Calls
 

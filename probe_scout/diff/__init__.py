@@ -17,7 +17,7 @@ from .judged import Answers, refused_types
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from ..model.diff import EventChange, FunctionChange
 
 EXAMPLES = 3

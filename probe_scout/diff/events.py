@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..formats.btf.signature import Signature
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from ..model.diff import ArgumentChange
     from ..model.trace import TraceField, TraceFormat
     from ..model.traits import EventTraits

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..formats.btf.signature import Part, Signature
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from ..model.traits import Traits
     from .judged import Answers
 

@@ -14,7 +14,7 @@ from ..model.verdict import NO, UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
 
 # Targets to which nothing can be said against. A kernel that refuses them refuses every target.
 _PLAIN = Proto(0, 0, False, False, False, False, False, False, False, False, False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..audit.kept import Kept
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
     from ..model.diff import DiffReport
     from ..model.facts import Unread
@@ -58,7 +58,7 @@ class OpenKernel:
     @property
     def _kernel(self) -> Kernel:
         if self._opened is None:
-            from ..kernel import Kernel
+            from ..kernel.kernel import Kernel
             from ..sources import open_source
 
             image = None
@@ -354,7 +354,7 @@ class OpenKernel:
 
         extra = audit.saved(self._kernel)
         if with_code:
-            from .. import code
+            from ..kernel import text as code
 
             extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
         return snapshot.write_snapshot(

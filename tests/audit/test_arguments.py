@@ -8,7 +8,7 @@ import pytest
 
 from probe_scout import audit
 from probe_scout.audit import arguments
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from tests.builders.btf_writer import BtfWriter
 from tests.builders.fake_bpf import FakeBpf
 

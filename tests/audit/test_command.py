@@ -162,7 +162,7 @@ def test_a_snapshot_without_an_audit_says_what_to_do(asked):
 @pytest.mark.parametrize("name", ["audit.json", "bpftool-perf.json"])
 def test_inputs_that_are_cut_off_are_not_called_missing(asked, monkeypatch, name):
     from probe_scout.errors import Broken
-    from probe_scout.kernel import Kernel
+    from probe_scout.kernel.kernel import Kernel
 
     read = Kernel.read
 
@@ -430,7 +430,7 @@ def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, cap
     """The inputs go into the archive without addresses, and come back as the same rows."""
     from probe_scout import audit
     from probe_scout.frontends.session import OpenKernel
-    from probe_scout.kernel import Kernel
+    from probe_scout.kernel.kernel import Kernel
     from probe_scout.sources.live import LiveSource
     from tests.builders.tiny_kernel import tiny_files
     from tests.builders.tree import write_tree
@@ -490,7 +490,7 @@ def test_inputs_of_any_shape_are_read_or_malformed(tiny_folder):
     from probe_scout.frontends.render import json as json_of
     from probe_scout.frontends.render.audit import audit_lines
     from probe_scout.frontends.render.style import Style
-    from probe_scout.kernel import Kernel
+    from probe_scout.kernel.kernel import Kernel
     from probe_scout.sources import open_source
     from tests.builders.tiny_kernel import Changed
 

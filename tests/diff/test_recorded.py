@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from probe_scout.frontends.session import OpenKernel, open_kernel
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "kernels"
 

@@ -12,7 +12,7 @@ import pytest
 
 from probe_scout.frontends.cli import run
 from probe_scout.frontends.session import OpenKernel
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "goldens"
 TARGETS = {

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe_scout import engine, offsets, questions
 from probe_scout.formats.text import trace_format
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model import facts
 from probe_scout.model.target import OFFSET, parse
 from probe_scout.rules import PATHS, tracepoint_access
@@ -286,8 +286,8 @@ def table(name: str, rows: dict[str, Row], names: int = 0) -> Iterator[str]:
 
 def markdown(found: dict[str, dict[str, Row]]) -> str:
     """The board as a page. Written by --write, never by hand."""
+    from probe_scout.kernel.features import WITNESSES
     from probe_scout.rules import all_rules
-    from probe_scout.witnesses import WITNESSES
 
     lines = [
         "# Scoreboard",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from probe_scout import stub
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.stubs import layout
 from probe_scout.tracepoints import describe_event
 from tests.builders.format_writer import COMMON, event_format

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from probe_scout import stub
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.trace import DATA_LOC, VALUE, EventField, EventReport
 from probe_scout.sources import open_source
 from probe_scout.stubs import layout

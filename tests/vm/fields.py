@@ -21,7 +21,7 @@ from probe_scout import events, tracepoints
 from probe_scout.arguments import TraceTypes
 from probe_scout.errors import SourceError
 from probe_scout.formats.text import event_ids, trace_format
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.trace import UNREADABLE
 from probe_scout.sources import open_source
 from tests.oracle import loads

@@ -56,7 +56,7 @@ def _field_pages() -> list[RulePage]:
 
 def _witness(witness: str, unless: str) -> str:
     """What shows that a kernel has the rule, in words; "" for a rule that every kernel has."""
-    from ... import witnesses
+    from ...kernel import features as witnesses
 
     present = f"there: {witnesses.says(witness)}" if witness else ""
     absent = f"not there: {witnesses.says(unless)}" if unless else ""

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .formats.elf import kernel_image
-from .formats.text import kallsyms
-from .slices import TABLES
+from ..formats.elf import kernel_image
+from ..formats.text import kallsyms
+from .module_text import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .formats.text.kallsyms import SymbolTable
+    from ..formats.text.kallsyms import SymbolTable
 
 WORDS = ("bug", "jump_label", "static_call")
 _INSTRUCTION_BYTES = 5  # the longest jump label, and a static call

@@ -6,7 +6,7 @@ from struct import pack
 
 import pytest
 
-from probe_scout import reserved
+from probe_scout.kernel import patch_sites as reserved
 
 TEXT = 0xFFFFFFFF81000000
 TABLES = 0xFFFFFFFF82000000

@@ -9,17 +9,17 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
-from .errors import Malformed, ProbeScoutError, SourceError
+from ..errors import Malformed, ProbeScoutError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from .formats.code_slices import Slice
-    from .formats.elf.kernel_image import KernelImage
-    from .formats.text.filter_functions import Doubt
-    from .formats.text.kallsyms import SymbolTable
+    from ..formats.code_slices import Slice
+    from ..formats.elf.kernel_image import KernelImage
+    from ..formats.text.filter_functions import Doubt
+    from ..formats.text.kallsyms import SymbolTable
     from .kernel import Kernel
-    from .reserved import Tables
+    from .patch_sites import Tables
 
 SLICES = "code/slices"
 _WINDOW_BYTES = 16
@@ -51,7 +51,7 @@ class Store:
         self.why = ""
         self.stale: frozenset[tuple[str | None, str]] = frozenset()
         self.modules: dict[str, dict[str, tuple[Slice, ...]] | None] = {}
-        from .formats import code_slices
+        from ..formats import code_slices
 
         try:
             self._body = code_slices.unpacked(k.read(SLICES))
@@ -68,7 +68,7 @@ class Store:
     def slices(self) -> dict[tuple[str | None, str], tuple[Slice, ...]] | None:
         """Every slice of the snapshot, by (module, name); None where there are none or they make no sense."""
         if self._slices is None and self._body is not None:
-            from .formats import code_slices
+            from ..formats import code_slices
 
             try:
                 self._slices = code_slices.table_unpacked(self._body)
@@ -80,7 +80,7 @@ class Store:
         """The slices of one symbol, without looking at the lines of others where they were not read anyway."""
         if self._slices is not None or self._body is None:
             return (self._slices or {}).get((module, name), ())
-        from .formats import code_slices
+        from ..formats import code_slices
 
         try:
             return code_slices.find_unpacked(self._body, module, name)
@@ -93,7 +93,7 @@ class Store:
         if self.image_tried:
             return self.image
         self.image_tried = True
-        from .formats.elf import kernel_image
+        from ..formats.elf import kernel_image
 
         release = k.release()
         raws = [] if k.image is None else [("the image named", k.image)]
@@ -161,7 +161,7 @@ def bytes_at(
     """As `text`, for a runtime address; `in_image` False leaves the image aside (modules are not in it)."""
     store = _store(k)
     if store.live and address:
-        from .sources import kcore
+        from ..sources import kcore
 
         try:
             return kcore.read_text("/proc/kcore", address, size_bytes), True
@@ -185,7 +185,7 @@ def reserved_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, 
         return None
     if symbols.modules[row] is not None:
         return _module_word(k, symbols, row, offset_bytes, raw)
-    from . import reserved
+    from . import patch_sites as reserved
 
     def read(bounds: SymbolTable, start: int, size_bytes: int) -> bytes | None:
         found = bytes_at(k, bounds, start, size_bytes)
@@ -205,8 +205,8 @@ def _module_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, r
 
     A file of the same build agrees with the running code up to the first operand, which relocation fills in.
     """
-    from .arch import x86_64 as x86_code
-    from .formats import code_slices
+    from ..arch import x86_64 as x86_code
+    from ..formats import code_slices
 
     if offset_bytes != x86_code.entry_offset(raw):
         return None
@@ -225,8 +225,8 @@ def _module_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, r
 
 def _is_patched(file: bytes, running: bytes, at: int) -> bool:
     """The same instruction before and after boot or a user switched it: a jump label, a static call."""
-    from .arch import x86_64 as x86_code
-    from .model import instruction as kinds
+    from ..arch import x86_64 as x86_code
+    from ..model import instruction as kinds
 
     both = [x86_code.first_instruction(code[at:]).kind for code in (file, running)]
     return file[:at] == running[:at] and all(kind in kinds.PATCHABLE for kind in both)
@@ -234,7 +234,7 @@ def _is_patched(file: bytes, running: bytes, at: int) -> bool:
 
 def _slices_of_module(k: Kernel, module: str) -> dict[str, tuple[Slice, ...]] | None:
     """The slices that the file of one loaded module gives, by name; None where it cannot be read."""
-    from . import slices
+    from . import module_text as slices
 
     view = k.full()
     if view is None:
@@ -270,9 +270,9 @@ def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
     """What kprobes make of a symbol's first instruction: "" fine, "bug", "int", "indirect"; None if it is not told."""
     if k.arch() != "x86_64":
         return None
-    from .arch import x86_64 as x86_code
-    from .formats import code_slices
-    from .model import instruction as kinds
+    from ..arch import x86_64 as x86_code
+    from ..formats import code_slices
+    from ..model import instruction as kinds
 
     one = slice_of(k, symbols, row)
     if one is not None:
@@ -312,8 +312,8 @@ def holds_byte(k: Kernel, name: str, byte: int) -> bool | None:
     rows = [row for row in view.symbols.rows(name.encode()) if view.symbols.modules[row] is None] if view else []
     if view is None or len(rows) != 1 or view.symbols.hidden:
         return None
-    from .arch import x86_64 as x86_code
-    from .formats import code_slices
+    from ..arch import x86_64 as x86_code
+    from ..formats import code_slices
 
     symbols = view.symbols
     one = slice_of(k, symbols, rows[0])
@@ -343,7 +343,7 @@ def holds_site(k: Kernel, symbols: SymbolTable, address: int, doubts: Sequence[D
 
 
 def _calls_at(k: Kernel, symbols: SymbolTable, start: int, offset: int) -> bool | None:
-    from .arch import x86_64 as x86_code
+    from ..arch import x86_64 as x86_code
 
     row = next(iter(symbols.rows_at(start)), None)
     one = slice_of(k, symbols, row) if row is not None else None
@@ -367,7 +367,7 @@ def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
         return False
     if symbols.hidden:
         return None  # the code cannot be found without addresses
-    from .arch import x86_64 as x86_code
+    from ..arch import x86_64 as x86_code
 
     store = _store(k)
     if store.live:
@@ -391,7 +391,7 @@ def slices_for_snapshot(k: Kernel) -> bytes:
 
     Raises UsageError where there is neither.
     """
-    from . import slices
+    from . import module_text as slices
 
     image: slices.Image | None = _store(k).open_image(k)
     reader = _running_reader(k)
@@ -453,7 +453,7 @@ def _init_bases(k: Kernel) -> list[tuple[int, str]]:
 def _init_bugs(k: Kernel, module: str) -> frozenset[int]:
     store = _store(k)
     if module not in store.init_bugs:
-        from . import slices
+        from . import module_text as slices
 
         try:
             store.init_bugs[module] = slices.init_bugs(slices.module_files(k, module))
@@ -464,7 +464,7 @@ def _init_bugs(k: Kernel, module: str) -> frozenset[int]:
 
 def _stale_slices(k: Kernel) -> Iterator[Slice]:
     """A slice for each function of a module that a stale entry of another module's bug table reserves."""
-    from .formats import code_slices
+    from ..formats import code_slices
 
     view = k.full()
     if view is None or not _store(k).live:
@@ -500,7 +500,7 @@ class RunningText:
 
     def sites(self, start: int, stop: int, entry_bytes: int) -> tuple[int, ...]:
         """Addresses that a table of relative entries points to (KernelImage.sites)."""
-        from .formats.elf.kernel_image import relative_sites
+        from ..formats.elf.kernel_image import relative_sites
 
         raw = self.text_at(start, stop - start) if stop > start else None
         return relative_sites(raw or b"", start, entry_bytes)
@@ -510,7 +510,7 @@ def _running_reader(k: Kernel) -> Callable[[int, int], bytes | None] | None:
     """Reads running code by runtime address and size in bytes; None for what is not this machine."""
     if not _store(k).live:
         return None
-    from .sources import kcore
+    from ..sources import kcore
 
     def read(address: int, size_bytes: int) -> bytes | None:
         try:

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .arch import x86_64 as x86_code
-from .errors import ProbeScoutError, SourceError, UsageError
-from .formats import code_slices
-from .formats.elf import kernel_image
-from .model import instruction as kinds
+from ..arch import x86_64 as x86_code
+from ..errors import ProbeScoutError, SourceError, UsageError
+from ..formats import code_slices
+from ..formats.elf import kernel_image
+from ..model import instruction as kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
-    from .formats.text.kallsyms import SymbolTable
+    from ..formats.text.kallsyms import SymbolTable
     from .kernel import Kernel, View
 
     class Image(Protocol):
@@ -239,7 +239,7 @@ def module_name(path: str) -> str:
 
 def module_files(k: Kernel, only: str | None = None) -> Iterator[tuple[str, bytes]]:
     """The files of the loaded modules, or of one of them, by modules.dep of this release."""
-    from .lookup import KernelLookup
+    from ..lookup import KernelLookup
 
     lookup = KernelLookup(k, lambda target, attach: "unknown")
     loaded, release = lookup.modules_loaded(), k.release()

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import witnesses
-from .errors import Malformed, ProbeScoutError, SourceError
-from .model import facts
-from .model.facts import Unread
+from ..errors import Malformed, ProbeScoutError, SourceError
+from ..model import facts
+from ..model.facts import Unread
+from . import features as witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .code import Store
-    from .formats.btf.reader import Btf, Func
-    from .formats.text.btf_ids import BtfIdSets
-    from .formats.text.filter_functions import Sites
-    from .formats.text.kallsyms import Places, SymbolTable
-    from .formats.text.kprobe_blacklist import Blacklist
-    from .model.report import KernelInfo
-    from .sources.source import Source
+    from ..formats.btf.reader import Btf, Func
+    from ..formats.text.btf_ids import BtfIdSets
+    from ..formats.text.filter_functions import Sites
+    from ..formats.text.kallsyms import Places, SymbolTable
+    from ..formats.text.kprobe_blacklist import Blacklist
+    from ..model.report import KernelInfo
+    from ..sources.source import Source
+    from .text import Store
 
 KALLSYMS = "proc/kallsyms"
 BTF_FOLDER = "sys/kernel/btf"
@@ -167,7 +167,7 @@ class Kernel:
             raw = self.kallsyms()
             if raw is None:
                 return None
-            from .formats.text.kallsyms import SymbolTable
+            from ..formats.text.kallsyms import SymbolTable
 
             symbols = SymbolTable(raw)
             self._full = View(symbols, self._sites(symbols, None))
@@ -229,7 +229,7 @@ class Kernel:
         raw = self.kallsyms()
         if raw is None:
             return None
-        from .formats.text import kallsyms
+        from ..formats.text import kallsyms
 
         with_bases = set(wanted)
         with_bases.update(name.partition(b".")[0] for name in wanted if b"." in name)
@@ -250,14 +250,14 @@ class Kernel:
 
     def _places_of(self, raw: bytes) -> Places:
         if self._places is None or self._places.raw is not raw:
-            from .formats.text.kallsyms import Places
+            from ..formats.text.kallsyms import Places
 
             self._places = Places(raw)
         return self._places
 
     def names_starting(self, head: bytes) -> tuple[bytes, ...]:
         """Names of kallsyms that begin so, sorted, each once; () where it cannot be read."""
-        from .formats.text import kallsyms
+        from ..formats.text import kallsyms
 
         raw = self.kallsyms() or b""
         found = self._places_of(raw).prefixed(head)
@@ -265,7 +265,7 @@ class Kernel:
 
     def _limit_lines(self, raw: bytes) -> bytes:
         if self._limits is None:
-            from .formats.text import kallsyms
+            from ..formats.text import kallsyms
 
             self._limits = kallsyms.limits_of(raw)
         return self._limits
@@ -282,7 +282,7 @@ class Kernel:
 
     def _sites(self, symbols: SymbolTable, names: set[bytes] | None) -> Sites | None:
         """ftrace's sites. None if unread, or if a narrow question needs the whole list."""
-        from .formats.text import filter_functions
+        from ..formats.text import filter_functions
 
         found = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH_ADDRS, filter_functions.PATH))
         if found is None:
@@ -330,7 +330,7 @@ class Kernel:
                         facts.MODULE_BTF, error.kind, f"{error.path}: {error.why}", error.cure
                     )
                 return None
-            from .formats.btf.reader import Btf
+            from ..formats.btf.reader import Btf
 
             try:
                 self._btfs[key] = Btf(raw, base, f"{BTF_FOLDER}/{key}")
@@ -365,7 +365,7 @@ class Kernel:
     def ids(self) -> BtfIdSets:
         """The kernel's BTF id sets; `visible` false marks BTF_IDS as unread."""
         if self._ids is None:
-            from .formats.text import btf_ids
+            from ..formats.text import btf_ids
 
             raw = self.kallsyms()
             self._ids = btf_ids.table(raw) if raw is not None else btf_ids.BtfIdSets(False, {})
@@ -376,7 +376,7 @@ class Kernel:
         if self._blacklist is None:
             found = self._try(facts.KPROBE_BLACKLIST, (BLACKLIST,))
             if found is not None:
-                from .formats.text import kprobe_blacklist
+                from ..formats.text import kprobe_blacklist
 
                 try:
                     self._blacklist = kprobe_blacklist.table(found[1])
@@ -391,7 +391,7 @@ class Kernel:
             if self.flag("error_injection"):
                 found = self._try(facts.ERROR_INJECTION, (INJECTION,))
                 if found is not None:
-                    from .formats.text import error_injection
+                    from ..formats.text import error_injection
 
                     self._injection = {name: kind for (name, _), kind in error_injection.table(found[1]).items()}
         return self._injection
@@ -411,7 +411,7 @@ class Kernel:
         path, raw = self._config
         if not path:
             return None
-        from .formats.text import kconfig
+        from ..formats.text import kconfig
 
         try:
             return kconfig.find(raw, option) or ""
@@ -426,25 +426,25 @@ class Kernel:
 
     def first_instruction(self, symbols: SymbolTable, row: int) -> str | None:
         """What the first instruction of a symbol is to kprobes: "" fine, "bug", "int", "indirect"; None if unread."""
-        from . import code
+        from . import text as code
 
         return code.first(self, symbols, row)
 
     def stale_bug(self, symbols: SymbolTable, row: int) -> bool:
         """A module's function begins where another module's freed init text had a BUG or WARN."""
-        from . import code
+        from . import text as code
 
         return code.stale_bug(self, symbols, row)
 
     def stale_bugs(self, symbols: SymbolTable, rows: Sequence[int]) -> set[int]:
         """Those rows of one module's functions of which `stale_bug` is true."""
-        from . import code
+        from . import text as code
 
         return code.stale_bugs(self, symbols, rows)
 
     def holds_site(self, symbols: SymbolTable, row: int) -> bool | None:
         """A symbol that several lines of ftrace's list may mean has a site, by its code; None if that is not told."""
-        from . import code
+        from . import text as code
 
         sites = self._full.sites if self._full is not None else None
         address = symbols.addresses[row]
@@ -453,14 +453,14 @@ class Kernel:
 
     def entry_is_patched(self, symbols: SymbolTable, row: int) -> bool | None:
         """The entry is the NOP trampolines look for; None where only the running code tells."""
-        from . import code
+        from . import text as code
 
         return code.entry_is_patched(self, symbols, row)
 
     # ------------------------------------------------------------------ events
     def holds_colon(self, name: str) -> bool | None:
         """The code of a function of vmlinux compares with or hands on a colon; None where it cannot be read."""
-        from . import code
+        from . import text as code
 
         return code.holds_byte(self, name, ord(":"))
 
@@ -474,7 +474,7 @@ class Kernel:
 
         The category ftrace is not in available_events; its folder is looked at.
         """
-        from .formats.text import available_events
+        from ..formats.text import available_events
 
         raw = self.available_events()
         if raw is None:
@@ -492,7 +492,7 @@ class Kernel:
 
     def index_events(self) -> tuple[tuple[str, str], ...]:
         """Every (category, name) of available_events, () if unread; from then on `events_named` looks names up."""
-        from .formats.text import available_events
+        from ..formats.text import available_events
 
         raw = self.available_events()
         found = available_events.table(raw) if raw is not None else ()
@@ -544,7 +544,7 @@ class Kernel:
     def names_with(self, head: bytes) -> frozenset[bytes]:
         """What follows `head` in the symbols that begin with it, of vmlinux and of modules; read once."""
         if head not in self._named:
-            from .formats.text import kallsyms
+            from ..formats.text import kallsyms
 
             raw = self.kallsyms() or b""
             self._named[head] = frozenset(name[len(head) :] for name in kallsyms.prefixed(raw, head))
@@ -580,7 +580,7 @@ class Kernel:
             raw = self.read("sys/kernel/notes")
         except SourceError:
             return ""
-        from .formats.elf import notes as elf_notes
+        from ..formats.elf import notes as elf_notes
 
         try:
             return elf_notes.build_id(raw) or ""
@@ -610,7 +610,7 @@ class Kernel:
 
     def info(self) -> KernelInfo:
         """The head of every report."""
-        from .model.report import KernelInfo
+        from ..model.report import KernelInfo
 
         description = self.source.describe()
         return KernelInfo(self.release(), self.build_id(), self.arch(), description.kind, description.taken)
@@ -693,7 +693,7 @@ class Kernel:
         """none, integrity or confidentiality; None if it cannot be told."""
         found = self._try(facts.LOCKDOWN, (LOCKDOWN,))
         if found is not None:
-            from .formats.text import security
+            from ..formats.text import security
 
             return security.lockdown(found[1])
         if self.option("CONFIG_SECURITY_LOCKDOWN_LSM") is False or self.has_symbol("lock_kernel_down") is False:
@@ -713,7 +713,7 @@ class Kernel:
 
     def sliced_names(self) -> frozenset[str]:
         """Names of functions whose first bytes a snapshot holds; empty where it holds none."""
-        from . import code
+        from . import text as code
 
         return code.sliced_names(self)
 
@@ -723,7 +723,7 @@ class Kernel:
 
     def code_cure(self) -> str:
         """What would bring the code that an answer hangs on."""
-        from . import code
+        from . import text as code
 
         return code.cure(self)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from probe_scout import code
 from probe_scout.formats.text.filter_functions import Doubt
 from probe_scout.formats.text.kallsyms import SymbolTable
-from probe_scout.kernel import Kernel
+from probe_scout.kernel import text as code
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
 
 NOP5, CALL, PLAIN = "0f1f440000", "e811223344", "4889e54157"

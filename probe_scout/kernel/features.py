@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .model import facts
+from ..model import facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
