@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import coverage, engine, questions, targets, words
+from . import coverage, questions, targets, words
 from .errors import UsageError
 from .model import facts
 from .model.attach import ATTACH_TYPES, for_kind
 from .model.report import Coverage, TargetReport
 from .model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
 from .model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+from .rules import judge as engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

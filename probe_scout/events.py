@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import check, engine, questions, words
+from . import check, questions, words
 from .errors import Malformed, SourceError, UsageError
 from .kernel.kernel import TRACING
 from .model import facts
@@ -12,17 +12,18 @@ from .model.facts import Unread
 from .model.target import EVENT_WORDS, SYSCALL_WORDS, bare_section, split
 from .model.trace import BARE, DYNAMIC, EVENT, FTRACE, PERF, SYSCALL, EventReport
 from .model.verdict import Finding
+from .rules import judge as engine
 from .tracepoints import describe_event, event_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .arguments import TraceTypes
-    from .engine import Outcome
     from .kernel.kernel import Kernel
     from .model.trace import RawArgument, RecordType
     from .model.traits import EventTraits
     from .model.verdict import Verdict
+    from .rules.judge import Outcome
 
 EVENTS = f"{TRACING}/events"
 _TYPES = ("tp", "raw_tp", "tp_btf")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from . import engine, questions, words
+from . import questions, words
 from .kernel import text as code
 from .model import facts
 from .model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+from .rules import judge as engine
 from .rules import kprobe_instruction as rules
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from .model.facts import Unread
 from .model.verdict import YES, Finding, Verdict
 
 if TYPE_CHECKING:
-    from .engine import Outcome
     from .kernel.kernel import Kernel
     from .rules import Rule
+    from .rules.judge import Outcome
 
 _PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")
 KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))

@@ -10,9 +10,10 @@ import random
 
 import pytest
 
-from probe_scout import engine, questions, scan
+from probe_scout import questions, scan
 from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel.kernel import Kernel
+from probe_scout.rules import judge as engine
 from tests.builders.tiny_kernel import FILTER_ADDRS, Changed
 
 SAMPLE = 500

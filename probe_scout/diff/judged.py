@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import engine
 from ..model.attach import ATTACH_TYPES
 from ..model.diff import VerdictChange
 from ..model.target import FUNCTION
 from ..model.traits import TEXT, EventTraits, Proto, Traits
 from ..model.verdict import NO, UNKNOWN
+from ..rules import judge as engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,12 +16,13 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe_scout import engine, offsets, questions
+from probe_scout import offsets, questions
 from probe_scout.formats.text import trace_format
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model import facts
 from probe_scout.model.target import OFFSET, parse
 from probe_scout.rules import PATHS, tracepoint_access
+from probe_scout.rules import judge as engine
 from probe_scout.sources import open_source
 from probe_scout.sources.source import Source
 from tests.vm import cache

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .model.verdict import NO, UNKNOWN, YES
-from .rules import PATHS
+from ..model.verdict import NO, UNKNOWN, YES
+from . import PATHS
 
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from .rules import Rule
+    from . import Rule
 
     class Asked(Protocol):
         """The kernel as the engine sees it."""
