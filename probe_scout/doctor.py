@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import words
 from .errors import Malformed, SourceError
 from .kernel.kernel import LOCKDOWN
 from .model import facts
 from .model.report import DoctorReport, SourceState
 from .model.verdict import Finding
+from .probes.attach import evidence as words
 
 if TYPE_CHECKING:
     from .kernel.kernel import Kernel

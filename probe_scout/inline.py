@@ -9,8 +9,6 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import debugfiles, questions, targets
-from .coverage import KEPT, QUICK, WHOLE, base_name, home, module_build_id
 from .errors import UsageError
 from .formats.dwarf import classes
 from .model import facts
@@ -26,6 +24,10 @@ from .model.inline import (
 )
 from .model.report import Alternative, Coverage
 from .model.target import FUNCTION, OFFSET, Target
+from .probes.attach import function_traits as questions
+from .probes.attach import targets
+from .probes.inlining import debug_files as debugfiles
+from .probes.inlining.coverage import KEPT, QUICK, WHOLE, base_name, home, module_build_id
 from .sources import cache
 
 if TYPE_CHECKING:
@@ -34,10 +36,10 @@ if TYPE_CHECKING:
     from .formats.dwarf.around import Around, Parameter
     from .formats.dwarf.inline_facts import SourceFunction
     from .kernel.kernel import Kernel
-    from .lookup import KernelLookup
     from .model.verdict import Verdict
-    from .survey import Entry
-    from .survey.cell import Cell
+    from .probes.explain.kernel_lookup import KernelLookup
+    from .probes.inlining.survey import Entry
+    from .probes.inlining.survey.cell import Cell
 
 _PARAMETERS_MAX = 1000  # copies whose parameters are looked up
 _POINTS_GATHERED = 16  # of what lies near, the first so many are looked up together
@@ -269,7 +271,7 @@ def report(
             notes.append(f"The debug information does not describe {name}: it is assembly, or in another file.")
             unread.append(Unread(facts.DEBUG, "not_there", f"{source.debug.path} does not describe {name}"))
         else:
-            from .diagnosis import spelling
+            from .probes.explain import spelling
 
             suggestions = spelling.suggest(lookup, target)
             notes.append(f"Neither the debug information nor kallsyms knows a function {name}.")
@@ -278,7 +280,7 @@ def report(
                 unread.append(Unread(facts.DEBUG, "not_there", why, debugfiles.CURE))
     advised: tuple[Alternative, ...] = ()
     if coverage.answer in ("partial", "none", "unknown") and functions and source.debug.matches is not False:
-        from . import advice
+        from .probes.explain import alternatives as advice
 
         verdicts = _verdicts(k, target, ("kprobe", "fentry"))
         advised = advice.alternatives(lookup, target, verdicts, nearby=points)
@@ -300,8 +302,8 @@ def _together(function: InlinedFunction) -> list[str]:
 
 def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     """As `report`, of a name for which there is no debug information: what a survey says, fact or prediction."""
-    from . import advice
-    from .coverage import holders, surveyed
+    from .probes.explain import alternatives as advice
+    from .probes.inlining.coverage import holders, surveyed
 
     symbol = target.name
     told = surveyed(k, target, symbol)
@@ -310,7 +312,7 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
         suggestions: tuple[str, ...] = ()
         notes: tuple[str, ...] = ()
         if not lookup.symbols(symbol):
-            from .diagnosis import spelling
+            from .probes.explain import spelling
 
             suggestions = spelling.suggest(lookup, target)
             notes = (f"Neither a survey nor kallsyms knows a function {base_name(symbol)}.",)
@@ -369,7 +371,7 @@ def _plain_class(kind: str, copies: str, clones: str = "") -> str:
 
 def _surveyed_says(entry: Entry, name: str, variants: tuple[str, ...]) -> str:
     """The class in one sentence. Numbers are those of a surveyed build, so that a prediction has none."""
-    from .survey.cell import MISSED_MAX
+    from .probes.inlining.survey.cell import MISSED_MAX
 
     holders = tuple(dict.fromkeys(holder for holder, _ in entry.places))
     count = (entry.missed or len(entry.places)) if entry.basis == "survey" else 0
@@ -454,7 +456,7 @@ def _is_loaded(k: Kernel, module: str) -> bool:
 
 def _lookup(k: Kernel) -> KernelLookup:
     from .check import answer
-    from .lookup import KernelLookup
+    from .probes.explain.kernel_lookup import KernelLookup
 
     return KernelLookup(k, lambda other, attach: answer(k, other, attach))
 
@@ -537,7 +539,7 @@ def gather(k: Kernel, name: str, others: Iterable[str]) -> None:
 
     `others`: names, with or without a module before them; those of events are left out.
     """
-    from .diagnosis import ladder
+    from .probes.explain import known_changes as ladder
 
     step = ladder.rung(name)
     known = (one.target for one in (step.candidates if step is not None else ()))
@@ -626,7 +628,7 @@ def table(
     source = source_of(k, module, named, True, announce)
     has_glob = glob not in ("", "*")
     if isinstance(source, Unread):
-        from . import survey
+        from .probes.inlining import survey
 
         build_id = module_build_id(k, module) if module is not None else ""
         surveyed = survey.functions(build_id or k.build_id(), module)

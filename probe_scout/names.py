@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def starting(k: Kernel, prefix: str, limit: int) -> list[str]:
     """Up to `limit` names, sorted. Searches bytes; builds no table."""
     if prefix.startswith("tp:"):
-        from .events import listed_quickly
+        from .probes.tracepoints.listing import listed_quickly
 
         return sorted(t for t in (f"tp:{c}:{n}" for c, n in listed_quickly(k)) if t.startswith(prefix))[:limit]
     if prefix.startswith("syscall:"):

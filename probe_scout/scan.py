@@ -10,13 +10,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import questions
 from .model import facts
 from .model.attach import for_kind
 from .model.report import KernelInfo, ScanRow
 from .model.target import FUNCTION
 from .model.traits import INIT, MODULE, NONE, NOWHERE, TEXT, Proto, Traits
 from .model.verdict import NO
+from .probes.attach import function_traits as questions
 from .rules import judge as engine
 
 if TYPE_CHECKING:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import check, events, targets
+from . import check
 from .errors import Malformed, NoStub, SourceError, UsageError
 from .model import facts
 from .model.stub import STUB_LIKE, STUB_NOT, Argument, PlainType, RecordMember, Stub, StubReport
 from .model.target import EVENT_WORDS, FUNCTION, SYSCALL, SYSCALL_WORDS, WORDS, Target, bare_section, parse, split
 from .model.verdict import NO, UNKNOWN, Verdict
+from .probes.attach import targets
+from .probes.tracepoints import listing as events
 from .stubs import arguments as places
 from .stubs import layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .arguments import TraceTypes
     from .formats.btf.reader import Btf, Func
     from .kernel.kernel import Kernel
     from .model.trace import EventReport
+    from .probes.tracepoints.raw_arguments import TraceTypes
 
 BY_EVENT = ("tp", "raw_tp", "tp_btf")
 _FUNC_ARG = "BPF_FUNC_get_func_arg"  # enum bpf_func_id, include/uapi/linux/bpf.h
@@ -45,7 +47,7 @@ def report(
     if not stubs:
         raise NoStub(f"no event that matches {' '.join(names)} takes a {attach} program: {skipped[0]}")
     found = tuple(stubs.values())
-    from . import closed_helpers, limits
+    from .probes.attach import closed_helpers, limits
 
     if limits.kernel_reads_locked(k):
         notes.append(closed_helpers.NOTE)
@@ -154,7 +156,7 @@ def _default(k: Kernel, names: Sequence[str]) -> str:
 def _stubs(k: Kernel, name: str, attach: str, core: bool, skipped: list[str], notes: list[str]) -> list[Stub]:
     if attach not in BY_EVENT:
         return [_function(k, name, attach, notes)]
-    from .arguments import TraceTypes
+    from .probes.tracepoints.raw_arguments import TraceTypes
 
     types = TraceTypes(k)
     is_glob = bool(set(name) & set("*?["))
@@ -363,8 +365,8 @@ def _exists(k: Kernel, target: Target) -> bool:
 def _near(k: Kernel, target: Target) -> str:
     if k.events_named(target.name):
         return f"; {target.name} is an event: use --attach tp"
-    from .diagnosis import spelling
-    from .lookup import KernelLookup
+    from .probes.explain import spelling
+    from .probes.explain.kernel_lookup import KernelLookup
 
     near = spelling.suggest(KernelLookup(k, lambda other, attach: check.answer(k, other, attach)), target)
     return f"; did you mean {' or '.join(near[:3])}" if near else f"; probe-scout check {target} says what is instead"

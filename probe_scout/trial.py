@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import caller, check, questions, words
-from . import targets as wanted
-from .diagnosis import hazards
+from . import check
 from .errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
 from .kernel.kernel import TRACING
 from .model import trial
@@ -18,6 +16,11 @@ from .model.attach import ATTACH_TYPES
 from .model.target import SYSCALL, TRACEPOINT, Target, parse
 from .model.trial import BugReport, Trial, VerifyReport
 from .model.verdict import NO, UNKNOWN, YES
+from .probes.attach import evidence as words
+from .probes.attach import function_traits as questions
+from .probes.attach import privileges as caller
+from .probes.attach import targets as wanted
+from .probes.explain import hazards
 from .verify import attempt
 from .verify.attempt import Question, Reply
 
@@ -167,7 +170,7 @@ def _expand(k: Kernel, glob: str) -> Iterator[str]:
 
     head, _, rest = glob.partition(":")
     if head == "tp" and rest:
-        from . import events
+        from .probes.tracepoints import listing as events
 
         if k.available_events() is None:
             raise UsageError(f"{glob}: the list of events cannot be read; name the event")

@@ -70,8 +70,8 @@ def no_kept_answers(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_surveys(monkeypatch):
-    """No survey is asked, so that no answer hangs on the figures of the shipped one; tests/survey/ asks them."""
-    monkeypatch.setattr("probe_scout.survey.paths", tuple)
+    """No survey is asked, so that no answer depends on the shipped figures; tests/probes/inlining/survey/ asks them."""
+    monkeypatch.setattr("probe_scout.probes.inlining.survey.paths", tuple)
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import time
 
 import pytest
 
-from probe_scout import debugfiles
 from probe_scout.errors import Malformed, UsageError
 from probe_scout.formats.dwarf import names as n
 from probe_scout.frontends.session import open_kernel
 from probe_scout.model.inline import ParameterPlace
 from probe_scout.model.report import Coverage
 from probe_scout.model.target import parse
-from probe_scout.survey import Entry as SurveyEntry
+from probe_scout.probes.inlining import debug_files as debugfiles
+from probe_scout.probes.inlining.survey import Entry as SurveyEntry
 from tests.builders.dwarf_writer import TEXT, DwarfWriter, Entry
 from tests.builders.image_writer import Load, elf_core
 from tests.builders.small_files import note
@@ -603,23 +603,23 @@ def test_a_broken_debug_file_is_no_evidence_for_check(tiny_folder, tmp_path, mon
 def test_a_survey_of_this_build_comes_before_a_debug_file(tiny_folder, debug, tmp_path, monkeypatch):
     debug(name="debug/boot/vmlinux-6.99.0-tiny")
     monkeypatch.setenv("PROBE_SCOUT_DEBUG", str(tmp_path / "debug"))
-    monkeypatch.setattr("probe_scout.survey.paths", lambda: ("a survey",))
+    monkeypatch.setattr("probe_scout.probes.inlining.survey.paths", lambda: ("a survey",))
     asked = []
 
     def surveyed(build_id, name, module=None, has_symbol=None, release=""):
         asked.append((build_id, name, module, has_symbol, release))
         return SurveyEntry("partial", "survey", None, ("6.99.0-tiny",), 1)
 
-    monkeypatch.setattr("probe_scout.survey.lookup", surveyed)
+    monkeypatch.setattr("probe_scout.probes.inlining.survey.lookup", surveyed)
     (target,) = open_kernel(str(tiny_folder(**KERNEL))).check(["both"]).targets
     assert asked == [(BUILD_ID.hex(), "both", None, True, "6.99.0-tiny")]
     assert target.coverage == Coverage("partial", "survey", True, kind="partial", missed=1)
 
 
 def test_a_prediction_is_told_as_one(tiny_folder, monkeypatch):
-    monkeypatch.setattr("probe_scout.survey.paths", lambda: ("a survey",))
+    monkeypatch.setattr("probe_scout.probes.inlining.survey.paths", lambda: ("a survey",))
     entry = SurveyEntry("no", "survey-other", 0.98, ("6.1", "6.12"), asked=100, right=98, suffixes=())
-    monkeypatch.setattr("probe_scout.survey.lookup", lambda *args: entry)
+    monkeypatch.setattr("probe_scout.probes.inlining.survey.lookup", lambda *args: entry)
     (target,) = open_kernel(str(tiny_folder(**KERNEL))).check(["both"]).targets
     assert target.coverage == Coverage(
         "complete", "survey-other", False, right=98, asked=100, kernels=("6.1", "6.12"), kind="no"
@@ -632,7 +632,7 @@ def test_a_prediction_is_told_as_one(tiny_folder, monkeypatch):
 @pytest.fixture
 def surveyed(monkeypatch, tmp_path):
     """surveyed({name: cell text}, places, build_id=…) puts a survey of one kernel in place of all."""
-    from probe_scout.survey import cell, format
+    from probe_scout.probes.inlining.survey import cell, format
 
     def put(cells: dict[str, str], places=None, build_id="", scope="vmlinux", release="6.99.0-tiny"):
         names = {}
@@ -642,7 +642,7 @@ def surveyed(monkeypatch, tmp_path):
         shares = {("yes", "partial", "near"): format.Share(100, 97, 96)}
         path = tmp_path / "one.survey"
         path.write_bytes(format.encode([release], [(0, scope, build_id or BUILD_ID.hex())], names, shares))
-        monkeypatch.setattr("probe_scout.survey.paths", lambda: (str(path),))
+        monkeypatch.setattr("probe_scout.probes.inlining.survey.paths", lambda: (str(path),))
 
     monkeypatch.setenv("PROBE_SCOUT_DEBUG", str(tmp_path / "nothing"))
     return put
@@ -686,7 +686,7 @@ def test_a_place_out_of_a_survey_has_the_verdict_of_check(tiny_folder, surveyed)
 
 
 def test_a_survey_says_the_same_as_the_debug_information_it_was_made_from(tiny_folder, debug, tmp_path, monkeypatch):
-    from probe_scout.survey import build
+    from probe_scout.probes.inlining.survey import build
 
     path = debug()
     collected = build.Collected()
@@ -696,7 +696,7 @@ def test_a_survey_says_the_same_as_the_debug_information_it_was_made_from(tiny_f
     folder = str(tiny_folder(**KERNEL))
     by_debug = {name: open_kernel(folder).inline(name, path) for name in ("gone", "both", "caller", "second")}
     monkeypatch.setenv("PROBE_SCOUT_DEBUG", "off")
-    monkeypatch.setattr("probe_scout.survey.paths", lambda: (str(survey),))
+    monkeypatch.setattr("probe_scout.probes.inlining.survey.paths", lambda: (str(survey),))
     for name, one in by_debug.items():
         found = open_kernel(folder).inline(name)
         assert found.coverage == one.coverage._replace(basis="survey")

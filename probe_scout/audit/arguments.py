@@ -63,7 +63,7 @@ def _wanted(inputs: Record) -> set[int]:
 
 def passed(k: Kernel, event: str) -> list[_Argument]:
     """What the event passes, by the kernel's BTF; [] where that does not tell."""
-    from ..arguments import TraceTypes
+    from ..probes.tracepoints.raw_arguments import TraceTypes
 
     try:
         found = TraceTypes(k).arguments(event)

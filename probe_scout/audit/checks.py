@@ -120,7 +120,7 @@ class World:
         """The callers that do not come by here, and who says so; None where there are none, or nobody knows."""
 
         def ask() -> str | None:
-            from .. import coverage
+            from ..probes.inlining import coverage
 
             self._prepare()
             try:
@@ -136,7 +136,7 @@ class World:
 
     def never_returns(self, name: str) -> bool:
         """In the kernel's own list, or in that of all kernels."""
-        from ..diagnosis.hazards import NORETURN
+        from ..probes.explain.hazards import NORETURN
 
         def ask() -> bool:
             ids = self.k.ids()

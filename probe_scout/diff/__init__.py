@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import events as every_event
-from .. import targets
 from ..model import facts
 from ..model.attach import ATTACH_TYPES, for_kind
 from ..model.diff import APPEARED, EVENTS, FUNCTIONS, GONE, KINDS, Count, DiffReport, Gap, ModuleChange, Totals
 from ..model.facts import Unread
 from ..model.target import EVENT_WORDS, FUNCTION, SYSCALL_WORDS, TRACEPOINT, bare_section, split
+from ..probes.attach import targets
+from ..probes.tracepoints import listing as every_event
 from . import events, functions
 from .judged import Answers, refused_types
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import events, questions
 from ..errors import SourceError
 from ..model import facts
 from ..model.diff import APPEARED, CHANGED, GONE, MOVED, EventChange, FieldChange, FieldPlace, Gap
 from ..model.facts import Unread
 from ..model.trace import DATA_LOC, REL_LOC, STRING
+from ..probes.attach import function_traits as questions
+from ..probes.tracepoints import listing as events
 from .functions import argument_changes, loaded
 
 if TYPE_CHECKING:

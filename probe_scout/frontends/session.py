@@ -97,7 +97,7 @@ class OpenKernel:
         k = self._kernel
         k.set_caller(None)
         if as_me:
-            from .. import caller
+            from ..probes.attach import privileges as caller
 
             k.set_caller(caller.present(k))
         targets: list[TargetReport] = [check.target_report(k, name, types, debug) for name in names]
@@ -112,7 +112,7 @@ class OpenKernel:
 
     def _state(self, kernel: KernelInfo) -> str:
         """The state of the files that say whether calls were inlined."""
-        from .. import coverage
+        from ..probes.inlining import coverage
 
         return coverage.state(kernel, self._root)
 
@@ -134,7 +134,8 @@ class OpenKernel:
 
     def scan(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> ScanReport:
         """Every function that matches, with its answers; `answer` keeps rows that have it for some type."""
-        from .. import scan, targets
+        from .. import scan
+        from ..probes.attach import targets
 
         k = self._kernel
         glob, attach = targets.pattern(k, glob)
@@ -144,7 +145,8 @@ class OpenKernel:
 
     def scan_ndjson(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> Iterator[bytes]:
         """The rows of `scan` as ready NDJSON lines."""
-        from .. import scan, targets
+        from .. import scan
+        from ..probes.attach import targets
 
         glob, attach = targets.pattern(self._kernel, glob)
         self._full()
@@ -171,8 +173,8 @@ class OpenKernel:
         One event comes with its raw arguments and the struct of its record. `names_only`: several events come with
         their names and kinds alone, and no format file is read.
         """
-        from .. import events
         from ..model.trace import TracepointReport
+        from ..probes.tracepoints import listing as events
 
         found, unread, notes = events.reports(self._kernel, glob, reads, names_only)
         return TracepointReport(self._kernel.info(), found, unread, notes)
@@ -198,7 +200,7 @@ class OpenKernel:
 
     def similar_events(self, name: str) -> tuple[str, ...]:
         """Events that may be meant by a name that no event has: renamed, of another category, spelt alike."""
-        from .. import events
+        from ..probes.tracepoints import listing as events
 
         return events.suggestions(self._kernel, name)
 
@@ -252,7 +254,7 @@ class OpenKernel:
         if self._kept is None:
             question = None
             if self._cache:
-                from .. import coverage
+                from ..probes.inlining import coverage
                 from ..sources import cache
 
                 k = self._kernel
@@ -292,7 +294,7 @@ class OpenKernel:
         if self._cache:
             import os
 
-            from .. import debugfiles
+            from ..probes.inlining import debug_files as debugfiles
             from ..sources import cache
 
             question = cache.key(self._root, self._vmlinux, ("inline", name), (), False)
@@ -331,7 +333,8 @@ class OpenKernel:
 
         `kinds`: only these classes. `progress` is told bytes read and bytes in all.
         """
-        from .. import inline, targets
+        from .. import inline
+        from ..probes.attach import targets
 
         glob = targets.pattern(self._kernel, glob)[0]
         module, colon, pattern = glob.rpartition(":")

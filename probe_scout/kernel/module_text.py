@@ -239,7 +239,7 @@ def module_name(path: str) -> str:
 
 def module_files(k: Kernel, only: str | None = None) -> Iterator[tuple[str, bytes]]:
     """The files of the loaded modules, or of one of them, by modules.dep of this release."""
-    from ..lookup import KernelLookup
+    from ..probes.explain.kernel_lookup import KernelLookup
 
     lookup = KernelLookup(k, lambda target, attach: "unknown")
     loaded, release = lookup.modules_loaded(), k.release()

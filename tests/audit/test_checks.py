@@ -203,8 +203,8 @@ def test_live_patches_and_direct_calls_on_the_same_function(audited):
 
 
 def test_callers_that_are_missed(audited, monkeypatch):
-    from probe_scout import coverage
     from probe_scout.model.report import Coverage
+    from probe_scout.probes.inlining import coverage
 
     found = Coverage("partial", "dwarf", True, (("a", 4),), ("caller",))
     monkeypatch.setattr(coverage, "of", lambda k, target, symbol, named="": (found, ()))

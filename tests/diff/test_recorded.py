@@ -134,7 +134,7 @@ def test_what_a_slice_does_not_hold_is_not_gone(slice_first):
 
 
 def test_whole_kernels_are_no_slices():
-    from probe_scout import events
+    from probe_scout.probes.tracepoints import listing as events
     from probe_scout.sources import open_source
 
     cut = {path.name: events.cut_at(Kernel(open_source(str(path)))) is not None for path in KERNELS.glob("*.tar.xz")}

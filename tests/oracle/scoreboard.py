@@ -16,11 +16,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe_scout import offsets, questions
 from probe_scout.formats.text import trace_format
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model import facts
 from probe_scout.model.target import OFFSET, parse
+from probe_scout.probes.attach import function_traits as questions
+from probe_scout.probes.attach import instruction as offsets
 from probe_scout.rules import PATHS, tracepoint_access
 from probe_scout.rules import judge as engine
 from probe_scout.sources import open_source

@@ -11,8 +11,8 @@ import pytest
 
 from probe_scout import stub
 from probe_scout.kernel.kernel import Kernel
+from probe_scout.probes.tracepoints.record import describe_event
 from probe_scout.stubs import layout
-from probe_scout.tracepoints import describe_event
 from tests.builders.format_writer import COMMON, event_format
 
 ORIGIN = ("Made in a test.",)

@@ -9,8 +9,8 @@ import pytest
 from probe_scout import stub
 from probe_scout.errors import NoStub
 from probe_scout.frontends.cli import run
+from probe_scout.probes.tracepoints.record import describe_event
 from probe_scout.stubs import layout
-from probe_scout.tracepoints import describe_event
 from tests.builders.format_writer import COMMON, LAZY, Field, event_format
 from tests.builders.tiny_kernel import tiny_files
 from tests.builders.tree import write_tree

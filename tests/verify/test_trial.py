@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout import caller, trial
-from probe_scout.diagnosis import hazards
+from probe_scout import trial
 from probe_scout.errors import CannotAsk, Denied, UsageError
 from probe_scout.frontends.cli import run
 from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel.kernel import Kernel
+from probe_scout.probes.attach import privileges as caller
+from probe_scout.probes.explain import hazards
 from probe_scout.sources.folder import FolderSource
 from probe_scout.sources.source import Description
 from probe_scout.verify.attempt import NOT_ASKED, Question, Reply

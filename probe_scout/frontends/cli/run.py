@@ -545,7 +545,7 @@ def _progress() -> Callable[[int, int], None] | None:
 def _survey(request: Request) -> int:
     import gc
 
-    from ...survey import own
+    from ...probes.inlining.survey import own
 
     gc.disable()  # as for scan
     report = own.add(request.names, _announce, _progress()) if request.names else own.listed()
