@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from probe_scout import check, scan
+from probe_scout.commands import check, scan
 from probe_scout.formats.text.filter_functions import PATH_ADDRS
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse

@@ -293,7 +293,7 @@ def finding_pages() -> list[RulePage]:
 
 
 def _audit_pages() -> list[RulePage]:
-    from ..audit.checks import CHECKS
+    from .audit.checks import CHECKS
 
     return [
         RulePage(

@@ -23,7 +23,9 @@ from ..model.report import CheckReport, DoctorReport, KernelInfo, TargetReport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..audit.kept import Kept
+    from ..commands.audit.kept import Kept
+    from ..commands.scan import ScanReport
+    from ..commands.snapshot import SnapshotResult
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
     from ..model.diff import DiffReport
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
-    from ..scan import ScanReport
-    from ..sources.snapshot import SnapshotResult
 
 
 def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
@@ -92,7 +92,7 @@ class OpenKernel:
             kept = cache.load(question, self._evidence) if question else None
             if kept is not None:
                 return kept
-        from .. import check
+        from ..commands import check
 
         k = self._kernel
         k.set_caller(None)
@@ -134,7 +134,7 @@ class OpenKernel:
 
     def scan(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> ScanReport:
         """Every function that matches, with its answers; `answer` keeps rows that have it for some type."""
-        from .. import scan
+        from ..commands import scan
         from ..probes.attach import targets
 
         k = self._kernel
@@ -145,7 +145,7 @@ class OpenKernel:
 
     def scan_ndjson(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> Iterator[bytes]:
         """The rows of `scan` as ready NDJSON lines."""
-        from .. import scan
+        from ..commands import scan
         from ..probes.attach import targets
 
         glob, attach = targets.pattern(self._kernel, glob)
@@ -154,7 +154,7 @@ class OpenKernel:
 
     def gaps(self) -> tuple[Unread, ...]:
         """Facts that could not be read and leave answers of a scan unknown."""
-        from .. import scan
+        from ..commands import scan
 
         return scan.unread(self._kernel)
 
@@ -191,7 +191,7 @@ class OpenKernel:
 
         `kinds`: functions, events, or empty for both. `whole` false leaves the rows out and keeps the counts.
         """
-        from .. import diff
+        from ..commands import diff
 
         report = diff.report(self._kernel, other._kernel, glob, kinds, types, whole)
         self._broken()
@@ -206,7 +206,7 @@ class OpenKernel:
 
     def doctor(self) -> DoctorReport:
         """What can be read here, what not, and what would open it."""
-        from .. import doctor
+        from ..commands import doctor
 
         return doctor.report(self._kernel)
 
@@ -226,7 +226,8 @@ class OpenKernel:
         another kernel than the running one and for more than `limit` targets (0: trial.LIMIT), CannotAsk where
         rights are missing.
         """
-        from .. import __version__, trial
+        from .. import __version__
+        from ..commands import verify as trial
 
         found = trial.report(
             self._kernel,
@@ -248,8 +249,8 @@ class OpenKernel:
         process holds, `target` what matches a pattern. `with_bpftool`: an installed bpftool is asked as well, and where
         it differs is a finding. Raises CannotAsk where nothing can be seen at all.
         """
-        from .. import audit
-        from ..audit.kept import Kept
+        from ..commands import audit
+        from ..commands.audit.kept import Kept
 
         if self._kept is None:
             question = None
@@ -274,7 +275,7 @@ class OpenKernel:
         "" chooses tp, or fentry for functions. `core`: C relocated from BTF. `program`: a whole program.
         Raises UsageError, and NoStub with one sentence where no stub can be right.
         """
-        from .. import stub
+        from ..commands import stub
 
         return stub.report(self._kernel, names, lang, attach, core, program)
 
@@ -303,7 +304,7 @@ class OpenKernel:
             kept = self._kept_inline(question) if question else None
             if kept is not None:
                 return kept
-        from .. import inline
+        from ..commands import inline
 
         found = inline.report(self._kernel, name, debug, announce, progress)
         self._broken()
@@ -333,7 +334,7 @@ class OpenKernel:
 
         `kinds`: only these classes. `progress` is told bytes read and bytes in all.
         """
-        from .. import inline
+        from ..commands import inline
         from ..probes.attach import targets
 
         glob = targets.pattern(self._kernel, glob)[0]
@@ -344,7 +345,7 @@ class OpenKernel:
 
     def names(self, prefix: str, limit: int = 200) -> list[str]:
         """Real names that begin so, sorted: functions, `tp:category:event`, `syscall:name`, `module:function`."""
-        from .. import names
+        from ..commands import complete as names
 
         return names.starting(self._kernel, prefix, limit)
 
@@ -352,8 +353,8 @@ class OpenKernel:
         """Save everything the tool reads into an archive, to answer later or elsewhere."""
         import time
 
-        from .. import __version__, audit
-        from ..sources import snapshot
+        from .. import __version__
+        from ..commands import audit, snapshot
 
         extra = audit.saved(self._kernel)
         if with_code:

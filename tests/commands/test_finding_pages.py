@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import probe_scout
-from probe_scout.audit.checks import CHECKS
+from probe_scout.commands.audit.checks import CHECKS
 from probe_scout.commands.finding_pages import finding_pages
 from probe_scout.frontends.cli import run
 from probe_scout.frontends.cli.pages import rule_pages

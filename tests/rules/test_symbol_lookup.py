@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout import check, scan
 from probe_scout.arch import x86_64 as x86_code
+from probe_scout.commands import check, scan
 from probe_scout.formats import code_slices
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse

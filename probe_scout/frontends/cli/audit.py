@@ -13,7 +13,7 @@ from .request import LEVELS, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...audit.allow import Line
+    from ...commands.audit.allow import Line
     from ...model.audit import AuditFinding, AuditReport
     from ...model.audit_diff import AuditDiff
     from ...model.facts import Unread
@@ -37,7 +37,7 @@ def run(request: Request, kernel: OpenKernel) -> int:
     report = kernel.audit(request.net, request.owner, request.target, request.bpftool)
     if old is None:
         if request.allow:
-            from ...audit import allow
+            from ...commands.audit import allow
 
             report = allow.told(report, allowed)
         code = _code(request, report, any(finding.check == NOT_ALLOWED for finding in _findings(report)))
@@ -45,7 +45,7 @@ def run(request: Request, kernel: OpenKernel) -> int:
             show(request, report)
             _tell_unread(request, report)
         return code
-    from ...audit import changes
+    from ...commands.audit import changes
 
     diff = changes.since(old, report, allowed)
     code = _code(request, report, bool(diff.changes))
@@ -58,7 +58,7 @@ def run(request: Request, kernel: OpenKernel) -> int:
 def _allowed(request: Request) -> tuple[Line, ...]:
     if not request.allow:
         return ()
-    from ...audit import allow
+    from ...commands.audit import allow
 
     return allow.read(request.allow)
 
@@ -185,7 +185,7 @@ def _changes(request: Request, before: AuditReport | None, report: AuditReport) 
     if before is None:
         show(request, report)
         return
-    from ...audit import changes
+    from ...commands.audit import changes
 
     found: Sequence[object] = changes.between(before, report).changes
     lines: Iterable[str] = json.lines(found)

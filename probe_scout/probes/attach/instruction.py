@@ -38,7 +38,7 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     # The first instruction is judged below, at the offset that is asked for.
     traits = traits._replace(first="", unread=traits.unread - {facts.CODE})
     outcome = engine.judge(k, attach, traits)
-    from ...check import function_evidence
+    from ...commands.check import function_evidence
 
     verdict = words.verdict(
         k, attach, outcome, function_evidence(k, target.name, target.module), words.notes(k, attach, target.name)

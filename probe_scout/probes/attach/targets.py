@@ -106,6 +106,6 @@ def as_function(k: Kernel, target: Target) -> Target:
     """The function behind a system call; any other target as it is."""
     if target.kind != SYSCALL:
         return target
-    from ...check import wrapper
+    from ...commands.check import wrapper
 
     return Target(FUNCTION, wrapper(k, target.name))

@@ -81,7 +81,7 @@ class KernelLookup:
 
     def function_names(self) -> Iterable[str]:
         """All names of text symbols, without padding."""
-        from ... import scan
+        from ...commands import scan
 
         return scan.function_names(self._k)
 

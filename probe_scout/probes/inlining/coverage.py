@@ -32,7 +32,7 @@ def of(k: Kernel, target: Target, symbol: str, named: str = "") -> tuple[Coverag
     """
     found = _of(k, target, symbol, named)
     if found[1]:
-        from ...inline import gather
+        from ...commands.inline import gather
 
         gather(k, symbol, (point for _, point, _ in found[1]))
     return found
@@ -55,7 +55,7 @@ def _of(k: Kernel, target: Target, symbol: str, named: str) -> tuple[Coverage, t
 
 
 def _read(k: Kernel, target: Target, symbol: str, named: str, effort: str) -> tuple[Coverage, tuple[Point, ...]]:
-    from ... import inline
+    from ...commands import inline
 
     try:
         return inline.coverage(k, target, symbol, named, effort)
@@ -141,7 +141,7 @@ def _kinds(symbol: str) -> set[str]:
 
 def holders(k: Kernel, told: Surveyed) -> Iterator[Point]:
     """(attach type, target, sentence): the functions that hold the copies, where they are few; none was judged yet."""
-    from ...inline import held
+    from ...commands.inline import held
 
     by_holder: dict[str, int] = {}
     for holder, _ in told.entry.places if told.coverage.is_fact else ():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ... import check
+from ...commands import check
 from ...errors import Malformed, SourceError, UsageError
 from ...kernel.kernel import TRACING
 from ...model import facts

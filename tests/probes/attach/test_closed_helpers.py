@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probe_scout import doctor, stub
+from probe_scout.commands import doctor, stub
 from tests.builders.format_writer import Field, event_format
 
 EVENT = "sys/kernel/tracing/events/sched/sched_process_exec/format"

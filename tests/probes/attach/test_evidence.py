@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout import check
+from probe_scout.commands import check
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
 from probe_scout.probes.attach import evidence as words

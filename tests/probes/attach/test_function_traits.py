@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from probe_scout import scan
+from probe_scout.commands import scan
 from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.probes.attach import function_traits as questions
@@ -112,7 +112,7 @@ def test_many_names_at_once_have_the_traits_of_the_full_way(recorded, full):
 
 def test_an_audit_reads_the_symbols_of_its_functions_once(recorded, full, monkeypatch):
     """Owners, copies, refusals and callers of many functions are told from one view, as the whole table tells them."""
-    from probe_scout.audit.resolve import Resolver, of_many
+    from probe_scout.commands.audit.resolve import Resolver, of_many
 
     names = sampled(full)[:80]
     kernel, passes = Kernel(Shared(recorded)), []

@@ -272,7 +272,7 @@ def test_an_ordinary_user_sees_the_links_of_own_processes(proc):
 
 
 def test_a_link_of_fdinfo_is_a_row(audited):
-    from ...audit.conftest import inputs, link
+    from ...commands.audit.conftest import inputs, link
 
     rows = audited(inputs(links=[link(8, "tracing", 3, by_fdinfo=True)], holders=[[10, 4, "link", 8]])).attachments
     assert [(one.attach, one.target, one.prog.id, one.prog.name, one.seen_by) for one in rows] == [
@@ -310,10 +310,10 @@ def test_the_boot_is_told(proc):
 def test_a_snapshot_keeps_no_command_lines(tiny_kernel, monkeypatch):
     import json
 
-    from probe_scout import audit
+    from probe_scout.commands import audit
     from probe_scout.sources.source import Description
 
-    from ...audit.conftest import inputs, process
+    from ...commands.audit.conftest import inputs, process
 
     k = tiny_kernel(["vfs_read"])._kernel
     monkeypatch.setattr(type(k.source), "describe", lambda self: Description("live", "/"), raising=False)

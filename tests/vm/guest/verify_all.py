@@ -46,7 +46,7 @@ def say(test, **facts):
 
 def total(command):
     """How many programs or links there are in the kernel."""
-    from probe_scout.verify.calls import KernelCalls
+    from probe_scout.commands.verify.calls import KernelCalls
 
     calls, at, count = KernelCalls(), 0, 0
     while True:

@@ -13,7 +13,7 @@ from probe_scout.frontends.cli import run
 from probe_scout.probes.inlining import survey
 from probe_scout.probes.inlining.survey import build, own
 from probe_scout.probes.inlining.survey.cell import written
-from tests.test_inline import BUILD_ID, OTHER_ID, debug_file
+from tests.commands.test_inline import BUILD_ID, OTHER_ID, debug_file
 
 
 def row(name, kind, symbols=(), missed=0, file="a.c"):
