@@ -265,3 +265,10 @@ def test_owner_and_target_narrow_the_report(audited):
     report = audited(given, owner=20)
     assert ([one.target for one in report.attachments], len(report.loaded)) == (["vfs_write"], 1)
     assert [one.target for one in audited(given, target="*_read").attachments] == ["vfs_read"]
+
+
+def test_a_link_of_fdinfo_is_a_row(audited):
+    rows = audited(inputs(links=[link(8, "tracing", 3, by_fdinfo=True)], holders=[[10, 4, "link", 8]])).attachments
+    assert [(one.attach, one.target, one.prog.id, one.prog.name, one.seen_by) for one in rows] == [
+        ("tracing", None, 3, None, ("fdinfo",))
+    ]

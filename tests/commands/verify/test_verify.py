@@ -331,7 +331,7 @@ def test_dry_asks_nothing(running):
 
 DRY = """
 import sys
-from probe_scout.cli import run
+from probe_scout.frontends.cli import run
 forbidden = []
 sys.addaudithook(lambda event, args: forbidden.append(event) if event.startswith(("ctypes.", "os.fork")) else None)
 code = run.main(["verify", "no_such_function", "tp:sched:sched_switch", "--dry"])

@@ -64,7 +64,8 @@ def test_both_streams_closed_change_no_file(tmp_path):
 
 
 def test_a_package_that_is_missing_is_named_with_what_installs_it():
-    program = "import sys\nsys.modules['typer'] = None\nfrom probe_scout.frontends.cli import run\nsys.exit(run.main(['rules', '-h']))"
+    program = "import sys\nsys.modules['typer'] = None\nfrom probe_scout.frontends.cli import run\n"
+    program += "sys.exit(run.main(['rules', '-h']))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (4, b"")
     assert b"-m pip install typer" in done.stderr

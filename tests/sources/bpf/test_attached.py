@@ -271,15 +271,6 @@ def test_an_ordinary_user_sees_the_links_of_own_processes(proc):
     assert take(denied, proc)["links"] == [{"id": 8, "type": "tracing", "prog_id": 3, "by_fdinfo": True}]
 
 
-def test_a_link_of_fdinfo_is_a_row(audited):
-    from ...commands.audit.conftest import inputs, link
-
-    rows = audited(inputs(links=[link(8, "tracing", 3, by_fdinfo=True)], holders=[[10, 4, "link", 8]])).attachments
-    assert [(one.attach, one.target, one.prog.id, one.prog.name, one.seen_by) for one in rows] == [
-        ("tracing", None, 3, None, ("fdinfo",))
-    ]
-
-
 def test_the_command_line_and_the_user_of_a_holder(proc, tmp_path):
     write_process(proc, 10, "one", {4: ("link", 8)})
     (proc / "10" / "cmdline").write_bytes(b"/usr/bin/one\0--port\x005\0")

@@ -129,7 +129,7 @@ class Slow(calls.KernelCalls):
         super().close(fd)
 inner = child.ask_all
 child.ask_all = lambda asked: inner(asked, calls=Slow())
-from probe_scout.cli import run
+from probe_scout.frontends.cli import run
 sys.exit(run.main(sys.argv[1:]))
 """
 
