@@ -6,11 +6,16 @@ turns them into `Unread` facts, only the command line prints them, and rules nev
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .model.facts import Unread
+
 
 class ProbeScoutError(Exception):
     """Base of every error this package raises on purpose; `exit_code` is the command's."""
 
     exit_code = 4
+    unread: tuple[Unread, ...] = ()  # facts whose absence is the error, where it is known
 
 
 class UsageError(ProbeScoutError):

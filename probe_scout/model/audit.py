@@ -13,6 +13,15 @@ from .report import KernelInfo
 # How bad a finding is, worst last. `--fail-on` takes one of them.
 NOTE, WARNING, BROKEN = "note", "warning", "broken"
 LEVELS = (NOTE, WARNING, BROKEN)
+NOT_ALLOWED = "audit.not_allowed"
+LOADED = "loaded"  # the `attach` of programs that are attached nowhere that the kernel tells, where they are rows
+# What an audit may be unable to read: `unread[].fact`.
+FACTS = (
+    *("bpf_programs", "bpf_links", "bpf_maps", "btf_objects", "perf_events", "descriptors", "pins", "cgroup_programs"),
+    *("sockmap_programs", "netns_programs", "interfaces", "dynamic_events", "kprobes_list", "enabled_functions"),
+    *("traced_functions", "probed_places"),
+    *("bpftool", "bpftool_perf", "bpftool_links", "bpftool_programs", "bpftool_net"),
+)
 
 
 class AuditFinding(NamedTuple):
@@ -115,6 +124,11 @@ class Loaded(NamedTuple):
     prog: ProgramRef
     owners: tuple[Owner, ...]
     pins: tuple[str, ...]
+    findings: tuple[AuditFinding, ...] = ()
+
+    def as_attachment(self) -> Attachment:
+        """The program as a row among attachments: `attach` is LOADED, and nothing is its target."""
+        return Attachment(LOADED, None, prog=self.prog, owners=self.owners, pins=self.pins, findings=self.findings)
 
 
 class AuditReport(NamedTuple):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .facts import Unread
 from .report import KernelInfo
 
 APPEARED, GONE, GREW, SHRANK, REPLACED = "appeared", "gone", "grew", "shrank", "replaced"
-LOADED = "loaded"  # the `attach` of programs that are loaded and attached nowhere that the kernel tells
 
 
 class ProgramState(NamedTuple):
@@ -58,3 +58,4 @@ class AuditDiff(NamedTuple):
     kernel: KernelInfo
     changes: tuple[AuditChange, ...]
     same_boot: bool | None = None
+    unread: tuple[Unread, ...] = ()  # of the later audit

@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
-from probe_scout import engine, questions
 from probe_scout.errors import ProbeScoutError
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.attach import for_kind
 from probe_scout.model.target import FUNCTION, TRACEPOINT
+from probe_scout.probes.attach import function_traits as questions
+from probe_scout.rules import judge as engine
 from tests.builders.tiny_kernel import Changed
 
 if TYPE_CHECKING:

@@ -51,13 +51,13 @@ def test_a_fault_is_seen(shaken, monkeypatch):
 
     rule = REGISTRY["kprobe_register.notrace"]
     monkeypatch.setattr(rule, "needs", ())
-    monkeypatch.setattr("probe_scout.kernel.Kernel._sites", _empty_where_unread)
+    monkeypatch.setattr("probe_scout.kernel.kernel.Kernel._sites", _empty_where_unread)
     paths = ("sys/kernel/tracing/available_filter_functions", "sys/kernel/tracing/available_filter_functions_addrs")
     found = [fault for path in paths if path in shaken.read for fault in shaken.faults(Change("missing", path))]
     assert any(fault.attach == "kprobe" and fault.after == "no" for fault in found)
 
 
 def _empty_where_unread(self, symbols, names):
-    from probe_scout.scanners import filter_functions
+    from probe_scout.formats.text import filter_functions
 
     return filter_functions.nothing()

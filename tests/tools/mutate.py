@@ -4,8 +4,9 @@ python -m tests.tools.mutate [--sample N] [--seed S] [--limit SECONDS] [PATH …
 
 Our own, because mutmut and cosmic-ray start a fresh interpreter for each mutant and run all tests that they are told:
 here a mutant costs one fork, in which pytest and what it needs are loaded already, and each file has its own tests
-(TESTS). A mutant is killed when they fail; one that runs longer than TIME_S is killed as well. The tests must pass with
-the unchanged file put in the same way first. What survives is printed as FILE:LINE and the change. EQUIVALENT names survivors that change nothing that can be seen, each with its reason.
+(TESTS). A mutant is killed when they fail; one that runs longer than TIME_S is killed as well. The tests must pass
+with the unchanged file put in the same way first. What survives is printed as FILE:LINE and the change. EQUIVALENT
+names survivors that change nothing that can be seen, each with its reason.
 """
 
 from __future__ import annotations
@@ -37,16 +38,12 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/kprobe_instruction.py", ("tests/rules/test_kprobe_instruction.py",)),
     ("rules/tracepoint_access.py", ("tests/rules/test_tracepoint_access.py",)),
     ("rules/", ("tests/rules/test_every_rule.py", "tests/rules/test_judge.py", "tests/rules/test_built_without.py")),
-    ("engine.py", ("tests/rules/test_judge.py", "tests/rules/test_every_rule.py")),
-    ("questions.py", ("tests/test_questions.py", "tests/rules")),
-    (
-        "words.py",
-        ("tests/test_words.py", "tests/rules/test_every_rule.py", "tests/diagnosis/test_hazards_and_forms.py"),
-    ),
-    ("caller.py", ("tests/test_caller.py",)),
-    ("cache.py", ("tests/test_cache.py",)),
-    ("audit/changes.py", ("tests/audit/test_command.py",)),
-    ("audit/", ("tests/audit",)),
+    ("probes/attach/function_traits.py", ("tests/probes/attach", "tests/rules", "tests/oracle/test_built.py")),
+    ("probes/attach/evidence.py", ("tests/probes/attach", "tests/rules/test_every_rule.py")),
+    ("probes/attach/privileges.py", ("tests/probes/attach/test_privileges.py",)),
+    ("sources/cache.py", ("tests/sources/test_cache.py",)),
+    ("commands/audit/changes.py", ("tests/commands/audit/test_command.py",)),
+    ("commands/audit/", ("tests/commands/audit",)),
 )
 # FILE: text of the change -> why nothing can be seen of it.
 EQUIVALENT: dict[tuple[str, str], str] = {}
@@ -202,8 +199,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=20261128)
     parser.add_argument("--limit", type=float, default=3600.0, metavar="SECONDS")
     asked = parser.parse_args(words)
-    paths = asked.path or [head for head, _ in TESTS if not head.startswith("rules/") or head == "rules/"]
-    paths = [path for path in paths if not path.startswith("audit/") or path == "audit/"] if not asked.path else paths
+    paths = asked.path or ["rules/", "probes/attach/", "sources/cache.py", "commands/audit/"]
     import hypothesis  # noqa: F401 - loaded once, before the forks
     import pytest  # noqa: F401
 

@@ -1,0 +1,89 @@
+"""Attempts that can harm the running kernel, whatever the verdict says; and what `verify` must never try."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...model.never_try import DENIED, LOCKS, NEVER_TRY, NORETURN
+from ...model.report import Hazard
+from . import symbol_names as names
+
+if TYPE_CHECKING:
+    from ...model.target import Target
+    from ...model.verdict import Verdict
+    from .protocol import Lookup
+
+_TRAMPOLINE = ("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fentry.multi", "fexit.multi", "fsession.multi")
+_RETURNING = ("fexit", "fexit.s", "fsession", "fexit.multi", "fsession.multi", "fmod_ret", "fmod_ret.s")
+_KPROBES = ("kprobe", "kretprobe")
+_BY_FTRACE = (
+    *(*_TRAMPOLINE, *_RETURNING, *_KPROBES, "ksyscall", "kretsyscall"),
+    *("kprobe.multi", "kretprobe.multi", "kprobe.session", "lsm", "lsm.s"),
+)
+# A tracer's own path through the kernel: a probe here fires while a program runs.
+_MACHINERY = ("bpf_", "__bpf_", "htab_", "__htab_", "pcpu_freelist_", "__pcpu_freelist_", "trace_call_bpf")
+
+
+def never_try(name: str, module: str | None = None) -> str | None:
+    """Why no live attempt may be made on a function; None if nothing is known against it.
+
+    Covers NEVER_TRY and the cold parts of modules, whose kprobe can panic.
+    """
+    reason = NEVER_TRY.get(name)
+    if reason is not None:
+        return f"{name}: {reason}"
+    if module not in (None, "vmlinux") and not names.is_entry(name):
+        return f"{name}: a kprobe on the last cold part of a module can run the instruction decoder off the mapped page"
+    return None
+
+
+def hazards(
+    lookup: Lookup,
+    target: Target,
+    verdicts: tuple[Verdict, ...],
+    last_in_module: bool | None = None,
+    ftrace_off: bool = False,
+) -> tuple[Hazard, ...]:
+    """What may go wrong when a probe that the kernel accepts is put on this function.
+
+    Only attach types whose verdict is not *no* count: what the kernel refuses harms nobody.
+    `last_in_module` says whether the symbol is the last text symbol of its module; None is unknown. `ftrace_off`:
+    kernel.ftrace_enabled is 0.
+    """
+    name = target.name
+    allowed = {v.attach for v in verdicts if v.answer != "no" and v.attach not in ("iter", "iter.s")}
+    found: list[Hazard] = []
+    if name in DENIED and not allowed.isdisjoint(_TRAMPOLINE):
+        found.append(Hazard("hazard.trampoline_recursion", f"Do not attach fentry or fexit to {name}: {DENIED[name]}."))
+    if name in NORETURN and not allowed.isdisjoint(_RETURNING):
+        found.append(Hazard("hazard.noreturn", f"Do not attach fexit or fmod_ret to {name}: {NORETURN[name]}."))
+    if name in LOCKS and not allowed.isdisjoint((*_TRAMPOLINE, "kretprobe", "kretprobe.multi")):
+        found.append(Hazard("hazard.lock", f"A probe on {name} can deadlock: {LOCKS[name]}."))
+    elif name.startswith(_MACHINERY) and allowed:
+        says = f"{name} may run while a BPF program runs: events are then skipped, and a return probe may recurse."
+        found.append(Hazard("hazard.recursion", says))
+    if ftrace_off and not allowed.isdisjoint(_BY_FTRACE):
+        says = (
+            "kernel.ftrace_enabled is 0: attach nothing until it is 1 again. Writing 1 while something is attached "
+            "made ftrace shut itself down until the next boot (seen on 6.12)."
+        )
+        found.append(Hazard("hazard.ftrace_off", says))
+    found += _module_end(lookup, target, allowed, last_in_module)
+    return tuple(found)
+
+
+def _module_end(lookup: Lookup, target: Target, allowed: set[str], last: bool | None) -> list[Hazard]:
+    """The cold part at the end of a module: seen to panic 6.12, and nothing else that was tried."""
+    if names.is_entry(target.name) or last is False or allowed.isdisjoint(_KPROBES):
+        return []
+    wanted = target.module
+    copies = [s for s in lookup.symbols(target.name) if s.module is not None and wanted in (None, s.module)]
+    if not copies:
+        return []
+    place = "is the last text symbol of" if last else "is a cold part of"
+    condition = "" if last else ", if it is the last text symbol there"
+    says = (
+        f"{target.name} {place} module {copies[0].module}: a kprobe on it can panic the kernel{condition}, because the "
+        "instruction decoder runs past the mapped page (seen on 6.12)."
+    )
+    return [Hazard("hazard.module_end", says)]
