@@ -209,9 +209,9 @@ def main(words: Sequence[str] | None = None) -> int:
     killed = equivalent = 0
     survivors: list[Mutant] = []
     asked_of = chosen(paths, asked.sample, asked.seed)
-    for path in sorted({mutant.path for mutant in asked_of}):
+    for tests, path in {tests_of(mutant.path): mutant.path for mutant in asked_of}.items():
         if is_killed(Mutant(path, -1, 0, "unchanged"), loud=True):
-            print(f"the tests of {path} fail without any change: {' '.join(tests_of(path))}", file=sys.stderr)
+            print(f"the tests of {path} fail without any change: {' '.join(tests)}", file=sys.stderr)
             return 2
     for mutant in asked_of:
         if time.monotonic() > until:
