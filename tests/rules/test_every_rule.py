@@ -83,3 +83,18 @@ def test_an_unread_fact_makes_it_unknown(rule_id, verdict_of):
 
 def test_only_a_rule_about_the_name_reads_nothing():
     assert [rule_id for rule_id in CASES if CASES[rule_id].unread is NAME_ALONE] == ["symbol_lookup.name_too_long"]
+
+
+def test_a_name_that_is_nowhere_is_not_said_to_be_in_a_module(verdict_of):
+    for rule_id in ("symbol_lookup.module_not_counted", "symbol_lookup.prefix_counted"):
+        case = CASES[rule_id].fires
+        verdict, _ = verdict_of(case._replace(target=case.target.replace("foo", "nowhere")))
+        assert [finding.rule for finding in verdict.findings] == ["symbol_lookup.no_symbol"]
+
+
+@pytest.mark.parametrize("rule_id", RULES)
+def test_a_rule_says_one_sentence_and_its_page_begins_with_it(rule_id):
+    rule = RULES[rule_id]
+    assert rule.says[:1].isupper()
+    assert rule.says.endswith((".", ":"))
+    assert rule.page.startswith(rule.says)

@@ -37,6 +37,7 @@ TIME_S = 120
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/kprobe_instruction.py", ("tests/rules/test_kprobe_instruction.py",)),
     ("rules/tracepoint_access.py", ("tests/rules/test_tracepoint_access.py",)),
+    ("rules/raw_tp_null.py", ("tests/probes/tracepoints/test_raw_arguments.py",)),
     ("rules/", ("tests/rules/test_every_rule.py", "tests/rules/test_judge.py", "tests/rules/test_built_without.py")),
     ("probes/attach/function_traits.py", ("tests/probes/attach", "tests/rules", "tests/oracle/test_built.py")),
     ("probes/attach/evidence.py", ("tests/probes/attach", "tests/rules/test_every_rule.py")),
