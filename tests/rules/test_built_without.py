@@ -87,3 +87,55 @@ def test_without_kallsyms_no_function_has_an_address(asked):
 def test_a_configuration_of_another_build_does_not_outweigh_the_functions_that_are_there(asked, option):
     told, _ = asked("foo", *KPROBES, *MULTI, "fentry", config={option: None})
     assert set(told.values()) == {("yes", None, "")}
+
+
+def test_without_error_injection_only_what_the_kernel_marks_sleeps_or_is_replaced(asked):
+    kernel = {"without": ("within_error_injection_list",), "config": {"CONFIG_FUNCTION_ERROR_INJECTION": None}}
+    told, reasons = asked("foo", "fentry", "fentry.s", "fmod_ret", **kernel)
+    assert told["fentry"] == ("yes", None, "")
+    assert told["fentry.s"] == ("no", "EINVAL", "attach_target.not_sleepable")
+    assert told["fmod_ret"] == ("no", "EINVAL", "attach_target.not_modifiable")
+    assert ["CONFIG_FUNCTION_ERROR_INJECTION" in reason for reason in reasons] == [True]
+
+
+def test_without_an_lsm_for_bpf_no_program_of_the_type_loads(asked):
+    kernel = {"without": ("bpf_lsm_verify_prog",), "config": {"CONFIG_BPF_LSM": None}}
+    told, reasons = asked("bpf_lsm_file_open", "fentry", "lsm", "lsm.s", **kernel)
+    assert told["fentry"] == ("yes", None, "")
+    assert {told[one] for one in ("lsm", "lsm.s")} == {("no", "EINVAL", "lsm_hook.no_bpf_lsm")}
+    assert ["CONFIG_BPF_LSM" in reason for reason in reasons] == [True]
+
+
+def test_without_kprobe_events_perf_has_no_device_for_them(asked):
+    kernel = {"without": ("perf_kprobe_init",), "config": {"CONFIG_KPROBE_EVENTS": None}}
+    told, reasons = asked("foo", *KPROBES, *MULTI, "fentry", **kernel)
+    assert {told[one] for one in KPROBES} == {("no", "ENOENT", "perf_open.no_kprobes")}
+    assert {told[one] for one in (*MULTI, "fentry")} == {("yes", None, "")}
+    assert ["CONFIG_KPROBE_EVENTS" in reason for reason in reasons] == [True]
+
+
+def test_without_fprobe_only_the_links_of_many_functions_are_gone(asked):
+    kernel = {"without": ("register_fprobe",), "config": {"CONFIG_FPROBE": None}}
+    told, _ = asked("foo", *KPROBES, *MULTI, "fentry", **kernel)
+    assert {told[one] for one in MULTI} == {("no", "EOPNOTSUPP", "kprobe_multi.no_fprobe")}
+    assert {told[one] for one in (*KPROBES, "fentry")} == {("yes", None, "")}
+
+
+def test_without_events_of_system_calls_the_raw_ones_are_left(asked):
+    events = {"events": ("raw_syscalls:sys_enter",), "config": {"CONFIG_FTRACE_SYSCALLS": None}}
+    told, _ = asked("tp:syscalls:sys_enter_openat", "tp", **events)
+    assert told["tp"] == ("no", "ENOENT", "trace_event.no_event")
+    told, _ = asked("tp:raw_syscalls:sys_enter", "tp", "raw_tp", **events)
+    assert set(told.values()) == {("yes", None, "")}
+
+
+def test_without_btf_what_needs_no_types_works_on(asked):
+    kernel = {"absent": ("sys/kernel/btf/vmlinux",), "config": {"CONFIG_DEBUG_INFO_BTF": None}}
+    told, reasons = asked("foo", *KPROBES, "fentry", "fexit", **kernel)
+    assert {told[one] for one in KPROBES} == {("yes", None, "")}
+    assert {told[one] for one in ("fentry", "fexit")} == {("no", "ENOENT", "attach_target.no_btf")}
+    assert ["CONFIG_DEBUG_INFO_BTF" in reason for reason in reasons] == [True]
+    assert asked("tp:sched:sched_switch", "tp", "raw_tp", **kernel)[0] == {
+        "tp": ("yes", None, ""),
+        "raw_tp": ("yes", None, ""),
+    }
