@@ -10,12 +10,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .frontends.session import OpenKernel as OpenKernel
     from .frontends.session import open_kernel as open_kernel
+    from .model.version import __version__ as __version__
 
-__version__ = "0.1.0"
 __all__ = ["OpenKernel", "__version__", "open_kernel"]
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from .model.version import __version__
+
+        return __version__
     if name in __all__:
         from .frontends import session as api
 

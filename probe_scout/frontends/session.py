@@ -226,8 +226,8 @@ class OpenKernel:
         another kernel than the running one and for more than `limit` targets (0: trial.LIMIT), CannotAsk where
         rights are missing.
         """
-        from .. import __version__
         from ..commands import verify as trial
+        from ..model.version import __version__
 
         found = trial.report(
             self._kernel,
@@ -353,8 +353,8 @@ class OpenKernel:
         """Save everything the tool reads into an archive, to answer later or elsewhere."""
         import time
 
-        from .. import __version__
         from ..commands import audit, snapshot
+        from ..model.version import __version__
 
         extra = audit.saved(self._kernel)
         if with_code:

@@ -16,7 +16,8 @@ from . import features as witnesses
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ..formats.btf.reader import Btf, Func
+    from ..formats.btf.kinds import Func
+    from ..formats.btf.reader import Btf
     from ..formats.text.btf_ids import BtfIdSets
     from ..formats.text.filter_functions import Sites
     from ..formats.text.kallsyms import Places, SymbolTable

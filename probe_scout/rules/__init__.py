@@ -14,7 +14,11 @@ from . import (
     tracepoint,
     trampoline,
 )
-from .gate import REGISTRY, Flags, Gate, Rule, all_rules
+from .gate import REGISTRY, Flags, Gate, Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["PATHS", "REGISTRY", "Flags", "Gate", "Rule", "all_rules"]
 
@@ -82,3 +86,11 @@ PATHS: dict[str, tuple[Gate, ...]] = {
         tracepoint.SLEEP_TYPED,
     ),
 }
+for _name, _path in PATHS.items():
+    for _rule in dict.fromkeys(rule for gate in _path for rule in gate.rules):
+        _rule.types += (_name,)
+
+
+def all_rules() -> Iterator[Rule]:
+    """Every rule, gate by gate in the order of the paths."""
+    yield from dict.fromkeys(rule for path in PATHS.values() for gate in path for rule in gate.rules)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 class Flags(Protocol):
@@ -25,7 +25,20 @@ REGISTRY: dict[str, Rule] = {}
 class Rule:
     """One reason for which a gate refuses."""
 
-    __slots__ = ("decides", "errno", "fires", "gate", "id", "known", "needs", "page", "says", "unless", "witness")
+    __slots__ = (
+        "decides",
+        "errno",
+        "fires",
+        "gate",
+        "id",
+        "known",
+        "needs",
+        "page",
+        "says",
+        "types",
+        "unless",
+        "witness",
+    )
 
     def __init__(
         self,
@@ -43,18 +56,12 @@ class Rule:
         self.decides, self.needs, self.witness, self.unless, self.known = decides, needs, witness, unless, known
         self.page = _dedent(fires.__doc__ or "")
         self.says = self.page.partition("\n")[0]
+        self.types: tuple[str, ...] = ()  # attach types whose path holds this rule: told by PATHS
 
     @property
     def source(self) -> str:
         """The kernel file that decides."""
         return self.gate.source
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """Attach types whose path holds this rule."""
-        from . import PATHS
-
-        return tuple(name for name, path in PATHS.items() if any(self in g.rules for g in path))
 
 
 def _dedent(text: str) -> str:
@@ -105,16 +112,3 @@ class Gate:
         if len(gate.rules) != len(wanted):
             raise ValueError(f"{self.name} lacks one of {', '.join(names)}")
         return gate
-
-
-def all_rules() -> Iterator[Rule]:
-    """Every rule, gate by gate in the order of the paths."""
-    from . import PATHS
-
-    seen: set[str] = set()
-    for path in PATHS.values():
-        for gate in path:
-            for rule in gate.rules:
-                if rule.id not in seen:
-                    seen.add(rule.id)
-                    yield rule

@@ -18,7 +18,8 @@ from . import layout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...formats.btf.reader import Btf, Func
+    from ...formats.btf.kinds import Func
+    from ...formats.btf.reader import Btf
     from ...kernel.kernel import Kernel
     from ...model.trace import EventReport
     from ...probes.tracepoints.raw_arguments import TraceTypes

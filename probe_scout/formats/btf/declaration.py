@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from probe_scout.model.prototype import Arg, Prototype
 
-from .reader import (
+from .kinds import (
     ARRAY,
     CONST,
     ENUM,
@@ -26,8 +26,8 @@ from .reader import (
     UNION,
     VLEN_MASK,
     VOLATILE,
-    Btf,
     Func,
+    Types,
 )
 
 # C needs few of these for one declaration. Function types can name each other without end, so the count is bounded.
@@ -39,7 +39,7 @@ _KEYWORDS = {STRUCT: "struct ", UNION: "union ", ENUM: "enum ", ENUM64: "enum "}
 _NAMED = (INT, FLOAT, TYPEDEF)
 
 
-def prototype(btf: Btf, func: Func) -> Prototype:
+def prototype(btf: Types, func: Func) -> Prototype:
     """The function's declaration. Raises Malformed where a type id, a string or a chain of types is broken."""
     owner, at = btf.locate(func.proto_id)
     words = owner.words
@@ -62,7 +62,7 @@ def prototype(btf: Btf, func: Func) -> Prototype:
     )
 
 
-def declaration(btf: Btf, type_id: int, name: str = "") -> str:
+def declaration(btf: Types, type_id: int, name: str = "") -> str:
     """A type as C writes it, with the name it declares or alone. Raises Malformed."""
     return _Writer(btf).declare(btf, type_id, name, 0)
 
@@ -70,10 +70,10 @@ def declaration(btf: Btf, type_id: int, name: str = "") -> str:
 class _Writer:
     """Writes the types of one declaration and counts them."""
 
-    def __init__(self, btf: Btf) -> None:
+    def __init__(self, btf: Types) -> None:
         self._btf, self._types = btf, 0
 
-    def declare(self, btf: Btf, type_id: int, inner: str, depth: int) -> str:
+    def declare(self, btf: Types, type_id: int, inner: str, depth: int) -> str:
         """The declaration of `inner` with a type; the type alone if inner is ""."""
         before: list[str] = []  # const, volatile: written before a base type, after the star of a pointer
         after: list[str] = []  # type tags: written after a base type
@@ -108,13 +108,13 @@ class _Writer:
             type_id, btf = words[at + 1], btf_of
         return " ".join([*before, base, *after, *([inner] if inner else [])])
 
-    def params(self, btf: Btf, at: int) -> list[tuple[str, int]]:
+    def params(self, btf: Types, at: int) -> list[tuple[str, int]]:
         """Name and type id of each parameter of a FUNC_PROTO."""
         words = btf.words
         places = range(at + 2, at + 2 + 2 * (words[at] & VLEN_MASK), 2)
         return [(btf.string(words[place], at), words[place + 1]) for place in places]
 
-    def _param_list(self, btf: Btf, at: int, depth: int) -> str:
+    def _param_list(self, btf: Types, at: int, depth: int) -> str:
         params = self.params(btf, at)
         if not params:
             return "void"
@@ -124,7 +124,7 @@ class _Writer:
             for i, (name, type_id) in enumerate(params)
         )
 
-    def _base(self, btf: Btf, at: int) -> str:
+    def _base(self, btf: Types, at: int) -> str:
         info = btf.words[at]
         kind = info >> 24 & KIND_MASK
         name = btf.string(btf.words[at - 1], at)
@@ -138,7 +138,7 @@ class _Writer:
             return f"{name or '?'} /* BTF kind {kind} */"
         raise btf.malformed_at(at, "a type that a declaration can name", f"kind {kind}")
 
-    def _count(self, btf: Btf, at: int, depth: int) -> None:
+    def _count(self, btf: Types, at: int, depth: int) -> None:
         self._types += 1
         if self._types > _TYPES_MAX or depth > _DEPTH_MAX:
             raise btf.malformed_at(at, f"a declaration of at most {_TYPES_MAX} types, {_DEPTH_MAX} deep")

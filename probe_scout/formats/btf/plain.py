@@ -9,7 +9,7 @@ from __future__ import annotations
 from probe_scout.model.stub import Argument, PlainType, RecordMember
 
 from .declaration import declaration
-from .reader import (
+from .kinds import (
     ARRAY,
     ENUM,
     ENUM64,
@@ -25,8 +25,8 @@ from .reader import (
     TYPE_TAG,
     UNION,
     VLEN_MASK,
-    Btf,
 )
+from .reader import Btf
 
 _SIGNED, _CHAR, _BOOL = 1, 2, 4  # BTF_INT_ENCODING
 _SIZES = (1, 2, 4, 8)

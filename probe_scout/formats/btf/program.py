@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .reader import FUNC, FUNC_PROTO, FWD, KIND_MASK, PTR, STRUCT, UNION, VLEN_MASK, Btf
+from .kinds import FUNC, FUNC_PROTO, FWD, KIND_MASK, PTR, STRUCT, UNION, VLEN_MASK
+from .reader import Btf
 
 POINTER, NARROW, OPEN = "struct_pointer", "narrow", "open"
 SLOT_BITS = 64

@@ -14,9 +14,35 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from probe_scout.errors import Malformed
+
+from .kinds import (
+    ARRAY,
+    CONST,
+    DATASEC,
+    DECL_TAG,
+    ENUM,
+    ENUM64,
+    FUNC,
+    FUNC_PROTO,
+    INT,
+    KIND_FLAG,
+    KIND_MASK,
+    PTR,
+    RESTRICT,
+    STRUCT,
+    TYPE_TAG,
+    TYPEDEF,
+    UNION,
+    VAR,
+    VLEN_MASK,
+    VOID,
+    VOLATILE,
+    Enumerator,
+    Func,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,43 +51,16 @@ if TYPE_CHECKING:
 
     from .shape import Shapes
 
-VOID, INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE = range(10)
-CONST, RESTRICT, FUNC, FUNC_PROTO, VAR, DATASEC, FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = range(10, 20)
-
 # Words after the common three (name_off, info, size or type): once a record, and once per unit of vlen.
 _FIXED_WORDS = {INT: 1, ARRAY: 3, VAR: 1, DECL_TAG: 1}
 _ELEMENT_WORDS = {STRUCT: 3, UNION: 3, ENUM: 2, FUNC_PROTO: 2, DATASEC: 3, ENUM64: 3}
 
-# info: vlen in bits 0-15, kind in bits 24-27, kind_flag in bit 31. Later kinds needed bit 28, and 7.x widened vlen to
-# bits 0-23 and kind to bits 24-30. Older writers leave all of these bits zero, so the widest masks are right for all.
-VLEN_MASK = 0xFFFFFF
-KIND_MASK = 0x7F
-KIND_FLAG = 1 << 31
-
 # btf_func_check_meta: a FUNC has no kind_flag, and its vlen is the linkage: static, global, extern.
 _FUNC_INFOS = frozenset(FUNC << 24 | linkage for linkage in range(3))
-POINTER_BYTES = 8  # BTF does not say; every kernel with BPF trampolines is 64-bit
 _MODIFIERS = frozenset((TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG))
 _MODIFIERS_MAX = 64  # the kernel itself resolves 32 steps (MAX_RESOLVE_DEPTH)
 _SCANS_MAX = 4  # a name is one string, or two with the base's
 _ON_THE_TYPE_ITSELF = 0xFFFFFFFF  # a DECL_TAG's component_idx of -1
-
-
-class Func(NamedTuple):
-    """A FUNC record: its own type id, its name and the id of its FUNC_PROTO."""
-
-    type_id: int
-    name: str
-    proto_id: int
-
-
-class Enumerator(NamedTuple):
-    """One value of an ENUM or ENUM64. `enum` is the enum's name, "" if it has none."""
-
-    enum: str
-    name: str
-    value: int
-    enum_id: int
 
 
 class Btf:

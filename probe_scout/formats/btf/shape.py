@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from probe_scout.model.prototype import Shape
 
-from .reader import ENUM, ENUM64, FUNC_PROTO, INT, KIND_MASK, POINTER_BYTES, PTR, STRUCT, UNION, VLEN_MASK, Btf
+from .kinds import ENUM, ENUM64, FUNC_PROTO, INT, KIND_MASK, POINTER_BYTES, PTR, STRUCT, UNION, VLEN_MASK, Types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ _ITERATOR_META = "bpf_iter_meta"  # the struct whose pointer an iterator takes f
 class Codes(dict[int, int]):
     """Type id to code, filled as asked. Raises Malformed for an id or a chain that leads nowhere."""
 
-    def __init__(self, btf: Btf) -> None:
+    def __init__(self, btf: Types) -> None:
         super().__init__()
         self._btf = btf
 
@@ -46,7 +46,7 @@ class Codes(dict[int, int]):
 class Shapes(dict[int, Shape]):
     """FUNC_PROTO id to Shape, filled as asked. Raises Malformed for an id that is none and for a broken prototype."""
 
-    def __init__(self, btf: Btf) -> None:
+    def __init__(self, btf: Types) -> None:
         super().__init__()
         self._btf = btf
         self._known: dict[tuple[int, ...], Shape] = {}

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .declaration import declaration
-from .reader import FUNC_PROTO, KIND_MASK, VLEN_MASK
+from .kinds import FUNC_PROTO, KIND_MASK, VLEN_MASK
 
 if TYPE_CHECKING:
-    from .reader import Btf, Func
+    from .kinds import Func
+    from .reader import Btf
 
 # The return value, then each parameter: name, type as C, size in bytes. The return value has no name. A variadic
 # function ends with ("", "...", 0).

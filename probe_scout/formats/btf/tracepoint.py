@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .reader import CONST, ENUM, ENUM64, FUNC_PROTO, INT, KIND_FLAG, KIND_MASK, PTR, STRUCT, UNION, VLEN_MASK, Btf, Func
+from .kinds import CONST, ENUM, ENUM64, FUNC_PROTO, INT, KIND_FLAG, KIND_MASK, PTR, STRUCT, UNION, VLEN_MASK, Func
+from .reader import Btf
 
 RECORD = "trace_event_raw_"
 TYPEDEF_HEAD = "btf_trace_"

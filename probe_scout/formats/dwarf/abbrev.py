@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Reader = Callable[[bytes, int, int], tuple[Any, ...]]
 
 # What the values of a reader mean. Anything below zero is an index: of strx, addrx, rnglistx, loclistx.
+NOT_READ = object()  # in the place of what is read when it is asked for
 ALT = 1 << 62  # added to an offset into the supplementary file (dwz)
 LINE = 1 << 61  # added to an offset into .debug_line_str
 SIGNATURE = 1 << 65  # in place of a reference to a type unit

@@ -33,6 +33,8 @@ from .abbrev import (
     FUNCTION_FIELDS,
     RELATIVE,
 )
+from .lines import file_name
+from .ranges import start_of
 from .search import values_of
 from .walk import walk
 
@@ -174,7 +176,7 @@ class Reader:
                 continue
             self.targets.add(offset)
             if values[F_LOW] is not None or values[F_RANGES] is not None:
-                address = unit.start_of(values[F_LOW], values[F_RANGES], None)
+                address = start_of(unit, values[F_LOW], values[F_RANGES], None)
                 if address:
                     mine.bodies.append((address, values[F_CC] == n.CC_NOCALL, offset))
 
@@ -197,15 +199,15 @@ class Reader:
                 continue
             address = values[C_ENTRY]
             if address is None or not 0 <= address < RELATIVE:
-                address = unit.start_of(values[C_LOW], values[C_RANGES], address)
+                address = start_of(unit, values[C_LOW], values[C_RANGES], address)
             if not address:
                 mine.empty += 1
                 continue
             line = values[C_LINE] or 0
-            folded = line == of.key[2] and unit.file_name(values[C_FILE]) == of.key[1]
+            folded = line == of.key[2] and file_name(unit, values[C_FILE]) == of.key[1]
             is_piece = folded and is_nested(around, of.key)
             if with_chains:
-                called = unit.file_name(values[C_FILE])
+                called = file_name(unit, values[C_FILE])
                 mine.copies.append((address, folded, self._chain(around), called, line, offset, is_piece))
             else:
                 mine.copies.append((address, folded, (), "", line, offset, is_piece))
@@ -266,7 +268,7 @@ class Reader:
                 if self.wanted is not None and type(name) is int:
                     self.named.add(name)
                 linked = self._text(unit, linkage) if linkage is not None else b""
-                return Root((text, unit.file_name(file), line or 0), linked, inline, external)
+                return Root((text, file_name(unit, file), line or 0), linked, inline, external)
         of = self.root_of(offset)
         return None if of is None or (self.wanted is not None and of.key[0] != self.wanted) else of
 
@@ -298,7 +300,7 @@ class Reader:
             name = name or unit.raw_text(values.get(n.AT_NAME))
             linkage = linkage or unit.raw_text(values.get(n.AT_LINKAGE_NAME, values.get(n.AT_MIPS_LINKAGE_NAME)))
             if not has_file and n.AT_DECL_FILE in values:
-                has_file, path = True, unit.file_name(values[n.AT_DECL_FILE])
+                has_file, path = True, file_name(unit, values[n.AT_DECL_FILE])
             line = line if line is not None else values.get(n.AT_DECL_LINE)
             inline = inline or values.get(n.AT_INLINE, 0)
             external = external or bool(values.get(n.AT_EXTERNAL))

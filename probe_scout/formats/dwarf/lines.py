@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
 from . import names as n
-from .abbrev import LINE, Attribute, Shape, UnknownForm, uleb, value_of
+from .abbrev import LINE, NOT_READ, Attribute, Shape, UnknownForm, uleb, value_of
 
 if TYPE_CHECKING:
     from .units import Unit
@@ -137,3 +137,12 @@ def _old(data: bytes, at: int, unit: Unit) -> tuple[list[tuple[Any, int]], list[
         _, at = uleb(data, at)
         _, at = uleb(data, at)
         files.append((text, directory))
+
+
+def file_name(unit: Unit, number: int | None) -> str:
+    """The path of a source file; "" if the number is None or not in the table. Raises Malformed."""
+    if number is None:
+        return ""
+    if unit.files is NOT_READ:
+        unit.files = files_of(unit)
+    return unit.files.name(number) if unit.files is not None else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from . import names as n
-from .abbrev import uleb
+from .abbrev import RELATIVE, uleb
 
 if TYPE_CHECKING:
     from .units import Unit
@@ -93,3 +93,17 @@ def _list(unit: Unit, at: int, base: int) -> list[tuple[int, int]]:
                 raise Malformed(unit.file.path, at - 1, "a kind of range in .debug_rnglists", f"{kind}")
     except (IndexError, ValueError) as error:
         raise Malformed(unit.file.path, first, "a list in .debug_rnglists", str(error)[:60]) from None
+
+
+def start_of(unit: Unit, low: int | None, ranges: int | None, entry: int | None) -> int | None:
+    """The address where a function's or a copy's code is entered; None if it has no code. Raises Malformed.
+
+    DW_AT_entry_pc (an offset from the lowest address when it is no address), else the low address, else the
+    start of the first range (DWARF 5, 2.17 and 2.18).
+    """
+    if entry is not None and entry < RELATIVE:
+        return unit.address(entry)
+    start = unit.address(low)
+    if start is None and ranges is not None:
+        start = next((first for first, end in ranges_of(unit, ranges) if end > first), None)
+    return start if entry is None or start is None else start + entry - RELATIVE

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
 from . import names as n
-from .abbrev import ALT, LINE, RELATIVE, SIGNATURE, Abbrev, Abbrevs, Shape, UnknownForm, uleb, value_of
+from .abbrev import ALT, LINE, NOT_READ, SIGNATURE, Abbrev, Abbrevs, Shape, UnknownForm, uleb, value_of
 
 if TYPE_CHECKING:
     from ..elf.image import ElfImage
-    from .lines import Files
 
 _DW64 = 0xFFFFFFFF
 _HEADER_BYTES_MAX = 64
@@ -29,8 +28,7 @@ class Unit:
 
     __slots__ = (
         *("file", "start", "end", "version", "kind", "shape", "first", "abbrev_offset", "_data", "_abbrevs", "_root"),
-        "_files",
-        "_has_files",
+        "files",
     )
 
     def __init__(self, file: DebugFile, start: int, end: int, offset_bytes: int, header: bytes) -> None:
@@ -65,8 +63,7 @@ class Unit:
         self._data: bytes | None = None
         self._abbrevs: dict[int, Abbrev] | None = None
         self._root: dict[int, Any] | None = None
-        self._files: Files | None = None
-        self._has_files = False
+        self.files: Any = NOT_READ  # the line table's, kept by lines.py
 
     @property
     def data(self) -> bytes:
@@ -161,31 +158,6 @@ class Unit:
         size = self.shape.address_bytes
         base = self.root.get(n.AT_ADDR_BASE, self.root.get(n.AT_GNU_ADDR_BASE, 0))
         return self.file.number(".debug_addr", base + (-1 - value) * size, size)
-
-    def start_of(self, low: int | None, ranges: int | None, entry: int | None) -> int | None:
-        """The address where a function's or a copy's code is entered; None if it has no code. Raises Malformed.
-
-        DW_AT_entry_pc (an offset from the lowest address when it is no address), else the low address, else the
-        start of the first range (DWARF 5, 2.17 and 2.18).
-        """
-        if entry is not None and entry < RELATIVE:
-            return self.address(entry)
-        start = self.address(low)
-        if start is None and ranges is not None:
-            from .ranges import ranges_of
-
-            start = next((first for first, end in ranges_of(self, ranges) if end > first), None)
-        return start if entry is None or start is None else start + entry - RELATIVE
-
-    def file_name(self, number: int | None) -> str:
-        """The path of a source file; "" if the number is None or not in the table. Raises Malformed."""
-        if number is None:
-            return ""
-        if not self._has_files:
-            from .lines import files_of
-
-            self._files, self._has_files = files_of(self), True
-        return self._files.name(number) if self._files is not None else ""
 
 
 class DebugFile:

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from ... import __version__
 from ...errors import UsageError
+from ...model.version import __version__
 from . import streams
 from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS, Request, build
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...errors import UsageError
-from . import streams
+from . import output, streams
 from .request import LEVELS, Request
 
 TYPE_CHECKING = False
@@ -100,19 +100,17 @@ def _counting(request: Request, report: AuditReport) -> list[Unread]:
 
 
 def _tell_unread(request: Request, report: AuditReport) -> None:
-    from .run import _unread
 
-    _unread(_counting(request, report))
+    output.unread(_counting(request, report))
 
 
 def show(request: Request, report: AuditReport) -> None:
     """Print the report in the format that was asked for."""
-    from .run import _style, _table
 
     if request.format == "table":
         from ..render.audit import audit_lines
 
-        streams.write(audit_lines(report, _style(request), bool(request.owner or request.target)))
+        streams.write(audit_lines(report, output.style(request), bool(request.owner or request.target)))
     elif request.format == "json":
         from ..render import json
 
@@ -124,17 +122,16 @@ def show(request: Request, report: AuditReport) -> None:
     else:
         from ..render.audit import audit_rows
 
-        _table(request, *audit_rows(report))
+        output.table(request, *audit_rows(report))
 
 
 def show_diff(request: Request, diff: AuditDiff) -> None:
     """Print what changed."""
-    from .run import _style, _table
 
     if request.format == "table":
         from ..render.audit import diff_lines
 
-        streams.write(diff_lines(diff, _style(request)))
+        streams.write(diff_lines(diff, output.style(request)))
     elif request.format == "json":
         from ..render import json
 
@@ -146,7 +143,7 @@ def show_diff(request: Request, diff: AuditDiff) -> None:
     else:
         from ..render.audit import diff_rows
 
-        _table(request, *diff_rows(diff))
+        output.table(request, *diff_rows(diff))
 
 
 def _watch(request: Request, kernel: OpenKernel) -> int:

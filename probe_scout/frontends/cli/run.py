@@ -12,14 +12,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from ...errors import Denied, NotThere, ProbeScoutError, UsageError
-from . import streams
+from . import output, streams
 from .request import Request, read_fast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.facts import Unread
     from ...model.verdict import Verdict
-    from ..render.style import Style
     from ..session import OpenKernel
 
 YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
@@ -124,32 +123,8 @@ def _fail(sentence: str, code: int) -> int:
         streams.flush()
     except (BrokenPipeError, streams.OutputError):
         streams.forget()
-    _note(sentence)
+    output.note(sentence)
     return code
-
-
-def _note(sentence: str) -> None:
-    from ..render.style import printable
-
-    streams.say(f"probe-scout: {printable(' '.join(sentence.split()))}\n")
-
-
-def _style(request: Request) -> Style:
-    from ..render.style import style_for
-
-    return style_for(sys.stdout, request.color)
-
-
-def _table(request: Request, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows in one of the formats csv, md and grid."""
-    if request.format == "csv":
-        from ..render.csv import csv_lines
-
-        streams.write(csv_lines(heads, rows))
-        return
-    from ..render.table import formatted
-
-    streams.write([formatted(request.format, heads, list(rows))])
 
 
 def _open(request: Request) -> OpenKernel:
@@ -168,7 +143,7 @@ def _check(request: Request) -> int:
     if request.format == "table":
         from ..render.plain import check_lines
 
-        streams.write(check_lines(report, _style(request)))
+        streams.write(check_lines(report, output.style(request)))
     elif request.format == "json":
         from ..render import json
 
@@ -180,7 +155,7 @@ def _check(request: Request) -> int:
     else:
         from ..render import listing
 
-        _table(request, *listing.check_rows(report))
+        output.table(request, *listing.check_rows(report))
     return code_of(verdict for target in report.targets for verdict in target.verdicts)
 
 
@@ -215,11 +190,11 @@ def _scan(request: Request) -> int:
     if request.format == "table":
         from ..render import listing, plain
 
-        style = _style(request)
+        style = output.style(request)
         streams.write([plain.kernel_line(report.kernel, style), ""])
         streams.write(listing.scan_lines(rows, style))
         if sys.stdout.isatty():
-            _note(f"{len(rows)} functions")
+            output.note(f"{len(rows)} functions")
     elif request.format == "json":
         from ..render import json
 
@@ -228,13 +203,13 @@ def _scan(request: Request) -> int:
         from ..render import listing
 
         types = listing.scan_types(rows)
-        _table(request, ("function", "module", *types), listing.scan_rows(rows, types))
+        output.table(request, ("function", "module", *types), listing.scan_rows(rows, types))
     return _told(report.unread)
 
 
 def _told(unread: Sequence[Unread]) -> int:
     """Says what could not be read; 3 if there is any, since some answers are then unknown."""
-    _unread(unread)
+    output.unread(unread)
     return CANNOT_TELL if unread else YES
 
 
@@ -253,22 +228,17 @@ def _ndjson(kernel: OpenKernel, glob: str, types: Sequence[str], answer: str | N
     return total
 
 
-def _unread(unread: Sequence[Unread]) -> None:
-    for fact in unread:
-        _note(f"{fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else ""))
-
-
 def _nothing(kernel: OpenKernel, noun: str, request: Request, unread: Sequence[Unread]) -> int:
     """An empty list is never a silent success: 3 when the list could not be read, else 1."""
     lists = {"function": ("kallsyms", "btf"), "event": ("events",)}[noun]
     missing = [fact for fact in unread if fact.fact in lists]
     if missing:
-        _unread(missing)
+        output.unread(missing)
         return CANNOT_TELL
     glob = request.names[0]
     answer = f" with answer {request.answer}" if request.answer else ""
     meant = "" if request.answer else _meant(kernel, glob, noun)
-    _note(f"no {noun} matches {glob!r}{answer}{meant}")
+    output.note(f"no {noun} matches {glob!r}{answer}{meant}")
     return NO
 
 
@@ -328,7 +298,7 @@ def _tracepoint(request: Request) -> int:
     if request.format == "table":
         from ..render.events import tracepoint_lines
 
-        streams.write(tracepoint_lines(report, _style(request), request.fields))
+        streams.write(tracepoint_lines(report, output.style(request), request.fields))
     elif request.format == "json":
         from ..render import json
 
@@ -341,8 +311,8 @@ def _tracepoint(request: Request) -> int:
         from ..render import events
 
         rows = events.field_rows(report.events[0]) if len(report.events) == 1 else events.event_rows(report.events)
-        _table(request, *rows)
-    _unread(report.unread)
+        output.table(request, *rows)
+    output.unread(report.unread)
     answers = {read.answer for event in report.events for read in event.reads}
     if any(fact.kind == "malformed" for fact in report.unread):
         return BROKEN
@@ -371,7 +341,7 @@ def _verify(request: Request) -> int:
     if request.format == "table":
         from ..render.verify import verify_lines
 
-        streams.write(verify_lines(report, _style(request)))
+        streams.write(verify_lines(report, output.style(request)))
     elif request.format == "json":
         from ..render import json
 
@@ -383,7 +353,7 @@ def _verify(request: Request) -> int:
     else:
         from ..render.verify import verify_rows
 
-        _table(request, *verify_rows(report))
+        output.table(request, *verify_rows(report))
     outcomes = {one.outcome for one in report.trials}
     if outcomes & {"different", "other_errno"}:
         return NO
@@ -410,18 +380,20 @@ def _diff(request: Request) -> int:
     kernel, other = (open_kernel("" if root == "live" else root) for root in (root_a, root_b))
     report = kernel.diff(other, glob, request.kinds, request.types, whole)
     for side, fact in report.unread:
-        _note(f"{side.upper()}: {fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else ""))
+        output.note(
+            f"{side.upper()}: {fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else "")
+        )
     if glob and not report.unread and not any(total.in_a or total.in_b for total in report.totals):
         if request.format == "json":
             from ..render import json
 
             streams.write([json.document("diff", report)])
-        _note(f"nothing matches {glob!r} in either kernel")
+        output.note(f"nothing matches {glob!r} in either kernel")
         return NO
     if request.format == "table":
         from ..render.diff import diff_lines
 
-        streams.write(diff_lines(report, _style(request)))
+        streams.write(diff_lines(report, output.style(request)))
     elif request.format == "json":
         from ..render import json
 
@@ -433,7 +405,7 @@ def _diff(request: Request) -> int:
     else:
         from ..render import diff
 
-        _table(request, diff.HEADS, diff.diff_rows(report))
+        output.table(request, diff.HEADS, diff.diff_rows(report))
     if report.unread:
         return CANNOT_TELL
     if report.differs():
@@ -460,7 +432,7 @@ def _inline(request: Request) -> int:
     if request.format == "table":
         from ..render.inline import inline_lines
 
-        streams.write(inline_lines(report, _style(request)))
+        streams.write(inline_lines(report, output.style(request)))
     elif request.format == "json":
         from ..render import json
 
@@ -472,9 +444,9 @@ def _inline(request: Request) -> int:
     else:
         from ..render.inline import inline_rows
 
-        _table(request, *inline_rows(report))
+        output.table(request, *inline_rows(report))
     if request.format not in ("table", "json"):
-        _unread(report.unread)
+        output.unread(report.unread)
     if report.unread or (report.debug is not None and report.debug.matches is False):
         return CANNOT_TELL
     return YES if report.coverage.answer == "complete" else NO
@@ -491,15 +463,15 @@ def _inline_all(request: Request) -> int:
 
         streams.write([json.document("inline_all", report._replace(rows=rows))])
     if report.unread:
-        _unread(report.unread)
+        output.unread(report.unread)
         return CANNOT_TELL
     if not rows:
-        _note(f"no function matches {request.names[0]!r}")
+        output.note(f"no function matches {request.names[0]!r}")
         return NO
     if request.format == "table":
         from ..render import inline, plain
 
-        style = _style(request)
+        style = output.style(request)
         basis = ["from the survey of this build: numbers of copies only where it keeps them"]
         streams.write([plain.kernel_line(report.kernel, style), *(basis if report.basis == "survey" else []), ""])
         streams.write(inline.table_lines(rows, style))
@@ -514,7 +486,7 @@ def _inline_all(request: Request) -> int:
     else:
         from ..render import inline
 
-        _table(request, inline.TABLE_HEADS, inline.table_rows(rows))
+        output.table(request, inline.TABLE_HEADS, inline.table_rows(rows))
     return YES
 
 
@@ -552,7 +524,7 @@ def _survey(request: Request) -> int:
     if request.format == "table":
         from ..render.survey import survey_lines
 
-        streams.write(survey_lines(report, _style(request)))
+        streams.write(survey_lines(report, output.style(request)))
     elif request.format == "json":
         from ..render import json
 
@@ -564,7 +536,7 @@ def _survey(request: Request) -> int:
     else:
         from ..render.survey import survey_rows
 
-        _table(request, *survey_rows(report))
+        output.table(request, *survey_rows(report))
     return YES
 
 
@@ -590,11 +562,11 @@ def _stub(request: Request) -> int:
     else:
         streams.write(lines)
     for note in report.notes:
-        _note(note)
+        output.note(note)
     for sentence in report.skipped[:_SKIPPED_SHOWN]:
-        _note(f"left out: {sentence}")
+        output.note(f"left out: {sentence}")
     if len(report.skipped) > _SKIPPED_SHOWN:
-        _note(f"left out: {len(report.skipped) - _SKIPPED_SHOWN} more")
+        output.note(f"left out: {len(report.skipped) - _SKIPPED_SHOWN} more")
     return YES
 
 
@@ -634,7 +606,7 @@ def _rules(request: Request) -> int:
             raise UsageError(f"no rule {request.names[0]!r}: {hint}")
         pages = found
     if request.format == "table":
-        style = _style(request)
+        style = output.style(request)
         if is_one:
             streams.write(explain.rule_lines(pages[0], style))
         else:
@@ -656,7 +628,7 @@ def _rules(request: Request) -> int:
 
         streams.write(json.lines(pages))
     else:
-        _table(request, *explain.rule_rows(pages))
+        output.table(request, *explain.rule_rows(pages))
     return YES
 
 
@@ -668,7 +640,7 @@ def _doctor(request: Request) -> int:
     if request.format == "table":
         from ..render.listing import doctor_lines
 
-        streams.write(doctor_lines(report, _style(request)))
+        streams.write(doctor_lines(report, output.style(request)))
     elif request.format == "json":
         from ..render import json
 
@@ -680,7 +652,7 @@ def _doctor(request: Request) -> int:
     else:
         from ..render import listing
 
-        _table(request, *listing.doctor_rows(report))
+        output.table(request, *listing.doctor_rows(report))
     return YES
 
 
@@ -693,7 +665,7 @@ def _snapshot(request: Request) -> int:
     else:
         from ..render.listing import snapshot_lines
 
-        streams.write(snapshot_lines(result, _style(request)))
+        streams.write(snapshot_lines(result, output.style(request)))
     return YES
 
 

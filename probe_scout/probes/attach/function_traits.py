@@ -13,7 +13,8 @@ from ...model.never_try import DENIED, NORETURN
 from ...model.traits import DATA, INIT, MODULE, NOWHERE, OUTSIDE, TEXT, EventTraits, Proto, Traits
 
 if TYPE_CHECKING:
-    from ...formats.btf.reader import Btf, Func
+    from ...formats.btf.kinds import Func
+    from ...formats.btf.reader import Btf
     from ...formats.text.kallsyms import SymbolTable
     from ...formats.text.kprobe_blacklist import Blacklist
     from ...kernel.kernel import Kernel, View

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe_scout.errors import Malformed
-from probe_scout.formats.btf.reader import Btf, Enumerator, Func
+from probe_scout.formats.btf.kinds import Enumerator, Func
+from probe_scout.formats.btf.reader import Btf
 from tests.builders.btf_writer import KIND, LAYOUT, BtfWriter
 from tests.builders.damage import EXAMPLES, damaged
 
