@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PATHS", "REGISTRY", "Flags", "Gate", "Rule", "all_rules"]
 
-_KPROBE = (caller.BPF, caller.EVENTS, caller.PERF, symbol_lookup.GATE, kprobe_register.KPROBE)
-_KRETPROBE = (caller.BPF, caller.EVENTS, caller.PERF, symbol_lookup.GATE, kprobe_register.KRETPROBE)
+_KPROBE = (caller.BPF, caller.PERF, caller.EVENTS, symbol_lookup.GATE, kprobe_register.KPROBE)
+_KRETPROBE = (caller.BPF, caller.PERF, caller.EVENTS, symbol_lookup.GATE, kprobe_register.KRETPROBE)
 _ENTRY = (caller.BPF, target.LOAD, caller.EVENTS, target.IMPL, prototype.ENTRY, target.ADDRESS)
 _RETURN = (caller.BPF, target.LOAD, caller.EVENTS, target.IMPL, prototype.RETURN, target.ADDRESS)
 _LSM = (caller.BPF, target.LOAD, lsm_hook.BUILT, prototype.ENTRY, target.ADDRESS)

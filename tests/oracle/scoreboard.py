@@ -147,7 +147,8 @@ class Judge:
         offset, size = (int(word) for word in more.split(":"))
         found = tracepoint_access.reads(offset, size, self.formats[event])
         whole = self._plain("tp", self._event(event))
-        if whole.answer != "yes" and not (found and found.stage == "load"):
+        is_type_known = self.kernel.flag("bpf_events") is not False  # else the load ends before the verifier
+        if whole.answer != "yes" and not (is_type_known and found and found.stage == "load"):
             return whole
         if found is None:
             return Said("unknown", None, ["format"])

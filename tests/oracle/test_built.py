@@ -48,6 +48,16 @@ def test_little_is_unknown(scored):
     assert unknown <= UNKNOWN_MAX.get(name, 0.01) * judged, {t: r.unknown_names[:3] for t, r in rows.items()}
 
 
+def test_without_bpf_events_no_type_loads_and_perf_has_no_kprobes():
+    stages = {
+        (answer.errno, answer.stage)
+        for _, answers in recorded.read(FOLDER / "no-events.tsv.xz")
+        for answer in answers
+        if answer.stage != "lookup"
+    }
+    assert stages == {("EINVAL", "load"), ("ENOENT", "open")}
+
+
 def test_without_the_function_tracer_every_kind_is_there():
     """The recording would not show much if it lacked the types that the option decides about."""
     found = {

@@ -114,6 +114,16 @@ def test_without_kprobe_events_perf_has_no_device_for_them(asked):
     assert ["CONFIG_KPROBE_EVENTS" in reason for reason in reasons] == [True]
 
 
+def test_where_perf_has_no_kprobes_that_is_said_before_the_type_that_does_not_load(asked):
+    kernel = {
+        "without": ("perf_kprobe_init", "perf_event_attach_bpf_prog"),
+        "config": {"CONFIG_KPROBE_EVENTS": None, "CONFIG_BPF_EVENTS": None},
+    }
+    told, _ = asked("foo", "kprobe", "fentry", **kernel)
+    assert told["kprobe"] == ("no", "ENOENT", "perf_open.no_kprobes")
+    assert told["fentry"] == ("no", "EINVAL", "bpf_events.absent")
+
+
 def test_without_fprobe_only_the_links_of_many_functions_are_gone(asked):
     kernel = {"without": ("register_fprobe",), "config": {"CONFIG_FPROBE": None}}
     told, _ = asked("foo", *KPROBES, *MULTI, "fentry", **kernel)

@@ -152,10 +152,10 @@ def event_read(
     """
     answer = reads(offset_bytes, size_bytes, fmt or _NO_FORMAT, pointer_bytes)
     where = _field_at(offset_bytes, fmt)
-    if answer is not None and answer.stage == "load":
+    rule = verdict.findings[0].rule if verdict is not None and verdict.findings else None
+    if answer is not None and answer.stage == "load" and rule not in _BEFORE_THE_VERIFIER:
         return _refused(offset_bytes, size_bytes, answer, where)
     if verdict is not None and verdict.answer == NO:
-        rule = verdict.findings[0].rule if verdict.findings else None
         says = verdict.findings[0].says if verdict.findings else "the event takes no tp program"
         return EventRead(offset_bytes, size_bytes, NO, _stage(rule, fmt), verdict.errno, rule, says, where)
     if fmt is None or answer is None:
@@ -172,6 +172,7 @@ def event_read(
 
 
 _NO_FORMAT = TraceFormat("", 0, (), "")
+_BEFORE_THE_VERIFIER = ("bpf_syscall.absent", "bpf_events.absent")
 _AT_OPEN = ("trace_event.perf_perm", "trace_event.locked_down")
 
 
@@ -180,6 +181,8 @@ def _stage(rule: str | None, fmt: TraceFormat | None) -> str:
 
     Of the ring buffer's own records only ftrace:print can be opened (kernel/trace/trace_entries.h, FTRACE_ENTRY_REG).
     """
+    if rule in _BEFORE_THE_VERIFIER:
+        return "load"
     is_closed = rule == "trace_event.ring_buffer_format" and (fmt is None or fmt.name != "print")
     return "open" if is_closed or rule in _AT_OPEN else "attach"
 
