@@ -108,7 +108,7 @@ def bare(k: Kernel, events: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
     In a slice a tracepoint may have an event that was left out.
     """
-    if cut_at(k) is not None:
+    if k.partial():
         return ()
     names = {name for _, name in events}
     shown = k.names_with(b"__bpf_trace_tp_map_") or k.names_with(b"__traceiter_")
@@ -243,8 +243,8 @@ def reports(
     gap = k.known_unread(facts.EVENTS)
     unread = [gap] if gap is not None else []
     is_list = bool(set(glob) & set("*?["))
-    if (is_list or not found) and (at := cut_at(k)) is not None:
-        unread.append(slice_gap(at))
+    if (is_list or not found) and (cut := k.partial_gap(facts.EVENTS)) is not None:
+        unread.append(cut)
     from .arguments import TraceTypes
 
     types = TraceTypes(k)
@@ -264,12 +264,6 @@ def reports(
                 unread.append(Unread(facts.EVENTS, "malformed", str(error), "take the file again"))
                 told.append(_without_fields(k, category, name, verdicts, (), loads, str(error), error.path))
     return tuple(told), tuple(unread), notes
-
-
-def slice_gap(event: str) -> Unread:
-    """What a slice does not tell. `event`: what `cut_at` found."""
-    why = f"this snapshot is a slice of a kernel ({event} has no twin): what is not in it may be on the kernel"
-    return Unread(facts.EVENTS, "not_recorded", why, "ask a snapshot of the whole kernel")
 
 
 def _named(k: Kernel, category: str, name: str) -> EventReport:
