@@ -107,7 +107,7 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
             "not_recorded",
             "ftrace has no site here, and boot may have turned the first instruction into the no-op "
             "that a trampoline looks for",
-            "ask on the machine itself as root, where proc/kcore shows the running code",
+            "ask on the machine itself as root, where proc/kcore shows the running code, or take the snapshot there",
         )
     if fact == facts.MODULE_BTF and k.module_gaps:
         return next(iter(k.module_gaps.values()))
