@@ -246,6 +246,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     found = limits.noted(found, limited)
     prototype = lookup.prototype_text(name) if target.kind in (FUNCTION, SYSCALL) else None
     missing = not lookup.symbols(name) if target.kind in (FUNCTION, OFFSET) else all(v.answer == NO for v in found)
+    unrecorded = (missing or not any(v.answer == YES for v in found)) and bool(k.partial())
     copies = forms.copies(lookup, target, found)
     return TargetReport(
         str(target),
@@ -253,14 +254,16 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
         target.module,
         found,
         seen,
-        diagnosis=explain.explain(lookup, target, found, seen) if is_probe or missing else (),
+        diagnosis=explain.explain(lookup, target, found, seen)
+        if (is_probe or missing) and not (unrecorded and not lookup.symbols(name))
+        else (),
         alternatives=advice.alternatives(lookup, target, found, nearby=points)
         if points or any(v.answer != YES for v in found)
         else (),
         hazards=hazards.hazards(lookup, target, found, _last_in_module(k, target), words.ftrace_off(k)),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),
-        suggestions=spelling.suggest(lookup, target) if missing else (),
+        suggestions=spelling.suggest(lookup, target) if missing or unrecorded else (),
         prototype=prototype,
         limits=limited,
     )

@@ -350,17 +350,25 @@ class OpenKernel:
         return names.starting(self._kernel, prefix, limit)
 
     def snapshot(self, out: str, keep_addresses: bool = False, with_code: bool = False) -> SnapshotResult:
-        """Save everything the tool reads into an archive, to answer later or elsewhere."""
+        """Save everything the tool reads into an archive, to answer later or elsewhere.
+
+        First bytes of functions without an ftrace site are kept where the running machine's code can be read;
+        `with_code` makes it a UsageError where it cannot.
+        """
         import time
 
         from ..commands import audit, snapshot
         from ..model.version import __version__
 
         extra = audit.saved(self._kernel)
-        if with_code:
+        if with_code or self._kernel.source.describe().kind == "live":
             from ..kernel import text as code
 
-            extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
+            try:
+                extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
+            except UsageError:
+                if with_code:
+                    raise
         return snapshot.write_snapshot(
             self._kernel.source,
             out,

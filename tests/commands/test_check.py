@@ -6,6 +6,8 @@ from tests.builders.tiny_kernel import BLACKLIST, FILTER_ADDRS
 
 MIGRATE = "migrate_disable"
 
+CODE = {"bar": ("55", ())}  # slices hold each entry that may be a five-byte no-op: foo's is none
+
 
 def verdicts(kernel, name, *types):
     return {v.attach: v for v in kernel.check([name], types).targets[0].verdicts}
@@ -22,11 +24,11 @@ def test_a_return_probe_on_a_function_that_never_returns_is_accepted_and_never_f
 
 
 def test_evidence_of_ftrace_names_the_copies_it_speaks_of(tiny_kernel):
-    several = verdicts(tiny_kernel(["foo notrace", "foo"]), "foo", "fentry")["fentry"]
+    several = verdicts(tiny_kernel(["foo notrace", "foo", "bar"], code=CODE), "foo", "fentry")["fentry"]
     assert (
         several.findings[0].evidence == f"{FILTER_ADDRS}: a site in 1 of the 2 symbols named foo, but not in the first"
     )
-    alone = verdicts(tiny_kernel(["foo notrace"]), "foo", "fentry")["fentry"]
+    alone = verdicts(tiny_kernel(["foo notrace", "bar"], code=CODE), "foo", "fentry")["fentry"]
     assert alone.findings[0].evidence == f"{FILTER_ADDRS}: no site in foo"
     none = verdicts(tiny_kernel(["foo notrace", "foo notrace"]), "foo", "kprobe.multi")["kprobe.multi"]
     assert none.findings[0].evidence == f"{FILTER_ADDRS}: no site in any of the 2 symbols named foo"
@@ -50,7 +52,7 @@ def test_the_report_tells_a_reason_once(tiny_kernel):
     from probe_scout.frontends.render.plain import check_lines
     from probe_scout.frontends.render.style import Style
 
-    report = tiny_kernel(["foo notrace"]).check(["foo"])
+    report = tiny_kernel(["foo notrace", "bar"], code=CODE).check(["foo"])
     text = "\n".join(check_lines(report, Style(False)))
     assert text.count("trampoline.not_traced") == 1
     assert sum(f.rule == "trampoline.not_traced" for v in report.targets[0].verdicts for f in v.findings) > 3

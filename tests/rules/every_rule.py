@@ -366,9 +366,11 @@ CASES: dict[str, Case] = {
         (foo("fentry", denied=FILTERS), "filter_functions"),
     ),
     "trampoline.not_traced": Case(
-        ask("fentry", "foo", "foo notrace", "foo"),
+        ask(
+            "fentry", "foo", "foo notrace", "bar", code={"bar": ("55", ())}
+        ),  # a slice for each entry that may be a NOP
         ask("fentry", "foo", "foo", "foo notrace"),
-        (foo("fentry", denied=FILTERS), "filter_functions"),
+        (ask("fentry", "foo", "foo notrace"), "entry_code"),
     ),
     "trampoline_multi.no_site": Case(
         ask("fentry.multi", "foo", "foo notrace"),

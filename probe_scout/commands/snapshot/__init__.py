@@ -158,6 +158,8 @@ def write_snapshot(
         "asked": sorted({*PATHS, *taken.answered, *_config_paths(release), *_module_paths(release)}),
         "unread": taken.unread,
     }
+    if before and before.partial:
+        top["partial"] = before.partial
     size = _write(out_path, taken.files, top)
     left_out = tuple(
         (path, entry["why"]) for path, entry in sorted(taken.unread.items()) if entry["kind"] != "not_there"

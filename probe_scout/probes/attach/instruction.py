@@ -45,7 +45,7 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     )
     view = k.view((target.name.encode(),))
     named = any(finding.rule.startswith("symbol_lookup.") for finding in verdict.findings)
-    if view is None or (verdict.answer == NO and named):
+    if view is None or (verdict.answer == NO and named) or not _rows(target, view.symbols):
         return verdict
     behind = _behind(k, target, view)
     if behind is not None:
@@ -70,10 +70,15 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
 
 def _row(target: Target, symbols: SymbolTable) -> int:
     """The line of kallsyms that is meant; the name is there, or the symbol rules have refused it."""
+    return _rows(target, symbols)[0]
+
+
+def _rows(target: Target, symbols: SymbolTable) -> Sequence[int]:
+    """The lines of kallsyms that may be meant; none where a slice left the name out."""
     rows = symbols.rows(target.name.encode())
     if target.module not in (None, "vmlinux"):
         rows = [row for row in rows if symbols.modules[row] == (target.module or "").encode()]
-    return rows[0]
+    return rows
 
 
 def _is_inside(target: Target, view: View) -> bool:
