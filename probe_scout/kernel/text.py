@@ -253,7 +253,9 @@ def _slices_of_module(k: Kernel, module: str) -> dict[str, tuple[Slice, ...]] | 
 
 
 def cure(k: Kernel) -> str:
-    """What would bring the code: nothing that was tried already."""
+    """What would bring the code: nothing that was tried already, and no image whose code is not decoded."""
+    if k.arch() != "x86_64":
+        return "ask the kernel itself: probe-scout verify, on the machine as root"
     if not _store(k).live:
         return (
             "name the kernel's image with --vmlinux, ask on the machine itself as root, "

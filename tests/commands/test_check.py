@@ -67,3 +67,25 @@ def test_an_unread_blacklist_leaves_a_part_of_a_function_unknown(tiny_kernel):
 def test_a_module_whose_btf_is_unread_leaves_fentry_unknown(tiny_kernel):
     kernel = tiny_kernel(["foo [xfs]"], denied=("sys/kernel/btf/xfs",))
     assert verdicts(kernel, "foo", "fentry")["fentry"].answer == "unknown"
+
+
+def test_a_helper_of_programs_is_told_by_its_enumerator(tiny_kernel):
+    from tests.builders import tiny_kernel as builder
+
+    helpers = {"BPF_FUNC_map_lookup_elem": 1}
+    names = ["bpf_map_lookup_elem", "bpf_map_new_fd"]
+    builder.ENUMERATORS.update(helpers)
+    try:
+        report = tiny_kernel(names).check(names, ["kprobe"])
+    finally:
+        del builder.ENUMERATORS["BPF_FUNC_map_lookup_elem"]
+    assert [[hazard.id for hazard in target.hazards] for target in report.targets] == [["hazard.recursion"], []]
+
+
+def test_without_any_btf_nothing_is_said_of_pahole(tiny_kernel):
+    kernel = tiny_kernel(
+        ["vfs_read"], absent=("sys/kernel/btf/vmlinux",), config={"CONFIG_DEBUG_INFO_BTF": None}, hide_ids=True
+    )
+    target = kernel.check(["vfs_read"], ["kprobe", "fentry"]).targets[0]
+    assert [v.answer for v in target.verdicts] == ["yes", "no"]
+    assert [(d.kind, "pahole" in d.says) for d in target.diagnosis] == [("no_btf", False)]

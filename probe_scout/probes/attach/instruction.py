@@ -114,6 +114,18 @@ def _behind(k: Kernel, target: Target, view: View) -> Target | None:
     return None
 
 
+def beyond(k: Kernel, target: Target) -> str:
+    """The sentence about an offset behind the end of the function: its size, and whose code lies there; "" inside."""
+    view = k.view((target.name.encode(),))
+    if view is None or not view.symbols.rows(target.name.encode()) or _is_inside(target, view):
+        return ""
+    start, end = view.symbols.extent(_row(target, view.symbols))
+    owner = _behind(k, target, view)
+    place = f"{owner.name}+{owner.offset_bytes:#x}" if owner is not None else "code that no name tells apart"
+    where = f" of module {owner.module}" if owner is not None and owner.module not in (None, target.module) else ""
+    return f"{target.name} has {end - start:#x} bytes; the offset {target.offset_bytes:#x} lies in {place}{where}."
+
+
 def _nowhere(k: Kernel, target: Target) -> tuple[Unread, ...]:
     gap = words.explain_gap(k, facts.CODE, "")
     return (gap._replace(why=f"the offset lies behind the end of {target.name}, in a symbol that no name tells apart"),)

@@ -13,6 +13,7 @@ from ...model.never_try import NORETURN
 from ...model.report import Alternative
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT
 from ...model.verdict import NO, YES
+from ..attach.limits import NEWER_CALLS
 from . import known_changes as ladder
 from . import symbol_names as names
 from . import wrong_target_kind as asked
@@ -234,9 +235,17 @@ def _syscall_points(lookup: Lookup, call: str) -> Iterator[tuple[str, str, str]]
 
 def _for_syscall(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) -> Iterator[tuple[str, str, str]]:
     answers = {verdict.attach: verdict.answer for verdict in verdicts}
+    call = names.syscall_of(target.name) or target.name
+    newer = NEWER_CALLS.get(call, "")
+    if (
+        newer
+        and lookup.event_exists("syscalls", f"sys_enter_{newer}")
+        and not lookup.event_exists("syscalls", f"sys_enter_{call}")
+    ):
+        for attach, place, _ in _syscall_points(lookup, newer):
+            yield attach, place, f"What programs call here: the architecture has no number for {call}."
     if answers.get("ksyscall") == YES:
         return
-    call = names.syscall_of(target.name) or target.name
     for point in _syscall_points(lookup, call):
         if point[1] != str(target):
             yield point

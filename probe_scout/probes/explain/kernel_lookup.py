@@ -70,6 +70,10 @@ class KernelLookup:
         found = self._k.names_starting(name.encode() + b".") if name else ()
         return tuple(one.decode("utf-8", "replace") for one in found)
 
+    def has_btf(self) -> bool:
+        """There is BTF of vmlinux."""
+        return self._k.btf() is not None
+
     def has_btf_function(self, name: str) -> bool:
         """BTF of vmlinux or of a module holds a FUNC of this name."""
         return questions.btf_function(self._k, name, None) is not None
