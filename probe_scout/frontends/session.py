@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
+    from ..sources.pack import Stream
 
 
 def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
@@ -349,17 +350,29 @@ class OpenKernel:
 
         return names.starting(self._kernel, prefix, limit)
 
-    def snapshot(self, out: str, keep_addresses: bool = False, with_code: bool = False) -> SnapshotResult:
+    def snapshot(
+        self,
+        out: str,
+        keep_addresses: bool = False,
+        with_code: bool = False,
+        force: bool = False,
+        stream: Stream | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SnapshotResult:
         """Save everything the tool reads into an archive, to answer later or elsewhere.
 
-        First bytes of functions without an ftrace site are kept where the running machine's code can be read;
-        `with_code` makes it a UsageError where it cannot.
+        The ending of `out` says how it is packed: .tar.xz, .tar.gz, .tar.zst (Python 3.14) or .tar. `force` overwrites
+        a file. With `stream` the archive is written there, as .tar.xz where `out` is "-". `progress` is told bytes
+        packed and bytes in all. First bytes of functions without an ftrace site are kept where the running machine's
+        code can be read; `with_code` makes it a UsageError where it cannot. Raises UsageError, and Broken where it cannot be written.
         """
         import time
 
         from ..commands import audit, snapshot
         from ..model.version import __version__
+        from ..sources import pack
 
+        pack.check_name(out, force or stream is not None)
         extra = audit.saved(self._kernel)
         if with_code or self._kernel.source.describe().kind == "live":
             from ..kernel import text as code
@@ -376,4 +389,6 @@ class OpenKernel:
             with_code=extra,
             tool_version=__version__,
             now=time.time(),
+            stream=stream,
+            progress=progress,
         )

@@ -316,7 +316,7 @@ def stub(
     ] = "",
     core: Annotated[bool, typer.Option("--core", help="C that is relocated when it is loaded, from BTF.")] = False,
     program: Annotated[bool, typer.Option("--program", help="A whole program that loads as it stands.")] = False,
-    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there and not to the terminal.")] = "",
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there; - is standard output.")] = "",
     root: Root = "",
     json: Json = False,
     format: Format = "",
@@ -367,23 +367,31 @@ def doctor(root: Root = "", json: Json = False, format: Format = "", color: Colo
 
 @app.command()
 def snapshot(
-    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Archive to write, such as host.tar.xz.")],
+    out: Annotated[
+        str,
+        typer.Option("-o", "--out", metavar="FILE", help="A .tar.xz, .tar.gz or .tar; - is standard output."),
+    ],
     root: Root = "",
     with_code: Annotated[
         bool, typer.Option("--with-code", help="Also save the machine code that rules look at.")
     ] = False,
     keep_addresses: Annotated[bool, typer.Option("--keep-addresses", help="Keep absolute kernel addresses.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
 ) -> Request:
-    """Save everything read, to answer later or elsewhere."""
+    """Save everything read, to answer later or elsewhere.
+
+    Exit code: 0, 2 usage (also a file that is there, without --force), 4 a source is broken or FILE cannot be written.
+    """
     return build(
         "snapshot",
         out=out,
         root=root,
         with_code=with_code,
         keep_addresses=keep_addresses,
+        force=force,
         json=json,
         format=format,
         color=color,

@@ -48,7 +48,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
-    "snapshot": ("--out", "--with-code", "--keep-addresses", *_COMMON),
+    "snapshot": ("--out", "--with-code", "--keep-addresses", "--force", *_COMMON),
     "completion": ("--help",),
 }
 TAKES_VALUE = (

@@ -58,6 +58,7 @@ class Request(NamedTuple):
     quiet: bool = False
     watch: int = 0
     bpftool: bool = False
+    force: bool = False
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -205,6 +206,7 @@ def build(
     quiet: bool = False,
     watch: str = "",
     bpftool: bool = False,
+    force: bool = False,
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if json and format not in ("", "json"):
@@ -244,6 +246,7 @@ def build(
         quiet=quiet,
         watch=count(watch, "--watch") if watch else 0,
         bpftool=bpftool,
+        force=force,
     )
 
 

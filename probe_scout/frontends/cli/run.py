@@ -490,7 +490,7 @@ def _inline_all(request: Request) -> int:
     return YES
 
 
-def _progress() -> Callable[[int, int], None] | None:
+def _progress(what: str = "reading debug information") -> Callable[[int, int], None] | None:
     """What draws how far a long reading is, on a terminal, from half a second on; None where there is no terminal."""
     import time
 
@@ -506,7 +506,7 @@ def _progress() -> Callable[[int, int], None] | None:
                 streams.say("\r\x1b[K")
         elif now - begun > 0.5 and now - shown > 0.1:
             shown = now
-            streams.say(f"\rreading debug information: {100 * done // total} %\x1b[K")
+            streams.say(f"\r{what}: {100 * done // total} %\x1b[K")
 
     return draw
 
@@ -657,8 +657,24 @@ def _doctor(request: Request) -> int:
 
 
 def _snapshot(request: Request) -> int:
-    result = _open(request).snapshot(request.out, request.keep_addresses, request.with_code)
-    if request.format == "json":
+    """The archive to a file or, with -o -, to standard output, and then nothing else is written there."""
+    is_stream = request.out == "-"
+    if is_stream and request.format != "table":
+        raise UsageError(f"-o - writes the archive to standard output: --format {request.format} has no place there")
+    if is_stream and sys.stdout.isatty():
+        raise UsageError("-o - writes a packed archive to standard output, which is a terminal: redirect it")
+    result = _open(request).snapshot(
+        request.out,
+        request.keep_addresses,
+        request.with_code,
+        force=request.force,
+        stream=streams.Binary() if is_stream else None,
+        progress=_progress("writing the snapshot"),
+    )
+    if is_stream:
+        for path, why in result.left_out:
+            _note(f"left out: {path}: {why}")
+    elif request.format == "json":
         from ..render import json
 
         streams.write([json.document("snapshot", result)])
