@@ -87,9 +87,13 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
             found += event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
             continue
         outcome = engine.judge(k, attach, traits)
-        more = words.notes(k, attach, name) + _copy_note(attach, traits) + _return_note(k, attach, traits)
-        found.append(words.verdict(k, attach, outcome, evidence, more))
+        found.append(words.verdict(k, attach, outcome, evidence, notes(k, attach, name, traits)))
     return tuple(found)
+
+
+def notes(k: Kernel, attach: str, name: str, traits: Traits) -> tuple[Finding, ...]:
+    """What a yes for a function leaves open."""
+    return words.notes(k, attach, name) + _copy_note(attach, traits) + _return_note(k, attach, traits)
 
 
 def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:

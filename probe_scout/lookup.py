@@ -91,10 +91,9 @@ class KernelLookup:
 
     def events(self) -> tuple[tuple[str, str], ...]:
         """All events; empty where they cannot be read."""
-        from .scanners import available_events
-
-        raw = self._k.available_events()
-        return available_events.table(raw) if raw else ()
+        if self._k.listed_events is None:
+            self._k.listed_events = self._k.index_events()
+        return self._k.listed_events
 
     def config(self, option: str) -> str | None:
         """The value of an option; None if not set or unread."""

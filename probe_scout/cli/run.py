@@ -19,10 +19,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..api import OpenKernel
     from ..model.facts import Unread
+    from ..model.report import TargetReport
     from ..model.verdict import Verdict
     from ..render.style import Style
 
 YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
+_MANY = 16  # names from which on the whole tables are read; see many.py
+_GLOB_SIGNS = frozenset("*?[")
 _SKIPPED_SHOWN = 5  # events a pattern matched that take no such program
 _BLOCK_LINES = 512  # lines given to one write
 _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
@@ -160,15 +163,20 @@ def _open(request: Request) -> OpenKernel:
 
 
 def _check(request: Request) -> int:
+    if request.names_from or len(request.names) > _MANY or any(map(_is_list, request.names)):
+        from . import many
+
+        return many.run(request, _open(request))
     report = (
         _open(request).check(request.names, request.types, request.as_me, request.debug)
         if request.debug
         else _open(request).check(request.names, request.types, request.as_me)
     )
+    everything = bool(request.types) or request.all_types
     if request.format == "table":
         from ..render.plain import check_lines
 
-        streams.write(check_lines(report, _style(request)))
+        streams.write(check_lines(report, _style(request), everything))
     elif request.format == "json":
         from ..render import json
 
@@ -181,7 +189,32 @@ def _check(request: Request) -> int:
         from ..render import listing
 
         _table(request, *listing.check_rows(report))
-    return code_of(verdict for target in report.targets for verdict in target.verdicts)
+    return code_of_all(target_code(request, target) for target in report.targets)
+
+
+def _is_list(name: str) -> bool:
+    """A name that stands for several: -, @FILE, a pattern."""
+    return name[:1] in ("-", "@") or not _GLOB_SIGNS.isdisjoint(name)
+
+
+def target_code(request: Request, target: TargetReport) -> int:
+    """The exit code of one target: of all its verdicts with --type or --all-types, else of those that count."""
+    verdicts = target.verdicts
+    if not request.types and not request.all_types:
+        from ..model.attach import counted
+
+        verdicts = counted(target.kind, target.target.rpartition(":")[2], verdicts)
+    if request.any_yes and any(verdict.answer == "yes" for verdict in verdicts):
+        return YES
+    if request.any_yes and any(verdict.answer == "unknown" for verdict in verdicts):
+        return CANNOT_TELL
+    return code_of(verdicts)
+
+
+def code_of_all(codes: Iterable[int]) -> int:
+    """The exit code of several targets: no before cannot tell before yes; 3 where there are none."""
+    found = set(codes)
+    return NO if NO in found else CANNOT_TELL if CANNOT_TELL in found or not found else YES
 
 
 def code_of(verdicts: Iterable[Verdict]) -> int:
@@ -518,7 +551,7 @@ def _inline_all(request: Request) -> int:
     return YES
 
 
-def _progress() -> Callable[[int, int], None] | None:
+def _progress(what: str = "reading debug information") -> Callable[[int, int], None] | None:
     """What draws how far a long reading is, on a terminal, from half a second on; None where there is no terminal."""
     import time
 
@@ -534,7 +567,7 @@ def _progress() -> Callable[[int, int], None] | None:
                 streams.say("\r\x1b[K")
         elif now - begun > 0.5 and now - shown > 0.1:
             shown = now
-            streams.say(f"\rreading debug information: {100 * done // total} %\x1b[K")
+            streams.say(f"\r{what}: {100 * done // total} %\x1b[K")
 
     return draw
 

@@ -6,7 +6,11 @@ enum bpf_attach_type (include/uapi/linux/bpf.h). `.s` marks sleepable programs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .verdict import Verdict
 
 
 class AttachType(NamedTuple):
@@ -59,6 +63,11 @@ ATTACH_TYPES: dict[str, AttachType] = _table(
     ("tp_btf.s", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "sleepable tp_btf, sys_enter and sys_exit"),
 )
 
+# What most probes are made with: a function that takes these is one that takes probes.
+DEFAULT = ("kprobe", "kretprobe", "kprobe.multi", "kretprobe.multi", "fentry", "fexit")
+# Rules that say that the kernel lacks an attach type, whatever the target is.
+_UNKNOWN_TYPE = ("unknown_type", "unknown_session", "unknown_fsession")
+
 NAMES: tuple[str, ...] = tuple(ATTACH_TYPES)
 
 
@@ -68,3 +77,26 @@ def for_kind(kind: str) -> tuple[str, ...]:
     iter and lsm are left to functions whose name says so (`bpf_iter_`, `bpf_lsm_`) unless asked for.
     """
     return tuple(a.name for a in ATTACH_TYPES.values() if kind in a.kinds.split())
+
+
+def is_unknown_here(verdict: Verdict) -> bool:
+    """The kernel does not know the verdict's attach type at all."""
+    return any(finding.rule.rpartition(".")[2] in _UNKNOWN_TYPE for finding in verdict.findings)
+
+
+def counted(kind: str, name: str, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts that decide about `check` without --type: of a function those of DEFAULT, and of its own kind.
+
+    Attach types that this kernel does not know are left out. All, where none would be left: a spelling such as
+    fsession/vfs_read asked for that one type.
+    """
+    if kind == "offset":
+        found = tuple(v for v in verdicts if v.attach == "kprobe")
+    elif kind == "function" and name.startswith("bpf_iter_"):
+        found = tuple(v for v in verdicts if v.attach == "iter")
+    elif kind == "function":
+        hook = ("lsm",) if name.startswith("bpf_lsm_") else ()
+        found = tuple(v for v in verdicts if v.attach in (*DEFAULT, *hook) and not is_unknown_here(v))
+    else:
+        found = tuple(v for v in verdicts if not is_unknown_here(v))
+    return found or tuple(verdicts)

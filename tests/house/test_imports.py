@@ -18,6 +18,7 @@ QUESTIONS = (
     "doctor",
     "events",
     "limits",
+    "many",
     "lookup",
     "names",
     "offsets",
