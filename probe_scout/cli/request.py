@@ -214,7 +214,7 @@ def build(
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
-        raise UsageError("check takes a name, - for standard input, @FILE or --from FILE; see probe-scout check --help")
+        raise UsageError("missing argument 'NAME...'; see probe-scout check --help")
     if json and format not in ("", "json"):
         raise UsageError(f"--json and --format {format} exclude each other")
     return Request(
