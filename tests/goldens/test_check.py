@@ -63,9 +63,8 @@ def printed(kernel, capsys, monkeypatch, *args):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_text(target, kernel, capsys, monkeypatch, request):
-    compare(
-        request, f"{file_name(target)}.txt", printed(kernel, capsys, monkeypatch, "check", target, "--color", "never")
-    )
+    line = ("check", target, "--all-types", "--color", "never")
+    compare(request, f"{file_name(target)}.txt", printed(kernel, capsys, monkeypatch, *line))
 
 
 @pytest.mark.parametrize("target", TARGETS)
