@@ -116,6 +116,8 @@ def _for_function(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...])
         for other in dict.fromkeys(wanted):
             yield other, str(target), _why_instead(lookup, target, other)
     yield from _instead_of_name(lookup, target, step)
+    if copies and not any(answer == YES for answer in answers.values()):
+        yield from _where_functions_take_none(lookup, target.name)
 
 
 def _instead_of_name(lookup: Lookup, target: Target, step: ladder.Rung | None) -> Iterator[tuple[str, str, str]]:
@@ -144,6 +146,28 @@ def _instead_of_name(lookup: Lookup, target: Target, step: ladder.Rung | None) -
         if inner is not None and not lookup.symbols(name):
             yield from _from_rung(lookup, inner)
     yield from _events_like(lookup, name)
+
+
+def _where_functions_take_none(lookup: Lookup, name: str) -> Iterator[tuple[str, str, str]]:
+    """Points that need no probe on a function, nearest first: hooks, the system call, events of the subsystem."""
+    stem = names.stem(name).strip("_")
+    hook = stem.removeprefix("security_")
+    if lookup.symbols(f"bpf_lsm_{hook}"):
+        yield "lsm", f"bpf_lsm_{hook}", "The security hook, which needs no kprobe."
+    for head in ("vfs_", "do_", "ksys_", "sys_"):
+        call = stem.removeprefix(head)
+        if call != stem and lookup.event_exists("syscalls", f"sys_enter_{call}"):
+            yield "tp", f"tp:syscalls:sys_enter_{call}", "The system call of this name, by its event."
+    words = set(stem.split("_"))
+    near = [
+        (-len(words.intersection(event.split("_"))), category, event)
+        for category, event in lookup.events()
+        if category in words and category != "syscalls"
+    ]
+    for _, category, event in sorted(near)[:EVENTS_MAX]:
+        yield "tp", f"tp:{category}:{event}", f"An event of {category}; it is not the function."
+    if lookup.event_exists("raw_syscalls", "sys_enter"):
+        yield "tp", "tp:raw_syscalls:sys_enter", "Every system call, from which user space reaches the function."
 
 
 def _why_instead(lookup: Lookup, target: Target, attach: str) -> str:

@@ -65,6 +65,10 @@ class KernelLookup:
             )
         return tuple(found)
 
+    def has_symbols(self) -> bool:
+        """kallsyms could be read."""
+        return self._k.kallsyms() is not None
+
     def variants(self, name: str) -> tuple[str, ...]:
         """Names of the form name.suffix that exist."""
         found = self._k.names_starting(name.encode() + b".") if name else ()

@@ -65,3 +65,27 @@ def test_an_unread_blacklist_leaves_a_part_of_a_function_unknown(tiny_kernel):
 def test_a_module_whose_btf_is_unread_leaves_fentry_unknown(tiny_kernel):
     kernel = tiny_kernel(["foo [xfs]"], denied=("sys/kernel/btf/xfs",))
     assert verdicts(kernel, "foo", "fentry")["fentry"].answer == "unknown"
+
+
+def test_symbols_that_were_not_read_are_not_said_to_be_absent(tmp_path):
+    from probe_scout.api import open_kernel
+
+    for name in ("vfs_read", "syscall:openat", "vfs_read+4"):
+        (report,) = open_kernel(str(tmp_path)).check([name]).targets
+        assert {verdict.answer for verdict in report.verdicts} <= {"unknown", "no"}
+        assert [one.kind for one in report.diagnosis] == ["symbols_unread"]
+        assert report.coverage.answer == "unknown"
+
+
+def test_where_no_type_takes_a_function_other_points_are_told(tiny_kernel):
+    kernel = tiny_kernel(
+        ["vfs_read notrace blacklisted"],
+        events=["syscalls:sys_enter_read", "raw_syscalls:sys_enter", "vfs:vfs_open"],
+    )
+    (report,) = kernel.check(["vfs_read"]).targets
+    assert {verdict.answer for verdict in report.verdicts} == {"no"}
+    assert [one.target for one in report.alternatives] == [
+        "tp:syscalls:sys_enter_read",
+        "tp:vfs:vfs_open",
+        "tp:raw_syscalls:sys_enter",
+    ]
