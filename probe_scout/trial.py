@@ -32,7 +32,7 @@ MANY = 16  # from here on the whole tables are cheaper than a search for each na
 PMU = "sys/bus/event_source/devices/kprobe/type"
 FTRACE_SWITCH = "proc/sys/kernel/ftrace_enabled"
 _BY_PERF = frozenset((*words.KPROBES, "tp", "tp.s"))
-_NO_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s", "iter", "iter.s"))
+_NO_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s", "iter", "iter.s"))
 # Errnos that tell of the machine or the caller and not of the target; an equal verdict makes them an answer.
 _SURROUNDINGS = {
     "EPERM": "a filter of system calls, a security module, or a limit of locked memory may stand before the kernel",
@@ -270,6 +270,8 @@ def _plans(k: Kernel, target: Target, types: Sequence[str], guard: _Guard) -> It
     written = str(target)
     for verdict in check.verdicts(k, target, chosen):
         refusal = guard.refusal(target, verdict.attach)
+        if verdict.attach == "lsm_cgroup":
+            refusal = "verify attaches nothing to a cgroup: its processes would run the program"
         if refusal:
             yield _Plan(written, verdict, refusal=refusal)
             continue

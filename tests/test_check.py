@@ -89,3 +89,24 @@ def test_where_no_type_takes_a_function_other_points_are_told(tiny_kernel):
         "tp:vfs:vfs_open",
         "tp:raw_syscalls:sys_enter",
     ]
+
+
+def test_a_cgroup_hook_without_a_return_value_says_what_its_program_returns():
+    from probe_scout.api import open_kernel
+    from tests.conftest import RECORDED
+
+    kernel = open_kernel(str(RECORDED))  # booted 6.12 takes 0 on file_open, and only 1 on task_free
+    (void,) = kernel.check(["lsm_cgroup/task_free"]).targets[0].verdicts
+    (plain,) = kernel.check(["lsm_cgroup/file_open"]).targets[0].verdicts
+    assert (void.attach, void.answer, plain.answer) == ("lsm_cgroup", "yes", "yes")
+    rules = [[note.rule for note in verdict.notes if note.rule.startswith("lsm_cgroup")] for verdict in (void, plain)]
+    assert rules == [["lsm_cgroup.return_one"], []]
+    assert "lsm_cgroup" in {v.attach for v in kernel.check(["bpf_lsm_file_open"]).targets[0].verdicts}
+    assert "lsm_cgroup" not in {v.attach for v in kernel.check(["vfs_read"]).targets[0].verdicts}
+
+
+def test_writable_raw_tracepoints_are_those_that_are_there(tiny_kernel):
+    kernel = tiny_kernel(["f"])
+    assert verdicts(kernel, "tp:sched_switch", "raw_tp.w")["raw_tp.w"].answer == "yes"
+    missing = verdicts(kernel, "raw_tp.w/no_such", "raw_tp.w")["raw_tp.w"]
+    assert (missing.answer, missing.errno) == ("no", "ENOENT")

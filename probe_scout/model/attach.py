@@ -53,12 +53,20 @@ ATTACH_TYPES: dict[str, AttachType] = _table(
     ("fmod_ret.s", "TRACING", "BPF_MODIFY_RETURN", "function", "sleepable fmod_ret"),
     ("lsm", "LSM", "BPF_LSM_MAC", "function", "security hook, bpf_lsm_<hook>"),
     ("lsm.s", "LSM", "BPF_LSM_MAC", "function", "sleepable security hook"),
+    ("lsm_cgroup", "LSM", "BPF_LSM_CGROUP", "function", "security hook for the processes of one cgroup"),
     ("iter", "TRACING", "BPF_TRACE_ITER", "function", "iterator, bpf_iter_<target>"),
     ("iter.s", "TRACING", "BPF_TRACE_ITER", "function", "sleepable iterator"),
     ("tp", "TRACEPOINT", "", "tracepoint syscall", "trace event by perf, the event's record"),
     ("tp.s", "TRACEPOINT", "", "tracepoint", "sleepable tp, on events of system calls"),
     ("raw_tp", "RAW_TRACEPOINT", "", "tracepoint", "raw tracepoint, untyped arguments"),
     ("raw_tp.s", "RAW_TRACEPOINT", "", "tracepoint", "sleepable raw tracepoint, sys_enter and sys_exit"),
+    (
+        "raw_tp.w",
+        "RAW_TRACEPOINT_WRITABLE",
+        "",
+        "tracepoint",
+        "raw tracepoint that may write where the event allows it",
+    ),
     ("tp_btf", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "raw tracepoint, typed arguments"),
     ("tp_btf.s", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "sleepable tp_btf, sys_enter and sys_exit"),
 )
@@ -68,15 +76,18 @@ DEFAULT = ("kprobe", "kretprobe", "kprobe.multi", "kretprobe.multi", "fentry", "
 # Rules that say that the kernel lacks an attach type, whatever the target is.
 _UNKNOWN_TYPE = ("unknown_type", "unknown_session", "unknown_fsession")
 
+FOR_THOSE_WHO_ASK = ("lsm_cgroup", "raw_tp.w")
+
 NAMES: tuple[str, ...] = tuple(ATTACH_TYPES)
 
 
 def for_kind(kind: str) -> tuple[str, ...]:
     """The attach types that make sense for a kind of target: function, offset, syscall, tracepoint.
 
-    iter and lsm are left to functions whose name says so (`bpf_iter_`, `bpf_lsm_`) unless asked for.
+    iter and lsm are left to functions whose name says so (`bpf_iter_`, `bpf_lsm_`) unless asked for. Types of few
+    users (FOR_THOSE_WHO_ASK) are left out.
     """
-    return tuple(a.name for a in ATTACH_TYPES.values() if kind in a.kinds.split())
+    return tuple(a.name for a in ATTACH_TYPES.values() if kind in a.kinds.split() and a.name not in FOR_THOSE_WHO_ASK)
 
 
 def is_unknown_here(verdict: Verdict) -> bool:
