@@ -8,8 +8,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .api import OpenKernel as OpenKernel
-    from .api import open_kernel as open_kernel
+    from .frontends.session import OpenKernel as OpenKernel
+    from .frontends.session import open_kernel as open_kernel
 
 __version__ = "0.1.0"
 __all__ = ["OpenKernel", "__version__", "open_kernel"]
@@ -17,7 +17,7 @@ __all__ = ["OpenKernel", "__version__", "open_kernel"]
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        from . import api
+        from .frontends import session as api
 
         return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

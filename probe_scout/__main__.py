@@ -17,11 +17,11 @@ def main(args: Sequence[str] | None = None) -> int:
     giving back a hundred thousand objects one by one would cost a tenth of a scan.
     """
     if args is not None:
-        from .cli import run
+        from .frontends.cli import run
 
         return run.main(args)
     try:
-        from .cli import run, streams
+        from .frontends.cli import run, streams
 
         streams.secure()
         code = run.main(sys.argv[1:])

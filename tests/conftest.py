@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.api import OpenKernel
-from probe_scout.kernel import Kernel
+from probe_scout.frontends.session import OpenKernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
 from tests.builders import machine
 from tests.builders.tiny_kernel import Changed, tiny_files
@@ -54,7 +54,7 @@ def off_the_machine(request, monkeypatch):
         read.append("bpf(2)")
         raise AssertionError("a test asks the machine's own bpf(2): mark it `machine`")
 
-    monkeypatch.setattr("probe_scout.sources.syscalls.Machine.__init__", refuse)
+    monkeypatch.setattr("probe_scout.sources.bpf.syscalls.Machine.__init__", refuse)
     machine.note(read)
     yield
     machine.note(None)
@@ -70,8 +70,8 @@ def no_kept_answers(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_surveys(monkeypatch):
-    """No survey is asked, so that no answer hangs on the figures of the shipped one; tests/survey/ asks them."""
-    monkeypatch.setattr("probe_scout.survey.paths", tuple)
+    """No survey is asked, so that no answer depends on the shipped figures; tests/probes/inlining/survey/ asks them."""
+    monkeypatch.setattr("probe_scout.probes.inlining.survey.paths", tuple)
 
 
 @pytest.fixture

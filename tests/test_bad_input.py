@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe_scout.cli import run
+from probe_scout.frontends.cli import run
 from tests.builders.damage import EXAMPLES, damaged
 from tests.builders.tiny_kernel import BLACKLIST, BTF, FILTER, FILTER_ADDRS, INJECTION, LOCKDOWN, TRACING, tiny_files
 from tests.builders.tree import tar_of, write_tree

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout import api
-from probe_scout.cli import app, run
+from probe_scout.frontends import session as api
+from probe_scout.frontends.cli import app, run
 
 ROOT = Path(__file__).resolve().parents[1]
 SNAPSHOT = "fixtures/kernels/debian-6.12.107-amd64.tar.xz"

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from probe_scout import check, scan
-from probe_scout.kernel import Kernel
+from probe_scout.commands import check, scan
+from probe_scout.formats.text.filter_functions import PATH_ADDRS
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
-from probe_scout.scanners.filter_functions import PATH_ADDRS
 from tests.builders.tiny_kernel import BLACKLIST, FILTER, FILTER_ADDRS, Changed, tiny_files
 
 SYMBOLS = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from probe_scout.dwarf import names as n
+from probe_scout.formats.dwarf import names as n
 
 TEXT = 0x401000
 

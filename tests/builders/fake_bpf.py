@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from errno import EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, EPERM
 
-from probe_scout.sources import bpf_objects as bpf
+from probe_scout.sources.bpf import objects as bpf
 
 NOT_EVENT = 524
 KINDS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from probe_scout.verify import attr
+from probe_scout.commands.verify import attr
 
 COMMANDS = {
     attr.PROG_LOAD: "load",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from probe_scout.errors import Denied, NotThere
-from probe_scout.scanners.code_slices import Slice, write_slices
+from probe_scout.formats.code_slices import Slice, write_slices
 from tests.builders.btf_writer import BtfWriter
 from tests.builders.format_writer import Field, event_format
 from tests.builders.small_files import blacklist, error_injection, kconfig, note

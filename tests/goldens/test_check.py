@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.api import OpenKernel
-from probe_scout.cli import run
-from probe_scout.kernel import Kernel
+from probe_scout.frontends.cli import run
+from probe_scout.frontends.session import OpenKernel
+from probe_scout.kernel.kernel import Kernel
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "goldens"
 TARGETS = {

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from probe_scout.cli.app import app
+from probe_scout.frontends.cli.app import app
 
 from .tree import ROOT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout import witnesses
+from probe_scout.kernel import features as witnesses
 from probe_scout.rules import all_rules
 
 FLAGS = sorted({flag for rule in all_rules() for flag in (rule.witness, rule.unless) if flag})

@@ -16,12 +16,14 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe_scout import engine, offsets, questions
-from probe_scout.kernel import Kernel
+from probe_scout.formats.text import trace_format
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model import facts
 from probe_scout.model.target import OFFSET, parse
+from probe_scout.probes.attach import function_traits as questions
+from probe_scout.probes.attach import instruction as offsets
 from probe_scout.rules import PATHS, tracepoint_access
-from probe_scout.scanners import trace_format
+from probe_scout.rules import judge as engine
 from probe_scout.sources import open_source
 from probe_scout.sources.source import Source
 from tests.vm import cache
@@ -286,8 +288,8 @@ def table(name: str, rows: dict[str, Row], names: int = 0) -> Iterator[str]:
 
 def markdown(found: dict[str, dict[str, Row]]) -> str:
     """The board as a page. Written by --write, never by hand."""
+    from probe_scout.kernel.features import WITNESSES
     from probe_scout.rules import all_rules
-    from probe_scout.witnesses import WITNESSES
 
     lines = [
         "# Scoreboard",

@@ -14,7 +14,7 @@ import tarfile
 
 import pytest
 
-from probe_scout.api import OpenKernel
+from probe_scout.frontends.session import OpenKernel
 from tests.oracle import scoreboard
 
 KERNELS = scoreboard.kernels()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from probe_scout.formats.text import trace_format
 from probe_scout.model.trace import UNREADABLE
+from probe_scout.probes.tracepoints.record import event_fields
 from probe_scout.rules import tracepoint_access
-from probe_scout.scanners import trace_format
-from probe_scout.tracepoints import event_fields
 from tests.oracle import loads
 
 RECORDED = sorted((Path(__file__).parents[2] / "fixtures" / "tp_field").glob("*.txt.xz"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout import check
+from probe_scout.commands import check
 from probe_scout.model.target import FUNCTION, TRACEPOINT, Target
 from probe_scout.rules import REGISTRY, all_rules
 from tests.rules.every_rule import CASES, NAME_ALONE

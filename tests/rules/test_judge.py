@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout import engine
 from probe_scout.model.traits import Traits
 from probe_scout.rules import PATHS
+from probe_scout.rules import judge as engine
 from probe_scout.rules.gate import REGISTRY, Gate
 
 FACT, OTHER = "kallsyms", "btf"

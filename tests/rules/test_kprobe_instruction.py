@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probe_scout.arch import x86_64 as x86_code
 from probe_scout.model import instruction as kinds
 from probe_scout.model.verdict import NO, UNKNOWN, YES
 from probe_scout.rules.kprobe_instruction import (
@@ -16,7 +17,6 @@ from probe_scout.rules.kprobe_instruction import (
     judge_range,
     probed_offset,
 )
-from probe_scout.scanners import x86_code
 from tests.builders.damage import EXAMPLES
 
 NEW = Witnesses(adjusts_address=True, refuses_traps=True, emulates=True, cfi=False)  # 6.12, 7.3

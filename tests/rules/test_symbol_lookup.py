@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout import check, scan
-from probe_scout.kernel import Kernel
+from probe_scout.arch import x86_64 as x86_code
+from probe_scout.commands import check, scan
+from probe_scout.formats import code_slices
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
-from probe_scout.scanners import code_slices, x86_code
 from probe_scout.sources import open_source
 from tests.builders.tiny_kernel import Changed
 from tests.conftest import ROOT

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from probe_scout.formats.text import trace_format
 from probe_scout.rules import tracepoint_access as access
-from probe_scout.scanners import trace_format
 from tests.builders.format_writer import COMMON, LAZY, Field, event_format
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from probe_scout import slices
+from probe_scout.arch import x86_64 as x86_code
 from probe_scout.errors import ProbeScoutError
-from probe_scout.kernel import Kernel
-from probe_scout.scanners import code_slices, kernel_image, x86_code
+from probe_scout.formats import code_slices
+from probe_scout.formats.elf import kernel_image
+from probe_scout.kernel import module_text as slices
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
 
 

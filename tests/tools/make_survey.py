@@ -1,6 +1,7 @@
 """Write the survey that comes with the package, and the page section that tells how right its predictions are.
 
-python tests/tools/make_survey.py --out probe_scout/surveys/debian-amd64.survey [--unseen FILE | --same-shares] FILE...
+python tests/tools/make_survey.py --out probe_scout/probes/inlining/survey/shipped/debian-amd64.survey
+    [--unseen FILE | --same-shares] FILE...
 python tests/tools/make_survey.py --page docs/inlining.md [--unseen FILE]
 
 FILE is a debug file, a folder of them (such as an unpacked debug package), or a survey made by `probe-scout survey`; of
@@ -21,11 +22,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from probe_scout import survey
-from probe_scout.diagnosis import ladder
 from probe_scout.errors import ProbeScoutError
-from probe_scout.survey import accuracy, build, cell
-from probe_scout.survey.format import VMLINUX, Share, Table
+from probe_scout.probes.explain import known_changes as ladder
+from probe_scout.probes.inlining import survey
+from probe_scout.probes.inlining.survey import accuracy, build, cell
+from probe_scout.probes.inlining.survey.format import VMLINUX, Share, Table
 
 BEGIN, END = "<!-- {0}: made by tests/tools/make_survey.py -->", "<!-- end of {0} -->"
 SAYS = {"yes": "a symbol of the name exists", "no": "no such symbol", "unknown": "not known whether a symbol exists"}

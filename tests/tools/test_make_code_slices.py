@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout import code, slices
 from probe_scout.errors import UsageError
-from probe_scout.kernel import Kernel
-from probe_scout.scanners import code_slices, kernel_image
+from probe_scout.formats import code_slices
+from probe_scout.formats.elf import kernel_image
+from probe_scout.kernel import module_text as slices
+from probe_scout.kernel import text as code
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
 from tests.builders.image_writer import Load, ModuleSymbol, bzimage, elf_core, module, with_size
 

@@ -17,12 +17,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from probe_scout import events, tracepoints
-from probe_scout.arguments import TraceTypes
 from probe_scout.errors import SourceError
-from probe_scout.kernel import Kernel
+from probe_scout.formats.text import event_ids, trace_format
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.trace import UNREADABLE
-from probe_scout.scanners import event_ids, trace_format
+from probe_scout.probes.tracepoints import listing as events
+from probe_scout.probes.tracepoints import record as tracepoints
+from probe_scout.probes.tracepoints.raw_arguments import TraceTypes
 from probe_scout.sources import open_source
 from tests.oracle import loads
 

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from probe_scout import survey
-from probe_scout.api import open_kernel
-from probe_scout.check import verdicts
+from probe_scout.commands.check import verdicts
+from probe_scout.frontends.session import open_kernel
 from probe_scout.model.target import parse
+from probe_scout.probes.inlining import survey
 from tests.conftest import RECORDED
 from tests.vm import asking, boot, cache, plan, record
 
@@ -127,7 +127,7 @@ def partial_functions(k) -> dict[str, tuple[str, ...]]:
 def test_calls_that_the_symbol_misses_are_seen_at_the_copies(tmp_path, capsys, monkeypatch):
     if cache.find(KERNEL) is None:
         pytest.skip(f"{KERNEL} is not fetched: python -m tests.vm fetch {KERNEL}")
-    monkeypatch.setattr("probe_scout.survey.paths", surveys)
+    monkeypatch.setattr("probe_scout.probes.inlining.survey.paths", surveys)
     kernel = open_kernel(str(RECORDED))
     functions = partial_functions(kernel._kernel)
     asked = [*functions, *dict.fromkeys(place for places in functions.values() for place in places)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.scanners import btf as tools_btf
+from probe_scout.formats.btf import reader as tools_btf
 from tests.builders.btf_writer import BtfWriter
 from tests.vm import plan
 from tests.vm.btf_names import Names

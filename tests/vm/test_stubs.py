@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout import stub
+from probe_scout.commands import stub
 from probe_scout.errors import NoStub
-from probe_scout.kernel import Kernel
+from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
 
 pytestmark = pytest.mark.vm

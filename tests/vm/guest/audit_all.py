@@ -118,8 +118,8 @@ def churn(holder, turns):
     process, lines = start(holder)
     say("planted", lines=lines, pid=process.pid)
     say("before churn", **audit())  # what is found out about functions is kept: the next ones are fast
-    from probe_scout.api import open_kernel
-    from probe_scout.render.json import audit_document
+    from probe_scout.frontends.render.json import audit_document
+    from probe_scout.frontends.session import open_kernel
 
     kernel = open_kernel()
     other = subprocess.Popen([holder, "--churn", turns], stdout=subprocess.PIPE, text=True)

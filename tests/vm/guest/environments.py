@@ -171,8 +171,8 @@ def in_child(environment, work, what):
 
 def tool(environment, work):
     """Asks the tool, and writes its verdicts and doctor's findings as JSON."""
-    from probe_scout import check
-    from probe_scout.api import open_kernel
+    from probe_scout.commands import check
+    from probe_scout.frontends.session import open_kernel
     from probe_scout.model.target import parse
 
     kernel = open_kernel("")

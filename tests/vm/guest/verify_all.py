@@ -46,7 +46,7 @@ def say(test, **facts):
 
 def total(command):
     """How many programs or links there are in the kernel."""
-    from probe_scout.verify.calls import KernelCalls
+    from probe_scout.commands.verify.calls import KernelCalls
 
     calls, at, count = KernelCalls(), 0, 0
     while True:
@@ -129,7 +129,7 @@ class Slow(calls.KernelCalls):
         super().close(fd)
 inner = child.ask_all
 child.ask_all = lambda asked: inner(asked, calls=Slow())
-from probe_scout.cli import run
+from probe_scout.frontends.cli import run
 sys.exit(run.main(sys.argv[1:]))
 """
 

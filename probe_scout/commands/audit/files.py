@@ -1,0 +1,156 @@
+"""What is known of the files that uprobes are on: there or gone, changed since, the function at an offset.
+
+Read while the processes that hold the uprobes live, so that files of containers are reached through proc/PID/root; kept
+with the other inputs, so that a snapshot tells the same.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from errno import ENOENT, ENOTDIR
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ProbeScoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...formats.elf.image import ElfImage
+
+Record = dict[str, Any]
+THERE, GONE, DENIED, NO_ELF = "there", "gone", "denied", "no_elf"
+_FUNCTION_BYTES_MAX = 1 << 16
+_DELETED = " (deleted)"
+_SHF_EXECINSTR, _SHT_NOBITS = 4, 8
+
+
+def wanted(inputs: Record) -> dict[tuple[int, str], set[int]]:
+    """(process, path) -> offsets, from links and perf events; process 0 where nobody holds it."""
+    found: dict[tuple[int, str], set[int]] = {}
+    holders: dict[int, list[int]] = {}
+    for pid, _, kind, number in inputs["holders"]:
+        if kind == "link":
+            holders.setdefault(number, []).append(pid)
+    for one in inputs["perf"]:
+        if one["type"] in ("uprobe", "uretprobe"):
+            found.setdefault((one["pid"], one["name"]), set()).add(one["offset"])
+    for one in inputs["links"]:
+        if one.get("perf_type") in ("uprobe", "uretprobe"):
+            path, offsets = one.get("name"), (one.get("offset"),)
+        else:
+            path, offsets = one.get("path"), tuple(one.get("offsets") or ())
+        for pid in holders.get(one["id"], [0]) if path else ():
+            found.setdefault((pid, path), set()).update(offset for offset in offsets if offset is not None)
+    return found
+
+
+def look(inputs: Record, more: Iterable[tuple[str, int]], proc: str = "/proc") -> dict[str, Record]:
+    """ "pid:path" -> what is known. `more`: paths and offsets that no process holds (uprobe_events)."""
+    asked = wanted(inputs)
+    for path, offset in more:
+        asked.setdefault((0, path), set()).add(offset)
+    own_mounts = _link(f"{proc}/self/ns/mnt")
+    found: dict[str, Record] = {}
+    by_way: dict[tuple[str, frozenset[int]], Record] = {}
+    for (pid, path), offsets in sorted(asked.items()):
+        about = inputs["processes"].get(str(pid), {})
+        way = path
+        for way in _ways(path, pid, about, own_mounts, proc):
+            if os.path.exists(way):
+                break
+        key = way, frozenset(offsets)
+        if key not in by_way:
+            by_way[key] = _file(way, sorted(offsets))
+        found[f"{pid}:{path}"] = by_way[key]
+    return found
+
+
+def _ways(path: str, pid: int, about: Record, own_mounts: str | None, proc: str) -> list[str]:
+    """Where the file may be from here, the likeliest first."""
+    path = path.removesuffix(_DELETED)
+    root = about.get("root")
+    if not pid or not root or (root == "/" and about.get("mnt") == own_mounts):
+        return [path]
+    ways = [f"{proc}/{pid}/root{path}"]
+    if root != "/" and path.startswith(root + "/"):
+        ways.append(f"{proc}/{pid}/root{path[len(root) :]}")
+    if about.get("mnt") == own_mounts:
+        ways.append(path)
+    return ways
+
+
+def _link(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _file(way: str, offsets: list[int]) -> Record:
+    try:
+        fd = os.open(way, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        return {"state": GONE if error.errno in (ENOENT, ENOTDIR) else DENIED, "places": {}}
+    try:
+        about = os.fstat(fd)
+        found: Record = {"state": THERE, "changed_s": about.st_ctime, "places": {}}
+        try:
+            with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as raw:
+                _symbols(found, raw, way, offsets)
+        except (ProbeScoutError, ValueError, OSError):
+            found["state"] = NO_ELF
+        return found
+    finally:
+        os.close(fd)
+
+
+def _symbols(found: Record, raw: mmap.mmap, way: str, offsets: list[int]) -> None:
+    """Adds for each offset the function, the offset in it, and whether an instruction starts there."""
+    from ...formats.elf.image import ElfImage
+
+    image = ElfImage(raw, way)
+    found["build_id"] = image.build_id
+    found["is_go"] = any(section.name in (".gopclntab", ".go.buildinfo") for section in image.sections)
+    for offset in offsets:
+        found["places"][str(offset)] = _place(image, raw, offset)
+
+
+def _place(image: ElfImage, raw: mmap.mmap, offset: int) -> Record:
+    for section in image.sections:
+        if section.type == _SHT_NOBITS or not section.flags & _SHF_EXECINSTR:
+            continue
+        if not section.offset <= offset < section.offset + section.size:
+            continue
+        address = section.address + offset - section.offset
+        holding = image.symbols.covering(address)
+        if holding is None:
+            # Stubs of the linker have sections of their own, and no symbols.
+            outside = section.name == ".text" and image.symbols.is_between(address)
+            found = {"is_code": True, "symbol": None, "offset": None, "is_start": None}
+            return {**found, "is_outside": True} if outside else found
+        start, names = holding
+        first = section.offset + start - section.address
+        code = raw[first : min(offset + 16, section.offset + section.size)]
+        return {
+            "is_code": True,
+            "symbol": names[0] if names else None,
+            "offset": address - start,
+            "is_start": _is_start(code, offset - first),
+        }
+    return {"is_code": False, "symbol": None, "offset": None, "is_start": None}
+
+
+def _is_start(code: bytes, offset: int) -> bool | None:
+    """Whether an instruction starts at this offset of a function, decoded in a line; None where that is not known."""
+    if offset == 0:
+        return True
+    if offset > _FUNCTION_BYTES_MAX or os.uname().machine != "x86_64":
+        return None
+    from ...arch import x86_64 as x86_code
+
+    try:
+        found = x86_code.boundaries(code)
+    except x86_code.NoDecoder:
+        return None
+    return offset in found.starts if offset < found.decoded_bytes else None

@@ -1,0 +1,345 @@
+"""Pages of findings that refuse nothing: what a yes leaves open, what doctor sees, what can harm, what is odd.
+
+`rules ID` shows them beside the rules; they have no errno and are in no attach type's path.
+"""
+
+from __future__ import annotations
+
+from ..frontends.render.explain import RulePage
+
+_FTRACE = "kprobe kprobe.multi kretprobe kretprobe.multi kprobe.session ksyscall kretsyscall fentry fexit fmod_ret lsm"
+_RETURNS = "kretprobe kretprobe.multi kprobe.session fexit fsession"
+_ONE_OF = "kprobe.multi kretprobe.multi kprobe.session fentry fexit fsession fmod_ret"
+
+# Id; its sentence and page; who decides it, in which file; what is read; the attach types.
+_TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
+    (
+        "silent.ftrace_off",
+        """It attaches and never fires while kernel.ftrace_enabled is 0.
+
+        The kernel takes the probe and leaves the functions' entries unpatched. A kprobe away from an ftrace site is not
+        concerned, nor are tracepoints. Write 1 before you attach, not behind: see hazard.ftrace_off.""",
+        "ftrace_startup: ftrace_enabled",
+        "kernel/trace/ftrace.c",
+        "proc/sys/kernel/ftrace_enabled",
+        _FTRACE,
+    ),
+    (
+        "silent.kprobes_off",
+        """It attaches and never fires while kprobes are disarmed.
+
+        Somebody wrote 0 to debugfs kprobes/enabled. Probes are registered and stay disarmed until 1 is written there.
+        kprobe.multi, fentry and their relatives go through ftrace and are not concerned.""",
+        "register_kprobe: kprobes_all_disarmed",
+        "kernel/kprobes.c",
+        "sys/kernel/debug/kprobes/enabled",
+        "kprobe kretprobe ksyscall kretsyscall",
+    ),
+    (
+        "silent.bpf_not_in_lsm",
+        """It attaches and is never called: bpf is not among the active security modules.
+
+        The kernel was booted with lsm= (or CONFIG_LSM) without bpf, so no hook calls bpf_lsm_<hook>. Loading and
+        attaching succeed all the same. Add bpf to the end of lsm= on the kernel command line.""",
+        "ordered_lsm_init; bpf_lsm_init",
+        "security/security.c, security/bpf/hooks.c",
+        "sys/kernel/security/lsm",
+        f"{_FTRACE} lsm.s",
+    ),
+    (
+        "silent.one_of_several",
+        """Several symbols carry this name; the kernel takes one of them without a word.
+
+        Links by ftrace take the first copy that ftrace can patch, trampolines the one with the lowest address. Name
+        MODULE:FUNCTION, or give an address, to be sure which one is meant. kprobe by perf refuses such names.""",
+        "kallsyms_lookup_name; ftrace_lookup_symbols",
+        "kernel/kallsyms.c, kernel/trace/ftrace.c",
+        "proc/kallsyms",
+        _ONE_OF,
+    ),
+    (
+        "silent.never_returns",
+        """It attaches and never fires: the function does not return.
+
+        A return probe waits for a return that never comes. Newer kernels refuse fexit there (noreturn_deny).""",
+        "check_attach_btf_id: noreturn_deny",
+        "kernel/bpf/verifier.c",
+        "proc/kallsyms: __BTF_ID__ symbols",
+        _RETURNS,
+    ),
+    (
+        "lsm_cgroup.return_one",
+        """The hook returns nothing, and a program for a cgroup on it must return 1.
+
+        The verifier refuses any other value at load (EINVAL, "can't modify return value"). On hooks with a return value
+        a program of lsm_cgroup returns 1 to allow and 0 to deny.""",
+        "return_retval_range; check_return_code",
+        "kernel/bpf/verifier.c",
+        "sys/kernel/btf/vmlinux",
+        "lsm_cgroup",
+    ),
+    (
+        "tp_btf.ctx_is_arguments",
+        """The context of raw_tp and tp_btf programs is the list of arguments, never the event's record.
+
+        A program that takes struct trace_event_raw_<class> * as its context is accepted as far as its loads fall on
+        arguments, and reads something else than its fields' names say.""",
+        "btf_ctx_access; raw_tp_prog_is_valid_access",
+        "kernel/bpf/btf.c, kernel/trace/bpf_trace.c",
+        "sys/kernel/btf/vmlinux",
+        "raw_tp tp_btf",
+    ),
+    (
+        "doctor.addresses_hidden",
+        """Addresses in proc/kallsyms are zero: aliases and duplicates cannot be told apart.
+
+        kernel.kptr_restrict is 2, or it is 1 and the reader lacks CAP_SYSLOG, or it is 0 and kernel.perf_event_paranoid
+        is above 1 for such a reader. Names that stand alone are still answered. Write 1 and read as root.""",
+        "kallsyms_show_value",
+        "kernel/kallsyms.c",
+        "proc/kallsyms; proc/sys/kernel/kptr_restrict",
+        "",
+    ),
+    (
+        "doctor.no_id_sets",
+        """kallsyms shows no data symbols, so the kernel's deny lists and LSM hook lists cannot be read.
+
+        The lists are told by __BTF_ID__ symbols, which only CONFIG_KALLSYMS_ALL=y shows.""",
+        "Kconfig KALLSYMS_ALL",
+        "init/Kconfig",
+        "proc/kallsyms",
+        "",
+    ),
+    (
+        "doctor.no_kprobes",
+        """This kernel was built without kprobes.
+
+        Needs CONFIG_KPROBES=y and CONFIG_KPROBE_EVENTS=y. kprobe.multi and fentry do not need them.""",
+        "Kconfig KPROBES, KPROBE_EVENTS",
+        "kernel/trace/Kconfig",
+        "proc/kallsyms: perf_kprobe_init",
+        "kprobe kretprobe ksyscall kretsyscall",
+    ),
+    (
+        "doctor.lockdown",
+        """The kernel is locked down, which closes some ways to attach and to read, for root too.
+
+        confidentiality: kprobes and kretprobes by perf and files of tracefs are refused (EPERM), and no helper reads
+        kernel memory (see limit.kernel_reads). fentry, raw tracepoints and links such as kprobe.multi attach.
+        integrity: bpf_probe_write_user is refused. Secure boot turns integrity on in many distributions; lockdown=
+        on the command line chooses, and nothing lowers it until the next boot.""",
+        "security_locked_down: enum lockdown_reason",
+        "security/lockdown/lockdown.c, include/linux/security.h",
+        "sys/kernel/security/lockdown",
+        "",
+    ),
+    (
+        "doctor.no_bytecode",
+        """PYTHONDONTWRITEBYTECODE is set: every start compiles the program anew and is slower.
+
+        Unset it for probe-scout, or compile the package once with python -m compileall.""",
+        "",
+        "",
+        "environment",
+        "",
+    ),
+    (
+        "doctor.container",
+        """This is a container: what is shown is the host's kernel, as far as the container lets it through.
+
+        There is one kernel for all containers. Mounts of tracefs, debugfs and securityfs, and capabilities, are the
+        container's own: give it what doctor names, or take a snapshot on the host.""",
+        "",
+        "",
+        "/.dockerenv, /run/.containerenv",
+        "",
+    ),
+    (
+        "hazard.ftrace_off",
+        """Attaching while kernel.ftrace_enabled is 0, and then writing 1, can shut ftrace down until the next boot.
+
+        Seen on 6.12: ftrace found code that it did not expect, warned and disabled itself; every later attach by ftrace
+        failed. Write 1 first, then attach.""",
+        "ftrace_startup_sysctl; ftrace_bug",
+        "kernel/trace/ftrace.c",
+        "proc/sys/kernel/ftrace_enabled",
+        _FTRACE,
+    ),
+    (
+        "hazard.trampoline_recursion",
+        """A BPF trampoline itself calls this function, so a program on it calls itself without end.
+
+        Newer kernels refuse it (btf_id_deny). fentry on __rcu_read_lock froze a 6.1 kernel.""",
+        "btf_id_deny",
+        "kernel/bpf/verifier.c",
+        "the function's name",
+        "fentry fexit fsession",
+    ),
+    (
+        "hazard.noreturn",
+        """The function never returns, so the trampoline of a return program is never released.
+
+        Newer kernels refuse it (noreturn_deny).""",
+        "noreturn_deny",
+        "kernel/bpf/verifier.c",
+        "the function's name",
+        "fexit fsession fmod_ret",
+    ),
+    (
+        "hazard.cannot_sleep",
+        """The kernel accepts a sleepable program here, and runs it where sleeping is not allowed.
+
+        Stable 7.1.7 to 7.1.13 took the verifier's half of sleepable tracepoints without the check at attach, so tp.s is
+        accepted on every event. 5.10 and 6.1 only look at the program's type, so tp_btf.s is. A helper that sleeps
+        (bpf_copy_from_user) can hang the machine there. Load the program without BPF_F_SLEEPABLE.""",
+        "__perf_event_set_bpf_prog; check_attach_btf_id: can_be_sleepable",
+        "kernel/events/core.c, kernel/bpf/verifier.c",
+        "proc/kallsyms: trace_call_bpf_faultable, bpf_dummy_ops_check_member",
+        "tp.s tp_btf.s",
+    ),
+    (
+        "hazard.lock",
+        """BPF maps and the perf buffer take locks through this function: programs on several CPUs can deadlock.
+
+        Reported for kretprobe, fentry and fexit with a map or a perf buffer.""",
+        "raw_res_spin_lock; htab_lock_bucket",
+        "kernel/bpf/hashtab.c",
+        "the function's name",
+        "kretprobe fentry fexit",
+    ),
+    (
+        "hazard.recursion",
+        """The function may run while a BPF program runs: events are then skipped.
+
+        The kernel lets no program run inside another one of its kind on the same CPU (bpf_prog_active), and a return
+        probe may recurse.""",
+        "trace_call_bpf: bpf_prog_active",
+        "kernel/trace/bpf_trace.c",
+        "the function's name",
+        "",
+    ),
+    (
+        "hazard.module_end",
+        """A kprobe on the last cold part of a module can panic the kernel.
+
+        The instruction decoder reads on past the mapped page. Seen on 6.12.""",
+        "can_probe: insn_decode_kernel",
+        "arch/x86/kernel/kprobes/core.c",
+        "proc/kallsyms",
+        "kprobe kretprobe",
+    ),
+    (
+        "events.not_listed",
+        """The event has a folder in tracefs and is not in available_events.
+
+        Both are written from one list of events; they differ when a module came or went between two reads.""",
+        "t_show; event_create_dir",
+        "kernel/trace/trace_events.c",
+        "sys/kernel/tracing/events",
+        "tp",
+    ),
+    (
+        "events.no_folder",
+        """The event is in available_events and has no folder in tracefs.
+
+        Without its id file no loader finds it. They differ when a module came or went between two reads.""",
+        "t_show; event_create_dir",
+        "kernel/trace/trace_events.c",
+        "sys/kernel/tracing/available_events",
+        "tp",
+    ),
+    (
+        "events.format_unread",
+        """The event's format file could not be read, so its fields are not told.""",
+        "f_show",
+        "kernel/trace/trace_events.c",
+        "sys/kernel/tracing/events/<category>/<name>/format",
+        "tp",
+    ),
+    (
+        "trace_format.odd_fields",
+        """Fields of the record overlap, or two have one name.
+
+        The file is shown as it is. Offsets decide what a program reads, not names.""",
+        "f_show",
+        "kernel/trace/trace_events.c",
+        "sys/kernel/tracing/events/<category>/<name>/format",
+        "tp",
+    ),
+    (
+        "trace_format.ids_differ",
+        """The format file and the id file give different numbers: they were not read from the same boot.""",
+        "f_show; event_id_read",
+        "kernel/trace/trace_events.c",
+        "sys/kernel/tracing/events/<category>/<name>/id",
+        "tp",
+    ),
+    (
+        "trace_format.names_differ",
+        """The format file calls the event by another name than its folder.
+
+        A few events are printed under another name (DEFINE_EVENT_PRINT, TRACE_EVENT_FN); the folder's name counts.""",
+        "f_show: trace_event_name",
+        "kernel/trace/trace_events.c",
+        "sys/kernel/tracing/events/<category>/<name>/format",
+        "tp",
+    ),
+    (
+        "trace_format.common_area",
+        """The fields that every event begins with do not take 8 bytes here: offsets of other kernels are wrong.
+
+        Kernels with PREEMPT_RT patches, and old ones, put more fields in front, and all others move. Build the program
+        against this kernel's format, or let CO-RE relocate it.""",
+        "struct trace_entry; trace_define_common_fields",
+        "include/linux/trace_events.h, kernel/trace/trace_events.c",
+        "sys/kernel/tracing/events/<category>/<name>/format",
+        "tp",
+    ),
+)
+
+
+def finding_pages() -> list[RulePage]:
+    """A page for each finding that is no rule, and for each check of `audit`."""
+    return _own_pages() + _audit_pages()
+
+
+def _audit_pages() -> list[RulePage]:
+    from .audit.checks import CHECKS
+
+    return [
+        RulePage(
+            id=one.id,
+            errno="",
+            says=one.says.rstrip("."),
+            page=one.page,
+            gate="audit",
+            source=one.source,
+            decides=one.decides,
+            needs=(one.reads,),
+            witness="",
+            known="",
+            types=tuple(one.types.split()),
+        )
+        for one in CHECKS
+    ]
+
+
+def _own_pages() -> list[RulePage]:
+    from .limit_pages import TABLE
+
+    return [
+        RulePage(
+            id=name,
+            errno="",
+            says=text.partition("\n")[0].rstrip("."),
+            page="\n".join(line.strip() for line in text.splitlines()),
+            gate=name.partition(".")[0],
+            source=source,
+            decides=decides,
+            needs=(reads,),
+            witness="",
+            known="",
+            types=tuple(types.split()),
+        )
+        for name, text, decides, source, reads, types in _TABLE + TABLE
+    ]

@@ -1,0 +1,116 @@
+"""bpftrace: a script that prints every field or argument it can name.
+
+bpftrace reads the format file itself, so offsets are not repeated here. `args->NAME` and the names fentry and
+kprobe are understood by bpftrace 0.21 and newer; before, fentry was called kfunc and fexit kretfunc.
+"""
+
+from __future__ import annotations
+
+from ...model.stub import BYTES, INTEGER, LOCATED, PADDING, POINTER, RECORD, RESERVED, SLOTS, Member, PlainType, Stub
+from . import words
+from .arguments import places
+from .c_struct import LICENCE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PRINTED_MAX = 12  # bpftrace takes a limited number of arguments for one printf
+
+
+def write(stubs: Sequence[Stub], provenance: Sequence[str]) -> str:
+    """One script with a probe for each stub."""
+    lines = ["#!/usr/bin/env bpftrace", f"// {LICENCE}"]
+    lines += [f"// {words.comment(line)}".rstrip() for line in provenance]
+    lines.append(
+        "// An event that printing itself makes (a switch, a write) prints without end: count it, @ = count()."
+    )
+    for stub in stubs:
+        lines += ["", *(f"// {words.comment(line)}" for line in (*stub.facts, *stub.notes)), *_probe(stub)]
+    return "\n".join(lines) + "\n"
+
+
+def _probe(stub: Stub) -> list[str]:
+    comments: list[str] = []
+    shown: list[tuple[str, str, str]] = []  # label, format, expression
+    if stub.shape == RECORD:
+        head = stub.section.replace("tp/", "tracepoint:", 1).replace("/", ":")
+        names = {member.name.removesuffix("_loc") for member in stub.members}
+        for member in stub.members:
+            base, _, ordinal = member.name.removesuffix("_loc").rpartition("_")
+            if ordinal.isdigit() and base in names and any(f"two fields {base};" in note for note in stub.notes):
+                comments.append(f"{member.declared} {base}: bpftrace cannot tell it from the other {base}")
+            else:
+                _field(member, shown, comments)
+    elif stub.shape == SLOTS and stub.attach in ("raw_tp", "tp_btf"):
+        head = f"rawtracepoint:{stub.target}"
+        comments.append("bpftrace 0.17 has no rawtracepoint, 0.23 has; its arguments are words")
+        for member in stub.members:
+            one = member.argument
+            if one is not None and one.slots == 1 and one.type.kind != "struct":
+                _typed(member.name, f"arg{one.slot}", one.type, shown, comments)
+            else:
+                comments.append(f"{member.declared} {member.name}: not in one word")
+    elif stub.shape == SLOTS:
+        head = f"{stub.attach}:{stub.target}"
+        older = "kfunc" if stub.attach == "fentry" else "kretfunc"
+        comments.append(f"bpftrace before 0.21 calls {stub.attach} {older}")
+        for member in stub.members:
+            if member.argument is not None:
+                name = member.name
+                is_return = len(stub.members) > len(stub.arguments) and member is stub.members[-1]
+                _typed(name, "retval" if is_return else f"args->{name}", member.argument.type, shown, comments)
+    else:
+        head = f"{stub.attach}:{stub.target}"
+        where = places(stub.arch, stub.arguments)
+        number = 0
+        for one, place in zip(stub.arguments, where, strict=True):
+            if place.registers and one.type.kind != "struct":
+                _typed(one.name, f"arg{number}", one.type, shown, comments)
+            else:
+                comments.append(f"{one.type.text} {one.name}: not in one register")
+            number += max(1, len(place.registers))
+        if stub.attach == "kretprobe" and stub.returns is not None and stub.returns.kind != "void":
+            _typed("retval", "retval", stub.returns, shown, comments)
+    lines = [head, "{"]
+    lines += [f"    // {words.comment(line)}" for line in comments]
+    lines.append('    printf("%s %d\\n", comm, pid);')
+    for at in range(0, len(shown), _PRINTED_MAX):
+        part = shown[at : at + _PRINTED_MAX]
+        text = " ".join(f"{label}={form}" for label, form, _ in part)
+        values = ", ".join(value for _, _, value in part)
+        lines.append(f'    printf("  {text}\\n", {values});')
+    return [*lines, "}"]
+
+
+def _field(member: Member, shown: list[tuple[str, str, str]], comments: list[str]) -> None:
+    if member.kind in (RESERVED, PADDING):
+        if member.says and (member.declared or member.kind == RESERVED):
+            comments.append(member.says)
+        return
+    name = member.name.removesuffix("_loc") if member.kind == LOCATED else member.name
+    value = f"args->{name}"
+    if words.identifier(name) != name:
+        comments.append(f"{member.declared} {name}: no name in bpftrace")
+    elif member.kind == LOCATED and member.text:
+        shown.append((name, "%s", f"str({value})"))
+    elif member.kind == BYTES and member.text:
+        shown.append((name, "%s", value))
+    elif member.kind == POINTER and member.text:
+        shown.append((name, "%s", f"str({value})"))
+    elif member.kind == POINTER:
+        comments.append(f"{member.declared} {name}: {member.says}" if member.says else f"{member.declared} {name}")
+        shown.append((name, "0x%lx", f"(uint64){value}"))
+    elif member.kind == INTEGER:
+        shown.append((name, "%ld" if member.signed else "%lu", value))
+    else:
+        comments.append(f"{member.declared} {name}: {member.size} bytes, print its elements")
+
+
+def _typed(name: str, value: str, one: PlainType, shown: list[tuple[str, str, str]], comments: list[str]) -> None:
+    comments.append(f"{one.text} {name}".strip())
+    if one.kind == "pointer":
+        shown.append((name, "0x%lx", f"(uint64){value}"))
+    elif one.kind in ("int", "bool", "enum"):
+        cast = f"({'int' if one.signed else 'uint'}{8 * one.size})" if value.startswith(("arg", "retval")) else ""
+        shown.append((name, "%ld" if one.signed else "%lu", f"{cast}{value}"))

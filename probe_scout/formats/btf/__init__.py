@@ -1,0 +1,1 @@
+"""BTF: kinds, types, prototypes, and what is derived from them."""

@@ -1,0 +1,447 @@
+"""The commands and their options, by typer. A command only says what was asked; run.py does it.
+
+typer is given str, bool and list[str] and converts nothing: conversion is request.build. Every
+command returns a Request, so this file and the fast road (request.read_fast) can be compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ... import __version__
+from ...errors import UsageError
+from . import streams
+from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS, Request, build
+
+app = typer.Typer(
+    name="probe-scout",
+    help="Say, offline, whether a kernel accepts a BPF probe, why not, and what instead.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+Root = Annotated[
+    str,
+    typer.Option(
+        "--root", metavar="PATH", help="Snapshot archive, snapshot folder or mounted root; else this machine."
+    ),
+]
+Types = Annotated[
+    list[str],
+    typer.Option("--type", metavar="TYPE", help="Attach type, such as fentry; repeat it or separate with commas."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document, the same as --format json.")]
+Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print the answer.")]
+Color = Annotated[str, typer.Option("--color", metavar="|".join(COLORS), help="NO_COLOR and FORCE_COLOR are honoured.")]
+AsMe = Annotated[bool, typer.Option("--as-me", help="Judge with the rights of the caller instead of full rights.")]
+Vmlinux = Annotated[str, typer.Option("--vmlinux", metavar="FILE", help="vmlinux with debug information, same build.")]
+Debug = Annotated[str, typer.Option("--debug", metavar="FILE", help="vmlinux or module with debug information.")]
+
+
+@app.callback(invoke_without_command=True)
+def frame(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> Request | None:
+    if version:
+        streams.put(f"probe-scout {__version__}\n")
+        raise typer.Exit(0)
+    if context.invoked_subcommand is None:
+        streams.say(context.get_help() + "\n")
+        raise typer.Exit(2)
+    return None
+
+
+@app.command()
+def check(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)] = [],  # noqa: B006
+    types: Types = [],  # noqa: B006  typer reads the default and never changes it
+    all_types: Annotated[bool, typer.Option("--all-types", help="Count and explain every attach type.")] = False,
+    any_yes: Annotated[bool, typer.Option("--any", help="Exit with 0 if each name takes one of the types.")] = False,
+    names_from: Annotated[str, typer.Option("--from", metavar="FILE", help="Names out of a file, - for stdin.")] = "",
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+    as_me: AsMe = False,
+    vmlinux: Vmlinux = "",
+    debug: Debug = "",
+) -> Request:
+    """Say which attach types the kernel accepts, and why not.
+
+    NAME is vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME, or as libbpf, bpftrace
+    and perf write it; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line.
+    Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken. Without --type
+    the answers for kprobe, kprobe.multi, fentry and their returns count, as far as this kernel knows them.
+    """
+    return build(
+        "check",
+        names=names,
+        all_types=all_types,
+        any_yes=any_yes,
+        names_from=names_from,
+        types=types,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+        as_me=as_me,
+        vmlinux=vmlinux,
+        debug=debug,
+    )
+
+
+@app.command()
+def inline(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", show_default=False)] = "",
+    debug: Debug = "",
+    all: Annotated[bool, typer.Option("--all", help="Every function of the file; NAME is then a pattern.")] = False,
+    kind: Annotated[
+        list[str], typer.Option("--class", metavar="CLASS", help="With --all, only functions of this class; repeat it.")
+    ] = [],  # noqa: B006
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Say where a function was inlined and which calls a probe on it misses.
+
+    NAME is as the source has it, or MODULE:NAME. Needs debug information: a debug package, or --debug FILE.
+    Exit code: 0 no call is inlined away, 1 some are, 2 usage, 3 cannot tell, 4 a source is broken.
+    """
+    return build(
+        "inline",
+        names=[name] if name or not all else ["*"],
+        debug=debug,
+        whole=all,
+        classes=kind,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
+@app.command()
+def survey(
+    files: Annotated[list[str], typer.Argument(metavar="[FILE...]", show_default=False)] = [],  # noqa: B006
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """List the kernels whose inlining is known; with FILE, add a kernel of your own.
+
+    FILE is a vmlinux or a module with debug information. It is read once, a vmlinux in some 10 seconds.
+    Exit code: 0, 2 usage, 4 a file holds no debug information or is broken.
+    """
+    return build("survey", names=files, json=json, format=format, color=color)
+
+
+@app.command()
+def scan(
+    glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
+    types: Types = [],  # noqa: B006
+    answer: Annotated[
+        str, typer.Option("--answer", metavar="|".join(ANSWERS), help="Only functions with this answer.")
+    ] = "",
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Answer for every function that matches GLOB."""
+    return build("scan", names=[glob], types=types, root=root, json=json, format=format, color=color, answer=answer)
+
+
+@app.command()
+def tracepoint(
+    glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
+    reads: Annotated[
+        list[str],
+        typer.Option("--reads", metavar="OFFSET:SIZE", help="Say whether a tp program may load this; repeat it."),
+    ] = [],  # noqa: B006
+    fields: Annotated[bool, typer.Option("--fields", help="The fields of every event in a list.")] = False,
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """List events; for one event, its fields and arguments.
+
+    A field has an offset, a size, and whether a program may read it, and if not, why.
+    Exit code with --reads: 0 every load is accepted, 1 one is refused, 3 cannot tell.
+    """
+    return build(
+        "tracepoint", names=[glob], root=root, json=json, format=format, color=color, reads=reads, fields=fields
+    )
+
+
+@app.command()
+def audit(
+    owner: Annotated[str, typer.Option("--owner", metavar="PID", help="Only what this process holds.")] = "",
+    target: Annotated[
+        str, typer.Option("--target", metavar="GLOB", help="Only targets that match: a function, event, path, device.")
+    ] = "",
+    net: Annotated[bool, typer.Option("--net", help="Look at the interfaces of every network namespace.")] = False,
+    no_net: Annotated[bool, typer.Option("--no-net", help="Never look at interfaces.")] = False,
+    old: Annotated[
+        str, typer.Option("--diff", metavar="OLD.json", help="Only what changed since this audit --json.")
+    ] = "",
+    fail_on: Annotated[
+        str,
+        typer.Option("--fail-on", metavar="|".join(LEVELS), help="Exit with 1 for findings this bad or worse."),
+    ] = "",
+    allow: Annotated[
+        str, typer.Option("--allow", metavar="FILE", help="Exit with 1 for what no line of this list has.")
+    ] = "",
+    accept_unread: Annotated[
+        list[str], typer.Option("--accept-unread", metavar="FACT", help="Do not exit with 3 because of this.")
+    ] = [],  # noqa: B006
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing where the exit code is 0.")] = False,
+    watch: Annotated[
+        str, typer.Option("--watch", metavar="SECONDS", help="Again and again, at least so many seconds apart.")
+    ] = "",
+    bpftool: Annotated[
+        bool, typer.Option("--bpftool", help="Ask an installed bpftool as well, and tell where it differs.")
+    ] = False,
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Show everything that is attached, by whom, and what is not sound about it.
+
+    BPF by links, perf events, cgroups, interfaces; dynamic events, kprobes, ftrace users and live patches.
+    Exit code: 0, 1 with --fail-on, --diff or --allow, 2 usage, 3 something may not be seen, 4 a source is broken.
+    """
+    return build(
+        "audit",
+        owner=owner,
+        target=target,
+        net=net,
+        no_net=no_net,
+        old=old,
+        fail_on=fail_on,
+        allow=allow,
+        accept_unread=accept_unread,
+        quiet=quiet,
+        watch=watch,
+        bpftool=bpftool,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    types: Types = [],  # noqa: B006
+    dry: Annotated[bool, typer.Option("--dry", help="Say what would be done, and touch nothing.")] = False,
+    limit: Annotated[
+        str, typer.Option("--limit", metavar="N", help="Most targets that one call may name; 64 if not said.")
+    ] = "",
+    as_me: Annotated[
+        bool, typer.Option("--as-me", help="Judge and ask with the rights of the caller: a refusal is an answer.")
+    ] = False,
+    root: Annotated[str, typer.Option("--root", metavar="PATH", help="Only this machine can be asked.")] = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Ask the running kernel for real and compare with check. Attaches for a moment; needs root.
+
+    NAME as for check, or a glob. Each program does nothing and is detached at once.
+    Exit code: 0 the kernel agrees, 1 a difference, 2 usage, 3 something could not be asked, 4 a source is broken.
+    """
+    return build(
+        "verify",
+        names=names,
+        types=types,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+        as_me=as_me,
+        dry=dry,
+        limit=limit,
+    )
+
+
+@app.command()
+def diff(
+    root_a: Annotated[str, typer.Argument(metavar="ROOT_A", show_default=False)],
+    root_b: Annotated[str, typer.Argument(metavar="ROOT_B", show_default=False)],
+    glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "",
+    types: Types = [],  # noqa: B006
+    kind: Annotated[
+        list[str], typer.Option("--kind", metavar="|".join(KINDS), help="Only functions or only events.")
+    ] = [],  # noqa: B006
+    all: Annotated[bool, typer.Option("--all", help="Every difference, also without a pattern.")] = False,
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Say what differs between two kernels: functions and events.
+
+    ROOT is as for --root; "live" is this machine. Gone, appeared, renamed by the compiler; arguments,
+    fields, verdicts. Without GLOB a summary.
+    Exit code: 0 nothing differs, 1 something does, 2 usage, 3 something could not be read, 4 a source is broken.
+    """
+    if not root_a or not root_b:
+        raise UsageError("an empty ROOT names no kernel; this machine is live")
+    return build(
+        "diff",
+        names=[root_a, root_b, glob],
+        types=types,
+        kinds=kind,
+        whole=all,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
+@app.command()
+def stub(
+    names: Annotated[list[str], typer.Argument(metavar="EVENT...", show_default=False)],
+    lang: Annotated[str, typer.Option("--lang", metavar="LANGUAGE", help="c, rust, go, python or bpftrace.")] = "c",
+    attach: Annotated[
+        str,
+        typer.Option(
+            "--attach",
+            metavar="TYPE",
+            help="tp, raw_tp, tp_btf; of a function fentry, fexit, kprobe, kretprobe, ksyscall. Else tp or fentry.",
+        ),
+    ] = "",
+    core: Annotated[bool, typer.Option("--core", help="C that is relocated when it is loaded, from BTF.")] = False,
+    program: Annotated[bool, typer.Option("--program", help="A whole program that loads as it stands.")] = False,
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there and not to the terminal.")] = "",
+    root: Root = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Write the struct that a program on an event or a function sees, as source text.
+
+    EVENT is sched:sched_switch, a glob, or a function. Offsets and sizes are asserted where the text is compiled.
+    Exit code: 0 written, 1 no such target or it takes no such program, 2 usage, 3 cannot tell, 4 a source is broken.
+    """
+    return build(
+        "stub",
+        names=names,
+        lang=lang,
+        attach=attach,
+        core=core,
+        program=program,
+        out=out,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
+@app.command()
+def rules(
+    rule: Annotated[
+        str, typer.Argument(metavar="[ID|GROUP]", show_default=False, help="As symbol_lookup.ambiguous, or audit.")
+    ] = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """List the rules, or explain one.
+
+    A rule says one reason for a no, which kernel function decides it, and since when. Findings that refuse nothing
+    (silent, doctor, hazard, events, audit) are listed by their group.
+    """
+    return build("rules", names=[rule] if rule else [], json=json, format=format, color=color)
+
+
+@app.command()
+def doctor(root: Root = "", json: Json = False, format: Format = "", color: Color = "auto") -> Request:
+    """Say what can be read here, and what would open the rest."""
+    return build("doctor", root=root, json=json, format=format, color=color)
+
+
+@app.command()
+def snapshot(
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Archive to write, such as host.tar.xz.")],
+    root: Root = "",
+    with_code: Annotated[
+        bool, typer.Option("--with-code", help="Also save the machine code that rules look at.")
+    ] = False,
+    keep_addresses: Annotated[bool, typer.Option("--keep-addresses", help="Keep absolute kernel addresses.")] = False,
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Save everything read, to answer later or elsewhere."""
+    return build(
+        "snapshot",
+        out=out,
+        root=root,
+        with_code=with_code,
+        keep_addresses=keep_addresses,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
+@app.command()
+def completion(shell: Annotated[str, typer.Argument(metavar="|".join(SHELLS), show_default=False)]) -> Request:
+    """Print the completion script of a shell. For bash: eval "$(probe-scout completion bash)"."""
+    return build("completion", names=[shell])
+
+
+def read(args: Sequence[str]) -> Request | int:
+    """The Request of a command line, or an exit code when help or the version was printed. Raises UsageError."""
+    _refuse_empty_values(args)
+    page = io.StringIO()  # typer ends the process with 1 where its page meets a closed pipe
+    try:
+        with contextlib.redirect_stdout(page):
+            answer = app(args=list(args), prog_name="probe-scout", standalone_mode=False)
+        streams.put(page.getvalue())
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        # typer has no public base class for the mistakes of a command line; all of them can say themselves.
+        say = getattr(error, "format_message", None)
+        if say is None:
+            raise
+        raise UsageError(_sentence(str(say()), args)) from None
+    return answer if isinstance(answer, (Request, int)) else 0
+
+
+def _refuse_empty_values(args: Sequence[str]) -> None:
+    """Raises UsageError for an option whose value is empty, as of an unset variable in a script: --root "$UNSET".
+
+    To take it as not given would answer another question, such as that of this machine.
+    """
+    from .complete import TAKES_VALUE
+
+    before = ""
+    for word in args:
+        if word == "--":
+            return
+        option = before if not word else word[:-1] if word.endswith("=") else ""
+        if option in TAKES_VALUE:
+            raise UsageError(f"{option} has an empty value: leave the option out, or say what it names")
+        before = "" if before in TAKES_VALUE else word
+
+
+def _sentence(text: str, args: Sequence[str]) -> str:
+    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    page = f"probe-scout {args[0]} --help" if args and args[0] in names else "probe-scout --help"
+    text = " ".join(text.split()).rstrip(".?").replace(". Did you mean", ": did you mean")
+    return f"{text[:1].lower()}{text[1:]}; see {page}"

@@ -1,0 +1,224 @@
+"""Completion with real names: `probe-scout __complete`, and the scripts that shells load.
+
+Two forms: `__complete WORD [--root PATH]` prints names; `__complete -- WORDS…` is what the scripts
+call: the words of the line up to the cursor, without the command's own name. One suggestion a
+line, at most 200, errors silent: a shell that is completing has nowhere to show them. A single line
+`:files` asks the script for file names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...errors import ProbeScoutError
+from . import streams
+from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..session import OpenKernel
+
+LIMIT = 200
+FILES = ":files"
+
+_CHOICES = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS, "--fail-on": LEVELS}
+_COMMON = ("--root", "--json", "--format", "--color", "--help")
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "check": ("--type", "--all-types", "--any", "--from", "--as-me", "--vmlinux", "--debug", *_COMMON),
+    "inline": ("--debug", "--all", "--class", *_COMMON),
+    "survey": ("--json", "--format", "--color", "--help"),
+    "scan": ("--type", "--answer", *_COMMON),
+    "tracepoint": ("--reads", "--fields", *_COMMON),
+    "audit": ("--owner", "--target", "--net", "--no-net", "--diff", "--fail-on", "--watch", "--bpftool", *_COMMON),
+    "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
+    "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
+    "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),
+    "rules": ("--json", "--format", "--color", "--help"),
+    "doctor": _COMMON,
+    "snapshot": ("--out", "--with-code", "--keep-addresses", *_COMMON),
+    "completion": ("--help",),
+}
+TAKES_VALUE = (
+    *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
+    *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
+    *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread"),
+)
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from")
+
+Open = Callable[[str, "str | None"], "OpenKernel"]
+
+
+def main(args: Sequence[str], open_kernel: Open) -> int:
+    """Print the suggestions for a line that is being typed; always 0."""
+    try:
+        found = suggestions(args, open_kernel)
+    except (ProbeScoutError, OSError):
+        found = []
+    if found:
+        streams.write(found[:LIMIT])
+    return 0
+
+
+def suggestions(args: Sequence[str], open_kernel: Open) -> list[str]:
+    """The suggestions for either form. Raises what open_kernel raises."""
+    if args[:1] == ["--"]:
+        return _line(list(args[1:]) or [""], open_kernel)
+    words, root = [], ""
+    rest = iter(args)
+    for word in rest:
+        if word == "--root":
+            root = next(rest, "")
+        elif word.startswith("--root="):
+            root = word.removeprefix("--root=")
+        else:
+            words.append(word)
+    return _names(words[-1] if words else "", root, open_kernel)
+
+
+def _line(words: list[str], open_kernel: Open) -> list[str]:
+    *before, word = words
+    if not before:
+        return _starting(word, (*OPTIONS, "--version", "--help"))
+    command, last = before[0], before[-1]
+    if last in TAKES_VALUE:
+        return _value(last, word, "")
+    if word.startswith("-"):
+        option, equals, value = word.partition("=")
+        if equals:
+            return _value(option, value, option + "=")
+        return _starting(word, OPTIONS.get(command, ()))
+    if command == "diff":
+        return _diff(before[1:], word, open_kernel)
+    if command == "survey":
+        return [FILES]
+    if command == "completion":
+        return _starting(word, SHELLS)
+    if command == "rules":
+        return _starting(word, _rule_ids())
+    if command in ("check", "scan", "verify", "inline"):
+        return _names(word, _root(before), open_kernel)
+    if command == "stub":
+        root = _root(before)
+        found = [name.removeprefix("tp:") for name in _names("tp:" + word, root, open_kernel)]
+        return found or _names(word, root, open_kernel)
+    if command == "tracepoint":
+        return [name.removeprefix("tp:") for name in _names("tp:" + word, _root(before), open_kernel)]
+    return []
+
+
+def _diff(before: Sequence[str], word: str, open_kernel: Open) -> list[str]:
+    """Two roots, then names of the second one."""
+    words = [
+        w for place, w in enumerate(before) if w[:1] != "-" and (not place or before[place - 1] not in TAKES_VALUE)
+    ]
+    return [FILES] if len(words) < 2 else _names(word, "" if words[1] == "live" else words[1], open_kernel)
+
+
+def _value(option: str, word: str, prefix: str) -> list[str]:
+    if option in _TAKES_FILE:
+        return [FILES]
+    if option == "--type":
+        from ...model.attach import NAMES
+
+        done, comma, word = word.rpartition(",")
+        return [prefix + done + comma + name for name in _starting(word, NAMES)]
+    if option in ("--lang", "--attach"):
+        from ...model.stub import LANGUAGES, STUB_ATTACH
+
+        return [prefix + name for name in _starting(word, LANGUAGES if option == "--lang" else STUB_ATTACH)]
+    if option == "--class":
+        from ...formats.dwarf.classes import CLASSES
+
+        return [prefix + name for name in _starting(word, CLASSES)]
+    choices = _CHOICES.get(option, ())
+    return [prefix + choice for choice in _starting(word, choices)]
+
+
+def _root(words: Sequence[str]) -> str:
+    root = ""
+    for place, word in enumerate(words):
+        if word == "--root" and place + 1 < len(words):
+            root = words[place + 1]
+        elif word.startswith("--root="):
+            root = word.removeprefix("--root=")
+    return root
+
+
+def _rule_ids() -> tuple[str, ...]:
+    from ...commands.finding_pages import finding_pages
+    from .pages import rule_pages
+
+    return tuple(page.id for page in (*rule_pages(), *finding_pages()))
+
+
+def _starting(word: str, choices: Sequence[str]) -> list[str]:
+    return [choice for choice in choices if choice.startswith(word)]
+
+
+def _names(word: str, root: str, open_kernel: Open) -> list[str]:
+    return list(open_kernel(root, None).names(word, LIMIT))
+
+
+def script(shell: str) -> str:
+    """The completion script of bash, zsh or fish. Raises UsageError for another shell."""
+    from .request import one_of
+
+    return _SCRIPTS[one_of(shell, SHELLS, "shell")]
+
+
+_SCRIPTS = {
+    "bash": """\
+# probe-scout completion for bash: eval "$(probe-scout completion bash)"
+_probe_scout() {
+    local line="${COMP_LINE:0:COMP_POINT}" cur prefix
+    local -a words found
+    read -r -a words <<< "$line"
+    case "$line" in *[[:space:]]) words+=("") ;; esac
+    cur="${words[${#words[@]}-1]}"
+    mapfile -t found < <("${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
+    COMPREPLY=()
+    if [ "${found[0]-}" = ":files" ]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]#=}")
+        compopt -o filenames 2>/dev/null
+        return
+    fi
+    # bash splits words at : and = and wants only the part after the last of them
+    prefix=""
+    case "$COMP_WORDBREAKS" in *:*) case "$cur" in *:*) prefix="${cur%"${cur##*:}"}" ;; esac ;; esac
+    case "$cur" in -*=*) prefix="${cur%%=*}=" ;; esac
+    local name
+    for name in "${found[@]}"; do COMPREPLY+=("${name#"$prefix"}"); done
+}
+complete -F _probe_scout probe-scout""",
+    "zsh": """\
+#compdef probe-scout
+# probe-scout completion for zsh: eval "$(probe-scout completion zsh)"
+_probe_scout() {
+    local -a found
+    found=("${(@f)$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    if [[ "${found[1]-}" == ":files" ]]; then
+        [[ "$PREFIX" == -*=* ]] && compset -P '*='
+        _files
+        return
+    fi
+    compadd -Q -- "${(@)found:#}"
+}
+if [[ "${funcstack[1]-}" == "_probe_scout" ]]; then
+    _probe_scout "$@"
+else
+    compdef _probe_scout probe-scout
+fi""",
+    "fish": """\
+# probe-scout completion for fish: probe-scout completion fish | source
+function __probe_scout_complete
+    set -l words (commandline --tokenize --cut-at-cursor --current-process)
+    set -a words (commandline --current-token --cut-at-cursor)
+    set -l found ($words[1] __complete -- $words[2..-1] 2>/dev/null)
+    if test "$found[1]" = ":files"
+        __fish_complete_path (string replace -r '^-.*=' '' -- (commandline --current-token --cut-at-cursor))
+    else
+        printf '%s\\n' $found
+    end
+end
+complete --command probe-scout --no-files --arguments '(__probe_scout_complete)'""",
+}

@@ -1,0 +1,345 @@
+"""What a command line asks for, as one value; and the road that reads common lines without typer.
+
+`read_fast` accepts everyday lines of some commands and nothing that it does not wholly understand. For
+every line it accepts, typer (app.py) must build the same Request; tests/frontends/cli/test_same_request.py
+holds the two together. This module is imported before anything else: keep it to builtins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ...errors import UsageError
+
+FORMATS = ("table", "json", "ndjson", "csv", "md", "grid")
+COLORS = ("auto", "always", "never")
+ANSWERS = ("yes", "no", "unknown")
+KINDS = ("functions", "events")
+SHELLS = ("bash", "zsh", "fish")
+LEVELS = ("note", "warning", "broken")
+PID_MAX = 1 << 22  # PID_MAX_LIMIT
+
+
+class Request(NamedTuple):
+    """One command with its arguments, converted and checked. Fields a command does not have keep their default."""
+
+    command: str
+    names: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    root: str = ""
+    format: str = "table"
+    color: str = "auto"
+    as_me: bool = False
+    vmlinux: str = ""
+    answer: str = ""
+    out: str = ""
+    with_code: bool = False
+    keep_addresses: bool = False
+    dry: bool = False
+    limit: int = 0
+    kinds: tuple[str, ...] = ()
+    whole: bool = False
+    reads: tuple[tuple[int, int], ...] = ()
+    fields: bool = False
+    lang: str = "c"
+    attach: str = ""
+    core: bool = False
+    program: bool = False
+    debug: str = ""
+    classes: tuple[str, ...] = ()
+    owner: int = 0
+    target: str = ""
+    net: str = "auto"
+    old: str = ""
+    fail_on: str = ""
+    allow: str = ""
+    accept_unread: tuple[str, ...] = ()
+    quiet: bool = False
+    watch: int = 0
+    bpftool: bool = False
+    all_types: bool = False
+    any_yes: bool = False
+    names_from: str = ""
+
+
+def one_of(value: str, choices: Sequence[str], option: str) -> str:
+    """The value itself. Raises UsageError that lists the choices when it is none of them."""
+    if value not in choices:
+        raise UsageError(f"{option} {value!r} is not known: choose {', '.join(choices[:-1])} or {choices[-1]}")
+    return value
+
+
+def count(value: str, option: str, most: int = 999999) -> int:
+    """A number above 0. Raises UsageError for anything else."""
+    if not (value.isascii() and value.isdigit() and len(value) <= 7 and 0 < int(value) <= most):
+        raise UsageError(f"{option} {value!r} is not a number from 1 to {most}")
+    return int(value)
+
+
+def _net(is_wanted: bool, is_unwanted: bool) -> str:
+    if is_wanted and is_unwanted:
+        raise UsageError("--net and --no-net exclude each other")
+    return "yes" if is_wanted else "no" if is_unwanted else "auto"
+
+
+def loads(values: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """(offset, size) of each OFFSET:SIZE, bytes, decimal or 0x. Raises UsageError for what is no load of BPF."""
+    found = []
+    for value in values:
+        offset, colon, size = value.partition(":")
+        digits = offset[2:] if offset[:2] in ("0x", "0X") else offset
+        is_hex = digits != offset and digits and not set(digits.lower()) - set("0123456789abcdef")
+        if not colon or not (is_hex or (digits.isascii() and digits.isdigit())) or len(digits) > 9:
+            raise UsageError(f"--reads {value!r} is not OFFSET:SIZE, such as 24:4")
+        if size not in ("1", "2", "4", "8"):
+            raise UsageError(f"--reads {value!r}: a load has 1, 2, 4 or 8 bytes")
+        found.append((int(digits, 16 if is_hex else 10), int(size)))
+    return tuple(found)
+
+
+def attach_types(values: Sequence[str]) -> tuple[str, ...]:
+    """Attach types from `--type` values, each one name or several with commas; order kept, repeats dropped.
+
+    Raises UsageError that names the nearest attach types for a misspelt one.
+    """
+    from ...model.attach import ATTACH_TYPES
+
+    found: dict[str, None] = {}
+    for value in values:
+        for name in value.split(","):
+            name = name.strip()
+            if name not in ATTACH_TYPES:
+                raise UsageError(f"--type {name!r} is not an attach type: {_nearest(name, tuple(ATTACH_TYPES))}")
+            found[name] = None
+    return tuple(found)
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    import difflib  # only on the way to an error
+
+    from ...model.target import WORDS
+
+    if WORDS.get(name):
+        return f"did you mean {WORDS[name]}"
+    if name in WORDS:  # words for any program on an event or a system call
+        return f"did you mean {'ksyscall' if name == 'syscall' else 'tp'}"
+    near = difflib.get_close_matches(name, known, 4, 0.5)
+    return f"did you mean {' or '.join(near)}" if near else f"choose from {' '.join(known)}"
+
+
+def _language(value: str) -> str:
+    if not value:
+        return "c"
+    from ...model.stub import LANGUAGES
+
+    return one_of(value, LANGUAGES, "--lang")
+
+
+def _stub_attach(value: str) -> str:
+    if not value:
+        return ""
+    from ...model.stub import STUB_ATTACH, STUB_LIKE, STUB_NOT
+
+    if value in STUB_LIKE:
+        other, says = STUB_LIKE[value]
+        raise UsageError(f"there is no stub of {value} apart: choose --attach {other} ({says})")
+    if value in STUB_NOT:
+        raise UsageError(f"there is no stub of {value}: {STUB_NOT[value]}")
+
+    return one_of(value, STUB_ATTACH, "--attach")
+
+
+def _classes(values: Sequence[str]) -> tuple[str, ...]:
+    """Classes of inlining, each one name or several with commas. Raises UsageError for one that does not exist."""
+    if not values:
+        return ()
+    from ...formats.dwarf.classes import CLASSES
+
+    names = [name.strip() for value in values for name in value.split(",")]
+    return tuple(dict.fromkeys(one_of(name, CLASSES, "--class") for name in names))
+
+
+def _facts(values: Sequence[str]) -> tuple[str, ...]:
+    """Facts of an audit, each one name or several with commas. Raises UsageError for one that does not exist."""
+    if not values:
+        return ()
+    from ...model.audit import FACTS
+
+    names = [name.strip() for value in values for name in value.split(",")]
+    return tuple(dict.fromkeys(one_of(name, FACTS, "--accept-unread") for name in names))
+
+
+def build(
+    command: str,
+    *,
+    names: Sequence[str] = (),
+    types: Sequence[str] = (),
+    root: str = "",
+    json: bool = False,
+    format: str = "",
+    color: str = "auto",
+    as_me: bool = False,
+    vmlinux: str = "",
+    answer: str = "",
+    out: str = "",
+    with_code: bool = False,
+    keep_addresses: bool = False,
+    dry: bool = False,
+    limit: str = "",
+    kinds: Sequence[str] = (),
+    whole: bool = False,
+    reads: Sequence[str] = (),
+    fields: bool = False,
+    lang: str = "",
+    attach: str = "",
+    core: bool = False,
+    program: bool = False,
+    debug: str = "",
+    classes: Sequence[str] = (),
+    owner: str = "",
+    target: str = "",
+    net: bool = False,
+    no_net: bool = False,
+    old: str = "",
+    fail_on: str = "",
+    allow: str = "",
+    accept_unread: Sequence[str] = (),
+    quiet: bool = False,
+    watch: str = "",
+    bpftool: bool = False,
+    all_types: bool = False,
+    any_yes: bool = False,
+    names_from: str = "",
+) -> Request:
+    """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
+    if command == "check" and not names and not names_from:
+        raise UsageError("missing argument 'NAME...'; see probe-scout check --help")
+    if json and format not in ("", "json"):
+        raise UsageError(f"--json and --format {format} exclude each other")
+    return Request(
+        command,
+        tuple(names),
+        attach_types(types),
+        root,
+        "json" if json else one_of(format or "table", FORMATS, "--format"),
+        one_of(color, COLORS, "--color"),
+        as_me,
+        vmlinux,
+        one_of(answer, ANSWERS, "--answer") if answer else "",
+        out,
+        with_code,
+        keep_addresses,
+        dry,
+        count(limit, "--limit") if limit else 0,
+        tuple(dict.fromkeys(one_of(kind, KINDS, "--kind") for kind in kinds)),
+        whole,
+        reads=loads(reads),
+        fields=fields,
+        lang=_language(lang),
+        attach=_stub_attach(attach),
+        core=core,
+        program=program,
+        debug=debug,
+        classes=_classes(classes),
+        owner=count(owner, "--owner", PID_MAX) if owner else 0,
+        target=target,
+        net=_net(net, no_net),
+        old=old,
+        fail_on=one_of(fail_on, LEVELS, "--fail-on") if fail_on else "",
+        allow=allow,
+        accept_unread=_facts(accept_unread),
+        quiet=quiet,
+        watch=count(watch, "--watch") if watch else 0,
+        bpftool=bpftool,
+        all_types=all_types,
+        any_yes=any_yes,
+        names_from=names_from,
+    )
+
+
+class _Line(NamedTuple):
+    """What the fast road knows of a command's line: options by the parameter of `build` that they fill."""
+
+    values: dict[str, str]
+    flags: dict[str, str]
+    repeated: dict[str, str]
+    names_least: int = 0
+    names_most: int = 0
+    default: tuple[str, ...] = ()
+
+
+_MANY = 1 << 30
+_VALUES = {"--root": "root", "--format": "format", "--color": "color"}
+_FLAGS = {"--json": "json"}
+_TYPES = {"--type": "types"}
+_LINES = {
+    "check": _Line(
+        {**_VALUES, "--vmlinux": "vmlinux", "--debug": "debug", "--from": "names_from"},
+        {**_FLAGS, "--as-me": "as_me", "--all-types": "all_types", "--any": "any_yes"},
+        _TYPES,
+        names_least=1,
+        names_most=_MANY,
+    ),
+    "inline": _Line({**_VALUES, "--debug": "debug"}, _FLAGS, {}, names_least=1, names_most=1),
+    "scan": _Line({**_VALUES, "--answer": "answer"}, _FLAGS, _TYPES, names_most=1, default=("*",)),
+    "tracepoint": _Line(_VALUES, {**_FLAGS, "--fields": "fields"}, {"--reads": "reads"}, names_most=1, default=("*",)),
+    "stub": _Line(
+        {**_VALUES, "--lang": "lang", "--attach": "attach", "--out": "out"},
+        {**_FLAGS, "--core": "core", "--program": "program"},
+        {},
+        names_least=1,
+        names_most=_MANY,
+    ),
+    "audit": _Line(
+        {
+            **_VALUES,
+            "--owner": "owner",
+            "--target": "target",
+            "--diff": "old",
+            "--fail-on": "fail_on",
+            "--watch": "watch",
+            "--allow": "allow",
+        },
+        {**_FLAGS, "--net": "net", "--no-net": "no_net", "--bpftool": "bpftool", "--quiet": "quiet"},
+        {"--accept-unread": "accept_unread"},
+    ),
+}
+
+
+def read_fast(args: Sequence[str]) -> Request | None:
+    """The Request of an everyday line of a command in _LINES; None for all other lines, which are typer's.
+
+    Declines rather than decides: anything that starts with a dash and is not a known option or its
+    value, an empty word, a missing value and a wrong number of names are all left to typer, and so
+    are its error messages. Raises UsageError where `build` does.
+    """
+    known = _LINES.get(args[0]) if args else None
+    if known is None:
+        return None
+    names: list[str] = []
+    given: dict[str, Any] = {}
+    words = iter(args[1:])
+    for word in words:
+        if not word:
+            return None
+        if word[0] != "-":
+            names.append(word)
+            continue
+        if word in known.flags:
+            given[known.flags[word]] = True
+            continue
+        option, equals, value = word.partition("=")
+        if option not in known.values and option not in known.repeated:
+            return None
+        if not equals:
+            value = next(words, "")
+        if not value or value[0] == "-":
+            return None
+        if option in known.repeated:
+            given.setdefault(known.repeated[option], []).append(value)
+        else:
+            given[known.values[option]] = value
+    if not known.names_least <= len(names) <= known.names_most:
+        return None
+    return build(args[0], names=names or known.default, **given)

@@ -1,0 +1,754 @@
+"""From a Request to text and an exit code: open the kernel, ask, render.
+
+Exit codes: 0 every asked answer is yes; 1 at least one no, or nothing matches; 2 usage; 3 cannot
+tell; 4 a source is broken; 130 interrupted; 141 the reader closed the pipe. One sentence on
+standard error for each failure, never a traceback (PROBE_SCOUT_TRACEBACK=1 shows it).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from ...errors import Denied, NotThere, ProbeScoutError, UsageError
+from . import streams
+from .request import Request, read_fast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...model.facts import Unread
+    from ...model.report import TargetReport
+    from ...model.verdict import Verdict
+    from ..render.style import Style
+    from ..session import OpenKernel
+
+YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
+_MANY = 16  # names from which on the whole tables are read; see many.py
+_GLOB_SIGNS = frozenset("*?[")
+_SKIPPED_SHOWN = 5  # events a pattern matched that take no such program
+_BLOCK_LINES = 512  # lines given to one write
+_PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
+
+
+def open_kernel(root: str, vmlinux: str | None = None) -> OpenKernel:
+    """The kernel behind `--root`. Tests put their own in this place."""
+    from .. import session as api
+
+    return api.open_kernel(root, vmlinux=vmlinux, cache=True)
+
+
+def main(args: Sequence[str]) -> int:
+    """The exit code of one command line, after printing its answer. Raises nothing."""
+    try:
+        code = _main(args)
+        streams.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        streams.forget()
+        return CLOSED_PIPE
+    except streams.OutputError as error:
+        return _fail(str(error), BROKEN)
+    except ProbeScoutError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        return _fail(_sentence(error), BROKEN)
+    except ModuleNotFoundError as error:
+        return _fail(_not_installed(error), BROKEN)
+    except Exception as error:  # the last line of defence: a sentence, and how to see more
+        if os.environ.get("PROBE_SCOUT_TRACEBACK"):
+            raise
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _fail(f"a defect of probe-scout, please report it ({text}); PROBE_SCOUT_TRACEBACK=1 shows where", BROKEN)
+
+
+def _main(args: Sequence[str]) -> int:
+    if args and args[0] == "__complete":
+        from . import complete
+
+        return complete.main(args[1:], open_kernel)
+    request = read_fast(args)
+    if request is None:
+        from . import app
+
+        answer = app.read(args)
+        if isinstance(answer, int):
+            return answer
+        request = answer
+    return run(request)
+
+
+def run(request: Request) -> int:
+    """Do what was asked; the exit code. Raises ProbeScoutError, after the document of the failure with --json."""
+    try:
+        return _COMMANDS[request.command](request)
+    except (UsageError, BrokenPipeError, streams.OutputError):
+        raise
+    except (ProbeScoutError, OSError) as error:
+        code = CANNOT_TELL if isinstance(error, (Denied, NotThere)) and _is_gap(request) else None
+        if request.format == "json":
+            from . import failure
+
+            text = failure.document(request, error, _sentence(error), open_kernel)
+            streams.write([text] if text is not None else [])
+        if code is None:
+            raise
+        return _fail(_sentence(error), code)
+
+
+def _is_gap(request: Request) -> bool:
+    """The command looks for a file of the kernel, and one that is not there or closed leaves the answer open."""
+    return request.command in ("scan", "tracepoint", "diff", "stub")
+
+
+def _sentence(error: ProbeScoutError | OSError) -> str:
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    return str(error)
+
+
+def _not_installed(error: ModuleNotFoundError) -> str:
+    """What to install for a module of another package that is missing; where one of our own is, all of it."""
+    module = (error.name or "").partition(".")[0]
+    if not module or module == __name__.partition(".")[0]:
+        return f"{error}: this installation of probe-scout is not whole; install it again"
+    package = _PACKAGES.get(module, module)
+    return (
+        f"the Python package {package} is not installed: {sys.executable or 'python3'} -m pip install {package} "
+        "(in a clone, ./run installs what is needed)"
+    )
+
+
+def _fail(sentence: str, code: int) -> int:
+    try:
+        streams.flush()
+    except (BrokenPipeError, streams.OutputError):
+        streams.forget()
+    _note(sentence)
+    return code
+
+
+def _note(sentence: str) -> None:
+    from ..render.style import printable
+
+    streams.say(f"probe-scout: {printable(' '.join(sentence.split()))}\n")
+
+
+def _style(request: Request) -> Style:
+    from ..render.style import style_for
+
+    return style_for(sys.stdout, request.color)
+
+
+def _table(request: Request, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows in one of the formats csv, md and grid."""
+    if request.format == "csv":
+        from ..render.csv import csv_lines
+
+        streams.write(csv_lines(heads, rows))
+        return
+    from ..render.table import formatted
+
+    streams.write([formatted(request.format, heads, list(rows))])
+
+
+def _open(request: Request) -> OpenKernel:
+    return open_kernel(request.root, request.vmlinux or None)
+
+
+# check
+
+
+def _check(request: Request) -> int:
+    if request.names_from or len(request.names) > _MANY or any(map(_is_list, request.names)):
+        from . import many
+
+        return many.run(request, _open(request))
+    report = (
+        _open(request).check(request.names, request.types, request.as_me, request.debug)
+        if request.debug
+        else _open(request).check(request.names, request.types, request.as_me)
+    )
+    everything = bool(request.types) or request.all_types
+    if request.format == "table":
+        from ..render.plain import check_lines
+
+        streams.write(check_lines(report, _style(request), everything))
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("check", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.check_ndjson(report))
+    else:
+        from ..render import listing
+
+        _table(request, *listing.check_rows(report))
+    return code_of_all(target_code(request, target) for target in report.targets)
+
+
+def _is_list(name: str) -> bool:
+    """A name that stands for several: -, @FILE, a pattern."""
+    return name[:1] in ("-", "@") or not _GLOB_SIGNS.isdisjoint(name)
+
+
+def target_code(request: Request, target: TargetReport) -> int:
+    """The exit code of one target: of all its verdicts with --type or --all-types, else of those that count."""
+    verdicts = target.verdicts
+    if not request.types and not request.all_types:
+        from ...model.attach import counted
+
+        verdicts = counted(target.kind, target.target.rpartition(":")[2], verdicts)
+    if request.any_yes and any(verdict.answer == "yes" for verdict in verdicts):
+        return YES
+    if request.any_yes and any(verdict.answer == "unknown" for verdict in verdicts):
+        return CANNOT_TELL
+    return code_of(verdicts)
+
+
+def code_of_all(codes: Iterable[int]) -> int:
+    """The exit code of several targets: no before cannot tell before yes; 3 where there are none."""
+    found = set(codes)
+    return NO if NO in found else CANNOT_TELL if CANNOT_TELL in found or not found else YES
+
+
+def code_of(verdicts: Iterable[Verdict]) -> int:
+    """The exit code of verdicts: 1 if any is no, else 3 if any is unknown or there are none, else 0."""
+    answers = {verdict.answer for verdict in verdicts}
+    if "no" in answers:
+        return NO
+    return YES if answers == {"yes"} else CANNOT_TELL
+
+
+# scan
+
+
+def _scan(request: Request) -> int:
+    import gc
+
+    gc.disable()  # what a scan makes lives to its end; looking for garbage in it costs a tenth of the time
+    kernel = _open(request)
+    glob = request.names[0]
+    answer = request.answer or None
+    if request.format == "ndjson" and _ndjson(kernel, glob, request.types, answer):
+        return _told(kernel.gaps())
+    report = kernel.scan(glob, request.types, answer)
+    rows = list(report.rows)
+    if not rows:
+        if request.format == "json":
+            from ..render import json
+
+            streams.write([json.document("scan", report._replace(rows=rows))])
+        return _nothing(kernel, "function", request, report.unread)
+    if request.format == "table":
+        from ..render import listing, plain
+
+        style = _style(request)
+        streams.write([plain.kernel_line(report.kernel, style), ""])
+        streams.write(listing.scan_lines(rows, style))
+        if sys.stdout.isatty():
+            _note(f"{len(rows)} functions")
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("scan", report._replace(rows=rows))])
+    else:
+        from ..render import listing
+
+        types = listing.scan_types(rows)
+        _table(request, ("function", "module", *types), listing.scan_rows(rows, types))
+    return _told(report.unread)
+
+
+def _told(unread: Sequence[Unread]) -> int:
+    """Says what could not be read; 3 if there is any, since some answers are then unknown."""
+    _unread(unread)
+    return CANNOT_TELL if unread else YES
+
+
+def _ndjson(kernel: OpenKernel, glob: str, types: Sequence[str], answer: str | None) -> int:
+    """NDJSON as the engine makes it: ready lines of bytes, past the text layer. How many."""
+    streams.flush()
+    total = 0
+    block: list[bytes] = []
+    for line in kernel.scan_ndjson(glob, types, answer):
+        block.append(line if line.endswith(b"\n") else line + b"\n")
+        total += 1
+        if len(block) >= _BLOCK_LINES:
+            streams.put_bytes(b"".join(block))
+            block = []
+    streams.put_bytes(b"".join(block))
+    return total
+
+
+def _unread(unread: Sequence[Unread]) -> None:
+    for fact in unread:
+        _note(f"{fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else ""))
+
+
+def _nothing(kernel: OpenKernel, noun: str, request: Request, unread: Sequence[Unread]) -> int:
+    """An empty list is never a silent success: 3 when the list could not be read, else 1."""
+    lists = {"function": ("kallsyms", "btf"), "event": ("events",)}[noun]
+    missing = [fact for fact in unread if fact.fact in lists]
+    if missing:
+        _unread(missing)
+        return CANNOT_TELL
+    glob = request.names[0]
+    answer = f" with answer {request.answer}" if request.answer else ""
+    meant = "" if request.answer else _meant(kernel, glob, noun)
+    _note(f"no {noun} matches {glob!r}{answer}{meant}")
+    return NO
+
+
+def _meant(kernel: OpenKernel, name: str, noun: str) -> str:
+    """The end of the sentence that nothing matches: what may be meant, else where all events are listed."""
+    if noun != "event":
+        near = _similar(kernel, name, noun)
+        return f"; similar: {' '.join(near)}" if near else ""
+    try:
+        if name in kernel.names(name, 1):
+            return f"; {name} is a function: probe-scout check {name}"
+        near = _similar(kernel, name, noun)
+        if near:
+            return f"; similar: {' '.join(near)}"
+        return "; all: probe-scout tracepoint" if kernel.names("tp:", 1) else ""
+    except ProbeScoutError:
+        return ""
+
+
+def _similar(kernel: OpenKernel, glob: str, noun: str) -> list[str]:
+    """Up to five real names that begin as the glob does, as long a beginning as matches any."""
+    if noun == "event" and (found := kernel.similar_events(glob)):
+        return list(found)
+    head = glob
+    for place, sign in enumerate(glob):
+        if sign in "*?[":
+            head = glob[:place]
+            break
+    prefix = "tp:" if noun == "event" else ""
+    while len(head) > 2:
+        try:
+            names = kernel.names(prefix + head, 5)
+        except ProbeScoutError:
+            return []
+        if names:
+            return [name.removeprefix(prefix) for name in names]
+        head = head[: max(2, len(head) * 3 // 4)]
+    return []
+
+
+# tracepoint
+
+
+def _tracepoint(request: Request) -> int:
+    import gc
+
+    kernel = _open(request)
+    gc.disable()  # as for scan
+    names_only = request.format == "table" and not request.fields
+    report = kernel.tracepoint(request.names[0], request.reads, names_only)
+    if not report.events:
+        if request.format == "json":
+            from ..render import json
+
+            streams.write([json.tracepoint_document(report)])
+        return _nothing(kernel, "event", request, report.unread)
+    if request.format == "table":
+        from ..render.events import tracepoint_lines
+
+        streams.write(tracepoint_lines(report, _style(request), request.fields))
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.tracepoint_document(report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.event_lines(report.events))
+    else:
+        from ..render import events
+
+        rows = events.field_rows(report.events[0]) if len(report.events) == 1 else events.event_rows(report.events)
+        _table(request, *rows)
+    _unread(report.unread)
+    answers = {read.answer for event in report.events for read in event.reads}
+    if any(fact.kind == "malformed" for fact in report.unread):
+        return BROKEN
+    if "no" in answers:
+        return NO
+    return CANNOT_TELL if report.unread or "unknown" in answers else YES
+
+
+# audit
+
+
+def _audit(request: Request) -> int:
+    from . import audit
+
+    return audit.run(request, _open(request))
+
+
+# verify
+
+
+def _verify(request: Request) -> int:
+    """0 the kernel agrees, 1 a difference, 3 something could not be asked."""
+    report = _open(request).verify(
+        request.names, request.types, as_me=request.as_me, dry=request.dry, limit=request.limit, announce=_announce
+    )
+    if request.format == "table":
+        from ..render.verify import verify_lines
+
+        streams.write(verify_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("verify", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.lines(report.trials))
+    else:
+        from ..render.verify import verify_rows
+
+        _table(request, *verify_rows(report))
+    outcomes = {one.outcome for one in report.trials}
+    if outcomes & {"different", "other_errno"}:
+        return NO
+    return CANNOT_TELL if outcomes & {"refused", "unasked"} else YES
+
+
+def _announce(line: str) -> None:
+    """What is about to be touched, on standard error and written out before it happens."""
+    from ..render.style import printable
+
+    streams.say(f"probe-scout: {printable(line)}\n")
+
+
+# diff
+
+
+def _diff(request: Request) -> int:
+    """1 something differs, 3 something could not be read or told."""
+    import gc
+
+    gc.disable()  # as for scan
+    root_a, root_b, glob = request.names
+    whole = bool(glob) or request.whole or request.format not in ("table", "json")
+    kernel, other = (open_kernel("" if root == "live" else root) for root in (root_a, root_b))
+    report = kernel.diff(other, glob, request.kinds, request.types, whole)
+    for side, fact in report.unread:
+        _note(f"{side.upper()}: {fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else ""))
+    if glob and not report.unread and not any(total.in_a or total.in_b for total in report.totals):
+        if request.format == "json":
+            from ..render import json
+
+            streams.write([json.document("diff", report)])
+        _note(f"nothing matches {glob!r} in either kernel")
+        return NO
+    if request.format == "table":
+        from ..render.diff import diff_lines
+
+        streams.write(diff_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("diff", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.diff_ndjson(report))
+    else:
+        from ..render import diff
+
+        _table(request, diff.HEADS, diff.diff_rows(report))
+    if report.unread:
+        return CANNOT_TELL
+    if report.differs():
+        return NO
+    return CANNOT_TELL if any(total.untold for total in report.totals) else YES
+
+
+# inline
+
+
+def _inline(request: Request) -> int:
+    """0 no calls are inlined away, 1 some are or nothing has the name, 3 that cannot be told."""
+    if request.whole:
+        return _inline_all(request)
+    import gc
+
+    gc.disable()  # as for scan
+    name = request.names[0]
+    if not name:
+        raise UsageError("inline takes the name of a function, or --all")
+    if request.classes:
+        raise UsageError("--class goes with --all")
+    report = _open(request).inline(name, request.debug, _announce, _progress())
+    if request.format == "table":
+        from ..render.inline import inline_lines
+
+        streams.write(inline_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("inline", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.inline_ndjson(report))
+    else:
+        from ..render.inline import inline_rows
+
+        _table(request, *inline_rows(report))
+    if request.format not in ("table", "json"):
+        _unread(report.unread)
+    if report.unread or (report.debug is not None and report.debug.matches is False):
+        return CANNOT_TELL
+    return YES if report.coverage.answer == "complete" else NO
+
+
+def _inline_all(request: Request) -> int:
+    import gc
+
+    gc.disable()  # as for scan
+    report = _open(request).inline_all(request.names[0], request.classes, request.debug, _announce, _progress())
+    rows = list(report.rows)
+    if request.format == "json" and (report.unread or not rows):
+        from ..render import json
+
+        streams.write([json.document("inline_all", report._replace(rows=rows))])
+    if report.unread:
+        _unread(report.unread)
+        return CANNOT_TELL
+    if not rows:
+        _note(f"no function matches {request.names[0]!r}")
+        return NO
+    if request.format == "table":
+        from ..render import inline, plain
+
+        style = _style(request)
+        basis = ["from the survey of this build: numbers of copies only where it keeps them"]
+        streams.write([plain.kernel_line(report.kernel, style), *(basis if report.basis == "survey" else []), ""])
+        streams.write(inline.table_lines(rows, style))
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("inline_all", report._replace(rows=rows))])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.lines(rows))
+    else:
+        from ..render import inline
+
+        _table(request, inline.TABLE_HEADS, inline.table_rows(rows))
+    return YES
+
+
+def _progress(what: str = "reading debug information") -> Callable[[int, int], None] | None:
+    """What draws how far a long reading is, on a terminal, from half a second on; None where there is no terminal."""
+    import time
+
+    if not streams.is_terminal():
+        return None
+    begun = shown = time.monotonic()
+
+    def draw(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if done >= total:
+            if shown > begun:
+                streams.say("\r\x1b[K")
+        elif now - begun > 0.5 and now - shown > 0.1:
+            shown = now
+            streams.say(f"\r{what}: {100 * done // total} %\x1b[K")
+
+    return draw
+
+
+# survey
+
+
+def _survey(request: Request) -> int:
+    import gc
+
+    from ...probes.inlining.survey import own
+
+    gc.disable()  # as for scan
+    report = own.add(request.names, _announce, _progress()) if request.names else own.listed()
+    if request.format == "table":
+        from ..render.survey import survey_lines
+
+        streams.write(survey_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("survey", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.lines(report.kernels))
+    else:
+        from ..render.survey import survey_rows
+
+        _table(request, *survey_rows(report))
+    return YES
+
+
+# stub
+
+
+def _stub(request: Request) -> int:
+    report = _open(request).stub(request.names, request.lang, request.attach, request.core, request.program)
+    if request.format == "json":
+        from ..render import json
+
+        lines = [json.document("stub", report)]
+    elif request.format == "ndjson":
+        from ..render import json
+
+        lines = list(json.lines(report.stubs))
+    elif request.format == "table":
+        lines = [report.text.removesuffix("\n")]
+    else:
+        raise UsageError(f"a stub is source text: --format {request.format} cannot show it; choose table or json")
+    if request.out and request.out != "-":
+        _to_file(request.out, "\n".join(lines) + "\n")
+    else:
+        streams.write(lines)
+    for note in report.notes:
+        _note(note)
+    for sentence in report.skipped[:_SKIPPED_SHOWN]:
+        _note(f"left out: {sentence}")
+    if len(report.skipped) > _SKIPPED_SHOWN:
+        _note(f"left out: {len(report.skipped) - _SKIPPED_SHOWN} more")
+    return YES
+
+
+def _to_file(path: str, text: str) -> None:
+    """Writes the text, or raises OutputError."""
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as handle:
+            handle.write(text)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise streams.OutputError(f"{path}: cannot be written: {why}") from None
+
+
+# rules
+
+
+def _rules(request: Request) -> int:
+    from ..render import explain
+    from .pages import rule_pages
+
+    pages = rule_pages()
+    is_one = False
+    if request.names:
+        from ...commands.finding_pages import finding_pages
+
+        pages += finding_pages()
+        group = request.names[0].removesuffix("*").removesuffix(".") + "."
+        found = [page for page in pages if page.id == request.names[0]]
+        is_one = bool(found)
+        found = found or [page for page in pages if page.id.startswith(group)]
+        if not found:
+            import difflib
+
+            near = difflib.get_close_matches(request.names[0], [page.id for page in pages], 4, 0.4)
+            near = near or [page.id for page in pages if request.names[0] in page.id][:8]
+            hint = f"did you mean {' or '.join(near)}" if near else "probe-scout rules lists them"
+            raise UsageError(f"no rule {request.names[0]!r}: {hint}")
+        pages = found
+    if request.format == "table":
+        style = _style(request)
+        if is_one:
+            streams.write(explain.rule_lines(pages[0], style))
+        else:
+            from ..render import table
+
+            streams.write(table.plain(*explain.rule_rows(pages), style))
+            if not request.names:
+                from ...commands.finding_pages import finding_pages
+
+                groups = dict.fromkeys(page.gate for page in finding_pages())
+                words = f"Findings that refuse nothing are listed by probe-scout rules GROUP: {', '.join(groups)}."
+                streams.write(["", *style.wrap(words, 0)])
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("rules", explain.RuleList(tuple(pages)))])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.lines(pages))
+    else:
+        _table(request, *explain.rule_rows(pages))
+    return YES
+
+
+# doctor, snapshot, completion
+
+
+def _doctor(request: Request) -> int:
+    report = _open(request).doctor()
+    if request.format == "table":
+        from ..render.listing import doctor_lines
+
+        streams.write(doctor_lines(report, _style(request)))
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("doctor", report)])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.lines(report.sources))
+    else:
+        from ..render import listing
+
+        _table(request, *listing.doctor_rows(report))
+    return YES
+
+
+def _snapshot(request: Request) -> int:
+    result = _open(request).snapshot(request.out, request.keep_addresses, request.with_code)
+    if request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("snapshot", result)])
+    else:
+        from ..render.listing import snapshot_lines
+
+        streams.write(snapshot_lines(result, _style(request)))
+    return YES
+
+
+def _completion(request: Request) -> int:
+    from .complete import script
+
+    streams.write([script(request.names[0])])
+    return YES
+
+
+_COMMANDS: dict[str, Callable[[Request], int]] = {
+    "check": _check,
+    "inline": _inline,
+    "survey": _survey,
+    "scan": _scan,
+    "tracepoint": _tracepoint,
+    "audit": _audit,
+    "verify": _verify,
+    "diff": _diff,
+    "stub": _stub,
+    "rules": _rules,
+    "doctor": _doctor,
+    "snapshot": _snapshot,
+    "completion": _completion,
+}

@@ -1,0 +1,178 @@
+"""Reports as JSON. Keys are promises: they are the field names of the report types, never renamed.
+
+A new field of a report type appears here by itself; a changed meaning needs a new schema number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ...model.report import Coverage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...model.audit import AuditReport
+    from ...model.diff import DiffReport
+    from ...model.inline import InlineReport
+    from ...model.report import CheckReport, ScanRow
+    from ...model.trace import EventReport, TracepointReport
+
+SCHEMAS = {
+    name: f"probe-scout/{name}/1"
+    for name in (
+        "check",
+        "scan",
+        "tracepoint",
+        "diff",
+        "doctor",
+        "rules",
+        "snapshot",
+        "verify",
+        "stub",
+        "audit",
+        "audit-diff",
+        "inline",
+        "inline_all",
+        "survey",
+        "error",
+    )
+}
+
+
+def plain(value: object) -> object:
+    """A value of str, int, bool, None, list and dict: a NamedTuple becomes a dict of its fields."""
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, Coverage):
+        return {
+            **{name: plain(part) for name, part in zip(value._fields, value, strict=True)},
+            "inlined_into": [{"caller": caller, "offset": offset} for caller, offset in value.inlined_into],
+        }
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: plain(part) for name, part in zip(value._fields, value, strict=True)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
+        return [plain(part) for part in value]
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def document(command: str, report: object) -> str:
+    """The report of a command as one JSON document with its schema, without a line end."""
+    body = plain(report)
+    if not isinstance(body, dict):
+        raise TypeError(f"{command}: a report is a NamedTuple")
+    return _dump({"schema": SCHEMAS[command], **body}, indent=1)
+
+
+def tracepoint_document(report: TracepointReport) -> str:
+    """The report of `tracepoint`: one event indented for reading, several with a line for each."""
+    if len(report.events) <= 1:
+        return document("tracepoint", report)
+    head = _dump({"schema": SCHEMAS["tracepoint"], "kernel": plain(report.kernel)})[:-1]
+    rest = {name: plain(getattr(report, name)) for name in report._fields if name not in ("kernel", "events")}
+    return head + ',"events":[\n' + ",\n".join(event_lines(report.events)) + "],\n" + _dump(rest)[1:]
+
+
+def audit_document(report: AuditReport) -> str:
+    """The report of `audit`, a line for each attachment and each loaded program: hundreds of them are usual."""
+    parts = [_dump({"schema": SCHEMAS["audit"], "kernel": plain(report.kernel)})[:-1]]
+    parts += [f'"{name}":[\n' + ",\n".join(lines(getattr(report, name))) + "]" for name in ("attachments", "loaded")]
+    rest = {name: plain(getattr(report, name)) for name in ("net", "unread", "findings", "boot")}
+    return ",".join(parts) + ",\n" + _dump(rest)[1:]
+
+
+def event_lines(events: Iterable[EventReport]) -> Iterator[str]:
+    """The same as `lines`, for thousands of events: fields and verdicts that events share are written once."""
+    from json import JSONEncoder
+    from json.encoder import encode_basestring_ascii as quoted
+
+    from ...model.trace import EventField
+
+    encode = JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+    by_identity: dict[int, str] = {}  # the events hold their parts, so an identity stays what it is
+    by_value: dict[object, str] = {}
+    kept: list[object] = []
+
+    def item(value: object) -> str:
+        text = by_identity.get(id(value))
+        if text is None:
+            text = by_value.get(value)
+            if text is None:
+                # A field's parts are plain already.
+                text = by_value[value] = encode(value._asdict() if type(value) is EventField else plain(value))
+            by_identity[id(value)] = text
+            kept.append(value)
+        return text
+
+    for event in events:
+        parts = []
+        for name, value in zip(event._fields, event, strict=True):
+            if isinstance(value, str):
+                text = quoted(value)
+            elif type(value) is tuple:
+                text = "[" + ",".join([by_identity.get(id(one)) or item(one) for one in value]) + "]" if value else "[]"
+            else:
+                text = "null" if value is None else str(value) if type(value) is int else item(value)
+            parts.append(f'"{name}":{text}')
+        yield "{" + ",".join(parts) + "}"
+
+
+def check_ndjson(report: CheckReport) -> Iterator[str]:
+    """One line for each target and attach type of a check report."""
+    for target in report.targets:
+        for verdict in target.verdicts:
+            body = plain(verdict)
+            assert isinstance(body, dict)
+            yield _dump({"target": target.target, "kind": target.kind, "module": target.module, **body})
+
+
+def scan_ndjson(rows: Iterable[ScanRow]) -> Iterator[str]:
+    """One line for each function of a scan."""
+    for row in rows:
+        yield _dump(row._asdict())
+
+
+def diff_ndjson(report: DiffReport) -> Iterator[str]:
+    """One line for each difference, with its kind: type, common_field, module, function, event."""
+    for kind, items in (
+        ("type", report.types),
+        ("common_field", report.common),
+        ("module", report.modules),
+        ("function", report.functions),
+        ("event", report.events),
+    ):
+        for item in items:
+            body = plain(item)
+            assert isinstance(body, dict)
+            yield _dump({"kind": kind, **body})
+
+
+def inline_ndjson(report: InlineReport) -> Iterator[str]:
+    """One line for each inlined copy, with its function's name and class; a function without copies has one too."""
+    for one in report.functions:
+        head = {"name": one.name, "module": report.module, "file": one.file, "line": one.line, "kind": one.kind}
+        for copy in one.copies:
+            body = plain(copy)
+            assert isinstance(body, dict)
+            yield _dump({**head, "copy": body})
+        if not one.copies:
+            yield _dump({**head, "copy": None})
+
+
+def lines(items: Iterable[object]) -> Iterator[str]:
+    """One line for each item of any list."""
+    for item in items:
+        yield _dump(plain(item))
+
+
+def dump(value: object) -> str:
+    """Any value of report types as one document, indented for reading."""
+    return _dump(plain(value), indent=1)
+
+
+def _dump(value: object, indent: int | None = None) -> str:
+    import json
+
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(value, indent=indent, separators=separators, ensure_ascii=True, allow_nan=False)

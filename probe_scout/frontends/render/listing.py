@@ -1,0 +1,122 @@
+"""Lists for people and for tables: scan, doctor, and the flat form of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ...model.report import CheckReport, DoctorReport, ScanRow
+from . import table
+from .plain import kernel_line
+from .style import Style
+
+Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+def check_rows(report: CheckReport) -> Rows:
+    """Heads and rows of a check report: one row for each target and attach type."""
+    rows: list[tuple[str, ...]] = [
+        (
+            target.target,
+            target.module or "",
+            verdict.attach,
+            verdict.answer,
+            verdict.errno or "",
+            " ".join(f.rule for f in verdict.findings),
+            verdict.findings[0].says if verdict.findings else "",
+            " ".join(u.fact for u in verdict.unread),
+        )
+        for target in report.targets
+        for verdict in target.verdicts
+    ]
+    return ("target", "module", "attach", "answer", "errno", "rules", "says", "unread"), rows
+
+
+def scan_types(rows: Sequence[ScanRow]) -> tuple[str, ...]:
+    """The attach types that occur, in order of first appearance."""
+    types: dict[str, None] = {}
+    for row in rows:
+        if not row.answers.keys() <= types.keys():
+            types.update(dict.fromkeys(row.answers))
+    return tuple(types)
+
+
+def scan_rows(rows: Iterable[ScanRow], types: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """One row for each function: name, module, then a cell for each attach type."""
+    for row in rows:
+        answers, errno = row.answers, row.errno
+        yield (row.target, row.module or "", *(_cell(answers.get(t, ""), errno.get(t)) for t in types))
+
+
+def _cell(answer: str, errno: str | None) -> str:
+    return f"no {errno}" if errno and answer == "no" else answer
+
+
+def scan_lines(rows: Sequence[ScanRow], style: Style) -> Iterator[str]:
+    """A table of functions. Attach types with equal answers in every row share a column, named by the first.
+
+    A cell is `yes`, the errno of a *no* (or `no`), `?` for unknown, `-` where the type does not apply.
+    """
+    types = scan_types(rows)
+    columns: dict[tuple[str, ...], list[str]] = {}
+    for name in types:
+        cells = tuple(_short(row.answers.get(name, ""), row.errno.get(name)) for row in rows)
+        columns.setdefault(cells, []).append(name)
+    heads = ["function", "module"]
+    for names in columns.values():
+        heads.append(names[0] + (f" +{len(names) - 1}" if len(names) > 1 else ""))
+        if len(names) > 1:
+            first, *rest = style.wrap(f"{heads[-1]}: {' '.join(names)}", 4, 0)
+            yield style.paint(first, "dim")
+            yield from (style.paint(line, "dim") for line in rest)
+    body = [(row.target, row.module or "", *cells) for row, *cells in zip(rows, *columns, strict=True)]
+    if not any(row[1] for row in body):
+        heads.pop(1)
+        body = [(row[0], *row[2:]) for row in body]
+    yield from table.plain(heads, body)
+
+
+def _short(answer: str, errno: str | None) -> str:
+    if answer == "no":
+        return errno or "no"
+    return {"unknown": "?", "": "-"}.get(answer, answer)
+
+
+def doctor_rows(report: DoctorReport) -> Rows:
+    """Heads and rows: one row for each file looked for."""
+    rows: list[tuple[str, ...]] = [(s.state.replace("_", " "), s.path, s.fact, s.says, s.cure) for s in report.sources]
+    return ("state", "path", "fact", "says", "cure"), rows
+
+
+def doctor_lines(report: DoctorReport, style: Style) -> Iterator[str]:
+    """What can be read here, what not, what would open it."""
+    yield kernel_line(report.kernel, style)
+    yield ""
+    rows = [
+        (s.state.replace("_", " "), s.path, s.fact, s.says + (f"; {s.cure}" if s.cure else "")) for s in report.sources
+    ]
+    yield from table.plain(("state", "path", "fact", ""), rows, style)
+    if report.findings:
+        yield ""
+    for finding in report.findings:
+        yield from style.wrap(f"{finding.says}   {finding.rule}", 4, 2)
+        if finding.evidence:
+            yield from style.wrap(finding.evidence, 6, 4)
+    if report.unread:
+        yield ""
+    for unread in report.unread:
+        cure = f"; {unread.cure}" if unread.cure else ""
+        yield from style.wrap(f"{unread.fact} ({unread.kind.replace('_', ' ')}): {unread.why}{cure}", 4, 2)
+
+
+def snapshot_lines(result: object, style: Style) -> Iterator[str]:
+    """What a snapshot holds: one line for each field of the result, lists below their name."""
+    fields: dict[str, object] = getattr(result, "_asdict", dict)()
+    for name, value in fields.items():
+        label = name.replace("_", " ")
+        if isinstance(value, (tuple, list)):
+            yield f"{label} {len(value)}"
+            for part in value:
+                text = ": ".join(str(p) for p in part if p != "") if isinstance(part, tuple) else str(part)
+                yield from style.wrap(text, 4, 2)
+        elif value not in ("", None):
+            yield from style.wrap(f"{label} {value}", 4, 0)

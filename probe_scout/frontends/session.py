@@ -1,0 +1,402 @@
+"""The front door for programs: open a kernel, ask it.
+
+>>> import probe_scout
+>>> kernel = probe_scout.open_kernel("fixtures/kernels/debian-6.12.107-amd64.tar.xz")
+>>> report = kernel.check(["do_execve"], types=["kprobe"])
+>>> report.targets[0].verdicts[0].answer, report.targets[0].verdicts[0].errno
+('no', 'ENOENT')
+>>> row = next(iter(kernel.scan("vfs_read", types=["fentry"]).rows))
+>>> row.target, row.answers
+('vfs_read', {'fentry': 'yes'})
+>>> [field.name for field in kernel.tracepoint("sched:sched_switch").events[0].fields][-1]
+'next_prio'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import ProbeScoutError, UsageError
+from ..model import facts
+from ..model.report import CheckReport, DoctorReport, KernelInfo, TargetReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ..commands.audit.kept import Kept
+    from ..commands.scan import ScanReport
+    from ..commands.snapshot import SnapshotResult
+    from ..kernel.kernel import Kernel
+    from ..model.audit import AuditReport
+    from ..model.diff import DiffReport
+    from ..model.facts import Unread
+    from ..model.inline import InlineReport, InlineTable
+    from ..model.report import KernelInfo
+    from ..model.stub import StubReport
+    from ..model.trace import TracepointReport
+    from ..model.trial import VerifyReport
+
+
+def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
+    """The kernel behind a path: "" for this machine, a snapshot (archive or folder), or a mounted root.
+
+    `vmlinux` names an image of the same build (vmlinux or vmlinuz) for answers that hang on an instruction.
+    `cache` keeps answers of `check` between runs (see cache.py); the command line does. The source is opened
+    when it is first needed: then NotThere, Denied or Broken is raised, with one sentence.
+    """
+    return OpenKernel(root, vmlinux, cache)
+
+
+class OpenKernel:
+    """One kernel, ready to be asked. Reads what a question needs, once."""
+
+    def __init__(self, root: str = "", vmlinux: str | None = None, cache: bool = False) -> None:
+        self._root, self._vmlinux, self._cache = root, vmlinux, cache
+        self._opened: Kernel | None = None
+        self._kept: Kept | None = None
+
+    @property
+    def _kernel(self) -> Kernel:
+        if self._opened is None:
+            from ..kernel.kernel import Kernel
+            from ..sources import open_source
+
+            image = None
+            if self._vmlinux:
+                try:
+                    with open(self._vmlinux, "rb") as handle:
+                        image = handle.read()
+                except OSError as error:
+                    raise UsageError(f"--vmlinux {self._vmlinux}: {error.strerror or error}") from None
+            self._opened = Kernel(open_source(self._root), image=image)
+        return self._opened
+
+    def info(self) -> KernelInfo:
+        """Which kernel this is. Raises SourceError where the source cannot be opened."""
+        return self._kernel.info()
+
+    def check(
+        self, names: Sequence[str], types: Sequence[str] = (), as_me: bool = False, debug: str = ""
+    ) -> CheckReport:
+        """The verdicts of each target for each attach type (all that apply where `types` is empty).
+
+        Judged for a fully privileged root, or with `as_me` for the present process. `debug` names a file with debug
+        information, which says whether calls were inlined. Raises UsageError for
+        a name or an attach type that cannot be asked, ProbeScoutError for a kernel file that makes no sense.
+        """
+        question = None
+        if self._cache:
+            from ..sources import cache
+
+            question = cache.key(self._root, self._vmlinux, names, types, as_me) if not debug else None
+            kept = cache.load(question, self._evidence) if question else None
+            if kept is not None:
+                return kept
+        from ..commands import check
+
+        k = self._kernel
+        k.set_caller(None)
+        if as_me:
+            from ..probes.attach import privileges as caller
+
+            k.set_caller(caller.present(k))
+        targets: list[TargetReport] = [check.target_report(k, name, types, debug) for name in names]
+        self._broken()
+        report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
+        if question:
+            cache.store(question, report, self._evidence(report))
+        return report
+
+    def check_many(
+        self,
+        names: Sequence[str],
+        types: Sequence[str] = (),
+        as_me: bool = False,
+        debug: str = "",
+        all_types: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[KernelInfo, Iterator[TargetReport]]:
+        """The same verdicts as `check`, for thousands of names and for patterns, one report after the other.
+
+        More than 256 names come without reasons and alternatives, and without `types` or `all_types` functions are
+        then judged for the usual attach types (model/attach.py DEFAULT). `progress` is told names done and all names.
+        """
+        from ..commands.check import many
+
+        k = self._kernel
+        k.set_caller(None)
+        if as_me:
+            from ..probes.attach import privileges as caller
+
+            k.set_caller(caller.present(k))
+        return k.info(), self._checked(many.reports(k, names, types, debug, all_types, progress))
+
+    def _checked(self, reports: Iterator[TargetReport]) -> Iterator[TargetReport]:
+        for number, report in enumerate(reports):
+            if not number:
+                self._broken()
+            yield report
+        self._broken()
+
+    def _evidence(self, report: CheckReport) -> str:
+        return self._state(report.kernel)
+
+    def _state(self, kernel: KernelInfo) -> str:
+        """The state of the files that say whether calls were inlined."""
+        from ..probes.inlining import coverage
+
+        return coverage.state(kernel, self._root)
+
+    def _broken(self) -> None:
+        """A file that makes no sense is an error of its own (exit 4), not an unknown to be shrugged at."""
+        for fact in (
+            facts.KALLSYMS,
+            facts.BTF,
+            facts.FILTER_FUNCTIONS,
+            facts.KPROBE_BLACKLIST,
+            facts.CONFIG,
+            facts.ERROR_INJECTION,
+        ):
+            found = self._kernel.known_unread(fact)
+            if found is not None and found.kind == "malformed":
+                error = ProbeScoutError(found.why + (f"; {found.cure}" if found.cure else ""))
+                error.unread = (found,)
+                raise error
+
+    def scan(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> ScanReport:
+        """Every function that matches, with its answers; `answer` keeps rows that have it for some type."""
+        from ..commands import scan
+        from ..probes.attach import targets
+
+        k = self._kernel
+        glob, attach = targets.pattern(k, glob)
+        self._full()
+        types = types or ((attach,) if attach else ())
+        return scan.ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
+
+    def scan_ndjson(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> Iterator[bytes]:
+        """The rows of `scan` as ready NDJSON lines."""
+        from ..commands import scan
+        from ..probes.attach import targets
+
+        glob, attach = targets.pattern(self._kernel, glob)
+        self._full()
+        return scan.ndjson(self._kernel, glob, types or ((attach,) if attach else ()), answer)
+
+    def gaps(self) -> tuple[Unread, ...]:
+        """Facts that could not be read and leave answers of a scan unknown."""
+        from ..commands import scan
+
+        return scan.unread(self._kernel)
+
+    def _full(self) -> None:
+        k = self._kernel
+        k.full()
+        k.blacklist()
+        self._broken()
+
+    def tracepoint(
+        self, glob: str = "*", reads: Sequence[tuple[int, int]] = (), names_only: bool = False
+    ) -> TracepointReport:
+        """Events that match `category:name` or a name, with the fields of each (format files of those events only).
+
+        `reads` are loads from ctx, (offset, size) in bytes: each event then says whether the kernel takes them.
+        One event comes with its raw arguments and the struct of its record. `names_only`: several events come with
+        their names and kinds alone, and no format file is read.
+        """
+        from ..model.trace import TracepointReport
+        from ..probes.tracepoints import listing as events
+
+        found, unread, notes = events.reports(self._kernel, glob, reads, names_only)
+        return TracepointReport(self._kernel.info(), found, unread, notes)
+
+    def diff(
+        self,
+        other: OpenKernel,
+        glob: str = "",
+        kinds: Sequence[str] = (),
+        types: Sequence[str] = (),
+        whole: bool = True,
+    ) -> DiffReport:
+        """What differs in `other`: functions and events that match `glob` ("" for all), their fields and verdicts.
+
+        `kinds`: functions, events, or empty for both. `whole` false leaves the rows out and keeps the counts.
+        """
+        from ..commands import diff
+
+        report = diff.report(self._kernel, other._kernel, glob, kinds, types, whole)
+        self._broken()
+        other._broken()
+        return report
+
+    def similar_events(self, name: str) -> tuple[str, ...]:
+        """Events that may be meant by a name that no event has: renamed, of another category, spelt alike."""
+        from ..probes.tracepoints import listing as events
+
+        return events.suggestions(self._kernel, name)
+
+    def doctor(self) -> DoctorReport:
+        """What can be read here, what not, and what would open it."""
+        from ..commands import doctor
+
+        return doctor.report(self._kernel)
+
+    def verify(
+        self,
+        names: Sequence[str],
+        types: Sequence[str] = (),
+        *,
+        as_me: bool = False,
+        dry: bool = False,
+        limit: int = 0,
+        announce: Callable[[str], None] | None = None,
+    ) -> VerifyReport:
+        """Ask the running kernel itself and compare with the verdicts. Attaches for a moment; needs root.
+
+        `dry` asks nothing; `announce` is told beforehand, line by line, what will be touched. Raises UsageError for
+        another kernel than the running one and for more than `limit` targets (0: trial.LIMIT), CannotAsk where
+        rights are missing.
+        """
+        from .. import __version__
+        from ..commands import verify as trial
+
+        found = trial.report(
+            self._kernel,
+            names,
+            types,
+            as_me=as_me,
+            dry=dry,
+            limit=limit or trial.LIMIT,
+            version=__version__,
+            announce=announce,
+        )
+        self._broken()
+        return found
+
+    def audit(self, net: str = "auto", owner: int = 0, target: str = "", with_bpftool: bool = False) -> AuditReport:
+        """Everything that is attached to this kernel, by whom, and what is not sound about it.
+
+        `net`: auto, yes or no, whether the interfaces of every network namespace are looked at. `owner` keeps what a
+        process holds, `target` what matches a pattern. `with_bpftool`: an installed bpftool is asked as well, and where
+        it differs is a finding. Raises CannotAsk where nothing can be seen at all.
+        """
+        from ..commands import audit
+        from ..commands.audit.kept import Kept
+
+        if self._kept is None:
+            question = None
+            if self._cache:
+                from ..probes.inlining import coverage
+                from ..sources import cache
+
+                k = self._kernel
+                question = cache.key(self._root, self._vmlinux, ("audit",), (), False)
+                if question:  # without the machine word, which would have all of kallsyms read
+                    head = KernelInfo(k.release(), k.build_id(), "", k.source.describe().kind, "")
+                    question += f"\0{coverage.state(head, self._root)}"
+            self._kept = Kept(question)
+        return audit.report(self._kernel, net, owner, target, kept=self._kept, with_bpftool=with_bpftool)
+
+    def stub(
+        self, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False
+    ) -> StubReport:
+        """Source text of what a program on these events or functions sees; `StubReport.text`.
+
+        `lang`: c, rust, go, python, bpftrace. `attach`: tp, raw_tp, tp_btf, fentry, fexit, kprobe, kretprobe, ksyscall;
+        "" chooses tp, or fentry for functions. `core`: C relocated from BTF. `program`: a whole program.
+        Raises UsageError, and NoStub with one sentence where no stub can be right.
+        """
+        from ..commands import stub
+
+        return stub.report(self._kernel, names, lang, attach, core, program)
+
+    def inline(
+        self,
+        name: str,
+        debug: str = "",
+        announce: Callable[[str], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> InlineReport:
+        """Where a function was inlined, which calls a probe on it misses, and a verdict for each inlined copy.
+
+        `debug` names a file with debug information; else the usual places are looked at, and debuginfod where
+        DEBUGINFOD_URLS is set (`announce` is told before a server is asked). Raises UsageError and Malformed.
+        """
+        question = None
+        if self._cache:
+            import os
+
+            from ..probes.inlining import debug_files as debugfiles
+            from ..sources import cache
+
+            question = cache.key(self._root, self._vmlinux, ("inline", name), (), False)
+            if question and debug:
+                question += f"\0{os.path.abspath(debug)}\0{debugfiles.file_state(debug)}"
+            kept = self._kept_inline(question) if question else None
+            if kept is not None:
+                return kept
+        from ..commands import inline
+
+        found = inline.report(self._kernel, name, debug, announce, progress)
+        self._broken()
+        if question and not found.unread:
+            cache.keep(question, [found, self._state(found.kernel)])
+        return found
+
+    def _kept_inline(self, question: str) -> InlineReport | None:
+        from ..sources import cache
+
+        try:
+            raw, state = cache.kept(question)
+            report = cache.inline_report(raw)
+        except (TypeError, ValueError, IndexError, KeyError):
+            return None
+        return report if state == self._state(report.kernel) else None
+
+    def inline_all(
+        self,
+        glob: str = "*",
+        kinds: Sequence[str] = (),
+        debug: str = "",
+        announce: Callable[[str], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> InlineTable:
+        """Every function that the debug information of the kernel (or with "MODULE:GLOB", of a module) describes.
+
+        `kinds`: only these classes. `progress` is told bytes read and bytes in all.
+        """
+        from ..commands import inline
+        from ..probes.attach import targets
+
+        glob = targets.pattern(self._kernel, glob)[0]
+        module, colon, pattern = glob.rpartition(":")
+        found = inline.table(self._kernel, pattern if colon else glob, kinds, module or None, debug, announce, progress)
+        self._broken()
+        return found
+
+    def names(self, prefix: str, limit: int = 200) -> list[str]:
+        """Real names that begin so, sorted: functions, `tp:category:event`, `syscall:name`, `module:function`."""
+        from ..commands import complete as names
+
+        return names.starting(self._kernel, prefix, limit)
+
+    def snapshot(self, out: str, keep_addresses: bool = False, with_code: bool = False) -> SnapshotResult:
+        """Save everything the tool reads into an archive, to answer later or elsewhere."""
+        import time
+
+        from .. import __version__
+        from ..commands import audit, snapshot
+
+        extra = audit.saved(self._kernel)
+        if with_code:
+            from ..kernel import text as code
+
+            extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
+        return snapshot.write_snapshot(
+            self._kernel.source,
+            out,
+            keep_addresses=keep_addresses,
+            with_code=extra,
+            tool_version=__version__,
+            now=time.time(),
+        )

@@ -1,0 +1,1 @@
+"""One kernel, as far as it was read."""

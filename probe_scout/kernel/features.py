@@ -1,0 +1,396 @@
+"""Witnesses: what shows that a kernel has a change. Never a release number, for distributions backport.
+
+A rule names a flag that must hold (`witness`) or must not (`unless`); a flag is settled here, once for each kernel.
+Where a change left nothing of its own to see, something that came with it stands in: a `contemporary`. A kernel
+with one of the two and not the other would be misjudged; docs/scoreboard.md names the rules that hang on them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..model import facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .kernel import Kernel
+
+FSESSION_ARCHES = frozenset(("x86_64", "aarch64", "riscv64", "s390x"))
+_EMPTY = "is mounted but empty"  # what sources say of a tracefs without entries
+
+
+class Witness(NamedTuple):
+    """`settle` gives True, False, or None where it cannot be told; then `fact` is what would have to be read."""
+
+    settle: Callable[[Kernel], bool | None]
+    says: str
+    fact: str
+    contemporary: bool = False
+
+
+def _has_btf(k: Kernel) -> bool | None:
+    if k.btf() is not None:
+        return True
+    unread = k.unread(facts.BTF)
+    if unread is not None and unread.kind == "not_there" and k.option("CONFIG_DEBUG_INFO_BTF") is False:
+        return False
+    return None
+
+
+def _notrace(k: Kernel) -> bool | None:
+    if k.has_symbol("within_notrace_func"):
+        return True
+    on_notrace = k.config("CONFIG_KPROBE_EVENTS_ON_NOTRACE")
+    dynamic = k.config("CONFIG_DYNAMIC_FTRACE")
+    if on_notrace is None or dynamic is None:
+        return None
+    return dynamic == "y" and on_notrace != "y"
+
+
+def _locked_down(k: Kernel) -> bool | None:
+    state = k.lockdown()
+    return None if state is None else state == "confidentiality"
+
+
+def _tracing_locked(k: Kernel) -> bool | None:
+    """Booted in lockdown=confidentiality: tracefs is there and empty."""
+    if k.available_events() is not None:
+        return False
+    gap = k.unread(facts.EVENTS)
+    if gap is None or _EMPTY not in gap.why:
+        return None if _locked_down(k) else False
+    return _locked_down(k)
+
+
+def _error_injection(k: Kernel) -> bool | None:
+    return k.built(("within_error_injection_list",), "CONFIG_FUNCTION_ERROR_INJECTION")
+
+
+def _multi_sees_modules(k: Kernel) -> bool | None:
+    btf = k.btf()
+    if btf is None:
+        return None
+    found = btf.find_functions("kallsyms_callback")
+    return None if not found else btf.shape(found[0].proto_id).nargs == 3
+
+
+def _refuses_traps(k: Kernel) -> bool | None:
+    """can_boost returns bool since the series that made can_probe refuse traps (arch/x86/kernel/kprobes/core.c)."""
+    btf = k.btf()
+    if btf is None:
+        return None
+    found = btf.find_functions("can_boost")
+    return None if not found else btf.prototype(found[0]).return_type in ("bool", "_Bool")
+
+
+def _sleepable_types_listed(k: Kernel) -> bool | None:
+    """can_be_sleepable names the attach types; it came with sleepable struct_ops, as did the dummy one's check."""
+    if k.has_symbol("bpf_dummy_ops_check_member"):
+        return True
+    if k.has_symbol("bpf_dummy_init") or k.enumerator("BPF_TRACE_KPROBE_MULTI") is False:
+        return False
+    return None
+
+
+def _counts_modules(k: Kernel) -> bool | None:
+    """number_of_same_symbols walks the modules too (926fe783c8a6): count_mod_symbols is handed on, so never inlined.
+
+    Where it is missing, a count_symbols of two arguments cannot serve both walks: it is not handed the name. Older
+    kernels' takes the name, and one function might do for both. Kallsyms has static functions that BTF may lack.
+    """
+    if k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"):
+        return True
+    if k.kallsyms() is None:
+        return None
+    if k.has_function("count_mod_symbols"):
+        return True
+    btf = k.btf()
+    found = btf.find_functions("count_symbols") if btf is not None else ()
+    return False if btf is not None and found and btf.shape(found[0].proto_id).nargs == 2 else None
+
+
+def _prefix_understood(k: Kernel) -> bool | None:
+    """create_local_trace_kprobe looks for the colon of MODULE:FUNCTION before it counts: its code tells.
+
+    Without code: the stable fix is later than the counting of modules' symbols, so a kernel without that lacks it.
+    """
+    if k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"):
+        return True
+    by_code = k.holds_colon("create_local_trace_kprobe")
+    return False if by_code is None and _counts_modules(k) is False else by_code
+
+
+def _vmlinux_wins(k: Kernel) -> bool | None:
+    """A symbol of vmlinux is counted without those of modules (kernel/trace/trace_kprobe.c number_of_same_symbols).
+
+    Either modules are not counted at all, or counting stops at vmlinux. That change left nothing to see.
+
+    7.2 has it from the start, stable 7.1.13 too, and 7.0 and older not: of a 7.1, told by struct btf_layout, nothing
+    tells from which build on.
+    """
+    counts = _counts_modules(k)
+    is_later = k.enumerator("BPF_TRACE_FENTRY_MULTI")
+    if is_later is True or counts is False:
+        return True
+    if is_later is None or counts is None:
+        return None
+    return None if k.has_struct("btf_layout") else False
+
+
+def _syscalls_sleepable(k: Kernel) -> bool | None:
+    """Without error injection, system calls may sleep and be replaced: check_attach_sleepable, kernel/bpf/verifier.c.
+
+    The change put the list of functions that never sleep under the same option, so the list is gone then.
+    """
+    ids = k.ids()
+    if ids.visible:
+        return "btf_non_sleepable_error_inject" not in ids.sets
+    return True if k.enumerator("BPF_TRACE_FENTRY_MULTI") else None  # later than the change
+
+
+def _sleepable_tracepoints(k: Kernel) -> bool | None:
+    """can_be_sleepable takes programs on tracepoints: kernel/bpf/verifier.c.
+
+    7.2 brought it with trace_call_bpf_faultable. Stable 7.1 took the verifier's half alone, between 7.1.3 and 7.1.7,
+    and nothing of that half can be seen: two things stand in that came by the same way, one before and one with it.
+    """
+    whole = _faultable_events(k)
+    if whole is not False:
+        return whole
+    return k.has_struct("btf_layout") and k.has_symbol("bpf_lsm_hook_returns_errno")
+
+
+def _faultable_events(k: Kernel) -> bool | None:
+    """trace_call_bpf_faultable runs programs of system calls' events; kernels that know many-function links have it."""
+    return k.enumerator("BPF_TRACE_FENTRY_MULTI") or k.has_symbol("trace_call_bpf_faultable")
+
+
+def _trace_events(k: Kernel) -> bool | None:
+    return k.built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
+
+
+WITNESSES = {
+    "bpf_syscall": Witness(
+        lambda k: k.built(("bpf_prog_load", "__sys_bpf"), "CONFIG_BPF_SYSCALL"),
+        "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
+        facts.CONFIG,
+    ),
+    "kprobe_pmu": Witness(
+        lambda k: k.built(("perf_kprobe_init",), "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS"),
+        "perf_kprobe_init in kallsyms; CONFIG_KPROBES, CONFIG_KPROBE_EVENTS",
+        facts.CONFIG,
+    ),
+    "notrace_check": Witness(
+        _notrace,
+        "within_notrace_func in kallsyms; CONFIG_KPROBE_EVENTS_ON_NOTRACE",
+        facts.CONFIG,
+    ),
+    "unique_check": Witness(
+        lambda k: k.has_symbol("count_symbols"),
+        "count_symbols in kallsyms",
+        facts.KALLSYMS,
+    ),
+    "unique_check_in_module": Witness(
+        lambda k: k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"),
+        "validate_probe_symbol in kallsyms",
+        facts.KALLSYMS,
+    ),
+    "counts_modules": Witness(
+        _counts_modules,
+        "count_mod_symbols in kallsyms; the arguments of count_symbols in BTF",
+        facts.KALLSYMS,
+    ),
+    "prefix_understood": Witness(
+        _prefix_understood,
+        "validate_probe_symbol in kallsyms; the code of create_local_trace_kprobe; count_mod_symbols, which is older",
+        facts.CODE,
+        contemporary=True,
+    ),
+    "vmlinux_wins": Witness(
+        _vmlinux_wins,
+        "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the change",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "padding_check": Witness(
+        lambda k: k.has_symbol("arch_adjust_kprobe_addr"),
+        "arch_adjust_kprobe_addr in kallsyms, a contemporary of the check",
+        facts.KALLSYMS,
+        contemporary=True,
+    ),
+    "locked_down": Witness(
+        _locked_down,
+        "sys/kernel/security/lockdown",
+        facts.LOCKDOWN,
+    ),
+    "tracing_locked": Witness(
+        _tracing_locked,
+        "sys/kernel/security/lockdown, and a tracefs that is mounted and empty",
+        facts.EVENTS,
+    ),
+    "refuses_traps": Witness(
+        _refuses_traps,
+        "can_boost in BTF returns bool",
+        facts.BTF,
+    ),
+    "type_kprobe_multi": Witness(
+        lambda k: k.enumerator("BPF_TRACE_KPROBE_MULTI"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_MULTI",
+        facts.BTF,
+    ),
+    "type_kprobe_session": Witness(
+        lambda k: k.enumerator("BPF_TRACE_KPROBE_SESSION"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_SESSION",
+        facts.BTF,
+    ),
+    "type_fsession": Witness(
+        lambda k: k.enumerator("BPF_TRACE_FSESSION"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_FSESSION",
+        facts.BTF,
+    ),
+    "type_tracing_multi": Witness(
+        lambda k: k.enumerator("BPF_TRACE_FENTRY_MULTI"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI",
+        facts.BTF,
+    ),
+    "fprobe": Witness(
+        lambda k: k.built(("register_fprobe",), "CONFIG_FPROBE"),
+        "register_fprobe in kallsyms; CONFIG_FPROBE",
+        facts.CONFIG,
+    ),
+    "multi_sees_modules": Witness(
+        _multi_sees_modules,
+        "kallsyms_callback in BTF takes three arguments",
+        facts.BTF,
+    ),
+    "btf": Witness(
+        _has_btf,
+        "sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF",
+        facts.BTF,
+    ),
+    "module_btf": Witness(
+        lambda k: k.member("bpf_prog_aux", "attach_btf"),
+        "struct bpf_prog_aux in BTF: attach_btf",
+        facts.BTF,
+    ),
+    "module_scoped": Witness(
+        lambda k: k.member("bpf_attach_target_info", "tgt_mod"),
+        "struct bpf_attach_target_info in BTF: tgt_mod",
+        facts.BTF,
+    ),
+    "fsession_jit": Witness(
+        lambda k: None if k.arch() == "unknown" else k.arch() in FSESSION_ARCHES,
+        "the architecture",
+        facts.KALLSYMS,
+    ),
+    "error_injection": Witness(
+        _error_injection,
+        "within_error_injection_list in kallsyms; CONFIG_FUNCTION_ERROR_INJECTION",
+        facts.CONFIG,
+    ),
+    "syscalls_sleepable": Witness(
+        _syscalls_sleepable,
+        "the id set btf_non_sleepable_error_inject in kallsyms is gone",
+        facts.BTF_IDS,
+    ),
+    "struct_arguments": Witness(
+        lambda k: k.member("btf_func_model", "arg_flags"),
+        "struct btf_func_model in BTF: arg_flags",
+        facts.BTF,
+    ),
+    "union_arguments": Witness(
+        lambda k: k.member("bpf_prog_aux", "kprobe_write_ctx"),
+        "struct bpf_prog_aux in BTF: kprobe_write_ctx, a contemporary of the change",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "stack_arguments": Witness(
+        lambda k: k.has_symbol("arch_bpf_trampoline_size", "save_args"),
+        "arch_bpf_trampoline_size or save_args in kallsyms",
+        facts.KALLSYMS,
+    ),
+    "direct_calls": Witness(
+        lambda k: k.built(
+            ("register_ftrace_direct", "register_ftrace_direct_multi"), "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
+        ),
+        "register_ftrace_direct in kallsyms; CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+        facts.CONFIG,
+    ),
+    "sleepable_tracepoints": Witness(
+        _sleepable_tracepoints,
+        "trace_call_bpf_faultable in kallsyms; or bpf_lsm_hook_returns_errno and struct btf_layout, contemporaries",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "faultable_events": Witness(
+        _faultable_events,
+        "trace_call_bpf_faultable in kallsyms, or BPF_TRACE_FENTRY_MULTI in BTF, which is later",
+        facts.KALLSYMS,
+    ),
+    "sleepable_types_listed": Witness(
+        _sleepable_types_listed,
+        "bpf_dummy_ops_check_member in kallsyms, a contemporary; not bpf_dummy_init alone",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "wide_return_check": Witness(
+        lambda k: k.enumerator("BPF_TRACE_FENTRY_MULTI"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the check",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "multi_direct": Witness(
+        lambda k: k.has_symbol("bpf_trampoline_multi_attach"),
+        "bpf_trampoline_multi_attach in kallsyms",
+        facts.KALLSYMS,
+    ),
+    "type_lsm_cgroup": Witness(
+        lambda k: k.enumerator("BPF_LSM_CGROUP"),
+        "enum bpf_attach_type in BTF: BPF_LSM_CGROUP",
+        facts.BTF,
+    ),
+    "cgroup_bpf": Witness(
+        lambda k: k.built(("__cgroup_bpf_run_filter_skb",), "CONFIG_CGROUP_BPF"),
+        "__cgroup_bpf_run_filter_skb in kallsyms; CONFIG_CGROUP_BPF",
+        facts.CONFIG,
+    ),
+    "bpf_lsm": Witness(
+        lambda k: k.built(("bpf_lsm_verify_prog",), "CONFIG_BPF_LSM"),
+        "bpf_lsm_verify_prog in kallsyms; CONFIG_BPF_LSM",
+        facts.CONFIG,
+    ),
+    "sleepable_iterators": Witness(
+        lambda k: k.has_symbol("bpf_iter_prog_supported"),
+        "bpf_iter_prog_supported in kallsyms",
+        facts.BTF,
+    ),
+    "iterators_must_resched": Witness(
+        lambda k: k.member("bpf_iter__cgroup", "cgroup"),
+        "struct bpf_iter__cgroup in BTF, a contemporary of the check",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "trace_events": Witness(
+        _trace_events,
+        "perf_trace_init in kallsyms; CONFIG_EVENT_TRACING, CONFIG_BPF_EVENTS",
+        facts.CONFIG,
+    ),
+}
+# Rights of the caller (caller.py settles them).
+_RIGHTS = {
+    "may_bpf": ("proc/self/status: CapEff", facts.CAPABILITIES),
+    "may_perfmon": ("proc/self/status: CapEff", facts.CAPABILITIES),
+    "may_admin": ("proc/self/status: CapEff", facts.CAPABILITIES),
+    "may_perf": ("proc/self/status: CapEff; kernel.perf_event_paranoid", facts.SYSCTL),
+}
+
+
+def says(flag: str) -> str:
+    """What is looked at to settle a flag, for people."""
+    return _RIGHTS[flag][0] if flag in _RIGHTS else WITNESSES[flag].says
+
+
+def fact(flag: str) -> str:
+    """The fact that would have to be read for a flag that is not settled."""
+    return _RIGHTS[flag][1] if flag in _RIGHTS else WITNESSES[flag].fact

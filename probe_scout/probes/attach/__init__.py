@@ -1,0 +1,1 @@
+"""From a name to traits, and from outcomes to verdicts with evidence."""

@@ -1,0 +1,187 @@
+"""From outcomes to verdicts with words: evidence for each finding, cure for each unread fact, notes beside a yes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...errors import ProbeScoutError, SourceError
+from ...model import facts
+from ...model.facts import Unread
+from ...model.verdict import YES, Finding, Verdict
+
+if TYPE_CHECKING:
+    from ...kernel.kernel import Kernel
+    from ...rules import Rule
+    from ...rules.judge import Outcome
+
+_PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")
+KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
+_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s", "iter", "iter.s"))
+
+
+def verdict(
+    k: Kernel, attach: str, outcome: Outcome, evidence: dict[str, str], notes: tuple[Finding, ...] = ()
+) -> Verdict:
+    """The verdict of one outcome. `evidence` maps facts to what was read about this very target."""
+    findings = tuple(Finding(rule.id, rule.says, _evidence(k, rule, evidence)) for rule in outcome.fired)
+    unread = tuple(dict.fromkeys(explain_gap(k, fact, flag) for fact, flag in outcome.missing))
+    return Verdict(
+        attach,
+        outcome.answer,
+        outcome.errno,
+        outcome.certain,
+        findings,
+        unread,
+        notes if outcome.answer == YES else (),
+    )
+
+
+def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
+    if rule.id.startswith(_PROTOTYPE) and "prototype" in evidence:
+        return f"{k.evidence(facts.BTF)}: {evidence['prototype']}"
+    if rule.unless:
+        return f"looked for and not found: {k.flag_evidence(rule.unless)}"
+    for fact in reversed(rule.needs):
+        if fact in evidence:
+            return evidence[fact]
+    if rule.witness:
+        return k.flag_evidence(rule.witness)
+    return "; ".join(k.evidence(fact) for fact in rule.needs) or f"{rule.source}: {rule.decides}"
+
+
+def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
+    """Why a fact or a witness could not be had, and what would open it."""
+    if flag == "may_perf":
+        return _paranoid(k)
+    known = k.unread(fact)
+    if known is not None:
+        return known
+    if flag == "prefix_understood":
+        return Unread(
+            fact,
+            "not_recorded",
+            "whether perf takes MODULE:FUNCTION shows in the code of create_local_trace_kprobe alone, and "
+            + (k.code_why() or "no code of this kernel was read"),
+            f"{k.code_cure()}; the bare name does where it is the only one, and tracefs takes the module's",
+        )
+    if flag:
+        return Unread(
+            fact,
+            "not_there",
+            f"nothing that was read shows whether this kernel has it ({k.flag_evidence(flag)})",
+            _CURES.get(fact, ""),
+        )
+    if fact == facts.FILTER_FUNCTIONS:
+        if k.addresses_hidden():
+            return _hidden_addresses()
+        return Unread(
+            facts.SYMBOL_CHOICE,
+            "hidden",
+            "several functions share the name and available_filter_functions does not tell which of them it lists",
+            "a kernel with available_filter_functions_addrs tells; or ask for MODULE:FUNCTION",
+        )
+    if fact in (facts.CODE, facts.ENTRY_CODE) and k.addresses_hidden():
+        return _hidden_addresses()
+    if fact == facts.CODE:
+        why = k.code_why() or "no code of this kernel was read"
+        return Unread(
+            fact,
+            "not_recorded",
+            f"the answer hangs on the function's first instruction, and {why}",
+            k.code_cure(),
+        )
+    if fact == facts.ENTRY_CODE:
+        return Unread(
+            fact,
+            "not_recorded",
+            "ftrace has no site here, and boot may have turned the first instruction into the no-op "
+            "that a trampoline looks for",
+            "ask on the machine itself as root, where proc/kcore shows the running code",
+        )
+    if fact == facts.MODULE_BTF and k.module_gaps:
+        return next(iter(k.module_gaps.values()))
+    if fact == facts.BTF_IDS:
+        return Unread(
+            fact,
+            "hidden",
+            "kallsyms shows no __BTF_ID__ symbols, so the kernel's own lists cannot be read",
+            "a kernel with CONFIG_KALLSYMS_ALL=y; or ask the kernel itself",
+        )
+    return Unread(fact, "not_there", f"{k.evidence(fact)} does not tell", _CURES.get(fact, ""))
+
+
+def _hidden_addresses() -> Unread:
+    return Unread(
+        facts.ADDRESSES,
+        "hidden",
+        "kernel.kptr_restrict hides the addresses in proc/kallsyms",
+        "sysctl kernel.kptr_restrict=1, and read it as root",
+    )
+
+
+def _paranoid(k: Kernel) -> Unread:
+    """Why nobody can say whether a caller with CAP_PERFMON may open perf events, and the setting that ends it."""
+    value = _setting(k, _PARANOID)
+    if not value:
+        return Unread(facts.SYSCTL, "not_there", f"{_PARANOID} could not be read", f"read {_PARANOID}")
+    return Unread(
+        facts.SYSCTL,
+        "not_there",
+        f"kernel.perf_event_paranoid is {value}: kernels as released treat every value above 2 as 2, kernels of some "
+        "distributions demand CAP_SYS_ADMIN then, and nothing that can be read tells which this is",
+        "sysctl kernel.perf_event_paranoid=2",
+    )
+
+
+_PARANOID = "proc/sys/kernel/perf_event_paranoid"
+_CURES = {
+    facts.CONFIG: "the kernel's configuration: CONFIG_IKCONFIG_PROC=y, or /boot/config-<release>",
+    facts.BTF: "a kernel with CONFIG_DEBUG_INFO_BTF=y",
+    facts.KALLSYMS: "read proc/kallsyms as root",
+    facts.LOCKDOWN: "mount -t securityfs none /sys/kernel/security",
+    facts.SYSCTL: f"read {_PARANOID}",
+}
+
+
+def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
+    """What lets a probe attach and never fire: switches that were read as off. `name`: the function's, if it is one."""
+    found: list[Finding] = []
+    if attach not in _FTRACE and ftrace_off(k):
+        found.append(
+            Finding(
+                "silent.ftrace_off",
+                "It attaches and never fires while kernel.ftrace_enabled is 0.",
+                "proc/sys/kernel/ftrace_enabled: 0",
+            )
+        )
+    if attach in KPROBES and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
+        found.append(
+            Finding(
+                "silent.kprobes_off",
+                "It attaches and never fires while kprobes are disarmed.",
+                "sys/kernel/debug/kprobes/enabled: 0",
+            )
+        )
+    if attach in ("lsm", "lsm.s", "lsm_cgroup") or name.startswith("bpf_lsm_"):
+        names = _setting(k, "sys/kernel/security/lsm")
+        if names and "bpf" not in names.split(","):
+            found.append(
+                Finding(
+                    "silent.bpf_not_in_lsm",
+                    "It attaches and is never called: bpf is not among the active security modules.",
+                    f"sys/kernel/security/lsm: {names}",
+                )
+            )
+    return tuple(found)
+
+
+def ftrace_off(k: Kernel) -> bool:
+    """kernel.ftrace_enabled was read as 0."""
+    return _setting(k, "proc/sys/kernel/ftrace_enabled") == "0"
+
+
+def _setting(k: Kernel, path: str) -> str:
+    try:
+        return k.read(path).decode("utf-8", "replace").strip()
+    except (SourceError, ProbeScoutError):
+        return ""

@@ -1,0 +1,320 @@
+"""From a name to traits: everything that depends on a name or an address is settled here.
+
+One piece of code serves both ways of asking. `check` hands it a narrow view (the lines that decide about
+one name), `scan` the whole one; a test demands equal traits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...model import facts
+from ...model.traits import DATA, INIT, MODULE, NOWHERE, OUTSIDE, TEXT, EventTraits, Proto, Traits
+
+if TYPE_CHECKING:
+    from ...formats.btf.reader import Btf, Func
+    from ...formats.text.kallsyms import SymbolTable
+    from ...formats.text.kprobe_blacklist import Blacklist
+    from ...kernel.kernel import Kernel, View
+    from ...model.prototype import Shape
+
+PADDING = ("__pfx_", "__cfi_")
+KSYM_NAME_LEN = 512
+# kernel/kprobes.c arch_kretprobe_blacklist; arch/x86/kernel/kprobes/core.c kretprobe_blacklist.
+KRETPROBE_BLACKLIST = {"x86_64": ("__switch_to",)}
+# net/bpf/test_run.c, net/mptcp/bpf.c, drivers/hid/bpf: sets handed to register_btf_fmodret_id_set.
+MODIFY_RETURN_SETS = ("bpf_test_modify_return_ids", "bpf_mptcp_fmodret_ids", "hid_bpf_fmodret_ids")
+# Members that carry KF_SLEEPABLE; flags are not in the symbols' names, so this is the tool's own list.
+MODIFY_RETURN_SLEEPABLE = ("bpf_fentry_test1", "hid_bpf_device_event", "hid_bpf_rdesc_fixup", "__hid_bpf_tail_call")
+# Iterators whose link must name a map, and those with BPF_ITER_RESCHED (kernel/bpf/*_iter.c, 6.1 to 7.3).
+ITERATORS_OF_MAPS = ("bpf_map_elem", "bpf_sk_storage_map", "sockmap")
+ITERATORS_RESCHED = ("task", "task_file", "task_vma", "cgroup", "ksym", "kmem_cache", "dmabuf")
+# include/trace/events/syscalls.h: the only two declared by TRACE_EVENT_SYSCALL (7.3).
+FAULTABLE_TRACEPOINTS = ("sys_enter", "sys_exit")
+# Union of btf_id_deny and noreturn_deny over the kernels read (6.1 to 7.3): used only where the kernel's
+# own sets cannot be seen, and then the answer is unknown, not no.
+DENY_EVER = frozenset(
+    (
+        *("___migrate_enable", "migrate_disable", "migrate_enable", "rcu_read_unlock_strict"),
+        *("preempt_count_add", "preempt_count_sub", "__rcu_read_lock", "__rcu_read_unlock"),
+    )
+)
+NORETURN_EVER = frozenset(
+    (
+        *("do_exit", "do_group_exit", "kthread_complete_and_exit", "kthread_exit", "make_task_dead"),
+        *("__module_put_and_kthread_exit", "__kunit_abort", "kunit_try_catch_throw"),
+        *("__x64_sys_exit", "__x64_sys_exit_group", "__ia32_sys_exit", "__ia32_sys_exit_group"),
+    )
+)
+
+
+def function_traits(k: Kernel, name: str, module: str | None = None) -> Traits:
+    """Traits of one function question. `module` None asks by the bare name, "vmlinux" for BTF's own."""
+    plain = name.encode()
+    view = k.view((plain,))
+    unread: set[str] = set()
+    symbol = _symbol_traits(k, view, name, plain, module, unread)
+    typed = _typed_traits(k, view, name, plain, module, unread)
+    return Traits(**symbol, **typed, unread=frozenset(unread) if unread else NOWHERE)
+
+
+def _symbol_traits(
+    k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]
+) -> dict[str, Any]:
+    """What the symbol table, ftrace's list, the blacklist and the code say."""
+    qualified = module not in (None, "vmlinux")
+    common: dict[str, Any] = {
+        "qualified": qualified,
+        "name_fits": len(plain) < KSYM_NAME_LEN,
+        "padding": name.startswith(PADDING),
+        "switch_to": name in KRETPROBE_BLACKLIST.get(k.arch(), ()),
+    }
+    if view is None:
+        return common
+    symbols = view.symbols
+    rows = list(symbols.rows(plain))
+    if qualified:
+        owner = (module or "").encode()
+        rows = [row for row in rows if symbols.modules[row] == owner]
+    in_vmlinux = sum(1 for row in rows if symbols.modules[row] is None)
+    common["vmlinux"] = min(in_vmlinux, 2)
+    common["modules"] = min(len(rows) - in_vmlinux, 2)
+    if not rows:
+        return common
+    row = rows[0]
+    common["place"] = place(view, row)
+    title = symbols.canonical(row)
+    base_row = symbols.lookup(title.partition(b".")[0]) if b"." in title else None
+    site = base_site = None
+    if view.sites is not None:
+        site = _site(k, view, row)
+        base_site = _site(k, view, base_row) if base_row is not None else False
+        if site is None or (not site and base_site is None):
+            unread.add(facts.FILTER_FUNCTIONS)
+        several = [_site(k, view, r) for r in rows]
+        common["any_site"] = any(several)
+        common["vmlinux_site"] = any(s for s, r in zip(several, rows, strict=True) if symbols.modules[r] is None)
+    common["site"], common["base_site"] = bool(site), bool(base_site)
+    blacklist = k.blacklist()
+    if blacklist is not None:
+        common["blacklisted"] = _blacklisted(blacklist, symbols, row) or (
+            base_row is not None and _blacklisted(blacklist, symbols, base_row)
+        )
+    if common["place"] == MODULE and k.stale_bug(symbols, row):
+        common["first"] = "stale"
+    elif not site and base_site and common["place"] in (TEXT, MODULE) and not common.get("blacklisted"):
+        first = k.first_instruction(symbols, row)
+        if first is None:
+            unread.add(facts.CODE)
+        else:
+            common["first"] = first
+    return common
+
+
+def _site(k: Kernel, view: View, row: int) -> bool | None:
+    """The symbol holds an ftrace site: by the list, else by the code of those that a line may mean."""
+    assert view.sites is not None
+    known = view.sites.known(view.symbols, row)
+    return k.holds_site(view.symbols, row) if known is None else known
+
+
+def _blacklisted(blacklist: Blacklist, symbols: SymbolTable, row: int) -> bool:
+    """The symbol lies in the kprobe blacklist: by address, or by name and owner where addresses are hidden."""
+    if not blacklist.hidden:
+        return bool(blacklist.covers(symbols.addresses[row]))
+    name, module = symbols.canonical(row), symbols.modules[row]
+    return name in blacklist.names if module is None else (name, module) in blacklist.in_modules
+
+
+def place(view: View, row: int) -> str:
+    """Where a symbol lies: TEXT, INIT, MODULE or DATA, by ranges and not by its letter."""
+    symbols = view.symbols
+    module = symbols.modules[row]
+    if module is not None:
+        return MODULE if symbols.letter(row) in "tTwW" else DATA
+    if symbols.hidden:
+        return _place_in_order(symbols, row)
+    address = symbols.addresses[row]
+    if symbols.is_core_text(address):
+        return TEXT
+    if symbols.is_init_text(address):
+        return INIT
+    is_offset = address < symbols.limits.get(b"_stext", 0) and symbols.letter(row) in "Aa"
+    return OUTSIDE if is_offset or address >= symbols.limits.get(b"_end", 1 << 64) else DATA
+
+
+def _place_in_order(symbols: SymbolTable, row: int) -> str:
+    """The place of a symbol of vmlinux whose address is hidden: kallsyms keeps the order of addresses."""
+    for place, first, last in ((TEXT, b"_stext", b"_etext"), (INIT, b"_sinittext", b"_einittext")):
+        low, high = symbols.lookup(first), symbols.lookup(last)
+        if low is not None and high is not None and low <= row < high:
+            return place
+    return DATA
+
+
+def btf_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, Btf, Func] | None:
+    """The BTF function a loader finds: vmlinux's first, then the modules'. None if there is none."""
+    key = (name, module)
+    if key not in k.found_functions:
+        k.found_functions[key] = _find_function(k, name, module)
+    return k.found_functions[key]
+
+
+def _find_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, Btf, Func] | None:
+    base = k.btf()
+    if base is None:
+        return None
+    if module in (None, "vmlinux"):
+        found = base.find_functions(name)
+        if found:
+            return None, base, found[0]
+        if module == "vmlinux":
+            return None
+        modules = k.modules_with(name)
+    else:
+        modules = (module or "",) if module in k.btf_modules() else ()
+    for candidate in modules:
+        btf = k.btf(candidate)
+        if btf is not None:
+            found = btf.find_functions(name)
+            if found:
+                return candidate, btf, found[0]
+    return None
+
+
+def proto_of_shape(shape: Shape) -> Proto:
+    """The prototype as rules see it: counts only as far as some rule compares them."""
+    return Proto(
+        args=shape.nargs if shape.nargs > 11 else 0,
+        slots=0 if shape.slots <= 6 else 7 if shape.slots <= 12 else 13,
+        variadic=shape.variadic,
+        struct_args=bool(shape.struct_args),
+        union_args=bool(shape.union_args),
+        wide_arg=shape.big_struct_arg,
+        empty_arg=shape.zero_arg,
+        odd_arg=shape.bad_arg,
+        struct_return=shape.ret_struct,
+        odd_return=shape.ret_bad,
+        wide_return=shape.ret_bytes > 8,
+    )
+
+
+def _typed_traits(
+    k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]
+) -> dict[str, Any]:
+    """What BTF, the id sets and the address behind a BTF name say."""
+    found = btf_function(k, name, module)
+    if found is None:
+        if view is not None:
+            owners = {view.symbols.modules[row] for row in view.symbols.rows(plain)}
+            if any((owner or b"").decode("utf-8", "replace") in k.module_gaps for owner in owners):
+                unread.add(facts.MODULE_BTF)
+        return {}
+    owner, btf, func = found
+    shape = btf.shape(func.proto_id)
+    common: dict[str, Any] = {"btf": "module" if owner else "vmlinux", "proto": proto_of_shape(shape)}
+    common.update(name_traits(k, name, shape.first_arg_struct, unread))
+    if lacks_impl(k, btf, name, func.proto_id):
+        common["implicit_args"] = True
+    if view is None:
+        return common
+    symbols = view.symbols
+    row = None
+    if owner is not None and k.flag("module_scoped"):
+        wanted = owner.encode()
+        row = next((r for r in symbols.rows(plain) if symbols.modules[r] == wanted), None)
+    else:
+        row = symbols.lookup(plain)
+    if row is None:
+        return common
+    common["target_place"] = place(view, row)
+    if view.sites is not None:
+        site = _site(k, view, row)
+        if site is None:
+            unread.add(facts.FILTER_FUNCTIONS)
+        common["target_site"] = bool(site)
+        if site is False and common["target_place"] == TEXT:
+            nop = k.entry_is_patched(symbols, row)
+            if nop is None:
+                unread.add(facts.ENTRY_CODE)
+            elif nop:
+                common["target_nop"] = True
+    return common
+
+
+def lacks_impl(k: Kernel, btf: Btf, name: str, proto_id: int) -> bool:
+    """A kfunc whose last argument the verifier adds (struct bpf_prog_aux *), and BTF has no `<name>_impl`.
+
+    The flag KF_IMPLICIT_ARGS itself is in no file; its argument is, and a kfunc is known by the kernel's id sets.
+    """
+    return (
+        k.ids().is_kfunc(name)
+        and not btf.find_functions(name + "_impl")
+        and btf.last_argument_points_to(proto_id, "bpf_prog_aux")
+    )
+
+
+def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> dict[str, Any]:
+    """What the kernel decides by a function's name: id sets, prefixes, lists."""
+    ids = k.ids()
+    common: dict[str, Any] = {}
+    if name.startswith("security_"):
+        common["security"] = True
+    if name.startswith(k.syscall_prefix()):
+        common["syscall"] = True
+    if ids.visible:
+        if ids.holds("btf_id_deny", name):
+            common["denied"] = True
+        if ids.holds("noreturn_deny", name):
+            common["noreturn"] = True
+        if ids.holds("btf_non_sleepable_error_inject", name):
+            common["never_sleeps"] = True
+        if any(ids.holds(s, name) for s in MODIFY_RETURN_SETS):
+            common["modify_return"] = True
+            common["modify_return_sleepable"] = name in MODIFY_RETURN_SLEEPABLE
+        if name.startswith("bpf_lsm_"):
+            common["lsm_hook"] = ids.holds("bpf_lsm_hooks", name)
+            common["lsm_disabled"] = ids.holds("bpf_lsm_disabled_hooks", name)
+            common["lsm_sleepable"] = ids.holds("sleepable_lsm_hooks", name) or ids.holds(
+                "btf_sleepable_lsm_hooks", name
+            )
+    elif (
+        name in DENY_EVER
+        or name in NORETURN_EVER
+        or name.startswith(("bpf_lsm_", "bpf_modify_return_", "bpf_fentry_test"))
+    ):
+        unread.add(facts.BTF_IDS)
+    injectable = k.injectable()
+    if name in injectable:
+        common["injectable"] = True
+    target = name.removeprefix("bpf_iter_")
+    if target != name and first_struct == "bpf_iter_meta" and k.has_struct(f"bpf_iter__{target}"):
+        common["iterator"] = "map" if target in ITERATORS_OF_MAPS else "cgroup" if target == "cgroup" else "plain"
+        common["iterator_resched"] = target in ITERATORS_RESCHED
+    return common
+
+
+def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
+    """Traits of one tracepoint question. `category` None asks by the raw tracepoint's name alone."""
+    events = k.events_named(name)
+    event = False
+    if events is not None:
+        event = bool(events) if category is None else category in events
+    raw = k.raw_tracepoint(name)
+    group = category or (events[0] if events else "")
+    typed = k.typed_tracepoint(name)
+    return EventTraits(
+        event=event,
+        ftrace_only=group == "ftrace",
+        perf_perm=name.encode() in k.names_with(b"perf_perm_"),
+        dynamic=k.is_dynamic_event(group, name),
+        raw=bool(raw),
+        typed=bool(typed),
+        typed_in_module=bool(typed) and k.typed_in_module(name),
+        faultable=name in FAULTABLE_TRACEPOINTS,
+        syscall=group == "syscalls",
+        unread=_KALLSYMS_UNREAD if raw is None else NOWHERE,
+    )
+
+
+_KALLSYMS_UNREAD = frozenset((facts.KALLSYMS,))

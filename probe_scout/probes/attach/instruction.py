@@ -1,0 +1,189 @@
+"""kprobes at an offset inside a function: the symbol rules, then the instruction's."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from ...kernel import text as code
+from ...model import facts
+from ...model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+from ...rules import judge as engine
+from ...rules import kprobe_instruction as rules
+from . import evidence as words
+from . import function_traits as questions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...formats.text.kallsyms import SymbolTable
+    from ...kernel.kernel import Kernel, View
+    from ...model.facts import Unread
+    from ...model.target import Target
+
+_CODE_BYTES_MAX = 64 << 10
+
+
+def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
+    """The verdicts for `function+offset`."""
+    return tuple(_one(k, target, attach) for attach in types)
+
+
+def _one(k: Kernel, target: Target, attach: str) -> Verdict:
+    is_return = attach == "kretprobe"
+    limits = rules.judge_range(target.offset_bytes, False, k.flag("padding_check"))
+    if limits.answer == NO:
+        return _said(k, attach, limits, ())
+    traits = questions.function_traits(k, target.name, target.module)
+    # The first instruction is judged below, at the offset that is asked for.
+    traits = traits._replace(first="", unread=traits.unread - {facts.CODE})
+    outcome = engine.judge(k, attach, traits)
+    from ...commands.check import function_evidence
+
+    verdict = words.verdict(
+        k, attach, outcome, function_evidence(k, target.name, target.module), words.notes(k, attach, target.name)
+    )
+    view = k.view((target.name.encode(),))
+    named = any(finding.rule.startswith("symbol_lookup.") for finding in verdict.findings)
+    if view is None or (verdict.answer == NO and named):
+        return verdict
+    behind = _behind(k, target, view)
+    if behind is not None:
+        # The kernel judges the address, and so the symbol that lies there.
+        return _one(k, behind, attach)
+    if verdict.answer == NO and not _is_inside(target, view):
+        return verdict._replace(answer=UNKNOWN, errno=None, findings=(), notes=(), unread=_nowhere(k, target))
+    if verdict.answer == NO:
+        return verdict
+    judged = _instruction(k, target, view, is_return)
+    if judged.answer == NO and verdict.answer == YES:
+        return _said(k, attach, judged, ())
+    if judged.answer == NO:
+        return _said(k, attach, judged, verdict.unread)._replace(errno_certain=False)
+    if judged.answer == UNKNOWN:
+        gap = words.explain_gap(k, facts.CODE, "")
+        if gap.fact == facts.CODE:
+            gap = gap._replace(why=f"{judged.says}; {k.code_why() or 'no code of this kernel was read'}")
+        return verdict._replace(answer=UNKNOWN, unread=(*verdict.unread, gap), notes=())
+    return verdict
+
+
+def _row(target: Target, symbols: SymbolTable) -> int:
+    """The line of kallsyms that is meant; the name is there, or the symbol rules have refused it."""
+    rows = symbols.rows(target.name.encode())
+    if target.module not in (None, "vmlinux"):
+        rows = [row for row in rows if symbols.modules[row] == (target.module or "").encode()]
+    return rows[0]
+
+
+def _is_inside(target: Target, view: View) -> bool:
+    """The offset lies inside the symbol, as far as kallsyms knows."""
+    if view.symbols.hidden:
+        return True
+    start, end = view.symbols.extent(_row(target, view.symbols))
+    return end == 1 << 64 or target.offset_bytes < end - start
+
+
+def _behind(k: Kernel, target: Target, view: View) -> Target | None:
+    """The symbol and offset at an address behind the end of the one asked for; None if inside, or not to be named.
+
+    kernel/trace/trace_kprobe.c within_notrace_func and kernel/kprobes.c ask about the address's own symbol.
+    """
+    if _is_inside(target, view):
+        return None
+    whole = k.full()
+    if whole is None:
+        return None
+    symbols = whole.symbols
+    row = _row(target, symbols)
+    module = symbols.modules[row]
+    place = symbols.addresses[row] + target.offset_bytes
+    starts = symbols.starts(module)
+    address = starts[bisect_right(starts, place) - 1]
+    for other in range(len(symbols.names)) if module else symbols.rows_at(address):
+        if symbols.addresses[other] == address and symbols.modules[other] == module:
+            name = symbols.names[other]
+            if len(symbols.rows(name)) == 1:
+                owner = module.decode() if module else None
+                return target._replace(name=name.decode(), module=owner, offset_bytes=place - address)
+    return None
+
+
+def _nowhere(k: Kernel, target: Target) -> tuple[Unread, ...]:
+    gap = words.explain_gap(k, facts.CODE, "")
+    return (gap._replace(why=f"the offset lies behind the end of {target.name}, in a symbol that no name tells apart"),)
+
+
+def _said(k: Kernel, attach: str, judged: rules.Judgement, unread: tuple[Unread, ...]) -> Verdict:
+    place = judged.rule.endswith((".not_entry", ".inside_ftrace_site", ".offset_range"))
+    evidence = "the offset asked for, and the function's ftrace site" if place else k.evidence(facts.CODE)
+    finding = Finding(judged.rule, judged.says[:1].upper() + judged.says[1:] + ".", evidence)
+    return Verdict(attach, judged.answer, judged.errno, judged.errno is not None, (finding,), unread)
+
+
+def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:
+    symbols = view.symbols
+    row = _row(target, symbols)
+    start, end = symbols.extent(row)
+    offset = target.offset_bytes
+    if end < 1 << 64 and offset >= end - start:
+        return rules.Judgement(
+            UNKNOWN,
+            None,
+            "kprobe_instruction.other_symbol",
+            f"the offset lies behind the end of {target.name} ({end - start:#x} bytes), in another symbol",
+        )
+    size = end - start if end < 1 << 64 else None
+    site = view.sites.site(symbols, row) if view.sites is not None else None
+    found = _code(k, symbols, row, min(size or _CODE_BYTES_MAX, _CODE_BYTES_MAX))
+    boundaries: tuple[int, ...] | None = None
+    decoded, kind, inside, endbr, cfi = 0, None, None, None, False
+    running = False
+    word: str | None = None
+    if found is not None:
+        from ...arch import x86_64 as x86_code
+
+        raw, running = found
+        look = x86_code.look(raw, offset, running)
+        probed = x86_code.entry_offset(raw) if offset == 0 else offset
+        word = code.reserved_word(k, symbols, row, probed, raw)
+        boundaries, decoded, kind, inside, endbr, cfi = (
+            look.boundaries,
+            look.decoded_bytes,
+            look.kind,
+            look.inside,
+            look.starts_with_endbr,
+            look.cfi_pair,
+        )
+    asked = rules.OffsetFacts(
+        k.arch(),
+        offset,
+        size,
+        is_return,
+        endbr,
+        site,
+        False,
+        False,
+        boundaries,
+        decoded,
+        kind,
+        inside,
+        word,
+        running,
+        cfi,
+    )
+    return rules.judge_offset(asked, _witnesses(k))
+
+
+def _code(k: Kernel, symbols: SymbolTable, row: int, size: int) -> tuple[bytes, bool] | None:
+    return code.text(k, symbols, row, size)
+
+
+def _witnesses(k: Kernel) -> rules.Witnesses:
+    cfi = k.config("CONFIG_CFI_CLANG"), k.config("CONFIG_CFI")
+    return rules.Witnesses(
+        adjusts_address=k.flag("padding_check"),
+        refuses_traps=k.flag("refuses_traps"),
+        emulates=k.has_symbol("kprobe_emulate_call"),
+        cfi=None if None in cfi else "y" in cfi,
+    )

@@ -1,0 +1,378 @@
+"""What an accepted probe does not see or may not do on this kernel, apart from inlining: the limits of `check`.
+
+Inlining is the coverage's business (coverage.py). Here is the rest: callers that go past the symbol, hooks that nobody
+calls, returns that are lost, memory that no helper reads. Each limit has an id with a page (`rules ID`) and hangs on a
+witness: a symbol, a setting, the architecture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import ProbeScoutError, SourceError
+from ...model.report import Limit
+from ...model.target import FUNCTION, SYSCALL, TRACEPOINT
+from ...model.verdict import NO, YES, Finding
+from . import function_traits as questions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ...kernel.kernel import Kernel
+    from ...model.target import Target
+    from ...model.verdict import Verdict
+
+COMPAT_ENTRY, COMPAT_EVENT, X32_ENTRY = "limit.compat_entry", "limit.compat_event", "limit.x32_entry"
+LSM_NOT_ACTIVE, MAXACTIVE, EXIT_NOT_TRACED = "limit.lsm_not_active", "limit.maxactive", "limit.exit_not_traced"
+STATIC_CALL, ALTERNATIVE, ENTRY_COPY = "limit.static_call", "limit.alternative", "limit.entry_copy"
+KERNEL_READS = "limit.kernel_reads"
+PARTIAL, NEVER, READS, UNTOLD = "partial", "never", "reads", "unknown"  # what a limit does
+
+_CMDLINE = "proc/cmdline"
+_LSM = "sys/kernel/security/lsm"
+_EVENTS = ("tp", "tp.s")
+_RETURNS = ("kretprobe", "kretsyscall")
+_LINK_RETURNS = ("kretprobe.multi", "kprobe.session")
+
+# arch/x86/entry/syscalls/syscall_32.tbl beside syscall_64.tbl: system calls whose 32-bit number enters a function of
+# another name, and those that have no 32-bit number. The two tables are ABI: numbers never change their function.
+_IA32_NAMES = {
+    "mmap": ("compat_sys_ia32_mmap", "compat_sys_x86_mmap"),
+    "clone": ("compat_sys_ia32_clone", "compat_sys_x86_clone"),
+    "pread64": ("sys_ia32_pread64", "compat_sys_x86_pread", "sys_x86_pread"),
+    "pwrite64": ("sys_ia32_pwrite64", "compat_sys_x86_pwrite", "sys_x86_pwrite"),
+    "readahead": ("sys_ia32_readahead", "compat_sys_x86_readahead", "sys_x86_readahead"),
+    "fadvise64": ("sys_ia32_fadvise64", "compat_sys_x86_fadvise64", "sys_x86_fadvise64"),
+    "sync_file_range": ("sys_ia32_sync_file_range", "compat_sys_x86_sync_file_range"),
+    "fallocate": ("sys_ia32_fallocate", "compat_sys_x86_fallocate", "sys_x86_fallocate"),
+    "fcntl": ("compat_sys_fcntl64",),
+    "nanosleep": ("sys_nanosleep_time32",),
+    "rt_sigtimedwait": ("compat_sys_rt_sigtimedwait_time32",),
+    "utime": ("sys_utime32",),
+    "adjtimex": ("sys_adjtimex_time32",),
+    "time": ("sys_time32",),
+    "io_getevents": ("sys_io_getevents_time32",),
+    "utimes": ("sys_utimes_time32",),
+    "futimesat": ("sys_futimesat_time32",),
+    "pselect6": ("compat_sys_pselect6_time32",),
+    "ppoll": ("compat_sys_ppoll_time32",),
+    "recvmmsg": ("compat_sys_recvmmsg_time32",),
+}
+_NOT_IA32 = frozenset(("accept", "semop", "newfstatat", "kexec_file_load", "uretprobe", "uprobe"))
+# syscall_64.tbl, numbers 512 to 547: what x32 programs enter by functions of their own. All else is shared.
+_X32 = frozenset(
+    (
+        *("rt_sigaction", "ioctl", "readv", "writev", "recvfrom", "sendmsg", "recvmsg", "execve", "ptrace"),
+        *("rt_sigpending", "rt_sigqueueinfo", "sigaltstack", "timer_create", "mq_notify", "kexec_load", "waitid"),
+        *("set_robust_list", "get_robust_list", "vmsplice", "move_pages", "rt_tgsigqueueinfo", "sendmmsg"),
+        *("process_vm_readv", "process_vm_writev", "setsockopt", "getsockopt", "io_setup", "io_submit", "execveat"),
+    )
+)
+_X32_NAMES = {
+    "rt_sigtimedwait": ("rt_sigtimedwait_time64", "rt_sigtimedwait"),
+    "recvmmsg": ("recvmmsg_time64", "recvmmsg"),
+    "preadv": ("preadv64",),
+    "pwritev": ("pwritev64",),
+    "preadv2": ("preadv64v2",),
+    "pwritev2": ("pwritev64v2",),
+}
+_WRAPPERS = ("__x64_sys_", "__arm64_sys_", "__riscv_sys_", "__s390x_sys_")
+_COMPAT = {"aarch64": "__arm64_compat_sys_", "riscv64": "__riscv_compat_sys_", "s390x": "__s390_compat_sys_"}
+
+# Prefixes of hook functions, by the module's name in sys/kernel/security/lsm.
+_HOOKS = {
+    "bpf_lsm_": "bpf",
+    "selinux_": "selinux",
+    "smack_": "smack",
+    "apparmor_": "apparmor",
+    "tomoyo_": "tomoyo",
+    "yama_": "yama",
+    "safesetid_": "safesetid",
+    "ipe_": "ipe",
+}
+
+# Function that is called through a static call -> the static call's name (DEFINE_STATIC_CALL). Few functions have the
+# name of their call: x86_pmu_del is what perf calls, and the static call x86_pmu_del is for the vendor's own.
+_STATIC_CALLS = {
+    "__cond_resched": "cond_resched",
+    "preempt_schedule": "preempt_schedule",
+    "preempt_schedule_notrace": "preempt_schedule_notrace",
+    "irqentry_exit_cond_resched": "irqentry_exit_cond_resched",
+    "raw_irqentry_exit_cond_resched": "irqentry_exit_cond_resched",
+    "native_sched_clock": "pv_sched_clock",
+}
+# Of each group boot takes one and patches the callers (arch/x86/lib, arch/x86/kernel/paravirt.c).
+_ONE_OF = (
+    ("clear_page_orig", "clear_page_rep", "clear_page_erms"),
+    ("copy_user_generic_unrolled", "copy_user_generic_string", "copy_user_enhanced_fast_string"),
+    ("memcpy", "memcpy_orig"),
+    ("memset", "memset_orig"),
+    ("native_queued_spin_lock_slowpath", "__pv_queued_spin_lock_slowpath"),
+)
+# Function -> what the entry code calls in its place (kernel/softirq.c, arch/*/kernel/entry*).
+_ENTRY_COPIES = {"irq_enter": "irq_enter_rcu", "irq_exit": "irq_exit_rcu"}
+
+
+class _Asked(NamedTuple):
+    """One target with the types that are not refused."""
+
+    k: Kernel
+    target: Target
+    symbol: str
+    types: tuple[str, ...]
+
+    def of(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        return tuple(attach for attach in self.types if attach in wanted)
+
+    @property
+    def by_function(self) -> tuple[str, ...]:
+        return () if self.target.kind == TRACEPOINT else tuple(a for a in self.types if a not in _EVENTS)
+
+
+def of(k: Kernel, target: Target, symbol: str, verdicts: Sequence[Verdict]) -> tuple[Limit, ...]:
+    """The limits of the types that this kernel does not refuse. `symbol`: the function that a system call enters."""
+    types = tuple(verdict.attach for verdict in verdicts if verdict.answer != NO)
+    if not types:
+        return ()
+    asked = _Asked(k, target, symbol, types)
+    found: list[Limit] = []
+    for look in (_compat_entry, _x32_entry, _compat_event, _not_active, _exits, _static_call, _alternative, _copies):
+        found += look(asked)
+    found += _maxactive(asked._replace(types=tuple(v.attach for v in verdicts if _may_return(v))))
+    found += _kernel_reads(asked)
+    return tuple(found)
+
+
+def _may_return(verdict: Verdict) -> bool:
+    return verdict.answer == YES and all(note.rule != "silent.never_returns" for note in verdict.notes)
+
+
+# ------------------------------------------------------------------ system calls
+def _call(a: _Asked) -> str | None:
+    """The system call whose wrapper, or whose event, is asked about."""
+    if a.target.kind == SYSCALL:
+        return a.target.name
+    if a.target.kind == TRACEPOINT:
+        if a.target.module not in (None, "syscalls"):
+            return None
+        return _behind(a.target.name, ("sys_enter_", "sys_exit_"))
+    return _behind(a.symbol, _WRAPPERS) if a.target.kind == FUNCTION else None
+
+
+def _behind(name: str, heads: Sequence[str]) -> str | None:
+    return next((name[len(head) :] for head in heads if name.startswith(head)), None)
+
+
+def _compat_entry(a: _Asked) -> Iterator[Limit]:
+    """32-bit programs enter by another function: arch/x86/include/asm/syscall_wrapper.h and its like."""
+    call = _call(a)
+    types = a.by_function
+    if call is None or not types:
+        return
+    if a.k.arch() == "x86_64":
+        if call in _NOT_IA32:
+            return
+        names = [f"__ia32_{n}" for n in _IA32_NAMES.get(call, (f"compat_sys_{call}", f"sys_{call}"))]
+    else:
+        names = [f"{_COMPAT[a.k.arch()]}{call}"] if a.k.arch() in _COMPAT else []
+    other = next((name for name in names if a.k.has_function(name)), None)
+    if other is None or _same_place(a.k, a.symbol, other):
+        return
+    certainty = _takes_32bit(a.k)
+    if certainty is None:
+        return
+    says = f"Calls of 32-bit programs enter by {other}, past {a.symbol}; raw_syscalls:sys_enter sees them."
+    yield Limit(COMPAT_ENTRY, PARTIAL, says, f"proc/kallsyms: {other}", types, certainty)
+
+
+def _x32_entry(a: _Asked) -> Iterator[Limit]:
+    call = _call(a)
+    types = a.by_function
+    if call is None or not types or a.k.arch() != "x86_64":
+        return
+    for name in _X32_NAMES.get(call, (call,) if call in _X32 else ()):
+        other = f"__x64_compat_sys_{name}"
+        if a.k.has_function(other) and not _same_place(a.k, a.symbol, other):
+            says = f"Calls of x32 programs, where the kernel takes them, enter by {other}, past {a.symbol}."
+            yield Limit(X32_ENTRY, PARTIAL, says, f"proc/kallsyms: {other}", types)
+            return
+
+
+def _compat_event(a: _Asked) -> Iterator[Limit]:
+    """kernel/trace/trace_syscalls.c trace_get_syscall_nr: arch_trace_is_compat_syscall."""
+    call = _call(a)
+    types = a.of(_EVENTS)
+    if call is None or not types:
+        return
+    heads: tuple[bytes, ...]
+    if a.k.arch() == "x86_64":
+        heads = () if call in _NOT_IA32 else (b"__ia32_compat_sys_", b"__ia32_sys_")
+    else:
+        heads = (b"__arm64_compat_sys_",) if a.k.arch() == "aarch64" else ()
+    head = next((head for head in heads if a.k.names_starting(head)), None)
+    certainty = _takes_32bit(a.k) if head is not None else None
+    if head is None or certainty is None:
+        return
+    raw = "sys_exit" if a.target.name.startswith("sys_exit_") else "sys_enter"
+    says = f"The kernel skips the events of single system calls for 32-bit programs; raw_syscalls:{raw} sees them."
+    yield Limit(COMPAT_EVENT, PARTIAL, says, f"proc/kallsyms: {head.decode()}*", types, certainty)
+
+
+def _takes_32bit(k: Kernel) -> str | None:
+    """How sure it is that this boot runs 32-bit programs; None where x86's ia32_emulation is off."""
+    if k.arch() != "x86_64":
+        return "is"
+    off_by_default = k.option("CONFIG_IA32_EMULATION_DEFAULT_DISABLED")
+    line = _text(k, _CMDLINE)
+    if line is None:
+        return "likely" if off_by_default else "is"
+    told = [word.partition("=")[2].lower() for word in line.split() if word.startswith("ia32_emulation=")]
+    is_off = told[-1] in ("0", "off", "n", "no", "f", "false") if told else bool(off_by_default)
+    return None if is_off else "is"
+
+
+def _same_place(k: Kernel, name: str, other: str) -> bool:
+    """Two names of one function: the wrappers of system calls without arguments are aliases of one stub."""
+    view = k.view((name.encode(), other.encode()))
+    if view is None:
+        return False
+    symbols = view.symbols
+    if symbols.hidden:
+        found = questions.btf_function(k, name, None)
+        return found is not None and found[1].prototype(found[2]).text.endswith("__unused)")
+    places = [{symbols.addresses[row] for row in symbols.rows(one.encode())} for one in (name, other)]
+    return bool(places[0] & places[1])
+
+
+def _exits(a: _Asked) -> Iterator[Limit]:
+    """arm64's own road out of a system call (arch/arm64/kernel/syscall.c, entry.S ret_from_fork)."""
+    types = a.of(_EVENTS)
+    if a.target.kind != TRACEPOINT or not types or a.k.arch() != "aarch64":
+        return
+    call = _behind(a.target.name, ("sys_exit_",))
+    if call in ("clone", "clone3") and a.k.has_symbol("syscall_trace_exit"):
+        says = "The child's return is not seen: on arm64 a new task leaves by ret_from_fork, which traces no exit."
+        evidence = "proc/kallsyms: syscall_trace_exit, the architecture's own"
+        yield Limit(EXIT_NOT_TRACED, PARTIAL, says, evidence, types)
+    # Since 6.0, and in stable kernels before, start_thread_common keeps the number; that left nothing to see. What
+    # does show is a later change of the same architecture: memory copy instructions, 6.5.
+    elif call in ("execve", "execveat") and not a.k.has_symbol("do_el0_mops"):
+        says = (
+            "Successful calls may be missing: arm64 kernels before 6.0 lost the call's number with the old program. "
+            "A stable fix ended it, which nothing that was read shows; sched:sched_process_exec sees them."
+        )
+        yield Limit(EXIT_NOT_TRACED, UNTOLD, says, "proc/kallsyms: do_el0_mops is not there", types, "unknown")
+
+
+# ------------------------------------------------------------------------- hooks
+def _not_active(a: _Asked) -> Iterator[Limit]:
+    """A hook's function is called only where its module is active: security/security.c security_add_hooks."""
+    types = a.by_function
+    if a.target.kind != FUNCTION or not types:
+        return
+    head = next((head for head in _HOOKS if a.symbol.startswith(head)), None)
+    if head is None or not _is_hook(a.k, a.symbol, head):
+        return
+    module = _HOOKS[head]
+    text = _text(a.k, _LSM)
+    if not text:
+        if text is None and module != "bpf":
+            return
+        says = f"Whether it is called at all could not be read: {_LSM} tells whether {module} is active."
+        yield Limit(LSM_NOT_ACTIVE, UNTOLD, says, _LSM, types, "unknown")
+    elif module not in text.split(","):
+        says = f"It attaches and is never called: {module} is not among the active security modules."
+        yield Limit(LSM_NOT_ACTIVE, NEVER, says, f"{_LSM}: {text}", types)
+
+
+def _is_hook(k: Kernel, name: str, head: str) -> bool:
+    """The rest of the name is a hook's, as the kernel's own bpf_lsm_ functions tell."""
+    if head == "bpf_lsm_":
+        ids = k.ids()
+        return not ids.visible or "bpf_lsm_hooks" not in ids.sets or ids.holds("bpf_lsm_hooks", name)
+    return bool(k.has_symbol(f"bpf_lsm_{name[len(head) :]}"))
+
+
+# ------------------------------------------------------- calls that are redirected
+def _static_call(a: _Asked) -> Iterator[Limit]:
+    types = a.by_function
+    if not types:
+        return
+    if a.symbol.startswith("__SCT__"):
+        says = "Callers of a static call are patched to call its target; they do not pass this trampoline."
+        yield Limit(STATIC_CALL, PARTIAL, says, f"proc/kallsyms: {a.symbol}", types)
+        return
+    key = _STATIC_CALLS.get(a.symbol)
+    if key is not None and (a.k.has_function(f"__SCT__{key}") or a.k.has_function(f"__SCK__{key}")):
+        says = (
+            f"It is called through the static call {key}, which the kernel patches: while another target is set, "
+            "it is not called."
+        )
+        yield Limit(STATIC_CALL, PARTIAL, says, f"proc/kallsyms: __SCT__{key}", types)
+
+
+def _alternative(a: _Asked) -> Iterator[Limit]:
+    types = a.by_function
+    group = next((group for group in _ONE_OF if a.symbol in group), None)
+    if group is None or not types or a.k.arch() != "x86_64":
+        return
+    others = [name for name in group if name != a.symbol and a.k.has_function(name)]
+    if others:
+        says = f"Boot patches callers to one of several functions by the hardware: {', '.join(others)} may be it."
+        yield Limit(ALTERNATIVE, PARTIAL, says, f"proc/kallsyms: {', '.join(others)}", types)
+
+
+def _copies(a: _Asked) -> Iterator[Limit]:
+    types = a.by_function
+    other = _ENTRY_COPIES.get(a.symbol)
+    if other is not None and types and a.k.has_function(other):
+        says = f"The entry code of interrupts calls {other} and goes past {a.symbol}."
+        yield Limit(ENTRY_COPY, PARTIAL, says, f"proc/kallsyms: {other}", types)
+
+
+# ----------------------------------------------------------------------- programs
+def _maxactive(a: _Asked) -> Iterator[Limit]:
+    """kernel/kprobes.c register_kretprobe; before fprobe was built on fgraph, kernel/trace/fprobe.c as well."""
+    types = a.of(_RETURNS)
+    if a.k.member("fprobe", "rethook"):
+        types += a.of(_LINK_RETURNS)
+    if types:
+        says = "Returns are lost where more calls wait inside than the probe has slots for (maxactive)."
+        yield Limit(MAXACTIVE, PARTIAL, says, "the attach type", types)
+
+
+def _kernel_reads(a: _Asked) -> Iterator[Limit]:
+    if kernel_reads_locked(a.k):
+        says = (
+            "Kernel memory may not be read by helpers here (lockdown): a program that calls bpf_probe_read_kernel, "
+            "bpf_probe_read_kernel_str or bpf_probe_read does not load. Typed loads work."
+        )
+        yield Limit(KERNEL_READS, READS, says, "sys/kernel/security/lockdown: confidentiality", a.types, "is")
+
+
+def kernel_reads_locked(k: Kernel) -> bool:
+    """bpf_tracing_func_proto gives no bpf_probe_read_kernel: LOCKDOWN_BPF_READ_KERNEL (kernel/trace/bpf_trace.c)."""
+    return k.lockdown() == "confidentiality"
+
+
+def noted(verdicts: Sequence[Verdict], limits: Sequence[Limit]) -> tuple[Verdict, ...]:
+    """The verdicts with what makes their yes worth less beside it: a hook that nobody calls, memory not to be read."""
+    weighty = [limit for limit in limits if limit.effect in (NEVER, READS)]
+    found = []
+    for verdict in verdicts:
+        told = {note.says for note in verdict.notes}
+        more = tuple(
+            Finding(limit.id, limit.says, limit.evidence)
+            for limit in weighty
+            if verdict.answer == YES and verdict.attach in limit.types and limit.says not in told
+        )
+        found.append(verdict._replace(notes=verdict.notes + more) if more else verdict)
+    return tuple(found)
+
+
+def _text(k: Kernel, path: str) -> str | None:
+    """A small file's text; None where it cannot be read."""
+    try:
+        return k.read(path).decode("utf-8", "replace").strip()
+    except (SourceError, ProbeScoutError):
+        return None

@@ -1,0 +1,156 @@
+"""The kernel as diagnosis and advice ask it: small questions with small answers (diagnosis.lookup.Lookup)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...errors import ProbeScoutError, SourceError
+from ...model.traits import INIT, MODULE, TEXT
+from ..attach import function_traits as questions
+from .protocol import SymbolView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ...kernel.kernel import Kernel
+
+_MODULE_FOLDERS = ("usr/lib/modules", "lib/modules")
+
+
+class KernelLookup:
+    """Answers from one kernel; `judge` gives the answer for another target and attach type."""
+
+    def __init__(self, k: Kernel, judge: Callable[[str, str], str]) -> None:
+        self._k, self._judge = k, judge
+        self._symbols: dict[str, tuple[SymbolView, ...]] = {}
+        self._answers: dict[tuple[str, str], str] = {}
+
+    @property
+    def arch(self) -> str:
+        """The machine word: x86_64, aarch64 …"""
+        return self._k.arch()
+
+    def symbols(self, name: str) -> tuple[SymbolView, ...]:
+        """All kallsyms entries of exactly this name."""
+        if name == "_stext" and self._k.stext():
+            return (SymbolView(name, None, "T", True, False, None, None, self._k.stext()),)
+        if name not in self._symbols:
+            self._symbols[name] = self._find(name)
+        return self._symbols[name]
+
+    def _find(self, name: str) -> tuple[SymbolView, ...]:
+        view = self._k.view((name.encode(),))
+        if view is None:
+            return ()
+        symbols, blacklist = view.symbols, self._k.blacklist()
+        found = []
+        for row in symbols.rows(name.encode()):
+            symbol = symbols.symbol(row)
+            where = questions.place(view, row)
+            black = None
+            if blacklist is not None:
+                black = name.encode() in blacklist.names if blacklist.hidden else blacklist.covers(symbol.address)
+            traced = view.sites.known(symbols, row) if view.sites is not None else None
+            found.append(
+                SymbolView(
+                    name,
+                    symbol.module,
+                    symbol.letter,
+                    where in (TEXT, INIT, MODULE),
+                    where == INIT,
+                    traced,
+                    black,
+                    symbol.address,
+                )
+            )
+        return tuple(found)
+
+    def has_symbols(self) -> bool:
+        """kallsyms could be read."""
+        return self._k.kallsyms() is not None
+
+    def variants(self, name: str) -> tuple[str, ...]:
+        """Names of the form name.suffix that exist."""
+        found = self._k.names_starting(name.encode() + b".") if name else ()
+        return tuple(one.decode("utf-8", "replace") for one in found)
+
+    def has_btf_function(self, name: str) -> bool:
+        """BTF of vmlinux or of a module holds a FUNC of this name."""
+        return questions.btf_function(self._k, name, None) is not None
+
+    def prototype_text(self, name: str) -> str | None:
+        """The prototype in C; None if BTF has none."""
+        found = questions.btf_function(self._k, name, None)
+        return found[1].prototype(found[2]).text if found else None
+
+    def function_names(self) -> Iterable[str]:
+        """All names of text symbols, without padding."""
+        from ...commands import scan
+
+        return scan.function_names(self._k)
+
+    def event_exists(self, category: str, name: str) -> bool:
+        """tracefs has this event."""
+        return category in (self._k.events_named(name) or ())
+
+    def events(self) -> tuple[tuple[str, str], ...]:
+        """All events; empty where they cannot be read."""
+        if self._k.listed_events is None:
+            self._k.listed_events = self._k.index_events()
+        return self._k.listed_events
+
+    def config(self, option: str) -> str | None:
+        """The value of an option; None if not set or unread."""
+        return self._k.config(option) or None
+
+    def modules_loaded(self) -> frozenset[str]:
+        """Names in proc/modules."""
+        from ...formats.text import modules
+
+        try:
+            return frozenset(modules.table(self._k.read("proc/modules")))
+        except (SourceError, ProbeScoutError):
+            return frozenset()
+
+    def module_files(self) -> Mapping[str, str] | None:
+        """Module to its path in modules.dep; None if that file is unread."""
+        from ...formats.text import modules_dep
+
+        release = self._k.release()
+        for folder in _MODULE_FOLDERS:
+            try:
+                raw = self._k.read(f"{folder}/{release}/modules.dep")
+                return {modules_dep.module_name(path): path for path in _heads(raw)}
+            except (SourceError, ProbeScoutError):
+                continue
+        return None
+
+    def module_symbols(self, module: str) -> frozenset[str] | None:
+        """Functions that the file of a module defines; None if there is no file."""
+        from ...formats.elf import kernel_image
+
+        path = (self.module_files() or {}).get(module)
+        if path is None:
+            return None
+        release = self._k.release()
+        for folder in _MODULE_FOLDERS:
+            try:
+                raw = kernel_image.unpack(self._k.source.read(f"{folder}/{release}/{path}"), path)
+                return frozenset(kernel_image.module_places(raw, path))
+            except (SourceError, ProbeScoutError):
+                continue
+        return None
+
+    def answer(self, target: str, attach: str) -> str:
+        """The verdict of another target: yes, no or unknown."""
+        key = (target, attach)
+        if key not in self._answers:
+            try:
+                self._answers[key] = self._judge(target, attach)
+            except ProbeScoutError:
+                self._answers[key] = "unknown"
+        return self._answers[key]
+
+
+def _heads(raw: bytes) -> list[str]:
+    return [line.partition(b":")[0].decode("utf-8", "replace") for line in raw.split(b"\n") if b":" in line]

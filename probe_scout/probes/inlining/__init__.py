@@ -1,0 +1,1 @@
+"""Whether a probe sees every call."""

@@ -1,0 +1,243 @@
+"""What inlining did to functions in kernels whose debug information was read before: names, and one class for each.
+
+`lookup` gives a fact for a build that was surveyed, a prediction for any other, or nothing. The survey that comes with
+the package lies in shipped/; a user's own lie in the cache folder, one file a kernel.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ....errors import Malformed
+from .cell import Cell, effect
+from .format import VMLINUX, Table
+from .predict import is_near, predict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+SUFFIX = ".survey"
+SHIPPED = os.path.join(os.path.dirname(__file__), "shipped")
+SURVEY, OTHER = "survey", "survey-other"
+ASKED_MIN = 20  # predictions below which a share says nothing
+_BYTES_MAX = 64 << 20
+
+
+class Entry(NamedTuple):
+    """What became of a function. `kind`: a class of dwarf/classes.py: no, partial, full and so on.
+
+    `basis`: "survey" if this very build was surveyed: a fact. "survey-other" if only other builds were: a prediction;
+    then `confidence` is the share of such predictions that came true, from 0 to 1, when each surveyed kernel was
+    predicted from the others: of `asked` names, `right` had what a probe sees of the calls as predicted, and `exact`
+    the very class; None where too few were asked to tell. `kernels`: releases that
+    say so; `known`: how many surveyed kernels know the name, `surveyed`: how many could. `missed`: copies inlined
+    elsewhere, for "partial" ("survey": exactly, 255 means that many or more; "survey-other": the most in any).
+    `suffixes`: kinds of further symbols (isra, part) that a probe on the name does not see, or the only ones of a
+    "transformed" function. `others`: classes of other functions of that name in other files. `places`: symbol and
+    offset of each copy that a probe on the name does not see, if the survey keeps them: where only other builds were
+    surveyed those of the last of `kernels`, whose offsets are of that build.
+    """
+
+    kind: str
+    basis: str
+    confidence: float | None
+    kernels: tuple[str, ...]
+    missed: int = 0
+    suffixes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    asked: int = 0
+    right: int = 0
+    exact: int = 0
+    known: int = 0
+    surveyed: int = 0
+    places: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def sees(self) -> str:
+        """What a probe on the name sees of the calls: complete, partial, none; unknown where it has another symbol.
+
+        Functions of the same name in other files do not count: the symbol is not theirs.
+        """
+        return effect(Cell(self.kind, self.missed, self.suffixes, self.others).label)
+
+
+class Surveyed(NamedTuple):
+    """One kernel of a survey. `files`: module, or "vmlinux", to build-id. `path`: the survey's file."""
+
+    release: str
+    path: str
+    files: dict[str, str]
+
+
+_open: dict[str, tuple[str, Table]] = {}
+
+
+def lookup(
+    build_id: str, name: str, module: str | None = None, has_symbol: bool | None = None, release: str = ""
+) -> Entry | None:
+    """What surveys say of a function; None if no survey has the name, or what they say cannot be of this kernel.
+
+    `build_id`: of the module's file for a function of a module, or of its kernel where that is not known; "" if
+    neither is. `has_symbol`: kallsyms has exactly this name. `release`: of the kernel; if a surveyed one is near
+    (predict.is_near), only such are asked. Predictions are better with both. Raises Malformed.
+    """
+    scope = (module or VMLINUX).replace("-", "_")
+    votes: dict[tuple[str, str], Cell | None] = {}
+    shares = None
+    for table in tables():
+        if shares is None and table.shares:
+            shares = table.shares
+        exact = _column(table, build_id, scope) if build_id else None
+        mine = next((found for found in table.find(name) if found.scope == scope), None)
+        if exact is not None:
+            cell = mine.cells[exact] if mine is not None else None
+            return None if cell is None else _fact(cell, table.kernels[exact])
+        for one in table.files:
+            if table.scopes[one.scope] == scope:
+                key = (table.kernels[one.kernel], one.build_id)
+                votes[key] = mine.cells[one.kernel] if mine is not None else None
+    near = {key: cell for key, cell in votes.items() if is_near(key[0], release)}
+    votes = near or votes
+    guess = predict(list(votes.values()), has_symbol, bool(near))
+    if guess is None:
+        return None
+    share = (shares or {}).get(guess)
+    agreeing = [(key[0], cell) for key, cell in votes.items() if cell is not None and cell.label == guess.label]
+    last = agreeing[-1][1]
+    return Entry(
+        last.kind,
+        OTHER,
+        share.right / share.asked if share and share.asked >= ASKED_MIN else None,
+        tuple(dict.fromkeys(release for release, _ in agreeing)),
+        missed=max(cell.missed for _, cell in agreeing),
+        suffixes=last.suffixes,
+        others=last.others,
+        asked=share.asked if share else 0,
+        right=share.right if share else 0,
+        exact=share.exact if share else 0,
+        known=sum(cell is not None for cell in votes.values()),
+        surveyed=len(votes),
+        places=last.places,
+    )
+
+
+def functions(build_id: str, module: str | None = None) -> Iterator[tuple[str, Cell]] | None:
+    """Every function of a surveyed build, or of a module of it, with its class, by name; None for any other build.
+
+    `build_id` as for `lookup`. Raises Malformed.
+    """
+    scope = (module or VMLINUX).replace("-", "_")
+    for table in tables():
+        number = _column(table, build_id, scope) if build_id else None
+        if number is not None:
+            return _of_column(table, number, scope)
+    return None
+
+
+def _of_column(table: Table, number: int, scope: str) -> Iterator[tuple[str, Cell]]:
+    for name, found in table.all_names():
+        for one in found:
+            cell = one.cells[number]
+            if one.scope == scope and cell is not None:
+                yield name, cell
+
+
+def _fact(cell: Cell, release: str) -> Entry:
+    told = (cell.missed, cell.suffixes, cell.others)
+    return Entry(cell.kind, SURVEY, None, (release,), *told, known=1, surveyed=1, places=cell.places)
+
+
+def _column(table: Table, build_id: str, scope: str) -> int | None:
+    """The kernel of a survey whose file of this scope has the build-id, or whose vmlinux has; None if none has.
+
+    A kernel's own build-id vouches for its modules: they are made together.
+    """
+    kernels = {one.kernel for one in table.files if one.build_id == build_id and table.scopes[one.scope] == scope}
+    if not kernels:
+        of_kernel = {
+            one.kernel for one in table.files if one.build_id == build_id and table.scopes[one.scope] == VMLINUX
+        }
+        kernels = {one.kernel for one in table.files if one.kernel in of_kernel and table.scopes[one.scope] == scope}
+    return min(kernels, default=None)
+
+
+def tables() -> Iterator[Table]:
+    """Every survey, the shipped one first. Only heads are read. Raises Malformed."""
+    for path in paths():
+        stamp = _stamp(path)
+        if path not in _open or _open[path][0] != stamp:
+            _open[path] = (stamp, Table(reader(path), path))
+        yield _open[path][1]
+
+
+def paths() -> tuple[str, ...]:
+    """Paths of the surveys, the shipped ones first."""
+    return tuple(os.path.join(where, name) for where in (SHIPPED, own_folder()) for name in _listed(where))
+
+
+def state() -> str:
+    """What changes when a survey is added, renewed or removed: for keys of kept answers."""
+    return "\0".join(f"{path}:{_stamp(path)}" for path in paths())
+
+
+def surveyed() -> tuple[Surveyed, ...]:
+    """Every surveyed kernel. Raises Malformed."""
+    return tuple(
+        Surveyed(
+            release,
+            table.path,
+            {table.scopes[one.scope]: one.build_id for one in table.files if one.kernel == number},
+        )
+        for table in tables()
+        for number, release in enumerate(table.kernels)
+    )
+
+
+def own_folder() -> str:
+    """Where the user's own surveys are; "" where nothing is kept."""
+    from ....sources import cache
+
+    where = "" if os.environ.get("PROBE_SCOUT_CACHE") == "off" else cache.folder()
+    return os.path.join(where, "surveys") if where else ""
+
+
+def _listed(where: str) -> list[str]:
+    """Survey files of a folder; none if it is missing or others may write to it."""
+    if not where:
+        return []
+    try:
+        if where != SHIPPED:
+            one = os.lstat(where)
+            if one.st_uid != os.geteuid() or one.st_mode & 0o022:
+                return []
+        return sorted(name for name in os.listdir(where) if name.endswith(SUFFIX))
+    except OSError:
+        return []
+
+
+def _stamp(path: str) -> str:
+    try:
+        one = os.stat(path)
+    except OSError as error:
+        return type(error).__name__
+    return f"{one.st_ino}:{one.st_size}:{one.st_mtime_ns}"
+
+
+def reader(path: str) -> Callable[[int, int], bytes]:
+    """Reads parts of a file. A file that cannot be read, or is too large, reads as Malformed."""
+
+    def read(offset: int, size: int) -> bytes:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise Malformed(path, 0, "a survey that can be read", error.strerror or str(error)) from None
+        try:
+            return os.pread(descriptor, min(size, _BYTES_MAX), offset)
+        except OSError as error:
+            raise Malformed(path, offset, "a survey that can be read", error.strerror or str(error)) from None
+        finally:
+            os.close(descriptor)
+
+    return read

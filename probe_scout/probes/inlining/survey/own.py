@@ -1,0 +1,94 @@
+"""A user's own surveys: one file a kernel in the cache folder, made from debug files. And what is surveyed at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from ....errors import UsageError
+from ....model.survey import SurveyedKernel, SurveyReport
+from . import SHIPPED, SUFFIX, own_folder, reader, surveyed
+from .build import Collected, read_file
+from .format import VMLINUX, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def listed() -> SurveyReport:
+    """Every surveyed kernel, those of the package first. Raises Malformed."""
+    return SurveyReport(
+        tuple(
+            SurveyedKernel(
+                one.release,
+                one.files.get(VMLINUX, ""),
+                tuple(sorted(scope for scope in one.files if scope != VMLINUX)),
+                os.path.dirname(one.path) == SHIPPED,
+                one.path,
+            )
+            for one in surveyed()
+        )
+    )
+
+
+def add(
+    paths: Sequence[str],
+    announce: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SurveyReport:
+    """Read debug files and keep what they say, one survey a kernel; the kernels that were read.
+
+    Modules join the kernel of their release. A vmlinux of another build takes the place of the one before, and of
+    its modules. Nothing is kept if a file cannot be read. Raises UsageError, Malformed, and OSError from writing.
+    """
+    where = own_folder()
+    if not where:
+        raise UsageError("there is no cache folder to keep a survey in: unset PROBE_SCOUT_CACHE, or set HOME")
+    reads = []
+    for path in paths:
+        if announce is not None:
+            announce(f"reading {path}")
+        reads.append(read_file(path, progress))
+    reads.sort(key=lambda one: one.scope != VMLINUX)
+    made = []
+    for release in dict.fromkeys(one.release for one in reads):
+        path = os.path.join(where, re.sub(r"[^\w.+-]", "_", release) + SUFFIX)
+        collected = Collected()
+        if os.path.isfile(path):
+            collected.take(Table(reader(path), path))
+        mine = [one for one in reads if one.release == release]
+        for one in mine:
+            collected.add(one)
+        _write(path, collected.encoded())
+        files = collected.kernels[release]
+        made.append(
+            SurveyedKernel(
+                release,
+                files[VMLINUX][0] if VMLINUX in files else "",
+                tuple(sorted(scope for scope in files if scope != VMLINUX)),
+                False,
+                path,
+                tuple(dict.fromkeys(one.scope for one in mine)),
+            )
+        )
+    return SurveyReport(tuple(made))
+
+
+def _write(path: str, raw: bytes) -> None:
+    """Put a file in its place at once, for its owner alone. Raises OSError."""
+    folder = os.path.dirname(path)
+    for one in (os.path.dirname(folder), folder):
+        os.makedirs(one, mode=0o700, exist_ok=True)
+    state = os.lstat(folder)
+    if state.st_uid != os.geteuid() or state.st_mode & 0o022:
+        raise PermissionError(13, "others may write to this folder: what it holds would not be believed", folder)
+    spare = f"{path}.{os.getpid()}"
+    descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(raw)
+        os.replace(spare, path)
+    except BaseException:
+        os.unlink(spare)
+        raise

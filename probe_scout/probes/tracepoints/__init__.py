@@ -1,0 +1,1 @@
+"""Trace events: lists, records, raw arguments."""

@@ -1,1 +1,0 @@
-"""Bytes of one kernel file in, facts out. No paths are opened here."""

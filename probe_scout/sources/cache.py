@@ -1,0 +1,365 @@
+"""Answers kept between runs, so that asking again costs no reading.
+
+One small file an answer, below $XDG_CACHE_HOME/probe-scout (default ~/.cache), mode 0600 in folders of mode
+0700. The key holds everything an answer hangs on: build-id, modules, boot, rights, switches, which files
+were there, and this program's own files. A file that is cut off, altered, foreign or of another key is as
+good as none: the answer is worked out anew. PROBE_SCOUT_CACHE=off turns it off.
+
+Only functions and system calls are kept. JSON inside, with a checksum; nothing in it is ever run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from ..model.facts import Unread
+from ..model.report import (
+    Alternative,
+    CheckReport,
+    Copy,
+    Coverage,
+    Diagnosis,
+    Form,
+    Hazard,
+    KernelInfo,
+    Limit,
+    TargetReport,
+)
+from ..model.verdict import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..model.inline import InlineReport
+
+FORMAT = "probe-scout answers 2"
+_BYTES_MAX = 1 << 20
+_FILES_MAX = 4096
+_LARGE, _LARGE_BYTES_MAX, _LARGE_FILES_MAX = "table-", 64 << 20, 16
+# What is looked at, not read: a change of any of these is another question.
+_STATED = (
+    "proc/kallsyms",
+    "sys/kernel/btf",
+    "sys/kernel/btf/vmlinux",
+    "sys/kernel/tracing",
+    "sys/kernel/tracing/available_events",
+    "sys/kernel/tracing/available_filter_functions",
+    "sys/kernel/tracing/available_filter_functions_addrs",
+    "sys/kernel/debug",
+    "sys/kernel/debug/kprobes/blacklist",
+    "sys/kernel/debug/error_injection/list",
+    "sys/kernel/notes",
+    "proc/config.gz",
+    "proc/kcore",
+    "boot",
+    "boot/config",
+    "lib/modules",
+    "usr/lib/modules",
+    "code/slices",
+    "manifest.json",
+    "uname",
+)
+# Small files whose content matters.
+_READ = (
+    "sys/kernel/notes",
+    "proc/version",
+    "proc/sys/kernel/osrelease",
+    "proc/sys/kernel/random/boot_id",
+    "proc/sys/kernel/kptr_restrict",
+    "proc/sys/kernel/perf_event_paranoid",
+    "proc/sys/kernel/ftrace_enabled",
+    "sys/kernel/security/lockdown",
+    "sys/kernel/security/lsm",
+    "sys/kernel/debug/kprobes/enabled",
+)
+
+
+def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[str], as_me: bool) -> str | None:
+    """Everything the answer hangs on, as one line of text; None where the answer is not kept.
+
+    A live kernel is told by build-id, boot and modules; a snapshot or a mounted root by the state of its files.
+    """
+    if os.environ.get("PROBE_SCOUT_CACHE") == "off" or as_me or not names:
+        return None
+    if any((":" in name and not name.startswith("syscall:")) or "+" in name or "/" in name for name in names):
+        return None
+    parts = [FORMAT, _program(), str(os.geteuid()), os.path.abspath(root) if root else "/", *names, "|", *types, "|"]
+    parts.append(_stat(vmlinux) if vmlinux else "")
+    if root and os.path.isfile(root):
+        parts.append(_stat(root))
+        return "\0".join(parts)
+    top = root or "/"
+    parts += [_stat(os.path.join(top, path)) for path in _STATED]
+    if root:
+        parts += _each(os.path.join(top, "sys/kernel/btf"))
+    for path in _READ:
+        parts.append(_head(os.path.join(top, path)))
+    parts.append(_modules(os.path.join(top, "proc/modules")))
+    parts.append(_capabilities() if not root else "")
+    return "\0".join(parts)
+
+
+def _program() -> str:
+    """The state of this program's own files, so that a change of code is a change of answers.
+
+    Every folder of the package: one that were forgotten would keep stale answers, silently.
+    """
+    newest = total = 0
+    folders = [os.path.dirname(sys.modules[__name__.partition(".")[0]].__file__ or "")]
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    state = entry.stat()
+                    newest = max(newest, state.st_mtime_ns)
+                    total += state.st_size
+                elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
+    return f"{newest}:{total}"
+
+
+def _stat(path: str) -> str:
+    """Kind, size and time of a path. In /proc and /sys times tell nothing: there only that it is open to us."""
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError) as error:
+        return type(error).__name__
+    readable = os.access(path, os.R_OK)
+    if path.startswith(("/proc", "/sys")):
+        return f"{state.st_mode}:{readable}"
+    return f"{state.st_dev}:{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{readable}"
+
+
+def _each(folder: str) -> list[str]:
+    try:
+        return [_stat(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
+    except OSError as error:
+        return [type(error).__name__]
+
+
+def _head(path: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        return type(error).__name__
+    try:
+        return os.read(descriptor, 4096).hex()
+    except OSError as error:
+        return type(error).__name__
+    finally:
+        os.close(descriptor)
+
+
+def _modules(path: str) -> str:
+    """Names, sizes and addresses of modules; reference counts move and are left out."""
+    try:
+        with open(path, "rb") as handle:
+            lines = handle.read(_BYTES_MAX).split(b"\n")
+    except (OSError, ValueError) as error:
+        return type(error).__name__
+    words = [line.split() for line in lines if line]
+    return " ".join(sorted(b":".join((*w[:2], *w[4:6])).decode("utf-8", "replace") for w in words))
+
+
+def _capabilities() -> str:
+    text = _head("/proc/self/status")
+    return bytes.fromhex(text).decode("utf-8", "replace").partition("CapEff:")[2][:24] if ":" not in text else text
+
+
+def folder() -> str:
+    """Where answers are kept; "" where there is no home to keep them in."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "probe-scout") if os.path.isabs(base) else ""
+
+
+def _path(question: str, kind: str = "") -> str:
+    where = folder()
+    raw = question.encode("utf-8", "surrogateescape")
+    return os.path.join(where, f"{kind}{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}.json") if where else ""
+
+
+def load(question: str, still: Callable[[CheckReport], str] | None = None) -> CheckReport | None:
+    """The kept report of exactly this key; None if there is none that can be trusted.
+
+    `still` says the state of what else the report hangs on, which must be the one it was kept with.
+    """
+    try:
+        kept = _load(question, "", _BYTES_MAX)
+        if kept is None:
+            return None
+        report, state = _report(kept[0]), kept[1]
+        return report if still is None or still(report) == state else None
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return None
+
+
+def store(question: str, report: CheckReport, state: str = "") -> None:
+    """Keep a report. Failing to is no error: the next run works it out again."""
+    _store(question, [report, state], "", _BYTES_MAX)
+
+
+def kept(question: str, large: bool = False) -> Any:
+    """A value of lists, strings and numbers that `keep` kept under exactly this key; None if there is none."""
+    if os.environ.get("PROBE_SCOUT_CACHE") == "off":
+        return None
+    try:
+        return _load(question, _LARGE if large else "", _LARGE_BYTES_MAX if large else _BYTES_MAX)
+    except (ValueError, RecursionError):
+        return None
+
+
+def keep(question: str, value: Any, large: bool = False) -> None:
+    """Keep a value that JSON can hold. `large` ones are few; `question` begins with the file state it hangs on."""
+    if os.environ.get("PROBE_SCOUT_CACHE") != "off":
+        _store(question, value, _LARGE if large else "", _LARGE_BYTES_MAX if large else _BYTES_MAX)
+
+
+def program() -> str:
+    """The state of this program's own files, for keys of `keep`."""
+    return _program()
+
+
+def _load(question: str, kind: str, limit: int) -> Any:
+    """The value of a key, None if no file can be trusted. Raises ValueError or RecursionError for what is no JSON."""
+    path = _path(question, kind)
+    if not path:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+    try:
+        state = os.fstat(descriptor)
+        if state.st_uid != os.geteuid() or state.st_mode & 0o077 or state.st_size > limit:
+            return None
+        raw = os.read(descriptor, state.st_size + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    head, _, body = raw.partition(b"\n")
+    if head != b"%08x" % zlib.crc32(body):
+        return None
+    import json
+
+    both = json.loads(body)
+    return both[1] if isinstance(both, list) and len(both) == 2 and both[0] == question else None
+
+
+def _store(question: str, value: Any, kind: str, limit: int) -> None:
+    path = _path(question, kind)
+    if not path:
+        return
+    import json
+
+    body = json.dumps([question, value], separators=(",", ":")).encode()
+    if len(body) > limit - 16:
+        return
+    spare = f"{path}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        state = os.lstat(os.path.dirname(path))
+        if state.st_uid != os.geteuid() or state.st_mode & 0o022:
+            return
+        _prune(os.path.dirname(path), kind)
+        descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, b"%08x\n" % zlib.crc32(body) + body)
+        finally:
+            os.close(descriptor)
+        os.replace(spare, path)
+    except (OSError, ValueError):
+        try:
+            os.unlink(spare)
+        except OSError:
+            pass
+
+
+def _prune(where: str, kind: str) -> None:
+    """Give back the older half once there are too many."""
+    with os.scandir(where) as entries:
+        found = [
+            (entry.stat().st_mtime_ns, entry.path)
+            for entry in entries
+            if entry.name.endswith(".json") and entry.name.startswith(_LARGE) == bool(kind)
+        ]
+    most = _LARGE_FILES_MAX if kind else _FILES_MAX
+    if len(found) >= most:
+        for _, path in sorted(found)[: most // 2]:
+            os.unlink(path)
+
+
+def _report(raw: Any) -> CheckReport:
+    kernel, targets, caller = raw
+    return CheckReport(KernelInfo(*kernel), tuple(map(_target, targets)), caller)
+
+
+def _target(raw: Any) -> TargetReport:
+    target = TargetReport(*raw)
+    return target._replace(
+        verdicts=tuple(map(_verdict, target.verdicts)),
+        coverage=_coverage(target.coverage),
+        diagnosis=tuple(Diagnosis(*d) for d in target.diagnosis),
+        alternatives=tuple(Alternative(*a) for a in target.alternatives),
+        hazards=tuple(Hazard(*h) for h in target.hazards),
+        limits=tuple(Limit(*one)._replace(types=tuple(one[4])) for one in target.limits),
+        copies=tuple(Copy(m, a, letter, t, tuple(by)) for m, a, letter, t, by in target.copies),
+        forms=tuple(Form(*f) for f in target.forms),
+        suggestions=tuple(target.suggestions),
+    )
+
+
+def _verdict(raw: Any) -> Verdict:
+    attach, answer, errno, certain, findings, unread, notes = raw
+    return Verdict(
+        attach,
+        answer,
+        errno,
+        certain,
+        tuple(Finding(*f) for f in findings),
+        tuple(Unread(*u) for u in unread),
+        tuple(Finding(*n) for n in notes),
+    )
+
+
+def _coverage(raw: Any) -> Coverage:
+    answer, basis, match, inlined, callers, clones, right, asked, kernels, kind, missed = raw
+    into = tuple((caller, offset) for caller, offset in inlined)
+    told = (tuple(callers), tuple(clones), right, asked, tuple(kernels), kind, missed)
+    return Coverage(answer, basis, match, into, *told)
+
+
+def inline_report(raw: Any) -> InlineReport:
+    """A report of `inline` from what JSON made of it. Raises TypeError, ValueError, IndexError for anything else."""
+    from ..model.inline import DebugSource, InlinedCopy, InlinedFunction, InlineReport, ParameterPlace
+
+    def copy(one: Any) -> InlinedCopy:
+        found = InlinedCopy(*one)
+        return found._replace(
+            chain=tuple(found.chain),
+            verdict=_verdict(found.verdict) if found.verdict is not None else None,
+            parameters=tuple(ParameterPlace(*place) for place in found.parameters),
+        )
+
+    def function(one: Any) -> InlinedFunction:
+        found = InlinedFunction(*one)
+        return found._replace(
+            symbols=tuple(found.symbols),
+            missed_callers=tuple(found.missed_callers),
+            copies=tuple(map(copy, found.copies)),
+        )
+
+    report = InlineReport(*raw)
+    return report._replace(
+        kernel=KernelInfo(*report.kernel),
+        coverage=_coverage(report.coverage),
+        debug=DebugSource(*report.debug) if report.debug is not None else None,
+        functions=tuple(map(function, report.functions)),
+        alternatives=tuple(Alternative(*a) for a in report.alternatives),
+        notes=tuple(report.notes),
+        suggestions=tuple(report.suggestions),
+        unread=tuple(Unread(*u) for u in report.unread),
+    )

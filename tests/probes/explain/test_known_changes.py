@@ -1,0 +1,51 @@
+"""The ladder as data: sound, closed, and only candidates."""
+
+from __future__ import annotations
+
+import pytest
+
+from probe_scout.model.attach import ATTACH_TYPES
+from probe_scout.model.target import parse
+from probe_scout.probes.explain import known_changes as ladder
+
+CHANGES = {"renamed", "specialised", "inlined", "bypassed", "replaced", "not_probed"}
+
+
+@pytest.mark.parametrize("step", ladder.LADDER, ids=lambda step: step.asked)
+def test_every_step_is_sound(step):
+    parse(step.asked)
+    assert step.change in CHANGES
+    assert step.says.endswith(".")
+    assert "{" not in step.says
+    assert step.source
+    assert step.candidates
+    for candidate in step.candidates:
+        target = parse(candidate.target)
+        assert candidate.target != step.asked
+        assert candidate.attaches
+        for attach in candidate.attaches:
+            assert target.kind in ATTACH_TYPES[attach].kinds.split()
+        assert not candidate.sees.endswith(".")
+
+
+def test_names_are_asked_once():
+    names = [step.asked for step in ladder.LADDER]
+    assert len(names) == len(set(names)) >= 40
+
+
+def test_a_new_name_leads_back_to_the_old_one():
+    step = ladder.rung("kernel_clone")
+    assert step is not None
+    assert step.candidates[0].target == "_do_fork"
+    assert {"account_page_dirtied"} <= {c.target for c in ladder.rung("folio_account_dirtied").candidates}
+
+
+def test_a_specialised_function_does_not_lead_back():
+    assert ladder.rung("mutex_lock") is None
+    assert ladder.rung("vfs_read") is None
+
+
+def test_module_homes_are_module_names():
+    for name, module in ladder.MODULE_HOMES.items():
+        assert "-" not in module
+        parse(f"{module}:{name}")
