@@ -121,7 +121,7 @@ class OpenKernel:
         More than 256 names come without reasons and alternatives, and without `types` or `all_types` functions are
         then judged for the usual attach types (model/attach.py DEFAULT). `progress` is told names done and all names.
         """
-        from ..commands.check import many
+        from ..commands import check_many as many
 
         k = self._kernel
         k.set_caller(None)

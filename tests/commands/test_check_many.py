@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from probe_scout.commands.check import many
+from probe_scout.commands import check_many as many
 from probe_scout.errors import UsageError
 from probe_scout.frontends.cli.run import main
 from probe_scout.frontends.session import open_kernel

@@ -1,4 +1,4 @@
-"""`check` of many names: out of arguments, patterns, files and standard input; rows are written as they come."""
+"""Names of `check` out of arguments, files and standard input."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from . import streams
 
 if TYPE_CHECKING:
-    from ...model.report import KernelInfo, TargetReport
-    from ..session import OpenKernel
     from .request import Request
 
 _BYTES_MAX = 64 << 20  # of a list of names
@@ -52,50 +49,3 @@ def _lines(path: str) -> Iterator[str]:
         text = line.partition("#")[0].strip()
         if text:
             yield text
-
-
-def run(request: Request, kernel: OpenKernel) -> int:
-    """Judge and print; the exit code."""
-    from . import run as front
-
-    names = names_of(request)
-    everything = bool(request.types) or request.all_types
-    info, reports = kernel.check_many(
-        names, request.types, request.as_me, request.debug, request.all_types, front._progress("checking")
-    )
-    codes: set[int] = set()
-
-    def counted() -> Iterator[TargetReport]:
-        for report in reports:
-            codes.add(front.target_code(request, report))
-            yield report
-
-    _print(request, info, counted(), everything)
-    if not codes:
-        front._note(f"nothing matches {' '.join(names[:3])}{' …' if len(names) > 3 else ''}")
-        return front.NO
-    return front.code_of_all(codes)
-
-
-def _print(request: Request, info: KernelInfo, reports: Iterator[TargetReport], everything: bool) -> None:
-    from ...model.report import CheckReport
-    from . import run as front
-
-    caller = "me" if request.as_me else "root"
-    if request.format == "table":
-        from ..render.plain import check_lines
-
-        report = CheckReport(info, reports, caller)  # type: ignore[arg-type]  # walked once
-        streams.write(check_lines(report, front._style(request), everything))
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.check_ndjson(CheckReport(info, reports, caller)))  # type: ignore[arg-type]
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("check", CheckReport(info, tuple(reports), caller))])
-    else:
-        from ..render import listing
-
-        front._table(request, *listing.check_rows(CheckReport(info, tuple(reports), caller)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ...errors import Denied, NotThere, ProbeScoutError, UsageError
 from . import streams
@@ -18,7 +18,7 @@ from .request import Request, read_fast
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.facts import Unread
-    from ...model.report import TargetReport
+    from ...model.report import KernelInfo, TargetReport
     from ...model.verdict import Verdict
     from ..render.style import Style
     from ..session import OpenKernel
@@ -164,9 +164,7 @@ def _open(request: Request) -> OpenKernel:
 
 def _check(request: Request) -> int:
     if request.names_from or len(request.names) > _MANY or any(map(_is_list, request.names)):
-        from . import many
-
-        return many.run(request, _open(request))
+        return _check_many(request, _open(request))
     report = (
         _open(request).check(request.names, request.types, request.as_me, request.debug)
         if request.debug
@@ -190,6 +188,52 @@ def _check(request: Request) -> int:
 
         _table(request, *listing.check_rows(report))
     return code_of_all(target_code(request, target) for target in report.targets)
+
+
+def _check_many(request: Request, kernel: OpenKernel) -> int:
+    """Judge and print; the exit code."""
+    from .many import names_of
+
+    names = names_of(request)
+    everything = bool(request.types) or request.all_types
+    info, reports = kernel.check_many(
+        names, request.types, request.as_me, request.debug, request.all_types, _progress("checking")
+    )
+    codes: set[int] = set()
+
+    def counted() -> Iterator[TargetReport]:
+        for report in reports:
+            codes.add(target_code(request, report))
+            yield report
+
+    _print_many(request, info, counted(), everything)
+    if not codes:
+        _note(f"nothing matches {' '.join(names[:3])}{' …' if len(names) > 3 else ''}")
+        return NO
+    return code_of_all(codes)
+
+
+def _print_many(request: Request, info: KernelInfo, reports: Iterator[TargetReport], everything: bool) -> None:
+    from ...model.report import CheckReport
+
+    caller = "me" if request.as_me else "root"
+    if request.format == "table":
+        from ..render.plain import check_lines
+
+        report = CheckReport(info, reports, caller)  # type: ignore[arg-type]  # walked once
+        streams.write(check_lines(report, _style(request), everything))
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.check_ndjson(CheckReport(info, reports, caller)))  # type: ignore[arg-type]
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("check", CheckReport(info, tuple(reports), caller))])
+    else:
+        from ..render import listing
+
+        _table(request, *listing.check_rows(CheckReport(info, tuple(reports), caller)))
 
 
 def _is_list(name: str) -> bool:

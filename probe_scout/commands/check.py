@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import UsageError
-from ...model import facts
-from ...model.attach import ATTACH_TYPES, for_kind
-from ...model.report import Coverage, TargetReport
-from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
-from ...model.verdict import NO, UNKNOWN, YES, Finding, Verdict
-from ...probes.attach import evidence as words
-from ...probes.attach import function_traits as questions
-from ...probes.attach import targets
-from ...probes.inlining import coverage
-from ...rules import judge as engine
+from ..errors import UsageError
+from ..model import facts
+from ..model.attach import ATTACH_TYPES, for_kind
+from ..model.report import Coverage, TargetReport
+from ..model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
+from ..model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+from ..probes.attach import evidence as words
+from ..probes.attach import function_traits as questions
+from ..probes.attach import targets
+from ..probes.inlining import coverage
+from ..rules import judge as engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...kernel.kernel import Kernel
-    from ...model.traits import EventTraits, Traits
+    from ..kernel.kernel import Kernel
+    from ..model.traits import EventTraits, Traits
 
 _LSM, _ITER = ("lsm", "lsm.s", "lsm_cgroup"), ("iter", "iter.s")
 _BY_TRACEPOINT = ("tp",)
@@ -79,7 +79,7 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
     if target.kind == TRACEPOINT:
         return event_verdicts(k, target.module, target.name, types)
     if target.kind == OFFSET:
-        from ...probes.attach import instruction as offsets
+        from ..probes.attach import instruction as offsets
 
         return offsets.verdicts(k, target, types)
     name, module = target.name, target.module
@@ -245,11 +245,11 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     target, meant, _ = targets.asked(k, text, asked)
     types = types_for(target, asked or ((meant,) if meant else ()))
     found = verdicts(k, target, types)
-    from ...probes.attach import limits
-    from ...probes.explain import alternatives as advice
-    from ...probes.explain import explain, hazards, spelling
-    from ...probes.explain import name_forms as forms
-    from ...probes.explain.kernel_lookup import KernelLookup
+    from ..probes.attach import limits
+    from ..probes.explain import alternatives as advice
+    from ..probes.explain import explain, hazards, spelling
+    from ..probes.explain import name_forms as forms
+    from ..probes.explain.kernel_lookup import KernelLookup
 
     lookup = KernelLookup(k, lambda other, attach: answer(k, other, attach))
     seen: Coverage = Coverage()

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...model.attach import DEFAULT
-from ...model.report import Coverage, TargetReport
-from ...model.target import FUNCTION, SYSCALL, TRACEPOINT, Target
-from ...model.verdict import YES, Finding, Verdict
-from ...probes.attach import evidence as words
-from ...probes.attach import function_traits as questions
-from ...probes.attach import limits, targets
-from ...probes.explain import hazards
-from ...probes.explain.kernel_lookup import KernelLookup
-from ...rules import judge as engine
-from .. import check
+from ..model.attach import DEFAULT
+from ..model.report import Coverage, TargetReport
+from ..model.target import FUNCTION, SYSCALL, TRACEPOINT, Target
+from ..model.verdict import YES, Finding, Verdict
+from ..probes.attach import evidence as words
+from ..probes.attach import function_traits as questions
+from ..probes.attach import limits, targets
+from ..probes.explain import hazards
+from ..probes.explain.kernel_lookup import KernelLookup
+from ..rules import judge as engine
+from . import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ...kernel.kernel import Kernel
-    from ...model.traits import Traits
-    from ...rules.judge import Outcome
+    from ..kernel.kernel import Kernel
+    from ..model.traits import Traits
+    from ..rules.judge import Outcome
 
 MANY = 16  # from here on the whole tables are cheaper than a search for each name
 WHOLE_MAX = 256  # names that have the full report
