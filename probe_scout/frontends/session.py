@@ -108,6 +108,37 @@ class OpenKernel:
             cache.store(question, report, self._evidence(report))
         return report
 
+    def check_many(
+        self,
+        names: Sequence[str],
+        types: Sequence[str] = (),
+        as_me: bool = False,
+        debug: str = "",
+        all_types: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[KernelInfo, Iterator[TargetReport]]:
+        """The same verdicts as `check`, for thousands of names and for patterns, one report after the other.
+
+        More than 256 names come without reasons and alternatives, and without `types` or `all_types` functions are
+        then judged for the usual attach types (model/attach.py DEFAULT). `progress` is told names done and all names.
+        """
+        from ..commands import check_many as many
+
+        k = self._kernel
+        k.set_caller(None)
+        if as_me:
+            from ..probes.attach import privileges as caller
+
+            k.set_caller(caller.present(k))
+        return k.info(), self._checked(many.reports(k, names, types, debug, all_types, progress))
+
+    def _checked(self, reports: Iterator[TargetReport]) -> Iterator[TargetReport]:
+        for number, report in enumerate(reports):
+            if not number:
+                self._broken()
+            yield report
+        self._broken()
+
     def _evidence(self, report: CheckReport) -> str:
         return self._state(report.kernel)
 

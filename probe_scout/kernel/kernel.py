@@ -57,6 +57,8 @@ class Kernel:
     def __init__(self, source: Source, *, image: bytes | None = None) -> None:
         self.source = source
         self.image = image
+        self.listed_events: tuple[tuple[str, str], ...] | None = None  # kept for questions that come again
+        self._members: dict[tuple[str, str], bool | None] = {}
         self.caller: Callable[[str], bool | None] | None = None
         self.code_store: Store | None = None
         self._raw: dict[str, bytes | SourceError] = {}
@@ -723,8 +725,11 @@ class Kernel:
 
     def member(self, struct: str, member: str) -> bool | None:
         """A struct of BTF has this member; None without BTF."""
-        btf = self.btf()
-        return None if btf is None else btf.has_name(member) and btf.has_member(struct, member)
+        key = struct, member
+        if key not in self._members:
+            btf = self.btf()
+            self._members[key] = None if btf is None else btf.has_name(member) and btf.has_member(struct, member)
+        return self._members[key]
 
     def has_struct(self, name: str) -> bool:
         """BTF of vmlinux or of a module has a struct of this name."""

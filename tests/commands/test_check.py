@@ -89,3 +89,48 @@ def test_without_any_btf_nothing_is_said_of_pahole(tiny_kernel):
     target = kernel.check(["vfs_read"], ["kprobe", "fentry"]).targets[0]
     assert [v.answer for v in target.verdicts] == ["yes", "no"]
     assert [(d.kind, "pahole" in d.says) for d in target.diagnosis] == [("no_btf", False)]
+
+
+def test_symbols_that_were_not_read_are_not_said_to_be_absent(tmp_path):
+    from probe_scout.frontends.session import open_kernel
+
+    for name in ("vfs_read", "syscall:openat", "vfs_read+4"):
+        (report,) = open_kernel(str(tmp_path)).check([name]).targets
+        assert {verdict.answer for verdict in report.verdicts} <= {"unknown", "no"}
+        assert [one.kind for one in report.diagnosis] == ["symbols_unread"]
+        assert report.coverage.answer == "unknown"
+
+
+def test_where_no_type_takes_a_function_other_points_are_told(tiny_kernel):
+    kernel = tiny_kernel(
+        ["vfs_read notrace blacklisted"],
+        events=["syscalls:sys_enter_read", "raw_syscalls:sys_enter", "vfs:vfs_open"],
+    )
+    (report,) = kernel.check(["vfs_read"]).targets
+    assert {verdict.answer for verdict in report.verdicts} == {"no"}
+    assert [one.target for one in report.alternatives] == [
+        "tp:syscalls:sys_enter_read",
+        "tp:vfs:vfs_open",
+        "tp:raw_syscalls:sys_enter",
+    ]
+
+
+def test_a_cgroup_hook_without_a_return_value_says_what_its_program_returns():
+    from probe_scout.frontends.session import open_kernel
+    from tests.conftest import RECORDED
+
+    kernel = open_kernel(str(RECORDED))  # booted 6.12 takes 0 on file_open, and only 1 on task_free
+    (void,) = kernel.check(["lsm_cgroup/task_free"]).targets[0].verdicts
+    (plain,) = kernel.check(["lsm_cgroup/file_open"]).targets[0].verdicts
+    assert (void.attach, void.answer, plain.answer) == ("lsm_cgroup", "yes", "yes")
+    rules = [[note.rule for note in verdict.notes if note.rule.startswith("lsm_cgroup")] for verdict in (void, plain)]
+    assert rules == [["lsm_cgroup.return_one"], []]
+    assert "lsm_cgroup" in {v.attach for v in kernel.check(["bpf_lsm_file_open"]).targets[0].verdicts}
+    assert "lsm_cgroup" not in {v.attach for v in kernel.check(["vfs_read"]).targets[0].verdicts}
+
+
+def test_writable_raw_tracepoints_are_those_that_are_there(tiny_kernel):
+    kernel = tiny_kernel(["f"])
+    assert verdicts(kernel, "tp:sched_switch", "raw_tp.w")["raw_tp.w"].answer == "yes"
+    missing = verdicts(kernel, "raw_tp.w/no_such", "raw_tp.w")["raw_tp.w"]
+    assert (missing.answer, missing.errno) == ("no", "ENOENT")

@@ -388,6 +388,16 @@ CASES: dict[str, Case] = {
         ask("lsm", "bpf_lsm_file_open"),
         (ask("lsm", "bpf_lsm_file_open", denied=(BTF,)), "btf"),
     ),
+    "lsm_hook.unknown_type": Case(
+        ask("lsm_cgroup", "bpf_lsm_file_open", without=("BPF_LSM_CGROUP",)),
+        ask("lsm_cgroup", "bpf_lsm_file_open"),
+        (ask("lsm_cgroup", "bpf_lsm_file_open", denied=(BTF,)), "btf"),
+    ),
+    "lsm_hook.no_cgroup_bpf": Case(
+        ask("lsm_cgroup", "bpf_lsm_file_open", without=("__cgroup_bpf_run_filter_skb",)),
+        ask("lsm_cgroup", "bpf_lsm_file_open"),
+        (ask("lsm_cgroup", "bpf_lsm_file_open", denied=(BTF,)), "btf"),
+    ),
     "lsm_hook.not_sleepable": Case(
         ask("lsm.s", "bpf_lsm_task_free"),
         ask("lsm.s", "bpf_lsm_file_open"),

@@ -210,7 +210,8 @@ def _similar(k: Kernel, name: str) -> str:
 
     listed = [f"{c}:{n}" for c, n in events.listed(k)]
     tail = name.rpartition(":")[2]
-    near = [event for event in listed if event.rpartition(":")[2] == tail]
+    near = [event for event in listed if event == f"syscalls:sys_enter_{tail}"]  # stub openat
+    near += [event for event in listed if event.rpartition(":")[2].lower() == tail.lower()]
     near = near or difflib.get_close_matches(name, listed, 3, 0.7)
     near = near or [event for event in listed if tail and tail in event][:3]
     if near:

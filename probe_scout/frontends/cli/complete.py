@@ -24,7 +24,7 @@ FILES = ":files"
 _CHOICES = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS, "--fail-on": LEVELS}
 _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "check": ("--type", "--as-me", "--vmlinux", "--debug", *_COMMON),
+    "check": ("--type", "--all-types", "--any", "--from", "--as-me", "--vmlinux", "--debug", *_COMMON),
     "inline": ("--debug", "--all", "--class", *_COMMON),
     "survey": ("--json", "--format", "--color", "--help"),
     "scan": ("--type", "--answer", *_COMMON),
@@ -53,10 +53,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
-    *("--lang", "--attach", "--debug", "--class", "--reads"),
+    *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread"),
 )
-_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff")
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")
 KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
-_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s", "iter", "iter.s"))
+_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s", "iter", "iter.s"))
 
 
 def verdict(
@@ -173,7 +173,7 @@ def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
                 "sys/kernel/debug/kprobes/enabled: 0",
             )
         )
-    if attach in ("lsm", "lsm.s") or name.startswith("bpf_lsm_"):
+    if attach in ("lsm", "lsm.s", "lsm_cgroup") or name.startswith("bpf_lsm_"):
         names = _setting(k, "sys/kernel/security/lsm")
         if names and "bpf" not in names.split(","):
             found.append(

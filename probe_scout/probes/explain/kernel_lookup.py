@@ -65,6 +65,10 @@ class KernelLookup:
             )
         return tuple(found)
 
+    def has_symbols(self) -> bool:
+        """kallsyms could be read."""
+        return self._k.kallsyms() is not None
+
     def variants(self, name: str) -> tuple[str, ...]:
         """Names of the form name.suffix that exist."""
         found = self._k.names_starting(name.encode() + b".") if name else ()
@@ -95,10 +99,9 @@ class KernelLookup:
 
     def events(self) -> tuple[tuple[str, str], ...]:
         """All events; empty where they cannot be read."""
-        from ...formats.text import available_events
-
-        raw = self._k.available_events()
-        return available_events.table(raw) if raw else ()
+        if self._k.listed_events is None:
+            self._k.listed_events = self._k.index_events()
+        return self._k.listed_events
 
     def config(self, option: str) -> str | None:
         """The value of an option; None if not set or unread."""

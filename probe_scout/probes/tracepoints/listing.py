@@ -93,9 +93,9 @@ def listed_quickly(k: Kernel) -> tuple[tuple[str, str], ...]:
 def bare(k: Kernel, events: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Raw tracepoints without an event of their name (DECLARE_TRACE), sorted; () where none can be told.
 
-    In a slice a tracepoint may have an event that was left out.
+    In a slice a tracepoint may have an event that was left out; where tracefs is closed, each may have one.
     """
-    if k.partial():
+    if k.partial() or (k.available_events() is None and _tree(k) is None):
         return ()
     names = {name for _, name in events}
     shown = k.names_with(b"__bpf_trace_tp_map_") or k.names_with(b"__traceiter_")
@@ -187,7 +187,10 @@ def suggestions(k: Kernel, glob: str) -> tuple[str, ...]:
     for old, new in (*_RENAMED.items(), *((new, old) for old, new in _RENAMED.items())):
         if glob in (old, old.partition(":")[2]) and tuple(new.split(":")) in events:
             found[new] = None
+    calls = (("syscalls", f"sys_enter_{name}"), ("syscalls", f"sys_exit_{name}"))  # tracepoint openat
+    found.update(dict.fromkeys(f"{c}:{n}" for c, n in calls if (c, n) in events))
     found.update(dict.fromkeys(f"{c}:{n}" for c, n in events if n == name))
+    found.update(dict.fromkeys(f"{c}:{n}" for c, n in events if n.lower() == name.lower() and n != name))
     found.update(dict.fromkeys(one for one in (name, f"{name}_tp", name.removesuffix("_tp")) if one in raw))
     found.update(dict.fromkeys(f"{c}:{n}" for c, n in events if n == name.removesuffix("_tp") != name))
     if not found:

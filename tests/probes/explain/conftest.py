@@ -72,6 +72,9 @@ class FakeLookup:
     def symbols(self, name):
         return tuple(self._symbols.get(name, ()))
 
+    def has_symbols(self):
+        return True
+
     def variants(self, name):
         return tuple(other for other in self._symbols if other.startswith(name + "."))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from probe_scout.commands import check
-from probe_scout.errors import Malformed
+from probe_scout.errors import Malformed, NoStub
+from probe_scout.frontends.session import open_kernel
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.probes.tracepoints import listing as events
 from probe_scout.sources import open_source
@@ -202,3 +203,19 @@ def test_a_list_of_names_reads_no_format_file(tmp_path):
     assert one.fields
     judged = events.reports(k, "sched:*", [(8, 4)], names_only=True)[0]
     assert all(one.reads for one in judged)
+
+
+def test_the_events_of_a_system_call_are_suggested_for_its_name():
+    kernel = open_kernel(RECORDED)
+    assert kernel.similar_events("openat")[:2] == ("syscalls:sys_enter_openat", "syscalls:sys_exit_openat")
+    with pytest.raises(NoStub, match="did you mean syscalls:sys_enter_openat"):
+        kernel.stub(["openat"], attach="tp")
+    assert kernel.similar_events("Sched_Switch")[0] == "sched:sched_switch"
+
+
+def test_closed_tracefs_makes_no_tracepoint_bare(tiny_kernel):
+    closed = (f"{TRACING}/available_events", f"{TRACING}/events")
+    kernel = tiny_kernel(["f", "__traceiter_sched_switch"], events=(), denied=closed)
+    report = kernel.tracepoint("sched_switch")
+    assert report.events == ()
+    assert [gap.fact for gap in report.unread] == ["events"]
