@@ -145,6 +145,10 @@ class Btf:
             return type_id
         return None
 
+    def find_ids(self, name: str, wanted: frozenset[int]) -> list[int]:
+        """Ids of this blob's records of exactly this name and one of these kinds, in file order."""
+        return [type_id for type_id, _ in self._records_named(name, lambda info: _kind(info) in wanted)]
+
     def has_name(self, name: str) -> bool:
         """True if some record of this blob is called so: a type, a function, a member or an enumerator. No walk."""
         return bool(self._own_offsets(name.encode("utf-8", "surrogateescape") + b"\0"))
