@@ -156,7 +156,7 @@ class Btf:
     def names_starting(self, prefix: str) -> set[str]:
         """Names of this blob's records that begin so. No walk: strings are there because some record uses them."""
         raw, end = self.raw, self._strings_end
-        needle = b"\0" + prefix.encode()
+        needle = b"\0" + prefix.encode("utf-8", "surrogateescape")
         found = set()
         at = raw.find(needle, self._strings_at, end)
         while at >= 0:

@@ -116,7 +116,7 @@ class _Walk:
         if key in self._returns:
             return self._returns[key]
         self._returns[key] = (None,)  # for a function that calls itself
-        registers = (None, *arguments[:5], *(None,) * 4, Pointer("stack"))
+        registers = (None, *arguments[:5], *(None,) * 4, Pointer("stack"), *(None,) * 5)  # 11 to 15 are no registers
         seen: dict[int, list[_State]] = {}
         todo: list[tuple[int, _State]] = [(entry.index, _State(registers, ()))]
         returns: list[Value] = []
