@@ -92,6 +92,14 @@ class KernelImage:
                 return self.raw[start : start + size]
         return None
 
+    def tail_at(self, address: int, size: int) -> bytes:
+        """Up to `size` bytes at a link-time address, fewer where the file ends; b"" where it holds none."""
+        for segment in self.segments:
+            if segment.address <= address < segment.address + segment.size:
+                start = segment.offset + address - segment.address
+                return self.raw[start : min(start + size, segment.offset + segment.size)]
+        return b""
+
     @property
     def build_id(self) -> str:
         """The GNU build id in hex, as in sys/kernel/notes; "" if the image has none. Raises Malformed."""
