@@ -109,6 +109,10 @@ class KernelImage:
                 return found
         return ""
 
+    def notes(self) -> bytes:
+        """The image's notes, as in sys/kernel/notes."""
+        return b"".join(self.raw[offset : offset + size] for offset, size in self._notes)
+
     def banner(self) -> str:
         """The line of proc/version ("Linux version 6.12…"); "" if it is not there (init/version-timestamp.c)."""
         start = self.raw.find(b"Linux version ")
