@@ -76,7 +76,7 @@ class Tree:
         if self._config is not None:
             config = self._config
             found[f"boot/config-{self.release()}"] = lambda: config
-        if facts.address("lockdown_reason") is not None or facts.address("lockdown_lsmid") is not None:
+        if any(facts.address(name) is not None for name in ("lock_kernel_down", "lockdown_is_locked_down")):
             found["sys/kernel/security/lockdown"] = lambda: b"[none] integrity confidentiality\n"
         for path, text in _DEFAULTS.items():
             found[path] = lambda text=text: text  # type: ignore[misc]
