@@ -88,6 +88,19 @@ class Facts:
             return self.table.names[row].decode("utf-8", "replace")
         return ""
 
+    def function_of(self, address: int) -> int | None:
+        """Where the symbol begins that an address lies in."""
+        row = bisect_right(self.table.addresses, address) - 1
+        return self.table.addresses[row] if row >= 0 else None
+
+    def returns_pointer(self, name: str) -> bool:
+        """Whether the type information has a function of this name that returns a pointer."""
+        records = self.records()
+        for type_id in records.btf.find_ids(name, frozenset((kinds.FUNC,))):
+            proto = records.record(type_id).number
+            return records.record(records.resolve(records.record(proto).number)).kind == kinds.PTR
+        return False
+
     def following_pointers(self, start: int, most: int) -> list[int]:
         """Pointers from an address up to the next symbol."""
         row = bisect_right(self.table.addresses, start)
