@@ -21,7 +21,7 @@ from ..rules import section_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..kernel import Kernel
+    from ..kernel.kernel import Kernel
     from ..model.verdict import Verdict
 
 FILE_BYTES_MAX = 1 << 30
@@ -66,8 +66,8 @@ def _is_partial(kernel: Kernel) -> bool:
 
 
 def _verdict(kernel: Kernel, attach: str, target: str) -> Verdict:
-    from .. import check
     from ..model.target import parse
+    from . import check
 
     return check.verdicts(kernel, parse(target), (attach,))[0]
 

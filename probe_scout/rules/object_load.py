@@ -1,4 +1,4 @@
-"""What libbpf and the kernel refuse of a compiled object beside attach targets: maps, program types, helpers, instructions.
+"""What libbpf and the kernel refuse of a compiled object beside attach targets: maps and program types.
 
 Map rules mirror kernel/bpf/syscall.c (map_create) and each type's map_alloc_check; program types
 kernel/bpf/syscall.c (bpf_prog_load, bpf_prog_load_check_attach) and kernel/bpf/verifier.c (check_helper_call).
@@ -18,7 +18,9 @@ GPL = frozenset(
 HELPER_POISON = 0xBAD2310
 
 HASH, ARRAY, PROG_ARRAY, PERF_EVENT_ARRAY, PERCPU_HASH, PERCPU_ARRAY, STACK_TRACE, CGROUP_ARRAY, LRU_HASH = range(1, 10)
-LRU_PERCPU_HASH, LPM_TRIE, ARRAY_OF_MAPS, HASH_OF_MAPS, DEVMAP, SOCKMAP, CPUMAP, XSKMAP, SOCKHASH, CGROUP_STORAGE = range(10, 20)
+LRU_PERCPU_HASH, LPM_TRIE, ARRAY_OF_MAPS, HASH_OF_MAPS, DEVMAP, SOCKMAP, CPUMAP, XSKMAP, SOCKHASH, CGROUP_STORAGE = (
+    range(10, 20)
+)
 REUSEPORT_SOCKARRAY, PERCPU_CGROUP_STORAGE, QUEUE, STACK, SK_STORAGE, DEVMAP_HASH, STRUCT_OPS, RINGBUF = range(20, 28)
 INODE_STORAGE, TASK_STORAGE, BLOOM_FILTER, USER_RINGBUF, CGRP_STORAGE, ARENA, INSN_ARRAY, RHASH = range(28, 36)
 
@@ -119,7 +121,7 @@ def _shape_refused(definition: MapDefinition) -> str:
     return ""
 
 
-# include/linux/bpf_types.h: program type to the prefix of its bpf_prog_ops. A prefix that is missing from kallsyms means
+# include/linux/bpf_types.h: program type to the prefix of its bpf_prog_ops. A prefix that kallsyms lacks means
 # that the type is not built into this kernel.
 PROGRAM_OPS = {
     "SOCKET_FILTER": "sk_filter",

@@ -33,7 +33,9 @@ def _tracing(name: str, attach: str, since: tuple[int, int] = (1, 1)) -> list[Se
     ]
 
 
-def _probe(name: str, how: str, attach: str = "", since: tuple[int, int] = (1, 1), sleepable: bool = False) -> list[SectionName]:
+def _probe(
+    name: str, how: str, attach: str = "", since: tuple[int, int] = (1, 1), sleepable: bool = False
+) -> list[SectionName]:
     rows = [SectionName(f"{name}+", "KPROBE", attach, how, since=since, checks_attach=False)]
     if sleepable:
         rows.append(SectionName(f"{name}.s+", "KPROBE", attach, how, sleepable=True, since=since, checks_attach=False))
@@ -58,11 +60,15 @@ def _cgroup_addresses() -> list[SectionName]:
     ):
         rows += [SectionName(f"cgroup/{call}{ip}", "CGROUP_SOCK_ADDR", attach.format(ip), "") for ip in "46"]
         if call != "bind":
-            rows.append(SectionName(f"cgroup/{call}_unix", "CGROUP_SOCK_ADDR", f"CGROUP_UNIX_{call.upper()}", "", since=(1, 3)))
+            rows.append(
+                SectionName(f"cgroup/{call}_unix", "CGROUP_SOCK_ADDR", f"CGROUP_UNIX_{call.upper()}", "", since=(1, 3))
+            )
     return rows
 
 
-def _plain(name: str, program: str, attach: str = "", since: tuple[int, int] = (1, 1), checks: bool = True) -> SectionName:
+def _plain(
+    name: str, program: str, attach: str = "", since: tuple[int, int] = (1, 1), checks: bool = True
+) -> SectionName:
     return SectionName(name, program, attach, "", since=since, checks_attach=checks)
 
 
@@ -94,7 +100,10 @@ TABLE: tuple[SectionName, ...] = (
     _plain("netkit/peer", "SCHED_CLS", "NETKIT_PEER", (1, 3), False),
     *_tracepoint(("tracepoint", "tp"), "TRACEPOINT", "tp"),
     *_tracepoint(("raw_tracepoint", "raw_tp"), "RAW_TRACEPOINT", "raw_tp"),
-    *(SectionName(f"{name}.w+", "RAW_TRACEPOINT_WRITABLE", "", "raw_tp", checks_attach=False) for name in ("raw_tracepoint", "raw_tp")),
+    *(
+        SectionName(f"{name}.w+", "RAW_TRACEPOINT_WRITABLE", "", "raw_tp", checks_attach=False)
+        for name in ("raw_tracepoint", "raw_tp")
+    ),
     *_tracing("tp_btf", "TRACE_RAW_TP")[:1],
     SectionName("tp_btf.s+", "TRACING", "TRACE_RAW_TP", "trace", True, True, since=(1, 8)),
     *_tracing("fentry", "TRACE_FENTRY"),
@@ -102,7 +111,15 @@ TABLE: tuple[SectionName, ...] = (
     *_tracing("fexit", "TRACE_FEXIT"),
     *_tracing("fsession", "TRACE_FSESSION", (1, 7)),
     *(
-        SectionName(f"{name}.multi{suffix}+", "TRACING", f"TRACE_{name.upper()}_MULTI", "trace.multi", False, bool(suffix), since=(1, 8))
+        SectionName(
+            f"{name}.multi{suffix}+",
+            "TRACING",
+            f"TRACE_{name.upper()}_MULTI",
+            "trace.multi",
+            False,
+            bool(suffix),
+            since=(1, 8),
+        )
         for name in ("fsession", "fentry", "fexit")
         for suffix in ("", ".s")
     ),

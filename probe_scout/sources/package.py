@@ -1,6 +1,7 @@
-"""Kernel packages: the image, the configuration and the modules' files in a .deb, .rpm or Arch package, read as a stream.
+"""Kernel packages (.deb, .rpm, Arch): the image, the configuration and the modules' files, read as a stream.
 
-Formats: deb(5), an ar archive with data.tar; RPM (lead, signature, header, then a packed cpio archive in the "newc" form); pacman packages, a packed tar. Nothing
+Formats: deb(5), an ar archive with data.tar; RPM (lead, signature, header, then a packed cpio archive in the "newc"
+form); pacman packages, a packed tar. Nothing
 is unpacked to disk; only members that are asked for are kept.
 """
 

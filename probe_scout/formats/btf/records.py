@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probe_scout.errors import Malformed
 
-from ...scanners import btf as kinds
+from . import reader as kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...scanners.btf import Btf
+    from .reader import Btf
 
 MODIFIERS = frozenset((kinds.TYPEDEF, kinds.VOLATILE, kinds.CONST, kinds.RESTRICT, kinds.TYPE_TAG))
 COMPOSITES = frozenset((kinds.STRUCT, kinds.UNION))
@@ -46,7 +46,6 @@ class Record(NamedTuple):
     number: int
     owner: Btf
     at: int
-
 
 
 class Records:
@@ -177,7 +176,6 @@ class Records:
         record = self.record(type_id)
         word = record.owner.words[record.at + 2]
         return word >> 24 & 0xF, word >> 16 & 0xFF, word & 0xFF
-
 
     def section_vars(self, type_id: int) -> tuple[tuple[int, int, int], ...]:
         """(VAR or FUNC id, offset, size) of each entry of a DATASEC."""

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...scanners import btf as kinds
+from . import reader as kinds
 from .records import COMPOSITES, ENUMS, INT_SIGNED, Records, essential
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ...scanners.btf import Btf
+    from .reader import Btf
 
 (
     BYTE_OFFSET,
@@ -80,7 +80,7 @@ class Step(NamedTuple):
     """One step of an access: a named member, or an index into an array (`name` is then None)."""
 
     type_id: int
-    index: int
+    number: int
     name: str | None
 
 
@@ -186,7 +186,7 @@ class Relocator:
 
 
 def local_access(local: Records, record: CoreRecord) -> Access:
-    """The access of a record spelt out in the object's own types. Raises RelocationFailed (EINVAL) where it makes none."""
+    """The access of a record spelt out in the object's own types. Raises RelocationFailed (EINVAL)."""
     indexes = _indexes(record)
     if record.kind in _TYPE_KINDS:
         if record.access != "0":
@@ -249,7 +249,7 @@ def _bad(record: CoreRecord, what: str) -> RelocationFailed:
 
 def _is_flexible(records: Records, holder: Step, length: int) -> bool:
     """An array of length 0 that is the last member of its struct (relo_core.c, is_flex_arr)."""
-    return bool(holder.name) and not length and holder.index == records.record(holder.type_id).vlen - 1
+    return bool(holder.name) and not length and holder.number == records.record(holder.type_id).vlen - 1
 
 
 def _match(local: Records, spec: Access, kind: int, target: Records, type_id: int) -> Access | None:
@@ -265,7 +265,7 @@ def _match(local: Records, spec: Access, kind: int, target: Records, type_id: in
     for number, step in enumerate(spec.steps):
         type_id = target.resolve(type_id)
         if step.name is not None:
-            member = local.members(step.type_id)[step.index]
+            member = local.members(step.type_id)[step.number]
             found = _find_member(target, type_id, member.name, walked)
             if found is None:
                 return None
@@ -281,15 +281,15 @@ def _match(local: Records, spec: Access, kind: int, target: Records, type_id: in
             if target.record(type_id).kind != kinds.ARRAY:
                 return None
             element, _, length = target.array(type_id)
-            if step.index >= length and not _is_flexible(target, steps[-1], length):
+            if step.number >= length and not _is_flexible(target, steps[-1], length):
                 return None
             type_id = target.resolve(element)
         walked = _walk_on(walked)
-        steps.append(Step(type_id, step.index, None))
+        steps.append(Step(type_id, step.number, None))
         size = target.size(type_id)
         if size is None:
             raise RelocationFailed(EINVAL, "an element of the kernel's type has no size")
-        bit_offset += step.index * size * 8
+        bit_offset += step.number * size * 8
     return Access(root, tuple(steps), bit_offset)
 
 
@@ -382,7 +382,12 @@ def types_are_compatible(
 
 
 def types_match(
-    local: Records, local_id: int, target: Records, target_id: int, behind_pointer: bool = False, depth: int = _DEPTH_MAX
+    local: Records,
+    local_id: int,
+    target: Records,
+    target_id: int,
+    behind_pointer: bool = False,
+    depth: int = _DEPTH_MAX,
 ) -> bool:
     """relo_core.c, __bpf_core_types_match: names at every level, sizes and signs of integers, all local members."""
     while True:
@@ -491,7 +496,7 @@ def _value(records: Records, spec: Access | None, kind: int) -> _Value | None:
         return None
     if kind == ENUMERATOR_VALUE:
         step = spec.steps[0]
-        return _Value(records.enumerators(step.type_id)[step.index][1])
+        return _Value(records.enumerators(step.type_id)[step.number][1])
     return _field_value(records, spec, kind)
 
 
@@ -505,7 +510,7 @@ def _field_value(records: Records, spec: Access, kind: int) -> _Value:
         if kind == BYTE_SIZE:
             return _Value(size)
         raise RelocationFailed(EINVAL, "a bit-field relocation of an element of an array")
-    member = records.members(step.type_id)[step.index]
+    member = records.members(step.type_id)[step.number]
     field_id = records.resolve(member.type_id)
     field = records.record(field_id)
     bits = member.bits
@@ -567,5 +572,5 @@ def describe(local: Records, record: CoreRecord) -> str:
     if record.kind in _ENUMERATOR_KINDS:
         text += f"::{steps[0].name}"
     for step in steps[1:] if record.kind in _FIELD_KINDS else ():
-        text += f".{step.name}" if step.name is not None else f"[{step.index}]"
+        text += f".{step.name}" if step.name is not None else f"[{step.number}]"
     return f"{KIND_NAMES[record.kind]} of {text}"

@@ -1,8 +1,8 @@
 """A compiled BPF object (ELF, EM_BPF, ET_REL) as libbpf sees it after bpf_object__open.
 
-Mirrors tools/lib/bpf/libbpf.c: bpf_object__elf_collect (which sections count), bpf_object__add_programs (which symbols are
-programs), parse_btf_map_def (maps), bpf_object__collect_externs, bpf_program__record_reloc. What libbpf refuses at this
-stage is kept as `refusal`: the object is then described as far as it was read. pyelftools reads the ELF headers.
+Mirrors tools/lib/bpf/libbpf.c: bpf_object__elf_collect (which sections count), bpf_object__add_programs (which
+symbols are programs), parse_btf_map_def (maps), bpf_object__collect_externs, bpf_program__record_reloc. What libbpf
+refuses at this stage is kept as `refusal`: the object is then described as far as it was read.
 
 Nothing here knows a kernel. Bytes that are no ELF file of this kind raise Malformed.
 """
@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from struct import error as StructError
 from struct import iter_unpack, unpack_from
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from probe_scout.errors import Malformed
 
-from ...scanners import btf as kinds
-from ...scanners.btf import Btf
+from ..btf import reader as kinds
+from ..btf.reader import Btf
 from ..btf.records import COMPOSITES, ENUMS, INT_BOOL, INT_SIGNED, Records
 from ..btf.relocation import CoreRecord
 
@@ -33,7 +33,7 @@ _PSEUDO_CALL = 1
 _CALL, _LD_IMM64 = 0x85, 0x18
 _MAPS_OF = {12: "array of maps", 13: "hash of maps"}
 _PROG_ARRAY, _STRUCT_OPS = 3, 26
-_SECTIONS_MAX = 1 << 16
+_HEADER_BYTES, _SECTION_BYTES, _ET_REL = 64, 64, 1
 _PINNED_BY_NAME = 1
 _MEMBERS_OF_MAP = frozenset(
     ("type", "max_entries", "map_flags", "numa_node", "key_size", "key", "value_size", "value", "values", "pinning")
@@ -102,12 +102,12 @@ class Extern(NamedTuple):
 class Reference(NamedTuple):
     """What the relocation of an instruction points to.
 
-    `kind`: map, data, subprogram, subprogram_address, extern. `index`: of the map, the section or the extern;
+    `kind`: map, data, subprogram, subprogram_address, extern. `number`: of the map, the section or the extern;
     `offset` in bytes within the section, for data and subprograms.
     """
 
     kind: str
-    index: int
+    number: int
     offset: int
 
 
@@ -212,51 +212,38 @@ class _Symbol(NamedTuple):
 
 
 def _read_sections(found: BpfObject, raw: bytes, path: str) -> list[_Symbol]:
-    from io import BytesIO
-
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
-    try:
-        elf: Any = ELFFile(BytesIO(raw))
-        head = elf.header
-        if head["e_ident"]["EI_CLASS"] != "ELFCLASS64" or head["e_type"] != "ET_REL":
-            raise Malformed(path, 16, "a relocatable 64-bit ELF file", f"{head['e_type']}")
-        if head["e_machine"] not in ("EM_BPF", "EM_NONE"):
-            raise Malformed(path, 18, "an ELF file for BPF", f"{head['e_machine']}")
-        if not elf.little_endian:
-            raise Malformed(path, 5, "a little-endian object, as this kernel's", "big-endian")
-        if elf.num_sections() > _SECTIONS_MAX:
-            raise Malformed(path, 60, f"at most {_SECTIONS_MAX} sections", f"{elf.num_sections()}")
-        symbol_table = 0
-        for index in range(elf.num_sections()):
-            section = elf.get_section(index)
-            is_empty = section["sh_type"] in ("SHT_NOBITS", "SHT_NULL")
-            begin, size = section["sh_offset"], section["sh_size"]
-            if not is_empty and begin + size > len(raw):
-                raise Malformed(path, begin, f"a section of {size} bytes", f"a file of {len(raw)} bytes")
-            kind = section["sh_type"]
-            number = _SECTION_TYPES.get(kind, kind if isinstance(kind, int) else 0)
-            data = b"" if is_empty else raw[begin : begin + size]
-            found.sections.append(
-                Section(section.name, number, section["sh_flags"], data, section["sh_info"], size, section["sh_entsize"])
-            )
-            if number == 2:
-                symbol_table, strings = index, section["sh_link"]
-        if not symbol_table:
-            raise Malformed(path, 0, "a symbol table", "none: a stripped object")
-        names = elf.get_section(strings)
-        text = raw[names["sh_offset"] : names["sh_offset"] + names["sh_size"]]
-    except (ELFError, KeyError, ValueError, TypeError, AttributeError, OverflowError, AssertionError) as error:
-        raise Malformed(path, 0, "an ELF file for BPF", str(error) or type(error).__name__) from None
-    rows = found.sections[symbol_table].data
+    """Section headers and symbols (elf(5)). Raises Malformed, and struct.error where the file is cut off."""
+    if raw[:4] != b"\x7fELF" or len(raw) < _HEADER_BYTES:
+        raise Malformed(path, 0, "an ELF file", "other bytes")
+    if raw[4] != 2 or raw[5] != 1:
+        raise Malformed(path, 4, "a 64-bit little-endian object, as this kernel's", f"class {raw[4]}, data {raw[5]}")
+    kind, machine = unpack_from("<HH", raw, 16)
+    if kind != _ET_REL or machine not in (EM_BPF, 0):
+        raise Malformed(path, 16, "a relocatable ELF file for BPF", f"type {kind} for machine {machine}")
+    (table,) = unpack_from("<Q", raw, 40)
+    entry, count, names_index = unpack_from("<HHH", raw, 58)
+    if entry != _SECTION_BYTES:
+        raise Malformed(path, 58, f"section headers of {_SECTION_BYTES} bytes", f"{entry}")
+    heads = [unpack_from("<IIQQQQIIQQ", raw, table + number * entry) for number in range(count)]
+    if names_index >= count:
+        raise Malformed(path, 62, "the index of a section", f"{names_index}")
+    names = raw[heads[names_index][4] :][: heads[names_index][5]]
+    table_index = strings_index = 0
+    for index, (name, number, flags, _, begin, size, link, info, _, each) in enumerate(heads):
+        is_empty = number in (0, 8)
+        if not is_empty and begin + size > len(raw):
+            raise Malformed(path, begin, f"a section of {size} bytes", f"a file of {len(raw)} bytes")
+        data = b"" if is_empty else raw[begin : begin + size]
+        found.sections.append(Section(_string(names, name), number, flags, data, info, size, each))
+        if number == 2:
+            table_index, strings_index = index, link
+    if not table_index or strings_index >= count:
+        raise Malformed(path, 0, "a symbol table", "none: a stripped object")
+    text, rows = found.sections[strings_index].data, found.sections[table_index].data
     return [
         _Symbol(_string(text, name), info, other, section, value, size)
         for name, info, other, section, value, size in iter_unpack("<IBBHQQ", rows[: len(rows) // 24 * 24])
     ]
-
-
-_SECTION_TYPES = {"SHT_NULL": 0, "SHT_PROGBITS": 1, "SHT_SYMTAB": 2, "SHT_STRTAB": 3, "SHT_RELA": 4, "SHT_NOBITS": 8, "SHT_REL": 9}
 
 
 def _string(text: bytes, offset: int) -> str:
@@ -356,7 +343,10 @@ def _parts(raw: bytes, at: int, size: int, btf: Btf, least: int) -> Iterator[tup
         at += 8
         if at + count * row_bytes > end:
             raise Malformed(".BTF.ext", at, f"{count} records of {row_bytes} bytes", f"{end - at} bytes")
-        yield btf.string(name), [raw[place : place + row_bytes] for place in range(at, at + count * row_bytes, row_bytes)]
+        yield (
+            btf.string(name),
+            [raw[place : place + row_bytes] for place in range(at, at + count * row_bytes, row_bytes)],
+        )
         at += count * row_bytes
 
 
@@ -388,7 +378,9 @@ def _collect_externs(found: BpfObject, symbols: list[_Symbol]) -> None:
     for number, symbol in undefined:
         if records is None or symbol.name not in entries:
             raise _Refused(
-                "object_open.extern_without_btf", "ESRCH", f"the extern {symbol.name} has no type information in the object"
+                "object_open.extern_without_btf",
+                "ESRCH",
+                f"the extern {symbol.name} has no type information in the object",
             )
         section, variable = entries[symbol.name]
         found.externs.append(_extern(records, symbol, number, section, variable))
@@ -404,7 +396,9 @@ def _extern(records: Records, symbol: _Symbol, number: int, section: str, variab
         kind = "variable" if type_id else "address"
         return Extern(symbol.name, kind, type_id, is_weak, number)
     if section != ".kconfig" or record.kind == kinds.FUNC:
-        raise _Refused("object_open.extern_section", "EOPNOTSUPP", f"the extern {symbol.name} lies in section {section}")
+        raise _Refused(
+            "object_open.extern_section", "EOPNOTSUPP", f"the extern {symbol.name} lies in section {section}"
+        )
     shape, is_signed = _kconfig_shape(records, record.number)
     if not shape:
         raise _Refused(
@@ -481,7 +475,16 @@ def _add_struct_ops(found: BpfObject, section: Section, index: int, values: dict
         type_id = records.resolve(record.number)
         found.maps.append(
             MapDefinition(
-                record.name, _STRUCT_OPS, 4, records.size(type_id) or 0, 1, 0, section.name, index, offset, value_type=type_id
+                record.name,
+                _STRUCT_OPS,
+                4,
+                records.size(type_id) or 0,
+                1,
+                0,
+                section.name,
+                index,
+                offset,
+                value_type=type_id,
             )
         )
 
@@ -544,7 +547,7 @@ def _map(records: Records, name: str, type_id: int, is_inner: bool = False) -> M
 
 
 def _number(records: Records, type_id: int) -> int | None:
-    """libbpf.c, get_map_field_int and get_map_field_long: the length of the array that is pointed to, or an enumerator."""
+    """libbpf.c, get_map_field_int and _long: the length of the array that is pointed to, or an enumerator."""
     held = records.record(records.resolve(type_id))
     if held.kind == kinds.PTR:
         array = records.record(held.number)

@@ -1,8 +1,8 @@
 """BPF objects inside other bytes: executables with skeletons, libraries, ar archives, Debian packages.
 
-A skeleton (bpftool gen skeleton) keeps the whole object in a read-only section, so an object begins with an ELF header of
-machine EM_BPF and type ET_REL, and ends where its section headers and its sections end. Packed payloads are not found.
-ar archives: ar(5); Debian packages: deb(5), an ar archive with data.tar packed by xz, gzip or zstd.
+A skeleton (bpftool gen skeleton) keeps the whole object in a read-only section, so an object begins with an ELF
+header of machine EM_BPF and type ET_REL, and ends where its section headers and its sections end. Packed payloads
+are not found. ar archives: ar(5); Debian packages: deb(5), an ar archive with data.tar packed by xz, gzip or zstd.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def is_object(raw: bytes) -> bool:
         return False
     order = "<" if raw[5] == 1 else ">"
     kind, machine = unpack_from(f"{order}HH", raw, 16)
-    return kind == _ET_REL and machine == _EM_BPF
+    return bool(kind == _ET_REL and machine == _EM_BPF)
 
 
 def is_archive(raw: bytes) -> bool:

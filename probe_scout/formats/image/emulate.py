@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...arch.x86_64 import decoder
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -59,9 +61,7 @@ class Machine:
         found = self._blocks.get(at)
         if found is None:
             if self._reader is None:
-                import capstone
-
-                self._reader = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+                self._reader = decoder()
                 self._reader.detail = True
             raw = self._code(at, 16)
             found = next(self._reader.disasm(raw, at, 1), None) if raw else None
@@ -74,6 +74,8 @@ class Machine:
     # One instruction.
 
     def _step(self, at: int) -> int:
+        name: str
+        following: int
         name, operands, following = self._instruction(at)
         if name in ("nop", "endbr64", "endbr32", "notrack", "pause", "lfence"):
             return following
@@ -82,7 +84,7 @@ class Machine:
         if name == "jmp":
             return self._target(operands[0])
         if name[0] == "j":
-            return operands[0][1] if self._holds(name[1:]) else following
+            return int(operands[0][1]) if self._holds(name[1:]) else following
         if name == "call":
             target = self._target(operands[0])
             result = self._call(self, target)
@@ -106,7 +108,7 @@ class Machine:
         return following
 
     def _target(self, operand: tuple[Any, ...]) -> int:
-        return operand[1] if operand[0] == "imm" else self._read(operand)
+        return int(operand[1]) if operand[0] == "imm" else self._read(operand)
 
     def _holds(self, condition: str) -> bool:
         left, right, size = self._flags
@@ -232,7 +234,7 @@ class Machine:
         self._compare(self._read(operands[0]) & self._sized(operands[1], size), 0, size)
 
     def _sized(self, operand: tuple[Any, ...], size: int) -> int:
-        return self._read(operand) & _MASKS[size] if operand[0] != "imm" else operand[1] & _MASKS[size]
+        return self._read(operand) & _MASKS[size] if operand[0] != "imm" else int(operand[1]) & _MASKS[size]
 
     def _calculate(self, operands: tuple[Any, ...], compute: Callable[[int, int], int], by_zero: bool = True) -> None:
         size = _size(operands[0])
@@ -353,9 +355,18 @@ def _wide(name: str) -> str:
         for wide in _NAMES[8:]:
             _WIDE.update({wide: wide, f"{wide}d": wide, f"{wide}w": wide, f"{wide}b": wide})
         for letter in "abcd":
-            _WIDE.update({f"r{letter}x": f"r{letter}x", f"e{letter}x": f"r{letter}x", f"{letter}x": f"r{letter}x", f"{letter}l": f"r{letter}x"})
+            _WIDE.update(
+                {
+                    f"r{letter}x": f"r{letter}x",
+                    f"e{letter}x": f"r{letter}x",
+                    f"{letter}x": f"r{letter}x",
+                    f"{letter}l": f"r{letter}x",
+                }
+            )
         for short in ("sp", "bp", "si", "di"):
-            _WIDE.update({f"r{short}": f"r{short}", f"e{short}": f"r{short}", short: f"r{short}", f"{short}l": f"r{short}"})
+            _WIDE.update(
+                {f"r{short}": f"r{short}", f"e{short}": f"r{short}", short: f"r{short}", f"{short}l": f"r{short}"}
+            )
     found = _WIDE.get(name)
     if found is None:
         raise GaveUp(f"register {name}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...scanners import btf as kinds
+from ..btf import reader as kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +184,15 @@ class _Syscalls:
             start = facts.address("sys_call_table")
             for address in facts.following_pointers(start, _SYSCALLS_MAX) if start is not None else ():
                 name = facts.first_name(address)
-                for prefix in ("__x64_sys", "__ia32_sys", "__do_sys", "__arm64_sys", "__riscv_sys", "__s390x_sys", "sys"):
+                for prefix in (
+                    "__x64_sys",
+                    "__ia32_sys",
+                    "__do_sys",
+                    "__arm64_sys",
+                    "__riscv_sys",
+                    "__s390x_sys",
+                    "sys",
+                ):
                     if name.startswith(prefix):
                         found.add(name[len(prefix) :])
             found.discard("_ni_syscall")
@@ -218,6 +226,8 @@ def format_text(event: Event) -> str:
         if bracket >= 0:
             extent = f"[{field.length}]" if field.length else field.type[bracket:]
             declared = f"{field.type[:bracket]} {field.name}{extent}"
-        lines.append(f"\tfield:{declared};\toffset:{field.offset};\tsize:{field.size};\tsigned:{int(field.is_signed)};\n")
+        lines.append(
+            f"\tfield:{declared};\toffset:{field.offset};\tsize:{field.size};\tsigned:{int(field.is_signed)};\n"
+        )
     lines.append(f"\nprint fmt: {event.print_fmt}\n")
     return "".join(lines)

@@ -1,8 +1,8 @@
 """What a booted kernel would show, out of the tables of its uncompressed image.
 
-Each table lies between two symbols that include/asm-generic/vmlinux.lds.h defines, so the image's own kallsyms with data
-symbols (CONFIG_KALLSYMS_ALL) finds it; structures are read by the image's own BTF. Pointers hold final link addresses
-(x86-64: the appended relocations only serve KASLR).
+Each table lies between two symbols that include/asm-generic/vmlinux.lds.h defines, so the image's own kallsyms with
+data symbols (CONFIG_KALLSYMS_ALL) finds it; structures are read by the image's own BTF. Pointers hold final link
+addresses (x86-64: the appended relocations only serve KASLR).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from ...errors import Malformed
-from ...scanners import btf as kinds
-from ...scanners.btf import Btf
+from ..btf import reader as kinds
+from ..btf.reader import Btf
 from ..btf.records import Records
 from . import symbols
 
 if TYPE_CHECKING:
-    from ...scanners.kernel_image import KernelImage
+    from ..elf.kernel_image import KernelImage
 
 _POINTER_BYTES = 8
 _EVENTS_MAX = 100_000
@@ -156,8 +156,8 @@ class Facts:
         """available_filter_functions: the symbol that each record lies in, one a line.
 
         kernel/trace/ftrace.c, t_show and print_rec: records that lie more than FTRACE_MCOUNT_MAX_OFFSET behind a symbol
-        belong to weak functions that were left out. Kernels with ftrace_is_valid print a placeholder for them or nothing
-        at all; older ones print the symbol before, whatever its distance.
+        belong to weak functions that were left out. Newer kernels print a placeholder for them or
+        nothing at all; older ones print the symbol before, whatever its distance.
         """
         addresses, names = self.table.addresses, self.table.names
         checks = self._has_marker()
@@ -179,7 +179,7 @@ class Facts:
     # Kprobe blacklist.
 
     def blacklist(self) -> bytes:
-        """/sys/kernel/debug/kprobes/blacklist: kernel/kprobes.c, populate_kprobe_blacklist and arch_populate_kprobe_blacklist."""
+        """/sys/kernel/debug/kprobes/blacklist, as populate_kprobe_blacklist fills it (kernel/kprobes.c)."""
         low, high = self.address("_stext"), self.address("_etext")
         rows: list[tuple[int, int]] = []
         for entry in self.pointers("__start_kprobe_blacklist", "__stop_kprobe_blacklist") or ():

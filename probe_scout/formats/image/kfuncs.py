@@ -1,8 +1,9 @@
 """Kfuncs of a kernel image: sets with flags, the program types they are registered for, and the hook of each type.
 
 kernel/bpf/btf.c: register_btf_kfunc_id_set takes a program type and a set; the type selects a hook
-(bpf_prog_type_to_kfunc_hook, a switch that kernels differ in); a program may call what is in a set of its own hook or of the
-common one, unless a filter of that hook refuses. The registering functions and the switch are run (emulate.py).
+(bpf_prog_type_to_kfunc_hook, a switch that kernels differ in); a program may call what is in a set of its own hook
+or of the common one, unless a filter of that hook refuses. The registering functions and the switch are run
+(emulate.py).
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def flag_names(flags: int) -> tuple[str, ...]:
 
 
 def filtered(facts: Facts, check: int, program_type: int, kfunc: int) -> bool | None:
-    """Whether a filter refuses a program of this type, by running it for a program without further traits; None: not told."""
+    """Whether a filter refuses a program of this type, run for one without further traits; None: not told."""
     kind, aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
     if kind is None or aux is None:
         return None

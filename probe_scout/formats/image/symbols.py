@@ -1,9 +1,9 @@
 """kallsyms out of an uncompressed kernel image: names, letters and addresses in the kernel's own order.
 
-Written by scripts/kallsyms.c. The tables have no header; they are found by what they must hold: the token table holds
-"0\\0" to "9\\0" one after the other, with 256 increasing u16 behind it; the markers are a zero u32 and increasing steps;
-the number of symbols stands before the names. Addresses are one of three encodings, told apart by their order: without
-one inversion, or the layout is not the right one.
+Written by scripts/kallsyms.c. The tables have no header; they are found by what they must hold: the token table
+holds "0\\0" to "9\\0" one after the other, with 256 increasing u16 behind it; the markers are a zero u32 and
+increasing steps; the number of symbols stands before the names. Addresses are one of three encodings, told apart by
+their order: without one inversion, or the layout is not the right one.
 
 - base - 1 - x for a negative x, x itself for a positive one (CONFIG_KALLSYMS_ABSOLUTE_PERCPU, up to 6.12)
 - base + x (architectures without absolute per-CPU symbols, and since commit 01157ddc58dc, "kallsyms: Remove
@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import sys
 from array import array
+from itertools import pairwise
 from typing import NamedTuple
 
 from ...errors import Malformed
@@ -37,18 +38,16 @@ class Table(NamedTuple):
 
     def text(self) -> bytes:
         """As /proc/kallsyms prints them for root (kernel/kallsyms.c, s_show)."""
-        return b"".join(
-            b"%016x %b %b\n" % row for row in zip(self.addresses, self.letters, self.names, strict=True)
-        )
+        return b"".join(b"%016x %b %b\n" % row for row in zip(self.addresses, self.letters, self.names, strict=True))
 
 
 class Located(NamedTuple):
     """Where the tables lie in the bytes of the image that were searched."""
 
     tokens: int
-    index: int
+    token_index: int
     markers: int
-    count: int
+    marker_count: int
     names: int
     number: int
 
@@ -89,7 +88,7 @@ def _locate(raw: bytes, digits: int) -> Located | None:
     for alignment in (4, 8):
         at = (end + alignment - 1) // alignment * alignment
         index = array("H", raw[at : at + 512])
-        if len(index) < 256 or index[0] or any(a >= b for a, b in zip(index, index[1:], strict=False)):
+        if len(index) < 256 or index[0] or any(a >= b for a, b in pairwise(index)):
             continue
         tokens = digits - index[_FIRST_DIGIT]
         if tokens < 0:
@@ -179,7 +178,7 @@ def _after(raw: bytes, at: int) -> int:
 
 
 def _names(raw: bytes, located: Located) -> tuple[list[bytes], list[bytes]] | None:
-    index = array("H", raw[located.index : located.index + 512])
+    index = array("H", raw[located.token_index : located.token_index + 512])
     table = [raw[located.tokens + at : raw.index(b"\0", located.tokens + at)] for at in index]
     letters, names = [], []
     at = located.names
@@ -202,7 +201,7 @@ def _names(raw: bytes, located: Located) -> tuple[list[bytes], list[bytes]] | No
 def _addresses(raw: bytes, located: Located, address_of: int) -> list[int] | None:
     """The addresses, by the encoding and the place that give them in order."""
     number = located.number
-    after = located.index + 512
+    after = located.token_index + 512
     # Behind the tokens' index (since 6.5), or before the base that stands before the number of symbols.
     places: list[tuple[int, int | None]] = []
     for alignment in (4, 8):
@@ -214,7 +213,9 @@ def _addresses(raw: bytes, located: Located, address_of: int) -> list[int] | Non
     for back in (4, 8):
         base = head - back - 8
         if base > 4 * number:
-            places += [((base - 4 * number) // step * step, int.from_bytes(raw[base : base + 8], "little")) for step in (8, 4)]
+            places += [
+                ((base - 4 * number) // step * step, int.from_bytes(raw[base : base + 8], "little")) for step in (8, 4)
+            ]
     for at, base_value in places:
         if at < 0 or at + 4 * number > len(raw):
             continue

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...errors import NotThere
-from ...scanners import kernel_image
+from ..elf import kernel_image
 from . import events as event_table
 from .facts import Facts
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...errors import SourceError
-    from ...scanners.kernel_image import KernelImage
+    from ..elf.kernel_image import KernelImage
 
 TRACING = "sys/kernel/tracing"
 _IKCONFIG = b"IKCFG_ST", b"IKCFG_ED"

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...formats.btf import reader as kinds
 from ...formats.btf import relocation
 from ...formats.btf.records import essential
-from ...scanners import btf as kinds
 from .reach import SOMEWHERE, Pointer, Value
 
 if TYPE_CHECKING:
-    from ...formats.elf.bpf_object import BpfObject, Extern
     from ...formats.btf.records import Records
+    from ...formats.elf.bpf_object import BpfObject, Extern
     from .kernel_types import KernelTypes
 
 KCONFIG_SECTION = -1
@@ -45,7 +45,7 @@ class Unresolved(Exception):
 
 
 def resolve(found: BpfObject, types: KernelTypes) -> Externs:
-    """Raises Unresolved in libbpf's order: virtual ones, configuration, untyped symbols, typed ones, then strong ones."""
+    """Raises Unresolved, in libbpf's order: configuration, untyped symbols, typed ones, then strong ones."""
     held: dict[int, State] = {}
     strong: list[str] = []
     kconfig, places = _layout(found)
@@ -137,7 +137,9 @@ def _encode(extern: Extern, text: str) -> bytes:
 
 def _misfit(extern: Extern, text: str) -> Unresolved:
     return Unresolved(
-        "object_load.kconfig", "EINVAL", f"{extern.name} is {text} here, which does not fit the extern's type ({extern.shape})"
+        "object_load.kconfig",
+        "EINVAL",
+        f"{extern.name} is {text} here, which does not fit the extern's type ({extern.shape})",
     )
 
 
@@ -175,7 +177,9 @@ def _typed(found: BpfObject, extern: Extern, types: KernelTypes) -> State:
     held = types.find(name, kind)
     if held is None:
         if types.is_partial:
-            raise Unresolved("object_load.not_recorded", "", f"this partial snapshot does not tell about {word} {name}", "btf")
+            raise Unresolved(
+                "object_load.not_recorded", "", f"this partial snapshot does not tell about {word} {name}", "btf"
+            )
         if not extern.is_weak:
             where = "kernel" if kind == kinds.VAR else "kernel or module"
             raise Unresolved(
@@ -187,7 +191,9 @@ def _typed(found: BpfObject, extern: Extern, types: KernelTypes) -> State:
     if not _is_compatible(found.records, extern.type_id, *held):
         if kind == kinds.FUNC and extern.is_weak:
             return State(extern.name, True, 0)
-        raise Unresolved("object_load.extern_type", "EINVAL", f"the type of {word} {name} is another one on this kernel")
+        raise Unresolved(
+            "object_load.extern_type", "EINVAL", f"the type of {word} {name} is another one on this kernel"
+        )
     return State(extern.name, False, SOMEWHERE)
 
 

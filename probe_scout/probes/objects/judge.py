@@ -11,12 +11,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UsageError
+from ...formats.btf import reader as kinds
 from ...formats.btf.records import essential
 from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, ProgramAnswer
 from ...model.verdict import NO, UNKNOWN, YES, Finding
 from ...rules import helper_sets, object_load, section_names
-from ...scanners import btf as kinds
 from . import externs as extern_states
 from . import program_code, reach
 
@@ -31,7 +31,11 @@ _CALL = 0x85
 _OVERRIDE_RETURN, _GET_FUNC_IP = 58, 173
 _SOCKOPTS = frozenset((49, 57))  # setsockopt, getsockopt
 _BY_LOAD = ("attach_target", "prototype", "lsm_hook", "iterator", "caller", "raw_tp_null", "tracepoint_sleep")
-_BTF_NAMES = {"LSM_MAC": ("bpf_lsm_", kinds.FUNC), "LSM_CGROUP": ("bpf_lsm_", kinds.FUNC), "TRACE_ITER": ("bpf_iter_", kinds.FUNC)}
+_BTF_NAMES = {
+    "LSM_MAC": ("bpf_lsm_", kinds.FUNC),
+    "LSM_CGROUP": ("bpf_lsm_", kinds.FUNC),
+    "TRACE_ITER": ("bpf_iter_", kinds.FUNC),
+}
 _KPROBE_NAME = re.compile(r"[a-zA-Z0-9_.]+")
 
 
@@ -59,7 +63,7 @@ class Row(NamedTuple):
 
 
 class Judge:
-    """Judges objects against one kernel. `verdict` gives the verdict of check for an attach type and a written target."""
+    """Judges objects against one kernel. `verdict` gives check's verdict for an attach type and a written target."""
 
     def __init__(
         self,
@@ -75,7 +79,9 @@ class Judge:
         if found.refusal is not None:
             finding = Finding(found.refusal.rule, found.refusal.says, "the object")
             answers = tuple(
-                _answer(row, NO, OPEN, found.refusal.errno, (finding,)) for row in rows if only in ("", row.program.name)
+                _answer(row, NO, OPEN, found.refusal.errno, (finding,))
+                for row in rows
+                if only in ("", row.program.name)
             )
             return ObjectAnswer(NO, OPEN, found.refusal.errno, (finding,)), answers
         answers = tuple(self._alone(found, row) for row in rows if only in ("", row.program.name))
@@ -108,7 +114,11 @@ class Judge:
 
     def _prepare(self, found: BpfObject, rows: list[Row], is_alone: bool) -> None:
         if self.types.vmlinux is None and self._needs_types(found, rows):
-            raise _Unknown(LOAD, "object_load.no_btf", "its relocations need the kernel's type information, which is not readable here")
+            raise _Unknown(
+                LOAD,
+                "object_load.no_btf",
+                "its relocations need the kernel's type information, which is not readable here",
+            )
         try:
             self._externs = extern_states.resolve(found, self.types)
         except extern_states.Unresolved as error:
@@ -139,13 +149,17 @@ class Judge:
             if definition.type == object_load.STRUCT_OPS or definition.origin != "maps":
                 continue
             if not numbers:
-                raise _Unknown(LOAD, "object_load.map_type", "the kernel's map types cannot be read (enum bpf_map_type)")
+                raise _Unknown(
+                    LOAD, "object_load.map_type", "the kernel's map types cannot be read (enum bpf_map_type)"
+                )
             for each in (definition.inner, definition):
                 if each is None:
                     continue
                 refused = object_load.map_refused(object_load.with_sizes(each) if is_alone else each, numbers)
                 if refused is not None:
-                    raise _No(LOAD, refused.rule, refused.errno, refused.says, "sys/kernel/btf/vmlinux: enum bpf_map_type")
+                    raise _No(
+                        LOAD, refused.rule, refused.errno, refused.says, "sys/kernel/btf/vmlinux: enum bpf_map_type"
+                    )
 
     def _struct_ops(self, found: BpfObject, rows: list[Row], is_alone: bool) -> None:
         """bpf_map__init_kern_struct_ops, for the maps that are created."""
@@ -156,7 +170,9 @@ class Judge:
             members = _members_used(found, definition)
             if is_alone and not used & set(members.values()):
                 continue
-            self._struct_ops_map(found, definition.name, definition.value_type, members, definition.variable, definition.section_index)
+            self._struct_ops_map(
+                found, definition.name, definition.value_type, members, definition.variable, definition.section_index
+            )
 
     def _struct_ops_map(
         self, found: BpfObject, name: str, type_id: int, members: dict[int, str], begin: int, section: int
@@ -183,7 +199,9 @@ class Judge:
                     raise _No(LOAD, "object_load.struct_ops_member", "EOPNOTSUPP", says, "sys/kernel/btf")
                 continue
             if member.bits or other.bits:
-                raise _No(LOAD, "object_load.struct_ops_member", "EOPNOTSUPP", f"map {name}: {member.name} is a bit-field")
+                raise _No(
+                    LOAD, "object_load.struct_ops_member", "EOPNOTSUPP", f"map {name}: {member.name} is a bit-field"
+                )
             one, two = local.resolve(member.type_id), kernel.resolve(other.type_id)
             if local.record(one).kind != kernel.record(two).kind:
                 says = f"map {name}: the member {member.name} is of another kind on this kernel"
@@ -197,7 +215,8 @@ class Judge:
     def _load(self, found: BpfObject, row: Row, is_alone: bool = True) -> reach.Reached | None:
         section, program = row.section, row.program
         if section is None:
-            says = f"libbpf {'.'.join(map(str, self.libbpf))} knows no section name `{program.section}`: its loader must set a type"
+            release = ".".join(map(str, self.libbpf))
+            says = f"libbpf {release} knows no section name `{program.section}`: its loader must set a type"
             raise _No(LOAD, "object_load.section_name", "EINVAL", says, "the object")
         if section.program == "STRUCT_OPS":
             self._struct_ops_program(found, program)
@@ -245,7 +264,9 @@ class Judge:
         """bpf_prog_load: type, expected attach type, flags; the kernel says nothing but EINVAL."""
         enum = self.types.enum("bpf_prog_type")
         if not enum:
-            raise _Unknown(LOAD, "object_load.program_type", "the kernel's program types cannot be read (enum bpf_prog_type)")
+            raise _Unknown(
+                LOAD, "object_load.program_type", "the kernel's program types cannot be read (enum bpf_prog_type)"
+            )
         evidence = "sys/kernel/btf/vmlinux: enum bpf_prog_type"
         if f"BPF_PROG_TYPE_{section.program}" not in enum:
             says = f"this kernel knows no program type BPF_PROG_TYPE_{section.program}"
@@ -254,7 +275,11 @@ class Judge:
         if ops and self.types.symbol_count("kprobe_prog_ops") and not self.types.symbol_count(f"{ops}_prog_ops"):
             says = f"BPF_PROG_TYPE_{section.program} is not built into this kernel"
             raise _No(LOAD, "object_load.program_type", "EINVAL", says, f"proc/kallsyms: no {ops}_prog_ops")
-        if section.attach and section.checks_attach and self.types.knows("bpf_attach_type", f"BPF_{section.attach}") is False:
+        if (
+            section.attach
+            and section.checks_attach
+            and self.types.knows("bpf_attach_type", f"BPF_{section.attach}") is False
+        ):
             says = f"this kernel knows no attach type BPF_{section.attach}"
             raise _No(LOAD, "object_load.attach_type", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_attach_type")
         if section.frags and not self._has_member("bpf_prog_aux", "xdp_has_frags"):
@@ -301,20 +326,28 @@ class Judge:
             if poison is not None:
                 raise _No(LOAD, f"object_load.{_POISONS[poison.kind]}", "EINVAL", poison.says, "sys/kernel/btf/vmlinux")
         self._helpers(found, row, section, prepared, walked)
-        if prepared.kfuncs.keys() & walked.places and self.types.vmlinux is not None and not self.types.vmlinux.has_name("bpf_kfunc_desc"):
+        if (
+            prepared.kfuncs.keys() & walked.places
+            and self.types.vmlinux is not None
+            and not self.types.vmlinux.has_name("bpf_kfunc_desc")
+        ):
             says = "this kernel takes no calls of kernel functions (kfuncs)"
             raise _No(LOAD, "object_load.kfunc_call", "EINVAL", says, "sys/kernel/btf/vmlinux: struct bpf_kfunc_desc")
         self._kfuncs(section, prepared, walked)
         self._arguments(row, section, walked)
         return walked
 
-    def _kfuncs(self, section: section_names.SectionName, prepared: program_code.Prepared, walked: reach.Reached) -> None:
+    def _kfuncs(
+        self, section: section_names.SectionName, prepared: program_code.Prepared, walked: reach.Reached
+    ) -> None:
         """check_kfunc_call: a function that is in no set registered for the type is refused with EACCES."""
         ids = self.types.kernel.ids()
         for place in sorted(prepared.kfuncs.keys() & walked.places):
             name = essential(prepared.kfuncs[place])
             if not ids.visible:
-                raise _Unknown(LOAD, "object_load.kfunc_unknown", f"kallsyms does not show which program types may call {name}")
+                raise _Unknown(
+                    LOAD, "object_load.kfunc_unknown", f"kallsyms does not show which program types may call {name}"
+                )
             if not ids.is_kfunc(name):
                 says = f"{name} is a function of this kernel and no kfunc"
                 raise _No(LOAD, "object_load.kfunc_not_allowed", "EACCES", says, "proc/kallsyms: __BTF_ID__ sets")
@@ -322,7 +355,12 @@ class Judge:
             raise _Unknown(LOAD, "object_load.kfunc_unknown", says)
 
     def _helpers(
-        self, found: BpfObject, row: Row, section: section_names.SectionName, prepared: program_code.Prepared, walked: reach.Reached
+        self,
+        found: BpfObject,
+        row: Row,
+        section: section_names.SectionName,
+        prepared: program_code.Prepared,
+        walked: reach.Reached,
     ) -> None:
         """check_helper_call, of the calls that are walked."""
         names = {value: name.removeprefix("BPF_FUNC_") for name, value in self.types.enum("bpf_func_id").items()}
@@ -331,27 +369,41 @@ class Judge:
             return
         differs = ""
         for place in sorted(walked.places):
-            insn = prepared.code.insns[place.section][place.index]
+            insn = prepared.code.insns[place.section][place.number]
             if insn.code != _CALL or insn.src or place in prepared.kfuncs:
                 continue
             evidence = "sys/kernel/btf/vmlinux: enum bpf_func_id"
             if insn.imm not in names or names[insn.imm] == "__BPF_FUNC_MAX_ID":
-                raise _No(LOAD, "object_load.helper", "EINVAL", f"helper {insn.imm} is not known to this kernel", evidence)
+                raise _No(
+                    LOAD, "object_load.helper", "EINVAL", f"helper {insn.imm} is not known to this kernel", evidence
+                )
             name = f"bpf_{names[insn.imm]}"
             if insn.imm == _GET_FUNC_IP and section.program == "RAW_TRACEPOINT":
                 raise _No(LOAD, "object_load.helper_type", "ENOTSUPP", f"{name} is not for raw tracepoints", "")
             state = self._allowed(row, section, insn.imm)
             if state == helper_sets.REFUSED:
-                raise _No(LOAD, "object_load.helper_type", "EINVAL", f"programs of type {section.program} cannot call {name}", "")
+                raise _No(
+                    LOAD,
+                    "object_load.helper_type",
+                    "EINVAL",
+                    f"programs of type {section.program} cannot call {name}",
+                    "",
+                )
             if state == helper_sets.DIFFERS:
                 differs = differs or name
             if insn.imm in helper_sets.SLEEPS and not section.sleepable:
-                raise _No(LOAD, "object_load.helper_sleeps", "EINVAL", f"{name} may sleep, and the program is not sleepable", "")
+                raise _No(
+                    LOAD,
+                    "object_load.helper_sleeps",
+                    "EINVAL",
+                    f"{name} may sleep, and the program is not sleepable",
+                    "",
+                )
             if found.license not in object_load.GPL and helper_sets.is_gpl_only(insn.imm):
                 says = f"{name} is for programs with a GPL compatible license, and the object's is `{found.license}`"
                 raise _No(LOAD, "object_load.helper_gpl", "EINVAL", says, "the object")
         if differs:
-            says = f"kernels differ in whether programs of type {section.program} may call {differs}, and no file of this one tells"
+            says = f"whether programs of type {section.program} may call {differs} differs by kernel, and no file tells"
             raise _Unknown(LOAD, "object_load.helper_type_unknown", says)
 
     def _allowed(self, row: Row, section: section_names.SectionName, helper: int) -> str:
@@ -370,13 +422,16 @@ class Judge:
 
     def _forms(self, prepared: program_code.Prepared, whole: set[reach.Place]) -> None:
         """What the verifier checks before it walks, of every instruction (resolve_pseudo_ldimm64, check_btf_func)."""
-        insns = [prepared.code.insns[place.section][place.index] for place in whole]
+        insns = [prepared.code.insns[place.section][place.number] for place in whole]
         has_atomic = any(insn.code & 0xE7 == 0xC3 and insn.imm for insn in insns)
-        # Commit 91c960b00566 ("bpf: Rename BPF_XADD and prepare to encode other atomics in .imm") made check_xadd check_atomic.
+        # Commit 91c960b00566 ("bpf: Rename BPF_XADD and prepare to encode other atomics in .imm") renamed check_xadd.
         if has_atomic and self.types.kernel.has_function("check_xadd"):
-            says = "this kernel knows atomic additions alone, without their result; the program has other atomic operations"
+            says = "this kernel knows plain atomic additions alone; the program has other atomic operations"
             raise _No(LOAD, "object_load.atomic", "EINVAL", says, "proc/kallsyms: check_xadd")
-        if prepared.code.addresses.keys() & whole and self.types.knows("bpf_func_id", "BPF_FUNC_for_each_map_elem") is False:
+        if (
+            prepared.code.addresses.keys() & whole
+            and self.types.knows("bpf_func_id", "BPF_FUNC_for_each_map_elem") is False
+        ):
             says = "this kernel takes no addresses of functions as callbacks"
             raise _No(LOAD, "object_load.callback", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_func_id")
 
@@ -387,7 +442,13 @@ class Judge:
         count = self._event_arguments(section_names.extra(row.program.section) or "")
         if count is not None and walked.context_bytes > 8 * count:
             says = f"the program reads argument {(walked.context_bytes + 7) // 8}, and the event has {count} here"
-            raise _No(LOAD, "object_load.argument", "EACCES", says, "sys/kernel/btf: btf_trace_" + row.program.section.rpartition("/")[2])
+            raise _No(
+                LOAD,
+                "object_load.argument",
+                "EACCES",
+                says,
+                "sys/kernel/btf: btf_trace_" + row.program.section.rpartition("/")[2],
+            )
 
     def _event_arguments(self, name: str) -> int | None:
         """How many arguments a raw tracepoint hands to a program, without the hidden first one of its prototype."""
@@ -421,7 +482,9 @@ class Judge:
             if match is None:
                 raise _No(ATTACH, "object_attach.section", "EINVAL", "the section names no function", "the object")
         if section.how == "tp" and "/" not in (extra or ""):
-            raise _No(ATTACH, "object_attach.section", "EINVAL", "the section names no event as CATEGORY/EVENT", "the object")
+            raise _No(
+                ATTACH, "object_attach.section", "EINVAL", "the section names no event as CATEGORY/EVENT", "the object"
+            )
         self._attach_target(row, section, ATTACH)
         if section.how == "tp" and walked is not None:
             self._record(extra or "", walked)
@@ -439,10 +502,20 @@ class Judge:
             says = f"the program reads {walked.context_bytes} bytes of the record, whose last field ends at byte {end}"
             raise _No(ATTACH, "object_attach.record", "EACCES", says, f"events/{event}/format")
 
-    def _attach_user(self, found: BpfObject, section: section_names.SectionName, extra: str) -> tuple[str, tuple[Finding, ...]]:
+    def _attach_user(
+        self, found: BpfObject, section: section_names.SectionName, extra: str
+    ) -> tuple[str, tuple[Finding, ...]]:
         if section.how == "uprobe" and ":" not in extra:
-            raise _No(ATTACH, "object_attach.section", "EINVAL", "the section names no function as PATH:FUNCTION", "the object")
-        if section.how == "usdt" and not {"__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"} <= {m.name for m in found.maps}:
+            raise _No(
+                ATTACH,
+                "object_attach.section",
+                "EINVAL",
+                "the section names no function as PATH:FUNCTION",
+                "the object",
+            )
+        if section.how == "usdt" and not {"__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"} <= {
+            m.name for m in found.maps
+        }:
             says = "the object lacks the maps of libbpf's bpf/usdt.bpf.h"
             raise _No(ATTACH, "object_attach.usdt_maps", "ESRCH", says, "the object")
         if section.how == "uprobe.multi" and self.types.knows("bpf_attach_type", f"BPF_{section.attach}") is False:
@@ -461,11 +534,15 @@ class Judge:
             raise _No(ATTACH, "object_attach.pattern", "ENOENT", says, "available_filter_functions")
         known = self.types.knows("bpf_attach_type", "BPF_TRACE_KPROBE_MULTI")
         if known is False:
-            raise _No(ATTACH, "object_attach.type", "EINVAL", "this kernel knows no attach type BPF_TRACE_KPROBE_MULTI", "")
+            raise _No(
+                ATTACH, "object_attach.type", "EINVAL", "this kernel knows no attach type BPF_TRACE_KPROBE_MULTI", ""
+            )
         says = f"{pattern} matches {count} functions that ftrace can patch"
         return ATTACHED, (Finding("object_attach.matches", says, "available_filter_functions"),)
 
-    def _attach_multi(self, row: Row, section: section_names.SectionName, extra: str) -> tuple[str, tuple[Finding, ...]]:
+    def _attach_multi(
+        self, row: Row, section: section_names.SectionName, extra: str
+    ) -> tuple[str, tuple[Finding, ...]]:
         if self.types.knows("bpf_attach_type", f"BPF_{section.attach}") is False and not _is_pattern(extra):
             says = f"this kernel knows no attach type BPF_{section.attach}"
             raise _No(ATTACH, "object_attach.type", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_attach_type")
@@ -521,13 +598,14 @@ def _members_used(found: BpfObject, definition: object) -> dict[int, str]:
     """Offset in bytes within a struct_ops map to the program that is put there."""
     from ...formats.elf.bpf_object import MapDefinition
 
-    assert isinstance(definition, MapDefinition) and found.records is not None
+    assert isinstance(definition, MapDefinition)
+    assert found.records is not None
     size = found.records.size(definition.value_type) or 0
     programs = {(program.section_index, program.offset): program.name for program in found.programs}
     used = {}
     for offset, reference in found.references.get(definition.section_index, {}).items():
         if definition.variable <= offset < definition.variable + size:
-            name = programs.get((reference.index, reference.offset))
+            name = programs.get((reference.number, reference.offset))
             if name is not None:
                 used[offset - definition.variable] = name
     return used
@@ -545,4 +623,6 @@ def _answer(
     row: Row, answer: str, stage: str, errno: str | None, findings: tuple[Finding, ...], is_left: bool = False
 ) -> ProgramAnswer:
     kind = row.section.program.lower() if row.section is not None else "unspec"
-    return ProgramAnswer(row.program.name, row.program.section, kind, row.autoload, answer, stage, errno, findings, is_left)
+    return ProgramAnswer(
+        row.program.name, row.program.section, kind, row.autoload, answer, stage, errno, findings, is_left
+    )

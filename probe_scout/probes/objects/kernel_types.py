@@ -9,13 +9,13 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from ...errors import SourceError
+from ...formats.btf import reader as kinds
 from ...formats.btf import relocation
 from ...formats.btf.records import Records
-from ...scanners import btf as kinds
 
 if TYPE_CHECKING:
-    from ...scanners.btf import Btf
-    from ...scanners.btf_ids import BtfIdSets
+    from ...formats.btf.reader import Btf
+    from ...formats.text.btf_ids import BtfIdSets
 
 
 class Asked(Protocol):
@@ -113,8 +113,8 @@ class KernelTypes:
 
     def record_bytes(self, category: str, name: str) -> int | None:
         """Where the last field of an event's record ends, in bytes; None where its format cannot be read."""
+        from ...formats.text import trace_format
         from ...rules.tracepoint_access import record_end_bytes
-        from ...scanners import trace_format
 
         raw = self._tracing(f"events/{category}/{name}/format")
         return None if raw is None else record_end_bytes(trace_format.parse(raw, category=category))

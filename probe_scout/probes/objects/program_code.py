@@ -6,6 +6,7 @@ externs. A program consists of its own function and of every function of .text i
 
 from __future__ import annotations
 
+from functools import partial
 from struct import iter_unpack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,8 @@ from ...formats.elf.bpf_object import INSN_BYTES
 from .reach import SOMEWHERE, Code, Insn, Place, Pointer, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...formats.elf.bpf_object import BpfObject, Program
     from .externs import Externs
 
@@ -77,16 +80,16 @@ def _function_at(found: BpfObject, section: int, index: int) -> tuple[int, int, 
     return section, index, end - index
 
 
-def prepare(
-    found: BpfObject, core: relocation.Kernel | None, externs: Externs, wanted: set[Place]
-) -> Prepared:
+def prepare(found: BpfObject, core: relocation.Kernel | None, externs: Externs, wanted: set[Place]) -> Prepared:
     """Relocates everything in `wanted`. Raises Broken where libbpf refuses the object."""
     code = Code()
     prepared = Prepared(code, {}, {})
     for section in {place.section for place in wanted}:
         rows = [
             Insn(op, regs & 15, regs >> 4, off, imm)
-            for op, regs, off, imm in iter_unpack("<BBhi", found.sections[section].data[: found.sections[section].size & ~7])
+            for op, regs, off, imm in iter_unpack(
+                "<BBhi", found.sections[section].data[: found.sections[section].size & ~7]
+            )
         ]
         code.insns[section] = rows
         for index, insn in enumerate(rows):
@@ -107,52 +110,61 @@ def _relocate_core(found: BpfObject, core: relocation.Kernel | None, wanted: set
     if not found.core or found.records is None:
         return
     if core is None:
-        raise Broken("object_load.no_btf", "ESRCH", "it has CO-RE relocations, and this kernel shows no type information")
-    relocator = relocation.Relocator(found.records, core)
+        raise Broken(
+            "object_load.no_btf", "ESRCH", "it has CO-RE relocations, and this kernel shows no type information"
+        )
+    local = found.records
+    relocator = relocation.Relocator(local, core)
     for name, records in found.core.items():
         section = found.section_named(name)
         for record in records:
             place = Place(section, record.insn_offset // INSN_BYTES)
             if place not in wanted and section != found.text_index:
                 continue
-            if place.index >= len(prepared.code.insns.get(section, ())):
+            if place.number >= len(prepared.code.insns.get(section, ())):
                 if section in prepared.code.insns:
                     raise Broken("object_load.core", "EINVAL", f"a relocation of section {name} lies behind its end")
                 continue
             try:
                 result = relocator.resolve(record)
-                _patch(prepared, place, record, result, lambda r=record: relocation.describe(found.records, r))  # type: ignore[misc]
+                _patch(prepared, place, record, result, partial(relocation.describe, local, record))
             except relocation.RelocationFailed as error:
                 raise Broken("object_load.core", error.errno, error.says) from None
 
 
 def _patch(
-    prepared: Prepared, place: Place, record: relocation.CoreRecord, result: relocation.Resolved, says: object
+    prepared: Prepared,
+    place: Place,
+    record: relocation.CoreRecord,
+    result: relocation.Resolved,
+    says: Callable[[], str],
 ) -> None:
     """relo_core.c, bpf_core_patch_insn."""
     rows = prepared.code.insns[place.section]
-    insn = rows[place.index]
+    insn = rows[place.number]
     kind = insn.code & 7
     if result.poison:
-        prepared.poison[place] = Poison("core", f"{says()} does not exist on this kernel")  # type: ignore[operator]
+        prepared.poison[place] = Poison("core", f"{says()} does not exist on this kernel")
         return
     if kind in (4, 7) and not insn.code & 8:
         if result.checked and insn.imm & 0xFFFFFFFF != result.old & 0xFFFFFFFF:
             raise _unexpected(record, insn.imm, result.old)
-        rows[place.index] = insn._replace(imm=_signed32(result.new))
+        rows[place.number] = insn._replace(imm=_signed32(result.new))
     elif kind in (1, 2, 3):
         if result.checked and insn.off != result.old:
             raise _unexpected(record, insn.off, result.old)
         if result.new > _OFFSET_MAX:
             raise relocation.RelocationFailed("ERANGE", "a relocated offset does not fit into an instruction")
         if result.bad_size:
-            prepared.poison[place] = Poison("resize", f"{says()} has another size here, and a direct access cannot be resized")  # type: ignore[operator]
+            prepared.poison[place] = Poison(
+                "resize", f"{says()} has another size here, and a direct access cannot be resized"
+            )
             return
-        rows[place.index] = insn._replace(off=result.new, code=_resized(insn.code, result))
+        rows[place.number] = insn._replace(off=result.new, code=_resized(insn.code, result))
     elif insn.code == _LD_IMM64:
         if result.checked and insn.value != result.old & _MASK64:
             raise _unexpected(record, insn.value, result.old)
-        rows[place.index] = insn._replace(value=result.new & _MASK64)
+        rows[place.number] = insn._replace(value=result.new & _MASK64)
     else:
         raise relocation.RelocationFailed("EINVAL", f"a relocation of an instruction of code {insn.code:#x}")
 
@@ -181,15 +193,17 @@ def _refer(found: BpfObject, externs: Externs, prepared: Prepared) -> None:
     for section, rows in prepared.code.insns.items():
         for offset, reference in found.references.get(section, {}).items():
             place = Place(section, offset // INSN_BYTES)
-            insn = rows[place.index]
+            insn = rows[place.number]
             if reference.kind == "subprogram":
-                prepared.code.targets[place] = Place(reference.index, reference.offset // INSN_BYTES)
+                prepared.code.targets[place] = Place(reference.number, reference.offset // INSN_BYTES)
             elif reference.kind == "subprogram_address":
-                prepared.code.addresses[place] = Place(reference.index, reference.offset // INSN_BYTES)
+                prepared.code.addresses[place] = Place(reference.number, reference.offset // INSN_BYTES)
             elif reference.kind == "extern":
-                _extern(externs, reference.index, place, insn, rows, prepared)
+                _extern(externs, reference.number, place, insn, rows, prepared)
             else:
-                rows[place.index] = insn._replace(value=_address(found, reference.kind, reference.index, reference.offset))
+                rows[place.number] = insn._replace(
+                    value=_address(found, reference.kind, reference.number, reference.offset)
+                )
 
 
 def _address(found: BpfObject, kind: str, index: int, offset: int) -> Value:
@@ -206,4 +220,4 @@ def _extern(externs: Externs, number: int, place: Place, insn: Insn, rows: list[
         else:
             prepared.kfuncs[place] = state.name
         return
-    rows[place.index] = insn._replace(value=state.value)
+    rows[place.number] = insn._replace(value=state.value)

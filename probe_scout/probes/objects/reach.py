@@ -1,4 +1,4 @@
-"""Which instructions of a BPF program the verifier walks: a forward walk over registers and stack slots that hold constants.
+"""Which instructions of a BPF program the verifier walks, as far as constants in registers and stack slots tell.
 
 The verifier (kernel/bpf/verifier.c, do_check) follows each path and takes a branch one way where both sides are known
 (is_branch_taken). Constants come from relocated immediates, from frozen read-only data (.rodata, .kconfig), and from
@@ -52,7 +52,7 @@ class Place(NamedTuple):
     """An instruction: its section's index, and its number in it."""
 
     section: int
-    index: int
+    number: int
 
 
 class Code:
@@ -118,7 +118,7 @@ class _Walk:
         self._returns[key] = (None,)  # for a function that calls itself
         registers = (None, *arguments[:5], *(None,) * 4, Pointer("stack"), *(None,) * 5)  # 11 to 15 are no registers
         seen: dict[int, list[_State]] = {}
-        todo: list[tuple[int, _State]] = [(entry.index, _State(registers, ()))]
+        todo: list[tuple[int, _State]] = [(entry.number, _State(registers, ()))]
         returns: list[Value] = []
         insns = self.code.insns[entry.section]
         while todo:
@@ -149,7 +149,7 @@ class _Walk:
 
     def _step(self, place: Place, insn: Insn, state: _State, depth: int) -> list[tuple[int, _State]]:
         """The states after one instruction; none at an exit."""
-        kind, here = insn.code & 7, place.index
+        kind, here = insn.code & 7, place.number
         if kind in (5, 6):
             return self._jump(place, insn, state, depth)
         registers = list(state.registers)
@@ -189,13 +189,13 @@ class _Walk:
             return None
         if address.base == "data":
             held = self.code.data.get(address.section)
-            if held is not None and 0 <= offset and offset + size <= len(held):
+            if held is not None and offset >= 0 and offset + size <= len(held):
                 value = int.from_bytes(held[offset : offset + size], "little")
                 return _sign(value, size * 8) if is_signed else value
         return None
 
     def _jump(self, place: Place, insn: Insn, state: _State, depth: int) -> list[tuple[int, _State]]:
-        here, operation = place.index, insn.code & 0xF0
+        here, operation = place.number, insn.code & 0xF0
         if insn.code in (0x05, 0x06):
             return [(here + 1 + (insn.imm if insn.code == 0x06 else insn.off), state)]
         if operation == 0x90:
@@ -223,7 +223,7 @@ class _Walk:
         stack = state.stack
         results: tuple[Value, ...] = (None,)
         if insn.src == _PSEUDO_CALL:
-            target = self.code.targets.get(place, Place(place.section, place.index + 1 + insn.imm))
+            target = self.code.targets.get(place, Place(place.section, place.number + 1 + insn.imm))
             if target in self.code.global_functions:
                 self.callbacks.append(target)
             elif depth + 1 < _DEPTH_MAX and target.section in self.code.insns:
@@ -239,7 +239,7 @@ class _Walk:
         found = []
         for result in results:
             registers[0] = result
-            found.append((place.index + 1, _State(tuple(registers), stack)))
+            found.append((place.number + 1, _State(tuple(registers), stack)))
         return found
 
 
