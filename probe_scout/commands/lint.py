@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
     from ..model.verdict import Verdict
 
+NEWEST = section_names.NEWEST
 FILE_BYTES_MAX = 1 << 30
 _UNPACKED_BYTES_MAX = 4 << 30
 _FILES_MAX = 100_000
@@ -32,14 +33,15 @@ _FILES_MAX = 100_000
 def report(
     kernels: Sequence[Kernel],
     files: Sequence[str],
+    verdict: Callable[[Kernel, str, str], Verdict],
     libbpf: tuple[int, int] = section_names.NEWEST,
     program: str = "",
-    verdict: Callable[[Kernel, str, str], Verdict] | None = None,
     stdin: Callable[[], bytes] | None = None,
 ) -> LintReport:
-    """Judges every object in `files` against every kernel. Raises UsageError for a file that cannot be read."""
-    if verdict is None:
-        verdict = _verdict
+    """Judges every object in `files` against every kernel. Raises UsageError for a file that cannot be read.
+
+    `verdict` answers for an attach type and a target as check does; `program` names one program of each object.
+    """
     judges = [(k, Judge(KernelTypes(k, _is_partial(k)), _kept(k, verdict), libbpf)) for k in kernels]
     found: list[LintedObject] = []
     skipped: list[tuple[str, str]] = []
@@ -63,13 +65,6 @@ def report(
 def _is_partial(kernel: Kernel) -> bool:
     is_partial = getattr(kernel, "is_partial", None)
     return bool(is_partial()) if callable(is_partial) else False
-
-
-def _verdict(kernel: Kernel, attach: str, target: str) -> Verdict:
-    from ..model.target import parse
-    from . import check
-
-    return check.verdicts(kernel, parse(target), (attach,))[0]
 
 
 def _kept(kernel: Kernel, verdict: Callable[[Kernel, str, str], Verdict]) -> Callable[[str, str], Verdict]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probe_scout.errors import Malformed
 
+from ...model.bpf_map import MapDefinition
 from ..btf import reader as kinds
 from ..btf.reader import Btf
 from ..btf.records import COMPOSITES, ENUMS, INT_BOOL, INT_SIGNED, Records
@@ -57,29 +58,6 @@ class Program(NamedTuple):
     section_index: int
     offset: int
     size: int
-
-
-class MapDefinition(NamedTuple):
-    """A map as the object defines it. Sizes in bytes; 0 is what the object leaves to its loader.
-
-    `origin`: "maps" for one of .maps, else the data section it holds (.rodata, .data, .bss, .kconfig, .struct_ops …).
-    `variable`: offset of a .maps variable, or of the struct in a .struct_ops section.
-    """
-
-    name: str
-    type: int
-    key_bytes: int
-    value_bytes: int
-    entries: int
-    flags: int
-    origin: str
-    section_index: int
-    variable: int = 0
-    inner: MapDefinition | None = None
-    is_pinned: bool = False
-    key_type: int = 0
-    value_type: int = 0
-    extra: int = 0
 
 
 class Extern(NamedTuple):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...formats.elf.bpf_object import BpfObject, Program
+    from ...model.bpf_map import MapDefinition
     from ...model.verdict import Verdict
     from .kernel_types import KernelTypes
 
@@ -594,11 +595,8 @@ def _asked(section_name: str, section: section_names.SectionName) -> tuple[str, 
     return None
 
 
-def _members_used(found: BpfObject, definition: object) -> dict[int, str]:
+def _members_used(found: BpfObject, definition: MapDefinition) -> dict[int, str]:
     """Offset in bytes within a struct_ops map to the program that is put there."""
-    from ...formats.elf.bpf_object import MapDefinition
-
-    assert isinstance(definition, MapDefinition)
     assert found.records is not None
     size = found.records.size(definition.value_type) or 0
     programs = {(program.section_index, program.offset): program.name for program in found.programs}
