@@ -62,6 +62,9 @@ class Request(NamedTuple):
     all_types: bool = False
     any_yes: bool = False
     names_from: str = ""
+    roots: tuple[str, ...] = ()
+    libbpf: str = ""
+    only: str = ""
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -213,6 +216,9 @@ def build(
     all_types: bool = False,
     any_yes: bool = False,
     names_from: str = "",
+    roots: Sequence[str] = (),
+    libbpf: str = "",
+    only: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -258,6 +264,9 @@ def build(
         all_types=all_types,
         any_yes=any_yes,
         names_from=names_from,
+        roots=tuple(roots),
+        libbpf=libbpf,
+        only=only,
     )
 
 
