@@ -426,7 +426,8 @@ class OpenKernel:
         The ending of `out` says how it is packed: .tar.xz, .tar.gz, .tar.zst (Python 3.14) or .tar. `force` overwrites
         a file. With `stream` the archive is written there, as .tar.xz where `out` is "-". `progress` is told bytes
         packed and bytes in all. First bytes of functions without an ftrace site are kept where the running machine's
-        code can be read; `with_code` makes it a UsageError where it cannot. Raises UsageError, and Broken where it cannot be written.
+        code can be read; `with_code` makes it a UsageError where it cannot. Raises UsageError, and Broken where
+        it cannot be written.
         """
         import time
 

@@ -183,7 +183,7 @@ def _check_many(request: Request, kernel: OpenKernel) -> int:
 
     _print_many(request, info, counted(), everything)
     if not codes:
-        _note(f"nothing matches {' '.join(names[:3])}{' …' if len(names) > 3 else ''}")
+        output.note(f"nothing matches {' '.join(names[:3])}{' …' if len(names) > 3 else ''}")
         return NO
     return code_of_all(codes)
 
@@ -602,7 +602,7 @@ def _lint(request: Request) -> int:
     if request.format == "table":
         from ..render.lint import lint_lines
 
-        streams.write(lint_lines(report, _style(request)))
+        streams.write(lint_lines(report, output.style(request)))
     elif request.format in ("json", "ndjson"):
         from ..render import json
 
@@ -610,7 +610,7 @@ def _lint(request: Request) -> int:
     else:
         from ..render.lint import lint_rows
 
-        _table(request, *lint_rows(report))
+        output.table(request, *lint_rows(report))
     return lint.code_of(report)
 
 
@@ -776,7 +776,7 @@ def _snapshot(request: Request) -> int:
     )
     if is_stream:
         for path, why in result.left_out:
-            _note(f"left out: {path}: {why}")
+            output.note(f"left out: {path}: {why}")
     elif request.format == "json":
         from ..render import json
 
