@@ -19,8 +19,8 @@ from ...probes.attach import evidence as words
 from ...probes.attach import function_traits as questions
 from ...probes.attach import privileges as caller
 from ...probes.attach import targets as wanted
+from ...probes.attach import verdicts as judged
 from ...probes.explain import hazards
-from .. import check
 from . import attempt
 from .attempt import Question, Reply
 
@@ -179,23 +179,23 @@ def _expand(k: Kernel, glob: str) -> Iterator[str]:
     view = k.full()
     if view is None:
         raise UsageError(f"{glob}: proc/kallsyms cannot be read; name the function")
-    from .. import scan
+    from ...probes.attach import bulk
 
     prefix = k.syscall_prefix() + "sys_"
     if head == "syscall" and rest:
         match = re.compile(fnmatch.translate(prefix + rest)).match
-        yield from (f"syscall:{n.removeprefix(prefix)}" for n in scan.function_names(k) if match(n))
+        yield from (f"syscall:{n.removeprefix(prefix)}" for n in bulk.function_names(k) if match(n))
     elif rest:
         match = re.compile(fnmatch.translate(glob)).match
         symbols = view.symbols
         for row in range(symbols.vmlinux_count, len(symbols.names)):
             owner = symbols.modules[row]
             written = f"{(owner or b'').decode('utf-8', 'replace')}:{symbols.names[row].decode('utf-8', 'replace')}"
-            if owner is not None and match(written) and scan.is_function(view, row):
+            if owner is not None and match(written) and bulk.is_function(view, row):
                 yield written
     else:
         match = re.compile(fnmatch.translate(glob)).match
-        yield from (n for n in scan.function_names(k) if match(n))
+        yield from (n for n in bulk.function_names(k) if match(n))
 
 
 # ----------------------------------------------------------------- refusals
@@ -219,7 +219,7 @@ class _Guard:
         if target.kind != TRACEPOINT and attach not in _NO_FTRACE:
             if self._ftrace:
                 return self._ftrace
-            name = check.wrapper(self._k, target.name) if target.kind == SYSCALL else target.name
+            name = questions.wrapper(self._k, target.name) if target.kind == SYSCALL else target.name
             return self._against(name, target.module if target.kind != SYSCALL else None)
         return ""
 
@@ -304,9 +304,9 @@ def _demand_rights(rights: Callable[[str], bool | None], asked: Sequence[Questio
 
 
 def _plans(k: Kernel, target: Target, types: Sequence[str], guard: _Guard) -> Iterator[_Plan]:
-    chosen = check.types_for(target, types)
+    chosen = judged.types_for(target, types)
     written = str(target)
-    for verdict in check.verdicts(k, target, chosen):
+    for verdict in judged.verdicts(k, target, chosen):
         refusal = guard.refusal(target, verdict.attach)
         if refusal:
             yield _Plan(written, verdict, refusal=refusal)
@@ -332,7 +332,7 @@ def _question(k: Kernel, target: Target, written: str, attach: str) -> Question 
         if kind.program == "RAW_TRACEPOINT":
             return empty._replace(symbol=target.name)
         return _typed_tracepoint(k, empty, target.name)
-    name = check.wrapper(k, target.name) if target.kind == SYSCALL else target.name
+    name = questions.wrapper(k, target.name) if target.kind == SYSCALL else target.name
     module = None if target.kind == SYSCALL else target.module
     if kind.program == "KPROBE":
         symbol = name if module in (None, "vmlinux") or kind.enumerator else f"{module}:{name}"
