@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from probe_scout.commands import check, scan
+from probe_scout.commands import scan
 from probe_scout.formats.text.filter_functions import PATH_ADDRS
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
+from probe_scout.probes.attach import verdicts
 from tests.builders.tiny_kernel import BLACKLIST, FILTER, FILTER_ADDRS, Changed, tiny_files
 
 SYMBOLS = (
@@ -36,7 +37,7 @@ def hidden(tiny_kernel):
 
 
 def answer(kernel, name, attach):
-    verdict = check.verdicts(kernel, parse(name), (attach,))[0]
+    verdict = verdicts.verdicts(kernel, parse(name), (attach,))[0]
     return (verdict.answer, verdict.errno)
 
 
@@ -65,7 +66,7 @@ def test_names_settle_what_they_can(hidden, name, attach, expected, missing):
 def test_the_cure_is_a_setting(hidden):
     kernel = hidden()
     for name, attach in (("real_alias", "kprobe"), ("bare", "fentry")):
-        (unread,) = check.verdicts(kernel, parse(name), (attach,))[0].unread
+        (unread,) = verdicts.verdicts(kernel, parse(name), (attach,))[0].unread
         assert (unread.fact, unread.kind, unread.cure) == (
             "addresses",
             "hidden",

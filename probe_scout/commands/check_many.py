@@ -16,6 +16,7 @@ from ..model.verdict import YES, Finding, Verdict
 from ..probes.attach import evidence as words
 from ..probes.attach import function_traits as questions
 from ..probes.attach import limits, targets
+from ..probes.attach import verdicts as judged
 from ..probes.explain import hazards
 from ..probes.explain.kernel_lookup import KernelLookup
 from ..rules import judge as engine
@@ -58,7 +59,7 @@ def reports(
             continue
         usual = not wanted and not all_types and one.target.kind == FUNCTION
         hook = one.target.name.startswith(("bpf_lsm_", "bpf_iter_"))
-        yield short.report(one.target, check.types_for(one.target, DEFAULT if usual and not hook else wanted))
+        yield short.report(one.target, judged.types_for(one.target, DEFAULT if usual and not hook else wanted))
     if progress is not None:
         progress(len(asked), len(asked))
 
@@ -95,8 +96,8 @@ class _Short:
 
     def report(self, target: Target, types: Sequence[str]) -> TargetReport:
         k = self._k
-        name = check.wrapper(k, target.name) if target.kind == SYSCALL else target.name
-        found = self._function(target, types) if target.kind == FUNCTION else check.verdicts(k, target, types)
+        name = questions.wrapper(k, target.name) if target.kind == SYSCALL else target.name
+        found = self._function(target, types) if target.kind == FUNCTION else judged.verdicts(k, target, types)
         limited = limits.of(k, target, name, found)
         return TargetReport(
             str(target),
@@ -109,7 +110,7 @@ class _Short:
         )
 
     def _function(self, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
-        """The same as check.verdicts; what was read about the name is told where a rule fired."""
+        """The same as verdicts.verdicts; what was read about the name is told where a rule fired."""
         k, name = self._k, target.name
         traits = questions.function_traits(k, name, target.module)
         evidence: dict[str, str] = {}
@@ -119,9 +120,9 @@ class _Short:
             if outcome is None:
                 outcome = self._outcomes[attach, traits] = engine.judge(k, attach, traits)
             if outcome.fired and not evidence:
-                evidence = check.function_evidence(k, name, target.module)
+                evidence = words.function_evidence(k, name, target.module)
             notes: tuple[Finding, ...] = ()
             if outcome.answer == YES:
-                notes = check.notes(k, attach, name, traits)
+                notes = judged.notes(k, attach, name, traits)
             told.append(words.verdict(k, attach, outcome, evidence, notes))
         return tuple(told)

@@ -7,14 +7,13 @@ table of a file. A kprobe's verdict at a place is worked out anew: it hangs on t
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..formats.dwarf import classes
 from ..model import facts
 from ..model.facts import Unread
 from ..model.inline import (
-    DebugSource,
     InlinedCopy,
     InlinedFunction,
     InlineReport,
@@ -27,13 +26,15 @@ from ..model.target import FUNCTION, OFFSET, Target
 from ..probes.attach import function_traits as questions
 from ..probes.attach import targets
 from ..probes.inlining import debug_files as debugfiles
-from ..probes.inlining.coverage import KEPT, QUICK, WHOLE, base_name, home, module_build_id
+from ..probes.inlining.debug_facts import Source, coverage_of, facts_of, same_layout, source_of
+from ..probes.inlining.names import base_name, home, module_build_id
+from ..probes.inlining.nearby import gather, nearby
 from ..sources import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from ..formats.dwarf.around import Around, Parameter
+    from ..formats.dwarf.around import Parameter
     from ..formats.dwarf.inline_facts import SourceFunction
     from ..kernel.kernel import Kernel
     from ..model.verdict import Verdict
@@ -41,179 +42,14 @@ if TYPE_CHECKING:
     from ..probes.inlining.survey import Entry
     from ..probes.inlining.survey.cell import Cell
 
-_PARAMETERS_MAX = 1000  # copies whose parameters are looked up
 _POINTS_GATHERED = 16  # of what lies near, the first so many are looked up together
 _FULL_VIEW_FROM = 16  # copies from which all symbols are read at once
-_AROUND_FORMAT = "inline facts 2"
 _TABLE_FORMAT = "inline table 2"
 _ROW_FIELDS = 7  # of Row: all but the places
-_LANDMARKS = ("_etext", "_sinittext", "_einittext", "do_exit")
-_CALLERS_ADVISED = 4
 _HOLDERS_TOLD = 8
-_CALLEES_ADVISED = 6
-
-
-class Facts(NamedTuple):
-    """What a debug file says of one name. Parallel: one entry of each for every source function."""
-
-    functions: tuple[SourceFunction, ...]
-    parameters: tuple[tuple[tuple[Parameter, ...], ...], ...]
-    around: tuple[Around, ...]
-
-
-class Source(NamedTuple):
-    """Where facts come from; the file is read only for what is not kept. `key` begins what they are kept under."""
-
-    debug: DebugSource
-    opened: debugfiles.Opened
-    key: str
-
-
-def build_of(k: Kernel, module: str | None) -> debugfiles.Build:
-    """What identifies the debug information of a kernel or of one of its modules."""
-    description = k.source.describe()
-    root = description.where if description.kind == "root" else ""
-    if module is None:
-        return debugfiles.Build(k.build_id(), k.release(), None, root, k.info().arch)
-    return debugfiles.Build(module_build_id(k, module), k.release(), module, root, k.info().arch)
-
-
-def source_of(
-    k: Kernel,
-    module: str | None,
-    named: str = "",
-    may_fetch: bool = False,
-    announce: Callable[[str], None] | None = None,
-) -> Source | Unread:
-    """The debug information of the kernel or of a module. Raises UsageError and Malformed for a file of the user."""
-    build = build_of(k, module)
-    opened = debugfiles.find(build, named, may_fetch, announce)
-    if isinstance(opened, Unread):
-        return opened
-    debug = DebugSource(opened.path, opened.build_id, opened.matches, opened.how)
-    return Source(debug, opened, f"{cache.program()}\x00{opened.path}\x00{opened.state}")
-
-
-def facts_of(
-    source: Source, name: str, effort: str = WHOLE, progress: Callable[[int, int], None] | None = None
-) -> Facts:
-    """What the file says of a name, from the cache where it was asked before. Raises Malformed.
-
-    With less effort than WHOLE raises TooMuch: where it was not kept, or where `find` refuses to be quick.
-    """
-    question = f"{_AROUND_FORMAT}\x00{source.key}\x00{name}"
-    kept = cache.kept(question)
-    if kept is not None:
-        try:
-            return _facts(kept)
-        except (TypeError, ValueError, KeyError, IndexError):
-            pass
-    from ..formats.dwarf.around import around, parameters
-    from ..formats.dwarf.inline_facts import TooMuch, find
-
-    if effort == KEPT:
-        raise TooMuch(f"{source.debug.path} was not asked about {name} before")
-
-    file = source.opened.file
-    functions = find(file, name, effort == QUICK, progress)
-    places = tuple(
-        tuple(parameters(file, copy.entry, copy.address) for copy in one.copies[:_PARAMETERS_MAX]) for one in functions
-    )
-    found = Facts(functions, places, tuple(around(file, one) for one in functions))
-    cache.keep(question, found)
-    return found
-
-
-def _facts(raw: Any) -> Facts:
-    """Facts from what JSON made of them. Raises TypeError, ValueError and the like for anything else."""
-    from ..formats.dwarf.around import Around, Neighbour, Parameter
-    from ..formats.dwarf.inline_facts import Body, Copy, SourceFunction
-
-    functions, places, neighbourhoods = raw
-
-    def near(one: Any) -> Neighbour:
-        name, symbols, kind, file, via, reached, pieces = one
-        return Neighbour(name, tuple(symbols), kind, file, tuple(via), reached, pieces)
-
-    def copy(one: Any) -> Copy:
-        address, symbol, offset, chain, file, line, own, entry, piece = one
-        return Copy(address, symbol, offset, tuple(chain), file, line, own, entry, piece)
-
-    return Facts(
-        tuple(
-            SourceFunction(*one)._replace(
-                bodies=tuple(
-                    Body(address, tuple(symbols), nocall, entry) for address, symbols, nocall, entry in one[8]
-                ),
-                copies=tuple(map(copy, one[9])),
-            )
-            for one in functions
-        ),
-        tuple(tuple(tuple(Parameter(*p) for p in place) for place in one) for one in places),
-        tuple(
-            Around(
-                tuple(map(near, callers)),
-                tuple(map(near, callees)),
-                tuple((event, tuple(via)) for event, via in events),
-                whole,
-            )
-            for callers, callees, events, whole in neighbourhoods
-        ),
-    )
 
 
 # coverage
-
-
-def coverage_of(symbol: str, functions: Sequence[SourceFunction], matches: bool | None) -> Coverage:
-    """Whether all calls go to the symbol, of these source functions, which share its name.
-
-    Of "name.isra.0" only the function that this symbol belongs to counts.
-    """
-    mine = [one for one in functions if any(symbol in body.symbols for body in one.bodies)] or list(functions)
-    answers: set[str] = set()
-    missed_copies = 0
-    into: dict[tuple[str, int], None] = {}
-    clones: dict[str, None] = {}
-    for one in mine:
-        own = {name for body in one.bodies for name in body.symbols}
-        others = [body.symbols[0] for body in one.bodies if body.symbols and symbol not in body.symbols]
-        clones.update(dict.fromkeys(others))
-        calls = [copy for copy in one.copies if not copy.is_piece]
-        missed = [copy for copy in calls if copy.symbol.partition(".cold")[0] not in own]
-        if one.kind == classes.RECURSIVE:
-            missed = calls
-        missed_copies += len(missed)
-        into.update(dict.fromkeys((copy.symbol, copy.offset_bytes) for copy in missed if copy.symbol))
-        if symbol in own:
-            answers.add("partial" if missed or others else "complete")
-        else:
-            answers.add("none" if one.kind == classes.FULL else "unknown")
-    answer = answers.pop() if len(answers) == 1 else ("partial" if answers - {"unknown"} else "unknown")
-    callers = tuple(dict.fromkeys(caller for caller, _ in into)) if answer in ("partial", "none") else ()
-    kinds = {one.kind for one in mine}
-    kind = kinds.pop() if len(kinds) == 1 else ""
-    return Coverage(answer, "dwarf", matches, tuple(into), callers, tuple(clones), kind=kind, missed=missed_copies)
-
-
-def coverage(
-    k: Kernel, target: Target, symbol: str, named: str, effort: str
-) -> tuple[Coverage, tuple[tuple[str, str, str], ...]]:
-    """The coverage of a probe on a symbol and places near it, for `check`. Raises as `source_of` and `facts_of`."""
-    module = home(k, target._replace(name=symbol))
-    source = source_of(k, module, named)
-    if isinstance(source, Unread):
-        return Coverage(), ()
-    found = facts_of(source, base_name(symbol), effort if not named else WHOLE)
-    if not found.functions:
-        return Coverage(), ()
-    matches = source.debug.matches
-    if matches is None and module is None:
-        matches = _same_layout(k, source, found)
-    answer = coverage_of(symbol, found.functions, matches)
-    if answer.answer == "complete" or matches is False:
-        return answer, ()
-    return answer, tuple(nearby(k, found, module))
 
 
 # one name
@@ -239,7 +75,7 @@ def report(
     notes: list[str] = []
     unread: list[Unread] = []
     if source.debug.matches is None and module is None:
-        source = source._replace(debug=source.debug._replace(matches=_same_layout(k, source, found)))
+        source = source._replace(debug=source.debug._replace(matches=same_layout(k, source, found)))
         if source.debug.matches:
             notes.append("No build-id to compare, but the symbols of kernel and debug information lie at equal places.")
     if any(one.copies for one in found.functions):
@@ -253,7 +89,7 @@ def report(
         notes.append(f"Whether {source.debug.path} is of this kernel's build cannot be told: no build-id to compare.")
     if module is not None and source.debug.matches is not False and not _is_loaded(k, module):
         notes.append(f"Module {module} is not loaded: its places take no probe until it is.")
-    points = tuple(nearby(k, found, module)) if source.debug.matches is not False else ()
+    points = tuple(nearby(k, found.functions, found.around, module)) if source.debug.matches is not False else ()
     if source.debug.matches is not False:
         places = {copy.symbol for one in found.functions for copy in one.copies[:_FULL_VIEW_FROM]}
         gather(k, name, {symbol, *places, *(point for _, point, _ in points[:_POINTS_GATHERED])})
@@ -423,24 +259,6 @@ def _kernels(releases: Sequence[str]) -> str:
     return f"each of {', '.join(releases[:-1])} and {releases[-1]}"
 
 
-def _same_layout(k: Kernel, source: Source, found: Facts) -> bool | None:
-    """Whether the file's functions lie where the kernel's do, as in the same build; None if that cannot be told."""
-    holders = dict.fromkeys(copy.symbol for one in found.functions for copy in one.copies[:16])
-    names = ("_stext", *_LANDMARKS, *(name for name in list(holders)[:8] if name))
-    view = k.view(name.encode() for name in names)
-    theirs = source.opened.file.image.symbols.named_each(names)
-    if view is None or view.symbols.hidden or not k.stext() or len(theirs["_stext"]) != 1:
-        return None
-    compared = 0
-    for name in names[1:]:
-        rows = view.symbols.rows(name.encode())
-        if len(rows) == len(theirs[name]) == 1:
-            if view.symbols.addresses[rows[0]] - k.stext() != theirs[name][0] - theirs["_stext"][0]:
-                return False
-            compared += 1
-    return True if compared >= len(_LANDMARKS) else None
-
-
 def _lend_code(k: Kernel, source: Source, module: str | None) -> None:
     """Give the kernel the code that lies in a vmlinux with debug information of the same build."""
     if module is None and source.debug.matches and k.image is None:
@@ -455,14 +273,14 @@ def _is_loaded(k: Kernel, module: str) -> bool:
 
 
 def _lookup(k: Kernel) -> KernelLookup:
+    from ..probes.attach.verdicts import answer
     from ..probes.explain.kernel_lookup import KernelLookup
-    from .check import answer
 
     return KernelLookup(k, lambda other, attach: answer(k, other, attach))
 
 
 def _verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
-    from .check import verdicts
+    from ..probes.attach.verdicts import verdicts
 
     return verdicts(k, target, types)
 
@@ -532,83 +350,6 @@ def _says(one: SourceFunction) -> str:
 
 
 # what instead
-
-
-def gather(k: Kernel, name: str, others: Iterable[str]) -> None:
-    """Look once into kallsyms for a function, for others that are judged with it, and for what advice knows of it.
-
-    `others`: names, with or without a module before them; those of events are left out.
-    """
-    from ..probes.explain import known_changes as ladder
-
-    step = ladder.rung(name)
-    known = (one.target for one in (step.candidates if step is not None else ()))
-    plain = {one.rpartition(":")[2] for one in (*others, *known) if one and not one.startswith(("tp:", "syscall:"))}
-    k.gather([one.encode() for one in sorted({name, *plain})], with_types=False)
-
-
-def nearby(k: Kernel, found: Facts, module: str | None) -> Iterator[tuple[str, str, str]]:
-    """(attach type, target, sentence): places near the code of a function, best first; none was judged yet.
-
-    What every copy calls comes first if it is of the same source file and sees all of its own calls; then the events
-    that the code passes; then the functions that hold the copies, which together see every call; then the rest.
-    """
-    for one, around in zip(found.functions, found.around, strict=True):
-        same = [near for near in around.callees if near.reached and near.file == one.file]
-        first = [near for near in same if near.kind in (classes.NO, classes.SELF_ONLY, classes.TRANSFORMED)]
-        for near in first:
-            yield from _points(near.symbols[:1], module, _called(one.name, near, around.is_whole), near.kind)
-        for event, via in around.events:
-            path = " → ".join((one.name, *via))
-            for category in k.events_named(event) or ():
-                yield "tp", f"tp:{category}:{event}", f"The event lies on the way: {path} passes it, if it gets so far."
-        for near in around.callers:
-            yield from held(one.name, near.symbols, module, near.reached, near.pieces, len(around.callers), near.kind)
-        onward = [near for near in around.callees if not near.reached and near.kind in (classes.NO, classes.SELF_ONLY)]
-        other = [near for near in around.callees if near.reached and near not in first]
-        if first or around.events or one.kind != classes.FULL:
-            other = []  # what the rest of the kernel calls as well helps little
-        for near in onward[:_CALLEES_ADVISED]:
-            says = f"Called further on: {' → '.join((one.name, *near.via, near.name))}, on some paths or all."
-            yield from _points(near.symbols[:1], module, says, near.kind)
-        for near in other[:_CALLEES_ADVISED]:
-            yield from _points(near.symbols[:1], module, _called(one.name, near, around.is_whole), near.kind)
-
-
-def held(
-    name: str, symbols: Iterable[str], module: str | None, count: int, total: int, holders: int, kind: str
-) -> Iterator[tuple[str, str, str]]:
-    """Points of a function that holds so many of all inlined copies; none where too many functions hold them."""
-    if holders > _CALLERS_ADVISED:
-        return
-    says = f"Holds {_of(count, total)} of {name}"
-    if count < total:
-        says += "; only together these functions see every inlined call"
-    yield from _points(symbols, module, says + ".", kind)
-
-
-def _of(count: int, total: int) -> str:
-    if total == 1:
-        return "the only inlined copy"
-    return f"all {total} inlined copies" if count == total else f"{count} of {total} inlined copies"
-
-
-def _called(name: str, near: Any, is_whole: bool) -> str:
-    where = "every copy" if is_whole else f"all {near.pieces} copies that were looked at"
-    text = f"Called from {where} of {name}, and perhaps from elsewhere"
-    if near.kind == classes.PARTIAL:
-        text += "; it is itself inlined at some places"
-    elif near.kind == classes.TRANSFORMED:
-        text += "; the compiler may have changed its parameters"
-    return text + "."
-
-
-def _points(symbols: Iterable[str], module: str | None, says: str, kind: str) -> Iterator[tuple[str, str, str]]:
-    for symbol in symbols:
-        written = f"{module}:{symbol}" if module else symbol
-        if "." not in symbol:
-            yield "fentry", written, says
-        yield "kprobe", written, says
 
 
 # the whole file

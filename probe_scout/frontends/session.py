@@ -316,14 +316,12 @@ class OpenKernel:
         """
         import sys
 
-        from ..commands import check, lint
-        from ..model.target import parse
+        from ..commands import lint
 
         kernels = [self._kernel, *(other._kernel for other in others)]
         return lint.report(
             kernels,
             files,
-            lambda k, attach, target: check.verdicts(k, parse(target), (attach,))[0],
             lint.version(libbpf) if libbpf else lint.NEWEST,
             program,
             lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX),

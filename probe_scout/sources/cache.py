@@ -168,7 +168,11 @@ def _modules(path: str) -> str:
 
 def _capabilities() -> str:
     text = _head("/proc/self/status")
-    return bytes.fromhex(text).decode("utf-8", "replace").partition("CapEff:")[2][:24] if ":" not in text else text
+    try:
+        status = bytes.fromhex(text)
+    except ValueError:
+        return text  # the error's name: it could not be read
+    return status.decode("utf-8", "replace").partition("CapEff:")[2][:24]
 
 
 def folder() -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands import check
 from probe_scout.model.target import FUNCTION, TRACEPOINT, Target
+from probe_scout.probes.attach import verdicts
 from probe_scout.rules import REGISTRY, all_rules
 from tests.rules.every_rule import CASES, NAME_ALONE
 
@@ -42,7 +42,7 @@ def verdict_of(tiny_kernel):
         kernel = tiny_kernel(**arguments)._kernel
         if caller is not None:
             kernel.set_caller(caller.get)
-        return check.verdicts(kernel, target_of(ask.target), (ask.attach,))[0], kernel
+        return verdicts.verdicts(kernel, target_of(ask.target), (ask.attach,))[0], kernel
 
     return verdict
 

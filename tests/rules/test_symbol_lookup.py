@@ -9,10 +9,10 @@ from __future__ import annotations
 import pytest
 
 from probe_scout.arch import x86_64 as x86_code
-from probe_scout.commands import check, scan
 from probe_scout.formats import code_slices
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
+from probe_scout.probes.attach import bulk, verdicts
 from probe_scout.sources import open_source
 from tests.builders.tiny_kernel import Changed
 from tests.conftest import ROOT
@@ -54,7 +54,7 @@ def module_function(source):
 
 def asked(source, *targets, attach="kprobe"):
     kernel = Kernel(source)
-    found = [check.verdicts(kernel, parse(target), (attach,))[0] for target in targets]
+    found = [verdicts.verdicts(kernel, parse(target), (attach,))[0] for target in targets]
     return [(one.answer, one.errno, one.findings[0].rule if one.findings else "") for one in found]
 
 
@@ -80,8 +80,8 @@ def test_scan_says_the_same_of_such_a_kernel(stable):
     source = Changed(stable, missing=(code_slices.PATH,), replaced={"proc/kallsyms": only_vmlinux_counted(stable)})
     kernel = Kernel(source)
     kernel.full()
-    (traits,) = [traits for n, m, traits in scan.lines(kernel) if (n, m) == (name, module)]
-    answers, _ = scan.Sweep(kernel, ("kprobe",)).answers(traits)
+    (traits,) = [traits for n, m, traits in bulk.lines(kernel) if (n, m) == (name, module)]
+    answers, _ = bulk.Sweep(kernel, ("kprobe",)).answers(traits)
     assert answers["kprobe"] == "no"
 
 
@@ -89,7 +89,7 @@ def test_without_the_code_nobody_knows_whether_the_prefix_is_understood(stable):
     name, module = module_function(stable)
     source = Changed(stable, missing=(code_slices.PATH,))
     assert asked(source, name, f"{module}:{name}") == [("yes", None, ""), ("unknown", None, "")]
-    (verdict,) = check.verdicts(Kernel(source), parse(f"{module}:{name}"), ("kprobe",))
+    (verdict,) = verdicts.verdicts(Kernel(source), parse(f"{module}:{name}"), ("kprobe",))
     assert [gap.fact for gap in verdict.unread] == ["code"]
     assert LOCAL in verdict.unread[0].why
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zlib
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,36 @@ def test_the_key_walks_the_whole_package(tmp_path, monkeypatch):
     (package / "__pycache__").mkdir()
     (package / "__pycache__" / "cache.cpython-311.pyc").write_text("")
     assert cache.program() == states[-1]
+
+
+def test_a_file_that_is_too_large_is_not_read(archive, own_cache):
+    ask(archive)
+    (kept,) = own_cache.iterdir()
+    question = cache.key(archive, None, ["s_next"], (), False)
+    head, _, body = kept.read_bytes().partition(b"\n")
+    for size in (cache._BYTES_MAX, cache._BYTES_MAX + 1):
+        padded = body + b" " * (size - len(head) - 1 - len(body))
+        kept.write_bytes(b"%08x\n" % zlib.crc32(padded) + padded)
+        assert (cache.load(question) is not None) == (size == 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"Name:\tx\nCapEff:\t000001ffffffffff\nSeccomp:\t0\n".hex(), "\t000001ffffffffff\nSeccom"),
+        (b"Name:\tx\n".hex(), ""),
+        ("PermissionError", "PermissionError"),
+    ],
+)
+def test_the_callers_capabilities_are_part_of_the_key(monkeypatch, head, told):
+    """A status that cannot be read is another caller, and no error."""
+    monkeypatch.setattr(cache, "_head", lambda path: head if path == "/proc/self/status" else "")
+    assert cache._capabilities() == told
+
+
+def test_small_and_large_values_are_kept_apart(own_cache):
+    cache.keep("question", [1])
+    assert cache.kept("question") == [1]
+    assert cache.kept("question", large=True) is None
+    cache.keep("question", [2], large=True)
+    assert (cache.kept("question"), cache.kept("question", large=True)) == ([1], [2])

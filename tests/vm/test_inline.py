@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from probe_scout.commands.check import verdicts
 from probe_scout.frontends.session import open_kernel
 from probe_scout.model.target import parse
+from probe_scout.probes.attach.verdicts import verdicts
 from probe_scout.probes.inlining import survey
 from tests.conftest import RECORDED
 from tests.vm import asking, boot, cache, plan, record

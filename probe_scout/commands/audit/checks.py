@@ -102,11 +102,11 @@ class World:
         """Why it would not attach again today; None where it would, or that is not known."""
 
         def ask() -> str | None:
-            from .. import check
+            from ...probes.attach import verdicts as judged
 
             self._prepare()
             try:
-                verdict = check.verdicts(self.k, Target(FUNCTION, name, module), (attach,))[0]
+                verdict = judged.verdicts(self.k, Target(FUNCTION, name, module), (attach,))[0]
             except ProbeScoutError:
                 return None
             if verdict.answer != NO or not verdict.findings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import SourceError
 from ...model.diff import APPEARED, CHANGED, GONE, MOVED, RENAMED, ArgumentChange, FunctionChange
-from .. import scan
+from ...probes.attach import bulk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,7 +59,7 @@ class Side:
         self.k = k
         self.there: dict[str | None, dict[str, Traits]] = {}
         self.typed_only: dict[str | None, set[str]] = {}
-        for group in scan.groups(k):
+        for group in bulk.groups(k):
             names = dict(zip(group.names, group.traits, strict=True))
             bare = [name for name, t in names.items() if not (t.modules if group.module else t.vmlinux)]
             for name in bare:
@@ -99,7 +99,7 @@ class Side:
             if isinstance(rows, int):
                 continue
             for row in rows:
-                if scan.is_function(view, row):
+                if bulk.is_function(view, row):
                     owner = symbols.modules[row]
                     key = owner.decode("utf-8", "replace") if owner else None, raw.decode("utf-8", "replace")
                     found[key] = found.get(key, 0) + 1

@@ -19,8 +19,8 @@ from ...probes.attach import evidence as words
 from ...probes.attach import function_traits as questions
 from ...probes.attach import privileges as caller
 from ...probes.attach import targets as wanted
+from ...probes.attach import verdicts as judged
 from ...probes.explain import hazards
-from .. import check
 from . import attempt
 from .attempt import Question, Reply
 
@@ -184,7 +184,7 @@ class _Guard:
         if target.kind != TRACEPOINT and attach not in _NO_FTRACE:
             if self._ftrace:
                 return self._ftrace
-            name = check.wrapper(self._k, target.name) if target.kind == SYSCALL else target.name
+            name = questions.wrapper(self._k, target.name) if target.kind == SYSCALL else target.name
             return self._against(name, target.module if target.kind != SYSCALL else None)
         return ""
 
@@ -269,9 +269,9 @@ def _demand_rights(rights: Callable[[str], bool | None], asked: Sequence[Questio
 
 
 def _plans(k: Kernel, target: Target, types: Sequence[str], guard: _Guard) -> Iterator[_Plan]:
-    chosen = check.types_for(target, types)
+    chosen = judged.types_for(target, types)
     written = str(target)
-    for verdict in check.verdicts(k, target, chosen):
+    for verdict in judged.verdicts(k, target, chosen):
         refusal = guard.refusal(target, verdict.attach)
         if verdict.attach == "lsm_cgroup":
             refusal = "verify attaches nothing to a cgroup: its processes would run the program"
@@ -299,7 +299,7 @@ def _question(k: Kernel, target: Target, written: str, attach: str) -> Question 
         if kind.program == "RAW_TRACEPOINT":
             return empty._replace(symbol=target.name)
         return _typed_tracepoint(k, empty, target.name)
-    name = check.wrapper(k, target.name) if target.kind == SYSCALL else target.name
+    name = questions.wrapper(k, target.name) if target.kind == SYSCALL else target.name
     module = None if target.kind == SYSCALL else target.module
     if kind.program == "KPROBE":
         symbol = name if module in (None, "vmlinux") or kind.enumerator else f"{module}:{name}"

@@ -8,9 +8,11 @@ from ...errors import ProbeScoutError, SourceError
 from ...model import facts
 from ...model.facts import Unread
 from ...model.verdict import YES, Finding, Verdict
+from . import function_traits as questions
 
 if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
+    from ...model.traits import EventTraits
     from ...rules import Rule
     from ...rules.judge import Outcome
 
@@ -196,3 +198,72 @@ def _setting(k: Kernel, path: str) -> str:
         return k.read(path).decode("utf-8", "replace").strip()
     except (SourceError, ProbeScoutError):
         return ""
+
+
+def set_evidence(k: Kernel, sets: tuple[str, ...]) -> str:
+    """Which of these id sets this kernel has, for people."""
+    there = [title for title in sets if title in k.ids().sets]
+    return f"{k.evidence(facts.BTF_IDS)} of {', '.join(there)}" if there else k.evidence(facts.BTF_IDS)
+
+
+def event_evidence(k: Kernel, category: str | None, name: str, traits: EventTraits) -> dict[str, str]:
+    """What was read about this very event, by fact."""
+    written = f"{category}:{name}" if category else name
+    return {
+        facts.EVENTS: f"{k.evidence(facts.EVENTS)}: {written} {'is there' if traits.event else 'is not there'}",
+        facts.BTF: f"{k.evidence(facts.BTF)}: btf_trace_{name} {'is there' if traits.typed else 'is not there'}",
+        facts.KALLSYMS: f"proc/kallsyms: __bpf_trace_tp_map_{name} {'is there' if traits.raw else 'is not there'}",
+    }
+
+
+_DECIDING_SETS = (
+    *("btf_id_deny", "noreturn_deny", "btf_non_sleepable_error_inject", *questions.MODIFY_RETURN_SETS),
+    *("bpf_lsm_hooks", "bpf_lsm_disabled_hooks", "sleepable_lsm_hooks", "btf_sleepable_lsm_hooks"),
+)
+
+
+def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str]:
+    """What was read about this very name, by fact."""
+    found: dict[str, str] = {}
+    view = k.view((name.encode(),))
+    if view is not None:
+        symbols = view.symbols
+        rows = symbols.rows(name.encode())
+        count = len(rows)
+        found[facts.KALLSYMS] = f"proc/kallsyms: {count} symbol{'' if count == 1 else 's'} named {name}"
+        if rows and view.sites is not None:
+            sites = sum(1 for row in rows if view.sites.known(symbols, row))
+            listed = f"a site in {name}" if sites else f"no site in {name}"
+            if count > 1:
+                first = "and" if view.sites.known(symbols, rows[0]) else "but not"
+                some = f"a site in {sites} of the {count} symbols named {name}, {first} in the first"
+                listed = some if sites else f"no site in any of the {count} symbols named {name}"
+            found[facts.FILTER_FUNCTIONS] = f"{k.evidence(facts.FILTER_FUNCTIONS)}: {listed}"
+        blacklist = k.blacklist() if rows else None
+        if blacklist is not None:
+            base = symbols.canonical(rows[0]).partition(b".")[0]
+            covered = name
+            if not questions.blacklisted(blacklist, symbols, rows[0]) and base:
+                covered = f"{base.decode('utf-8', 'replace')}, to which {name} belongs"
+            found[facts.KPROBE_BLACKLIST] = f"{k.evidence(facts.KPROBE_BLACKLIST)}: a range of it covers {covered}"
+    ids = k.ids()
+    if ids.visible:
+        sets = sorted(title for title in _DECIDING_SETS if ids.holds(title, name))
+        found[facts.BTF_IDS] = f"proc/kallsyms: __BTF_ID__ symbols put {name} in " + (
+            ", ".join(sets) if sets else "no set that decides about programs"
+        )
+        if k.flag("error_injection") is False:
+            inside = [title for title in questions.MODIFY_RETURN_SETS if ids.holds(title, name)]
+            found[facts.ERROR_INJECTION] = "error injection is not built, and " + (
+                f"{name} is in {', '.join(inside)} without the mark for sleepable programs"
+                if inside
+                else f"{name} is in none of the kernel's fmod_ret sets"
+            )
+    btf = questions.btf_function(k, name, module)
+    if btf is None:
+        found[facts.BTF] = f"{k.evidence(facts.BTF)}: no FUNC named {name}"
+    else:
+        where = btf[0] or "vmlinux"
+        found[facts.BTF] = f"sys/kernel/btf/{where}: FUNC {name}"
+        found["prototype"] = btf[1].prototype(btf[2]).text
+    return found

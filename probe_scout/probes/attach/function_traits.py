@@ -87,8 +87,8 @@ def _symbol_traits(
     common["site"], common["base_site"] = bool(site), bool(base_site)
     blacklist = k.blacklist()
     if blacklist is not None:
-        common["blacklisted"] = _blacklisted(blacklist, symbols, row) or (
-            base_row is not None and _blacklisted(blacklist, symbols, base_row)
+        common["blacklisted"] = blacklisted(blacklist, symbols, row) or (
+            base_row is not None and blacklisted(blacklist, symbols, base_row)
         )
     if common["place"] == MODULE and k.stale_bug(symbols, row):
         common["first"] = "stale"
@@ -113,7 +113,7 @@ def _site(k: Kernel, view: View, row: int) -> bool | None:
     return k.holds_site(view.symbols, row) if known is None else known
 
 
-def _blacklisted(blacklist: Blacklist, symbols: SymbolTable, row: int) -> bool:
+def blacklisted(blacklist: Blacklist, symbols: SymbolTable, row: int) -> bool:
     """The symbol lies in the kprobe blacklist: by address, or by name and owner where addresses are hidden."""
     if not blacklist.hidden:
         return bool(blacklist.covers(symbols.addresses[row]))
@@ -316,3 +316,15 @@ def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
 
 _KALLSYMS_UNREAD = frozenset((facts.KALLSYMS,))
 _MODULE_BTF_UNREAD = frozenset((facts.MODULE_BTF,))
+
+
+def wrapper(k: Kernel, call: str) -> str:
+    """The function that a system call enters on this kernel: the architecture's wrapper, else __se_sys_, else sys_.
+
+    tools/lib/bpf/libbpf.c attach_ksyscall; the first that exists, the architecture's own where none does.
+    """
+    head = k.syscall_prefix() + "sys_"
+    for prefix in (head, "__se_sys_", "sys_"):
+        if k.has_function(prefix + call):
+            return prefix + call
+    return head + call

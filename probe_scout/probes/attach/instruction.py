@@ -38,10 +38,8 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     # The first instruction is judged below, at the offset that is asked for.
     traits = traits._replace(first="", unread=traits.unread - {facts.CODE})
     outcome = engine.judge(k, attach, traits)
-    from ...commands.check import function_evidence
-
     verdict = words.verdict(
-        k, attach, outcome, function_evidence(k, target.name, target.module), words.notes(k, attach, target.name)
+        k, attach, outcome, words.function_evidence(k, target.name, target.module), words.notes(k, attach, target.name)
     )
     view = k.view((target.name.encode(),))
     named = any(finding.rule.startswith("symbol_lookup.") for finding in verdict.findings)

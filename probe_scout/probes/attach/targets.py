@@ -158,6 +158,4 @@ def as_function(k: Kernel, target: Target) -> Target:
     """The function behind a system call; any other target as it is."""
     if target.kind != SYSCALL:
         return target
-    from ...commands.check import wrapper
-
-    return Target(FUNCTION, wrapper(k, target.name))
+    return Target(FUNCTION, questions.wrapper(k, target.name))

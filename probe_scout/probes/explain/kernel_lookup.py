@@ -89,9 +89,9 @@ class KernelLookup:
 
     def function_names(self) -> Iterable[str]:
         """All names of text symbols, without padding."""
-        from ...commands import scan
+        from ..attach import bulk
 
-        return scan.function_names(self._k)
+        return bulk.function_names(self._k)
 
     def event_exists(self, category: str, name: str) -> bool:
         """tracefs has this event."""

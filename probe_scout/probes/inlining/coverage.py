@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...errors import ProbeScoutError, SourceError
+from ...errors import ProbeScoutError
 from ...model.report import Coverage, KernelInfo
 from . import debug_files as debugfiles
+from .names import KEPT, QUICK, base_name, home_among, homes, module_build_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from .survey import Entry
 
 Point = tuple[str, str, str]
-KEPT, QUICK, WHOLE = "kept", "quick", "whole"  # how much an answer may cost: a kept one, few units, anything
 _NOTHING: tuple[Coverage, tuple[Point, ...]] = (Coverage(), ())
 
 
@@ -32,7 +32,7 @@ def of(k: Kernel, target: Target, symbol: str, named: str = "") -> tuple[Coverag
     """
     found = _of(k, target, symbol, named)
     if found[1]:
-        from ...commands.inline import gather
+        from .nearby import gather
 
         gather(k, symbol, (point for _, point, _ in found[1]))
     return found
@@ -55,10 +55,10 @@ def _of(k: Kernel, target: Target, symbol: str, named: str) -> tuple[Coverage, t
 
 
 def _read(k: Kernel, target: Target, symbol: str, named: str, effort: str) -> tuple[Coverage, tuple[Point, ...]]:
-    from ...commands import inline
+    from . import debug_facts
 
     try:
-        return inline.coverage(k, target, symbol, named, effort)
+        return debug_facts.coverage(k, target, symbol, named, effort)
     except ProbeScoutError:
         if named:
             raise
@@ -84,8 +84,8 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
 
     if not survey.paths() or (k.kallsyms() is None and not k.release()):  # of no kernel at all nothing is foretold
         return None
-    modules = _homes(k, symbol)
-    module = _home(target, modules)
+    modules = homes(k, symbol)
+    module = home_among(target, modules)
     name = base_name(symbol)
     build_id = module_build_id(k, module) if module is not None else ""
     if k.kallsyms() is None:
@@ -93,7 +93,7 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     elif name == symbol:
         has_symbol = module in modules
     else:
-        has_symbol = module in _homes(k, name)
+        has_symbol = module in homes(k, name)
     try:
         entry = survey.lookup(build_id or k.build_id(), name, module, has_symbol, k.release())
     except ProbeScoutError:
@@ -141,7 +141,7 @@ def _kinds(symbol: str) -> set[str]:
 
 def holders(k: Kernel, told: Surveyed) -> Iterator[Point]:
     """(attach type, target, sentence): the functions that hold the copies, where they are few; none was judged yet."""
-    from ...commands.inline import held
+    from .nearby import held
 
     by_holder: dict[str, int] = {}
     for holder, _ in told.entry.places if told.coverage.is_fact else ():
@@ -164,37 +164,3 @@ def state(kernel: KernelInfo, root: str) -> str:
 
     build = debugfiles.Build(kernel.build_id, kernel.release, None, root if kernel.source == "root" else "")
     return debugfiles.state(build) + "|" + survey.state()
-
-
-def base_name(symbol: str) -> str:
-    """The name in the source of a symbol with the compiler's suffixes."""
-    return symbol.partition(".")[0] or symbol
-
-
-def home(k: Kernel, target: Target) -> str | None:
-    """The module whose debug information describes a function; None for the kernel itself."""
-    return _home(target, [] if target.module is not None else _homes(k, target.name))
-
-
-def _home(target: Target, modules: list[str | None]) -> str | None:
-    if target.module is not None:
-        return None if target.module == "vmlinux" else target.module
-    return modules[0] if modules and None not in modules else None
-
-
-def _homes(k: Kernel, symbol: str) -> list[str | None]:
-    """The module of each symbol of this name in kallsyms, None for the kernel itself; empty if there is none."""
-    from ..explain.kernel_lookup import KernelLookup
-
-    return [one.module for one in KernelLookup(k, lambda _target, _attach: "unknown").symbols(symbol)]
-
-
-def module_build_id(k: Kernel, module: str) -> str:
-    """The build-id of a loaded module in hexadecimal; "" if it is not told."""
-    from ...formats.elf import notes as elf_notes
-
-    try:
-        raw = k.read(f"sys/module/{module}/notes/.note.gnu.build-id")
-        return elf_notes.build_id(raw) or ""
-    except SourceError:
-        return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...commands import check
 from ...errors import Malformed, SourceError, UsageError
 from ...kernel.kernel import TRACING
 from ...model import facts
@@ -15,6 +14,7 @@ from ...model.verdict import Finding
 from ...rules import judge as engine
 from ..attach import evidence as words
 from ..attach import function_traits as questions
+from ..attach import verdicts as judged
 from .record import describe_event, event_read
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def report(
     `types` saves work for many events of one kernel. A format that cannot be read leaves the report without
     fields, with a note; its reason is added to `unread`. Raises Malformed for one that makes no sense.
     """
-    verdicts = check.event_verdicts(k, category or None, name, _TYPES)
+    verdicts = judged.event_verdicts(k, category or None, name, _TYPES)
     arguments: tuple[RawArgument, ...] = ()
     if with_arguments:
         from .raw_arguments import TraceTypes
@@ -381,7 +381,7 @@ class Answers:
         self._notes = {attach: words.notes(k, attach) for attach in _TYPES}
 
     def verdicts(self, category: str, name: str) -> tuple[Verdict, ...]:
-        """The same as check.event_verdicts for tp, raw_tp and tp_btf."""
+        """The same as judged.event_verdicts for tp, raw_tp and tp_btf."""
         k = self._k
         traits = questions.event_traits(k, category or None, name)
         known = self._known.get(traits)
@@ -393,7 +393,7 @@ class Answers:
         told = []
         for attach, outcome, plain in known:
             if outcome.fired:
-                evidence = evidence or check.event_evidence(k, category or None, name, traits)
+                evidence = evidence or words.event_evidence(k, category or None, name, traits)
                 told.append(words.verdict(k, attach, outcome, evidence, self._notes[attach]))
             else:
                 told.append(plain)

@@ -209,6 +209,7 @@ def on_cgroup(prog, tag="00112233445566ff", uid=0, boot="b1", loaded_ns=50_000_0
         (on_cgroup(7, loaded_ns=51_000_000_000), None),  # the clock was set: an id is given once a boot
         (on_cgroup(7, boot=None, loaded_ns=90_000_000_000), ["loaded"]),  # of an unknown boot, ids may come again
         (on_cgroup(7, boot=None, loaded_ns=51_000_000_000), None),
+        (on_cgroup(7, boot=None, loaded_ns=52_000_000_000), None),  # two clocks, each rounded
         (on_cgroup(7, None), None),  # what is not told is no difference
     ],
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands import check
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
 from probe_scout.probes.attach import evidence as words
+from probe_scout.probes.attach import verdicts
 from probe_scout.probes.explain import hazards
 from tests.builders.tiny_kernel import LOCKDOWN, Changed
 
@@ -16,7 +16,7 @@ FTRACE = "proc/sys/kernel/ftrace_enabled"
 
 
 def asked(kernel, name, attach):
-    return check.verdicts(kernel, parse(name), (attach,))[0]
+    return verdicts.verdicts(kernel, parse(name), (attach,))[0]
 
 
 def test_paranoid_is_named_with_its_value_and_the_setting_that_helps(tiny_kernel):

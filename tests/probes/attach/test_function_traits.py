@@ -10,9 +10,9 @@ import random
 
 import pytest
 
-from probe_scout.commands import scan
 from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel.kernel import Kernel
+from probe_scout.probes.attach import bulk
 from probe_scout.probes.attach import function_traits as questions
 from probe_scout.rules import judge as engine
 from tests.builders.tiny_kernel import FILTER_ADDRS, Changed
@@ -178,7 +178,7 @@ def as_scan_names_it(kernel, traits, name):
 
 def test_scan_asks_the_same_as_check_for_every_function(full):
     different, count = [], 0
-    for name, module, traits in scan.lines(full):
+    for name, module, traits in bulk.lines(full):
         count += 1
         asked = ALL_NAMES or count % 4 == 0 or "." in name
         if asked and traits != as_scan_names_it(full, questions.function_traits(full, name, module), name):
@@ -188,7 +188,7 @@ def test_scan_asks_the_same_as_check_for_every_function(full):
 
 
 def test_scan_names_every_function_once(full):
-    lines = [(name, module) for name, module, _ in scan.lines(full)]
+    lines = [(name, module) for name, module, _ in bulk.lines(full)]
     assert len(set(lines)) == len(lines)
     vmlinux = {name for name, module in lines if module is None}
     symbols = full.full().symbols

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands import check
 from probe_scout.errors import Malformed, NoStub
 from probe_scout.frontends.session import open_kernel
 from probe_scout.kernel.kernel import Kernel
+from probe_scout.probes.attach import verdicts
 from probe_scout.probes.tracepoints import listing as events
 from probe_scout.sources import open_source
 from probe_scout.sources.folder import FolderSource
@@ -168,7 +168,7 @@ def test_a_list_says_of_each_event_what_the_event_alone_says(recorded):
     found = events.listed(recorded)
     assert len(found) > 2400
     for category, name in found[::9]:
-        assert answers.verdicts(category, name) == check.event_verdicts(recorded, category, name, events._TYPES)
+        assert answers.verdicts(category, name) == verdicts.event_verdicts(recorded, category, name, events._TYPES)
 
 
 def test_the_kinds_of_a_real_kernels_events(recorded):

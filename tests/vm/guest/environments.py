@@ -171,16 +171,16 @@ def in_child(environment, work, what):
 
 def tool(environment, work):
     """Asks the tool, and writes its verdicts and doctor's findings as JSON."""
-    from probe_scout.commands import check
     from probe_scout.frontends.session import open_kernel
     from probe_scout.model.target import parse
+    from probe_scout.probes.attach import verdicts
 
     kernel = open_kernel("")
     # The whole report of one name; then verdicts alone: reasons and alternatives cost more than they do.
     report = kernel.check(["vfs_read"], TYPES["vfs_read"].split(), as_me=environment.as_me).targets[0]
     found = {}
     for target in environment.targets:
-        for verdict in check.verdicts(kernel._kernel, parse(target), TYPES[target].split()):
+        for verdict in verdicts.verdicts(kernel._kernel, parse(target), TYPES[target].split()):
             found[f"{target} {verdict.attach}"] = {
                 "answer": verdict.answer,
                 "errno": verdict.errno,

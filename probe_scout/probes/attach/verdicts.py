@@ -1,0 +1,157 @@
+"""The verdicts of one target, for each attach type that is asked for: traits judged, with what was read about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...errors import UsageError
+from ...model import facts
+from ...model.attach import ATTACH_TYPES, for_kind
+from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
+from ...model.verdict import UNKNOWN, Finding, Verdict
+from ...rules import judge as engine
+from . import evidence as words
+from . import function_traits as questions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...kernel.kernel import Kernel
+    from ...model.traits import EventTraits, Traits
+
+_LSM, _ITER = ("lsm", "lsm.s", "lsm_cgroup"), ("iter", "iter.s")
+
+
+_BY_TRACEPOINT = ("tp",)
+
+
+def types_for(target: Target, asked: Sequence[str]) -> tuple[str, ...]:
+    """The attach types to judge. Raises UsageError for one that does not apply to this kind of target."""
+    if asked:
+        for attach in asked:
+            if target.kind not in ATTACH_TYPES[attach].kinds.split():
+                raise UsageError(f"{attach} does not apply to {target}: {_HINTS.get(target.kind, '')}")
+        return tuple(asked)
+    found = for_kind(target.kind)
+    if target.kind in (TRACEPOINT, SYSCALL):  # sleepable ones for those who ask: few places allow them
+        found = tuple(a for a in found if not a.endswith(".s"))
+    if target.kind == FUNCTION:
+        if target.name.startswith("bpf_lsm_"):
+            found += ("lsm_cgroup",)
+        else:
+            found = tuple(a for a in found if a not in _LSM)
+        if not target.name.startswith("bpf_iter_"):
+            found = tuple(a for a in found if a not in _ITER)
+    return found
+
+
+_HINTS = {
+    FUNCTION: "for a tracepoint write tp:CATEGORY:EVENT, for a system call syscall:NAME",
+    OFFSET: "inside a function only kprobe (and kretprobe at its entry) can be placed",
+    TRACEPOINT: "a tracepoint takes tp, raw_tp, tp_btf and their sleepable forms",
+    SYSCALL: "a system call takes ksyscall, kretsyscall, kprobe, kretprobe, kprobe.multi, fentry, fexit and tp",
+}
+
+
+def answer(k: Kernel, text: str, attach: str) -> str:
+    """The bare answer for a target in its written form: what advice asks."""
+    target = parse(text)
+    if target.kind not in ATTACH_TYPES[attach].kinds.split():
+        return UNKNOWN
+    return verdicts(k, target, (attach,))[0].answer
+
+
+def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
+    """The verdicts of one target, in the order of the types."""
+    if target.kind == TRACEPOINT:
+        return event_verdicts(k, target.module, target.name, types)
+    if target.kind == OFFSET:
+        from . import instruction as offsets
+
+        return offsets.verdicts(k, target, types)
+    name, module = target.name, target.module
+    if target.kind == SYSCALL:
+        name = questions.wrapper(k, target.name)
+    traits = questions.function_traits(k, name, module)
+    evidence = words.function_evidence(k, name, module)
+    found: list[Verdict] = []
+    for attach in types:
+        if attach in _BY_TRACEPOINT:
+            found += event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
+            continue
+        outcome = engine.judge(k, attach, traits)
+        found.append(words.verdict(k, attach, outcome, evidence, notes(k, attach, name, traits)))
+    return tuple(found)
+
+
+def notes(k: Kernel, attach: str, name: str, traits: Traits) -> tuple[Finding, ...]:
+    """What a yes for a function leaves open."""
+    told = words.notes(k, attach, name) + _copy_note(attach, traits) + _return_note(k, attach, traits)
+    return told if attach != "lsm_cgroup" else told + _void_note(k, name)
+
+
+def _void_note(k: Kernel, name: str) -> tuple[Finding, ...]:
+    """Programs of lsm_cgroup on a hook without a return value: kernel/bpf/verifier.c return_retval_range."""
+    found = questions.btf_function(k, name, None)
+    if found is None or not found[1].prototype(found[2]).text.startswith("void "):
+        return ()
+    says = "The hook returns nothing: the kernel refuses a program that returns anything but 1 (EINVAL at load)."
+    return (Finding("lsm_cgroup.return_one", says, f"{k.evidence(facts.BTF)}: {name} returns void"),)
+
+
+def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
+    """Types that silently take one of several copies."""
+    if traits.vmlinux + traits.modules < 2 or attach in words.KPROBES:
+        return ()
+    which = (
+        "the first that ftrace can patch"
+        if ".multi" in attach or attach == "kprobe.session"
+        else "the one with the lowest address"
+    )
+    return (
+        Finding(
+            "silent.one_of_several", f"Several symbols carry this name; the kernel takes {which}.", "proc/kallsyms"
+        ),
+    )
+
+
+def _return_note(k: Kernel, attach: str, traits: Traits) -> tuple[Finding, ...]:
+    """Return probes that attach to a function which never returns."""
+    if not traits.noreturn or not attach.startswith(
+        ("kretprobe", "kretsyscall", "kprobe.session", "fexit", "fsession")
+    ):
+        return ()
+    what = "Its return is never seen" if "session" in attach else "It attaches and never fires"
+    return (
+        Finding(
+            "silent.never_returns", f"{what}: the function does not return.", words.set_evidence(k, ("noreturn_deny",))
+        ),
+    )
+
+
+def event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[str]) -> tuple[Verdict, ...]:
+    """The verdicts of one event; of a raw tracepoint by its name alone where `category` is None."""
+    traits = questions.event_traits(k, category, name)
+    evidence = words.event_evidence(k, category, name, traits)
+    return tuple(
+        words.verdict(
+            k,
+            attach,
+            engine.judge(k, attach, traits),
+            evidence,
+            words.notes(k, attach) + _sleep_note(k, attach, traits),
+        )
+        for attach in types
+    )
+
+
+def _sleep_note(k: Kernel, attach: str, traits: EventTraits) -> tuple[Finding, ...]:
+    """Kernels that accept a sleepable program on an event which runs where sleeping is not allowed."""
+    if attach == "tp.s":
+        is_checked = traits.syscall or k.flag("faultable_events") is not False
+    else:
+        is_checked = attach != "tp_btf.s" or traits.faultable or k.flag("sleepable_types_listed") is not False
+    if is_checked:
+        return ()
+    says = "The kernel does not look whether this event may sleep, and it may not: a helper that sleeps can hang it."
+    return (Finding("hazard.cannot_sleep", says, ""),)
