@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands import check, scan
+from probe_scout.commands import scan
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
+from probe_scout.probes.attach import verdicts
 from probe_scout.sources import open_source
 
 NOP5, PUSH = "0f1f440000", "55"
 
 
 def answer(kernel, name="foo"):
-    (verdict,) = check.verdicts(kernel, parse(name), ("fentry",))
+    (verdict,) = verdicts.verdicts(kernel, parse(name), ("fentry",))
     return verdict.answer, verdict.errno, [gap.fact for gap in verdict.unread]
 
 
