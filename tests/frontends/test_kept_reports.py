@@ -162,7 +162,7 @@ def test_a_file_that_is_too_large_is_not_read(archive, own_cache):
     for size in (cache._BYTES_MAX, cache._BYTES_MAX + 1):
         padded = body + b" " * (size - len(head) - 1 - len(body))
         kept.write_bytes(b"%08x\n" % zlib.crc32(padded) + padded)
-        assert (cache.load(question) is not None) == (size == 1 << 20)
+        assert (kept_reports.load(question) is not None) == (size == 1 << 20)
 
 
 @pytest.mark.parametrize(
