@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...formats.text.kallsyms import SymbolTable
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
 
 _PADDING = (b"__pfx_", b"__cfi_")
 

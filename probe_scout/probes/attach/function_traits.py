@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ...formats.btf.reader import Btf
     from ...formats.text.kallsyms import SymbolTable
     from ...formats.text.kprobe_blacklist import Blacklist
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
     from ...model.prototype import Shape
 
 PADDING = ("__pfx_", "__cfi_")
