@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands import scan
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
-from probe_scout.probes.attach import verdicts
+from probe_scout.probes.attach import bulk, verdicts
 from probe_scout.sources import open_source
 
 NOP5, PUSH = "0f1f440000", "55"
@@ -23,8 +22,8 @@ def answer(kernel, name="foo"):
 
 def by_scan(kernel, name="foo"):
     kernel.full()
-    (traits,) = [traits for n, _, traits in scan.lines(kernel) if n == name]
-    return scan.Sweep(kernel, ("fentry",)).answers(traits)[0]["fentry"]
+    (traits,) = [traits for n, _, traits in bulk.lines(kernel) if n == name]
+    return bulk.Sweep(kernel, ("fentry",)).answers(traits)[0]["fentry"]
 
 
 @pytest.mark.parametrize(
