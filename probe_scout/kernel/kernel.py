@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import arch as machines
 from ..errors import Malformed, ProbeScoutError, SourceError
 from ..model import facts
 from ..model.facts import Unread
@@ -32,13 +33,6 @@ TRACING = "sys/kernel/tracing"
 BLACKLIST = "sys/kernel/debug/kprobes/blacklist"
 INJECTION = "sys/kernel/debug/error_injection/list"
 LOCKDOWN = "sys/kernel/security/lockdown"
-SYSCALL_PREFIXES = {
-    "x86_64": "__x64_",
-    "aarch64": "__arm64_",
-    "s390x": "__s390x_",
-    "riscv64": "__riscv_",
-    "i686": "__ia32_",
-}
 _NARROW_LIMIT = 64  # distinct narrow views kept
 
 
@@ -429,8 +423,8 @@ class Kernel:
             return None
 
     def syscall_prefix(self) -> str:
-        """How this architecture names its system call wrappers; "__x64_" where the architecture is not told."""
-        return SYSCALL_PREFIXES.get(self.arch(), "__x64_")
+        """How this architecture names its system call wrappers, "" where it has none; "__x64_" where it is not told."""
+        return machines.row(self.arch()).syscall_prefix if self.arch() in machines.ARCHITECTURES else "__x64_"
 
     def first_instruction(self, symbols: SymbolTable, row: int) -> str | None:
         """What the first instruction of a symbol is to kprobes: "" fine, "bug", "int", "indirect"; None if unread."""
@@ -607,14 +601,21 @@ class Kernel:
 
     def _find_arch(self) -> str:
         raw = self.kallsyms() or b""
-        for arch, prefix in SYSCALL_PREFIXES.items():
-            if b" " + prefix.encode() + b"sys_bpf\n" in raw:
+        for arch, row in machines.ARCHITECTURES.items():
+            if row.syscall_prefix and b" " + row.syscall_prefix.encode() + b"sys_bpf\n" in raw:
                 return arch
         if self.source.describe().kind == "live":
             import os
 
             return os.uname().machine
-        return "unknown"
+        try:
+            said = self.read("proc/sys/kernel/arch").decode("ascii", "replace").strip()
+        except SourceError:
+            said = ""
+        if said.isidentifier():
+            return said
+        options = ((arch, row.option) for arch, row in machines.ARCHITECTURES.items())
+        return next((arch for arch, option in options if self.config(option) == "y"), "unknown")
 
     def info(self) -> KernelInfo:
         """The head of every report."""

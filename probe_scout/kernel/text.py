@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
+from .. import arch as machines
 from ..errors import Malformed, ProbeScoutError, SourceError
 
 if TYPE_CHECKING:
@@ -364,7 +365,7 @@ def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
     are no such no-op but for jumps that boot patches out, a handful in a kernel.
     """
     if k.arch() != "x86_64":
-        return False
+        return False if machines.row(k.arch()).pokes_bpf_only else None
     if symbols.hidden:
         return None  # the code cannot be found without addresses
     from ..arch import x86_64 as x86_code

@@ -26,6 +26,7 @@ CAPABILITIES = "capabilities"  # proc/self/status (only with --as-me)
 SYSCTL = "sysctl"  # proc/sys/kernel/*
 MODULES = "modules"  # proc/modules
 DEBUG = "debug"  # debug information (DWARF) of this build: a debug package, a build tree, debuginfod
+ARCHITECTURE = "architecture"  # the rules of the kernel's architecture
 SYMBOL_CHOICE = "symbol_choice"  # which of several copies of a name ftrace lists
 
 

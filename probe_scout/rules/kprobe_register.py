@@ -103,6 +103,22 @@ def padding(t: Traits, _k: Flags) -> bool:
 
 
 @GATE.rule(
+    "architecture",
+    errno="EINVAL",
+    decides="arch_prepare_kprobe of the architecture",
+    unless="kprobe_rules",
+    known="x86-64 and arm64",
+)
+def architecture(_t: Traits, _k: Flags) -> bool:
+    """Which instructions of this architecture can be probed is not known here.
+
+    What does not depend on the architecture is answered: names, ftrace's list, the blacklist. The rest is unknown,
+    until a booted kernel of that architecture has been asked.
+    """
+    return True
+
+
+@GATE.rule(
     "bug_or_patch_site",
     errno="EINVAL",
     decides="check_kprobe_address_safe: find_bug, static_call_text_reserved, jump_label_text_reserved",
@@ -152,6 +168,7 @@ _ENTRY = (
     "not_text",
     "blacklisted",
     "padding",
+    "architecture",
     "bug_or_patch_site",
     "stale_bug",
     "trap_instruction",

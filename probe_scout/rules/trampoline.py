@@ -42,17 +42,47 @@ def no_trampoline(t: Traits, _k: Flags) -> bool:
     return t.target_site
 
 
+def _too_many(t: Traits, k: Flags) -> bool:
+    if t.proto is None:
+        return False
+    if k.flag("stack_arguments"):
+        return t.proto.slots > 12 and k.flag("stack_words_limited") is not False
+    return t.proto.slots > (8 if k.flag("eight_argument_registers") else 6)
+
+
 @GATE.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline: nr_args, nr_regs")
 def argument_slots(t: Traits, k: Flags) -> bool:
     """The arguments need more 8-byte slots than this kernel's trampoline can pass.
 
-    x86-64: 6 until the JIT learned stack arguments (473e3150e30a, 6.6), 12 since.
+    A struct by value counts with each of its words. x86-64: 6 until the JIT learned stack arguments (473e3150e30a,
+    6.6), 12 since. arm64: 8 until then, and no limit of its own since (calc_arg_aux of its JIT).
     """
-    limit = 12 if k.flag("stack_arguments") else 6
-    return t.proto is not None and t.proto.slots > limit
+    return _too_many(t, k)
 
 
-@GATE.rule("not_text", errno="EINVAL", decides="bpf_arch_text_poke: is_kernel_text", needs=(KALLSYMS, FILTER_FUNCTIONS))
+@GATE.rule(
+    "not_patched",
+    errno="ENOTSUPP",
+    decides="bpf_arch_text_poke (arch/arm64/net/bpf_jit_comp.c): bpf_address_lookup",
+    needs=(KALLSYMS, FILTER_FUNCTIONS),
+    witness="pokes_bpf_only",
+    known="arm64",
+)
+def not_patched(t: Traits, _k: Flags) -> bool:
+    """ftrace has no site in this function, and this architecture lets ftrace alone patch the kernel's functions.
+
+    Wherever the function lies, in text, init text or a module: the kernel does not look at its first bytes.
+    """
+    return t.target_place != NONE and not t.target_site
+
+
+@GATE.rule(
+    "not_text",
+    errno="EINVAL",
+    decides="bpf_arch_text_poke: is_kernel_text",
+    needs=(KALLSYMS, FILTER_FUNCTIONS),
+    unless="pokes_bpf_only",
+)
 def not_text(t: Traits, _k: Flags) -> bool:
     """ftrace cannot patch this address, and it lies outside the kernel's own text: init code, data or a module.
 
@@ -66,6 +96,7 @@ def not_text(t: Traits, _k: Flags) -> bool:
     errno="EBUSY",
     decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP",
     needs=(KALLSYMS, FILTER_FUNCTIONS, ENTRY_CODE),
+    unless="pokes_bpf_only",
 )
 def not_traced(t: Traits, _k: Flags) -> bool:
     """ftrace has no site in this function (notrace, noinstr, assembler), so there is nothing to patch.
@@ -75,6 +106,22 @@ def not_traced(t: Traits, _k: Flags) -> bool:
     built without CONFIG_FUNCTION_TRACER or CONFIG_DYNAMIC_FTRACE: ftrace_location() is 0 for all of them.
     """
     return not t.target_site and not t.target_nop and t.target_place == TEXT
+
+
+@GATE.rule(
+    "architecture",
+    errno="ENOTSUPP",
+    decides="arch_prepare_bpf_trampoline, bpf_arch_text_poke of the architecture",
+    unless="trampoline_rules",
+    known="x86-64 and arm64",
+)
+def architecture(_t: Traits, _k: Flags) -> bool:
+    """The rules of this architecture's trampoline are not known here.
+
+    What does not depend on the architecture is answered: names, types, prototypes, the kernel's lists. The rest is
+    unknown, until a booted kernel of that architecture has been asked.
+    """
+    return True
 
 
 @MULTI.rule(
@@ -91,9 +138,20 @@ def multi_no_site(t: Traits, _k: Flags) -> bool:
 @MULTI.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline")
 def multi_argument_slots(t: Traits, k: Flags) -> bool:
     """The arguments need more 8-byte slots than this kernel's trampoline can pass."""
-    limit = 12 if k.flag("stack_arguments") else 6
-    return t.proto is not None and t.proto.slots > limit
+    return _too_many(t, k)
+
+
+@MULTI.rule(
+    "architecture",
+    errno="ENOTSUPP",
+    decides="arch_prepare_bpf_trampoline of the architecture",
+    unless="trampoline_rules",
+    known="x86-64 and arm64",
+)
+def multi_architecture(_t: Traits, _k: Flags) -> bool:
+    """The rules of this architecture's trampoline are not known here."""
+    return True
 
 
 MULTI_SITE = MULTI.part("no_site")
-MULTI_SLOTS = MULTI.part("argument_slots")
+MULTI_SLOTS = MULTI.part("argument_slots", "architecture")
