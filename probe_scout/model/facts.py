@@ -7,7 +7,7 @@ snapshot does not hold it).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..errors import Unread as Unread
 
 KALLSYMS = "kallsyms"  # proc/kallsyms
 ADDRESSES = "addresses"  # the addresses in proc/kallsyms (hidden by kernel.kptr_restrict)
@@ -28,12 +28,3 @@ MODULES = "modules"  # proc/modules
 DEBUG = "debug"  # debug information (DWARF) of this build: a debug package, a build tree, debuginfod
 ARCHITECTURE = "architecture"  # the rules of the kernel's architecture
 SYMBOL_CHOICE = "symbol_choice"  # which of several copies of a name ftrace lists
-
-
-class Unread(NamedTuple):
-    """A fact that could not be had. `kind`: denied, malformed, not_there, not_recorded, hidden."""
-
-    fact: str
-    kind: str
-    why: str
-    cure: str = ""

@@ -10,7 +10,12 @@ from ..model.facts import CODE, FILTER_FUNCTIONS, KALLSYMS, KPROBE_BLACKLIST, LO
 from ..model.traits import MODULE, NONE, OUTSIDE, TEXT, Traits
 from .gate import Flags, Gate
 
-GATE = Gate("kprobe_register", source="kernel/trace/trace_kprobe.c, kernel/kprobes.c", entry="__register_trace_kprobe")
+GATE = Gate(
+    "kprobe_register",
+    source="kernel/trace/trace_kprobe.c, kernel/kprobes.c",
+    entry="__register_trace_kprobe",
+    known_by="kprobe_rules",
+)
 
 
 @GATE.rule(
@@ -103,22 +108,6 @@ def padding(t: Traits, _k: Flags) -> bool:
 
 
 @GATE.rule(
-    "architecture",
-    errno="EINVAL",
-    decides="arch_prepare_kprobe of the architecture",
-    unless="kprobe_rules",
-    known="x86-64 and arm64",
-)
-def architecture(_t: Traits, _k: Flags) -> bool:
-    """Which instructions of this architecture can be probed is not known here.
-
-    What does not depend on the architecture is answered: names, ftrace's list, the blacklist. The rest is unknown,
-    until a booted kernel of that architecture has been asked.
-    """
-    return True
-
-
-@GATE.rule(
     "bug_or_patch_site",
     errno="EINVAL",
     decides="check_kprobe_address_safe: find_bug, static_call_text_reserved, jump_label_text_reserved",
@@ -168,7 +157,6 @@ _ENTRY = (
     "not_text",
     "blacklisted",
     "padding",
-    "architecture",
     "bug_or_patch_site",
     "stale_bug",
     "trap_instruction",

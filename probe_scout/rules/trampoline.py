@@ -6,12 +6,19 @@ arch_prepare_bpf_trampoline, bpf_arch_text_poke. A program that loaded can still
 
 from __future__ import annotations
 
-from ..model.facts import ENTRY_CODE, FILTER_FUNCTIONS, KALLSYMS
+from ..model.facts import BTF, ENTRY_CODE, FILTER_FUNCTIONS, KALLSYMS
 from ..model.traits import NONE, TEXT, Traits
 from .gate import Flags, Gate
 
-GATE = Gate("trampoline", source="kernel/bpf/trampoline.c", entry="bpf_trampoline_link_prog")
-MULTI = Gate("trampoline_multi", source="kernel/bpf/verifier.c", entry="bpf_check_attach_btf_id_multi")
+GATE = Gate(
+    "trampoline", source="kernel/bpf/trampoline.c", entry="bpf_trampoline_link_prog", known_by="trampoline_rules"
+)
+MULTI = Gate(
+    "trampoline_multi",
+    source="kernel/bpf/verifier.c",
+    entry="bpf_check_attach_btf_id_multi",
+    known_by="trampoline_rules",
+)
 
 
 @GATE.rule(
@@ -50,7 +57,13 @@ def _too_many(t: Traits, k: Flags) -> bool:
     return t.proto.slots > (8 if k.flag("eight_argument_registers") else 6)
 
 
-@GATE.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline: nr_args, nr_regs")
+@GATE.rule(
+    "argument_slots",
+    errno="ENOTSUPP",
+    decides="arch_prepare_bpf_trampoline: nr_args, nr_regs",
+    needs=(BTF,),
+    witness="trampoline_rules",
+)
 def argument_slots(t: Traits, k: Flags) -> bool:
     """The arguments need more 8-byte slots than this kernel's trampoline can pass.
 
@@ -108,22 +121,6 @@ def not_traced(t: Traits, _k: Flags) -> bool:
     return not t.target_site and not t.target_nop and t.target_place == TEXT
 
 
-@GATE.rule(
-    "architecture",
-    errno="ENOTSUPP",
-    decides="arch_prepare_bpf_trampoline, bpf_arch_text_poke of the architecture",
-    unless="trampoline_rules",
-    known="x86-64 and arm64",
-)
-def architecture(_t: Traits, _k: Flags) -> bool:
-    """The rules of this architecture's trampoline are not known here.
-
-    What does not depend on the architecture is answered: names, types, prototypes, the kernel's lists. The rest is
-    unknown, until a booted kernel of that architecture has been asked.
-    """
-    return True
-
-
 @MULTI.rule(
     "no_site",
     errno="ENOENT",
@@ -135,23 +132,17 @@ def multi_no_site(t: Traits, _k: Flags) -> bool:
     return t.btf != NONE and not t.target_site
 
 
-@MULTI.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline")
+@MULTI.rule(
+    "argument_slots",
+    errno="ENOTSUPP",
+    decides="arch_prepare_bpf_trampoline",
+    needs=(BTF,),
+    witness="trampoline_rules",
+)
 def multi_argument_slots(t: Traits, k: Flags) -> bool:
     """The arguments need more 8-byte slots than this kernel's trampoline can pass."""
     return _too_many(t, k)
 
 
-@MULTI.rule(
-    "architecture",
-    errno="ENOTSUPP",
-    decides="arch_prepare_bpf_trampoline of the architecture",
-    unless="trampoline_rules",
-    known="x86-64 and arm64",
-)
-def multi_architecture(_t: Traits, _k: Flags) -> bool:
-    """The rules of this architecture's trampoline are not known here."""
-    return True
-
-
 MULTI_SITE = MULTI.part("no_site")
-MULTI_SLOTS = MULTI.part("argument_slots", "architecture")
+MULTI_SLOTS = MULTI.part("argument_slots")

@@ -9,9 +9,8 @@ import pytest
 
 import probe_scout
 from probe_scout.commands.audit.checks import CHECKS
-from probe_scout.commands.finding_pages import finding_pages
 from probe_scout.frontends.cli import run
-from probe_scout.frontends.cli.pages import rule_pages
+from probe_scout.frontends.cli.pages import finding_pages, rule_pages
 
 PACKAGE = Path(probe_scout.__file__).parent
 WRITTEN = re.compile(r'(?:Finding|Hazard)\(\s*"([a-z_]+\.[a-z_0-9]+)"')

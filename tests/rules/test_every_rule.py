@@ -7,7 +7,7 @@ import pytest
 from probe_scout.model.target import FUNCTION, TRACEPOINT, Target
 from probe_scout.probes.attach import verdicts
 from probe_scout.rules import REGISTRY, all_rules
-from tests.rules.every_rule import CASES, NAME_ALONE
+from tests.rules.every_rule import CASES, NAME_ALONE, Ask
 
 # Known misses, asserted as such.
 MISSES: dict[str, str] = {}
@@ -98,3 +98,11 @@ def test_a_rule_says_one_sentence_and_its_page_begins_with_it(rule_id):
     assert rule.says[:1].isalpha()
     assert rule.says.endswith((".", ":"))
     assert rule.page.startswith(rule.says)
+
+
+@pytest.mark.parametrize(("arguments", "answers"), [(6, ("yes", "yes")), (7, ("no", "yes")), (12, ("no", "yes"))])
+def test_how_many_slots_a_trampoline_passes(verdict_of, arguments, answers):
+    """Six registers until the trampoline learned to pass arguments on the stack."""
+    plain = Ask("fentry", "foo", {"symbols": ("foo",), "prototypes": {"foo": ("int", ["int"] * arguments)}})
+    old = plain._replace(kernel={**plain.kernel, "without": ("arch_bpf_trampoline_size",)})
+    assert tuple(verdict_of(one)[0].answer for one in (old, plain)) == answers

@@ -43,7 +43,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("probes/attach/evidence.py", ("tests/probes/attach", "tests/rules/test_every_rule.py")),
     ("probes/attach/privileges.py", ("tests/probes/attach/test_privileges.py",)),
     ("sources/cache.py", ("tests/sources/test_cache.py", "tests/commands/test_inline.py")),
-    ("commands/audit/changes.py", ("tests/commands/audit/test_command.py",)),
+    ("commands/audit/changes.py", ("tests/commands/audit/test_command.py", "tests/commands/audit/test_allow.py")),
     ("commands/audit/", ("tests/commands/audit",)),
 )
 # FILE: text of the change -> why nothing can be seen of it.

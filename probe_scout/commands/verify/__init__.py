@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
-from ...kernel.kernel import TRACING
+from ...kernel.reading import TRACING
 from ...model import never_try, trial
 from ...model.attach import ATTACH_TYPES
 from ...model.target import SYSCALL, TRACEPOINT, Target, parse

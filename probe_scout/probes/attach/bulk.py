@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...formats.text.kallsyms import SymbolTable
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
 
 _PADDING = (b"__pfx_", b"__cfi_")
 
@@ -161,7 +162,11 @@ class _Bulk:
         yield None, rows
         grouped: dict[bytes, list[int]] = {}
         for row in range(symbols.vmlinux_count, len(names)):
-            if symbols.letters[row] in _TEXT_LETTERS and not names[row].startswith(_PADDING) and row not in symbols.marks:
+            if (
+                symbols.letters[row] in _TEXT_LETTERS
+                and not names[row].startswith(_PADDING)
+                and row not in symbols.marks
+            ):
                 grouped.setdefault(symbols.modules[row] or b"", []).append(row)
         for module, members in grouped.items():
             yield module.decode("utf-8", "replace"), members

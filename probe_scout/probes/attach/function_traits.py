@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ...formats.btf.reader import Btf
     from ...formats.text.kallsyms import SymbolTable
     from ...formats.text.kprobe_blacklist import Blacklist
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
     from ...model.prototype import Shape
 
 PADDING = ("__pfx_", "__cfi_")
@@ -228,7 +229,7 @@ def _typed_traits(
         if site is False and common["target_place"] == TEXT:
             nop = k.entry_is_patched(symbols, row)
             if nop is None:
-                unread.add(facts.ENTRY_CODE)
+                unread.update((facts.ENTRY_CODE,) if k.flag("trampoline_rules") else ())
             elif nop:
                 common["target_nop"] = True
     return common

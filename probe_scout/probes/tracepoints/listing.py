@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import Malformed, SourceError, UsageError
-from ...kernel.kernel import TRACING
+from ...kernel.reading import TRACING
 from ...model import facts
 from ...model.facts import Unread
 from ...model.target import EVENT_WORDS, SYSCALL_WORDS, bare_section, split

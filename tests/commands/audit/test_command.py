@@ -525,3 +525,12 @@ def test_what_grew_and_what_shrank(audited, before, after, told):
     """More calls missed at equal counts is growth."""
     states = [audited(given(missed=missed, count=count)) for missed, count in (before, after)]
     assert [change.change for change in changes.between(*states).changes] == told
+
+
+def test_a_change_names_who_holds_it_now_or_held_it(audited):
+    before, after = audited(given(pid=10)), audited(given(pid=20, count=2))
+    (grew,) = changes.between(before, after).changes
+    assert set(grew.owners) == {owner.comm or str(owner.pid) for one in after.attachments for owner in one.owners}
+    assert set(grew.owners) != {owner.comm or str(owner.pid) for one in before.attachments for owner in one.owners}
+    (gone,) = changes.between(before, audited(inputs())).changes
+    assert (gone.change, gone.owners) == ("gone", ("agent",))
