@@ -40,7 +40,7 @@ def verdict(
 def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
     if rule.id.startswith(_PROTOTYPE) and "prototype" in evidence:
         return f"{k.evidence(facts.BTF)}: {evidence['prototype']}"
-    if rule.unless:
+    if rule.unless and k.flag_fact(rule.unless) != facts.ARCHITECTURE:
         return f"looked for and not found: {k.flag_evidence(rule.unless)}"
     for fact in reversed(rule.needs):
         if fact in evidence:
