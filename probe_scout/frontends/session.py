@@ -31,14 +31,17 @@ if TYPE_CHECKING:
     from ..model.diff import DiffReport
     from ..model.facts import Unread
     from ..model.inline import InlineReport, InlineTable
+    from ..model.lint import LintReport
     from ..model.report import KernelInfo
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
+    from ..sources.pack import Stream
 
 
 def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
-    """The kernel behind a path: "" for this machine, a snapshot (archive or folder), or a mounted root.
+    """The kernel behind a path: "" for this machine, a snapshot (archive or folder), a mounted root, or a kernel that
+    was not booted: its package (.deb, .rpm, Arch) or image (vmlinuz, vmlinux).
 
     `vmlinux` names an image of the same build (vmlinux or vmlinuz) for answers that hang on an instruction.
     `cache` keeps answers of `check` between runs (see cache.py); the command line does. The source is opened
@@ -58,10 +61,16 @@ class OpenKernel:
     @property
     def _kernel(self) -> Kernel:
         if self._opened is None:
+            from ..kernel.from_image import open_image as from_image
             from ..kernel.kernel import Kernel
             from ..sources import open_source
 
             image = None
+            opened = from_image(self._root)
+            if opened is not None:
+                source, image = opened
+                self._opened = Kernel(source, image=image)
+                return self._opened
             if self._vmlinux:
                 try:
                     with open(self._vmlinux, "rb") as handle:
@@ -109,6 +118,40 @@ class OpenKernel:
 
             kept_reports.store(question, report, self._evidence(report))
         return report
+
+    def check_many(
+        self,
+        names: Sequence[str],
+        types: Sequence[str] = (),
+        as_me: bool = False,
+        debug: str = "",
+        all_types: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[KernelInfo, Iterator[TargetReport]]:
+        """The same verdicts as `check`, for thousands of names and for patterns, one report after the other.
+
+        More than 256 names come without reasons and alternatives, and without `types` or `all_types` functions are
+        then judged for the usual attach types (model/attach.py DEFAULT). `progress` is told names done and all names.
+        """
+        from ..commands import check
+        from ..commands import check_many as many
+
+        k = self._kernel
+        k.set_caller(None)
+        if as_me:
+            from ..probes.attach import privileges as caller
+
+            k.set_caller(caller.present(k))
+        return k.info(), self._checked(
+            many.reports(k, names, types, debug, all_types, progress, whole=check.target_report)
+        )
+
+    def _checked(self, reports: Iterator[TargetReport]) -> Iterator[TargetReport]:
+        for number, report in enumerate(reports):
+            if not number:
+                self._broken()
+            yield report
+        self._broken()
 
     def _evidence(self, report: CheckReport) -> str:
         return self._state(report.kernel)
@@ -269,6 +312,27 @@ class OpenKernel:
             self._kept = Kept(question)
         return audit.report(self._kernel, net, owner, target, kept=self._kept, with_bpftool=with_bpftool)
 
+    def lint(
+        self, files: Sequence[str], others: Sequence[OpenKernel] = (), libbpf: str = "", program: str = ""
+    ) -> LintReport:
+        """Whether compiled BPF objects open, relocate, load and attach here and on `others`, each program alone.
+
+        `files`: objects, executables with embedded objects, ar archives, Debian packages, folders, "-" for standard
+        input. `libbpf`: the release of the loader ("" for 1.8). Raises UsageError.
+        """
+        import sys
+
+        from ..commands import lint
+
+        kernels = [self._kernel, *(other._kernel for other in others)]
+        return lint.report(
+            kernels,
+            files,
+            lint.version(libbpf) if libbpf else lint.NEWEST,
+            program,
+            lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX),
+        )
+
     def stub(
         self, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False
     ) -> StubReport:
@@ -353,18 +417,39 @@ class OpenKernel:
 
         return names.starting(self._kernel, prefix, limit)
 
-    def snapshot(self, out: str, keep_addresses: bool = False, with_code: bool = False) -> SnapshotResult:
-        """Save everything the tool reads into an archive, to answer later or elsewhere."""
+    def snapshot(
+        self,
+        out: str,
+        keep_addresses: bool = False,
+        with_code: bool = False,
+        force: bool = False,
+        stream: Stream | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SnapshotResult:
+        """Save everything the tool reads into an archive, to answer later or elsewhere.
+
+        The ending of `out` says how it is packed: .tar.xz, .tar.gz, .tar.zst (Python 3.14) or .tar. `force` overwrites
+        a file. With `stream` the archive is written there, as .tar.xz where `out` is "-". `progress` is told bytes
+        packed and bytes in all. First bytes of functions without an ftrace site are kept where the running machine's
+        code can be read; `with_code` makes it a UsageError where it cannot. Raises UsageError, and Broken where
+        it cannot be written.
+        """
         import time
 
         from ..commands import audit, snapshot
         from ..model.version import __version__
+        from ..sources import pack
 
+        pack.check_name(out, force or stream is not None)
         extra = audit.saved(self._kernel)
-        if with_code:
+        if with_code or self._kernel.source.describe().kind == "live":
             from ..kernel import text as code
 
-            extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
+            try:
+                extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
+            except UsageError:
+                if with_code:
+                    raise
         return snapshot.write_snapshot(
             self._kernel.source,
             out,
@@ -372,4 +457,6 @@ class OpenKernel:
             with_code=extra,
             tool_version=__version__,
             now=time.time(),
+            stream=stream,
+            progress=progress,
         )

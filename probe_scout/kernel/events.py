@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SourceError
 from ..model import facts
+from ..model.facts import Unread
 from .lists import Lists
 from .reading import TRACING
 
@@ -22,6 +23,8 @@ class Events(Lists):
         self._typed_in_modules: set[str] = set()
         self._event_names: dict[str, tuple[str, ...]] | None = None
         self._made_events: bytes | None = None
+        self.listed_events: tuple[tuple[str, str], ...] | None = None  # kept for questions that come again
+        self._partial: str | None = None
 
     def available_events(self) -> bytes | None:
         """The bytes of available_events; None marks EVENTS as unread."""
@@ -111,3 +114,40 @@ class Events(Lists):
                     continue
             self._made_events = b"\n".join(found)
         return bool(self._made_events) and f":{category}/{name} ".encode() in self._made_events
+
+    def partial(self) -> str:
+        """What shows that this snapshot holds a part of its kernel only; "" where nothing does.
+
+        The word `partial` in its manifest, or a system call's event without its twin. Then a name
+        that is not in it may be on the kernel.
+        """
+        if self._partial is None:
+            self._partial = self.source.describe().partial
+            if not self._partial and (cut := self._event_without_twin()):
+                self._partial = f"{cut} has no twin"
+        return self._partial
+
+    def _event_without_twin(self) -> str:
+        """An event which shows that a snapshot lacks others; "" where none does.
+
+        Each system call with events has two, for its entry and its exit: include/linux/syscalls.h, SYSCALL_METADATA.
+        """
+        if self.source.describe().kind != "snapshot":
+            return ""
+        calls = {name for category, name in self.index_events() if category == "syscalls"}
+        twin = {"sys_enter_": "sys_exit_", "sys_exit_": "sys_enter_"}
+        for name in sorted(calls):
+            for head, other in twin.items():
+                if name.startswith(head) and other + name.removeprefix(head) not in calls:
+                    return f"syscalls:{name}"
+        return ""
+
+    def partial_gap(self, fact: str) -> Unread | None:
+        """What a partial snapshot does not tell; None for a whole one."""
+        said = self.partial()
+        why = f"this snapshot is a slice of a kernel ({said}): what is not in it may be on the kernel"
+        return Unread(fact, "not_recorded", why, "ask a snapshot of the whole kernel") if said else None
+
+    def take_as_whole(self) -> None:
+        """Nothing that will be asked was left out of the snapshot: the caller knows for which names it was cut."""
+        self._partial = ""

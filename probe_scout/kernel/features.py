@@ -435,6 +435,16 @@ WITNESSES = {
         "bpf_trampoline_multi_attach in kallsyms",
         facts.KALLSYMS,
     ),
+    "type_lsm_cgroup": Witness(
+        lambda k: k.enumerator("BPF_LSM_CGROUP"),
+        "enum bpf_attach_type in BTF: BPF_LSM_CGROUP",
+        facts.BTF,
+    ),
+    "cgroup_bpf": Witness(
+        lambda k: k.built(("__cgroup_bpf_run_filter_skb",), "CONFIG_CGROUP_BPF"),
+        "__cgroup_bpf_run_filter_skb in kallsyms; CONFIG_CGROUP_BPF",
+        facts.CONFIG,
+    ),
     "bpf_lsm": Witness(
         lambda k: k.built(("bpf_lsm_verify_prog",), "CONFIG_BPF_LSM"),
         "bpf_lsm_verify_prog in kallsyms; CONFIG_BPF_LSM",

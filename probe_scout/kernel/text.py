@@ -160,7 +160,9 @@ def _slices_of_module(k: Code, module: str) -> dict[str, tuple[Slice, ...]] | No
 
 
 def cure(k: Code) -> str:
-    """What would bring the code: nothing that was tried already."""
+    """What would bring the code: nothing that was tried already, and no image whose code is not decoded."""
+    if k.arch() != "x86_64":
+        return "ask the kernel itself: probe-scout verify, on the machine as root"
     if not _store(k).live:
         return (
             "name the kernel's image with --vmlinux, ask on the machine itself as root, "
@@ -267,23 +269,26 @@ def _calls_at(k: Code, symbols: SymbolTable, start: int, offset: int) -> bool | 
 def entry_is_patched(k: Code, symbols: SymbolTable, row: int) -> bool | None:
     """The entry holds the five-byte no-op that a trampoline looks for where ftrace has no site.
 
-    None if only the running code tells. Without any code the answer is False: a function's own first bytes
-    are no such no-op but for jumps that boot patches out, a handful in a kernel.
+    None if only the running code tells, and without any code: a jump label at the entry is such a no-op, as in
+    __pkru_allows_pkey of 6.19 and random_get_entropy of 7.3. Slices hold every entry that can be one.
     """
     if k.arch() != "x86_64":
         return False if machines.row(k.arch()).pokes_bpf_only else None
     if symbols.hidden:
         return None  # the code cannot be found without addresses
     from ..arch import x86_64 as x86_code
+    from ..model import instruction as kinds
 
     store = _store(k)
-    if store.live:
-        found = text(k, symbols, row, _WINDOW_BYTES)
-        if found is not None and found[1]:
-            return x86_code.may_be_nop5(x86_code.entry_instruction(found[0]).kind, (), True)
+    found = text(k, symbols, row, _WINDOW_BYTES) if store.live or k.image is not None else None
+    kind = x86_code.entry_instruction(found[0]).kind if found is not None else ""
+    if found is not None and found[1]:
+        return x86_code.may_be_nop5(kind, (), True)
     one = slice_of(k, symbols, row)
     if one is None:
-        return False
+        if store.slices:
+            return False
+        return None if found is None or kind in (kinds.NOP5, kinds.JUMP) else False
     running = "running" in one.sites
     return x86_code.may_be_nop5(x86_code.entry_instruction(one.code).kind, one.sites, running)
 

@@ -19,6 +19,7 @@ class Types(Reading):
 
     def __init__(self, source: Source, *, image: bytes | None = None) -> None:
         super().__init__(source, image=image)
+        self._members: dict[tuple[str, str], bool | None] = {}
         self._loaders[facts.BTF] = self.btf
         self._btfs: dict[str, Btf | None] = {}
         self._btf_modules: tuple[str, ...] | None = None
@@ -91,8 +92,11 @@ class Types(Reading):
 
     def member(self, struct: str, member: str) -> bool | None:
         """A struct of BTF has this member; None without BTF."""
-        btf = self.btf()
-        return None if btf is None else btf.has_name(member) and btf.has_member(struct, member)
+        key = struct, member
+        if key not in self._members:
+            btf = self.btf()
+            self._members[key] = None if btf is None else btf.has_name(member) and btf.has_member(struct, member)
+        return self._members[key]
 
     def has_struct(self, name: str) -> bool:
         """BTF of vmlinux or of a module has a struct of this name."""

@@ -6,7 +6,11 @@ enum bpf_attach_type (include/uapi/linux/bpf.h). `.s` marks sleepable programs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .verdict import Verdict
 
 
 class AttachType(NamedTuple):
@@ -14,7 +18,8 @@ class AttachType(NamedTuple):
 
     `by` is what carries it: perf (perf_event_open, a kprobe event), fprobe (a kprobe_multi link), trampoline (one BPF
     trampoline), trampolines (a tracing_multi link), event (perf, a trace event), tracepoint (a raw tracepoint),
-    iterator. `at` is when it runs: entry, return, both, value (in place of the return value), hook, event, read.
+    iterator. `at` is when it runs: entry, return, both, value (in place of the return value), hook, event, write (an
+    event whose arguments may be written), read.
     """
 
     name: str
@@ -114,6 +119,15 @@ ATTACH_TYPES: dict[str, AttachType] = _table(
     ("fmod_ret.s", "TRACING", "BPF_MODIFY_RETURN", "trampoline", "value", "function", "sleepable fmod_ret"),
     ("lsm", "LSM", "BPF_LSM_MAC", "trampoline", "hook", "function", "security hook, bpf_lsm_<hook>"),
     ("lsm.s", "LSM", "BPF_LSM_MAC", "trampoline", "hook", "function", "sleepable security hook"),
+    (
+        "lsm_cgroup",
+        "LSM",
+        "BPF_LSM_CGROUP",
+        "trampoline",
+        "hook",
+        "function",
+        "security hook for the processes of one cgroup",
+    ),
     ("iter", "TRACING", "BPF_TRACE_ITER", "iterator", "read", "function", "iterator, bpf_iter_<target>"),
     ("iter.s", "TRACING", "BPF_TRACE_ITER", "iterator", "read", "function", "sleepable iterator"),
     ("tp", "TRACEPOINT", "", "event", "event", "tracepoint syscall", "trace event by perf, the event's record"),
@@ -127,6 +141,15 @@ ATTACH_TYPES: dict[str, AttachType] = _table(
         "event",
         "tracepoint",
         "sleepable raw tracepoint, sys_enter and sys_exit",
+    ),
+    (
+        "raw_tp.w",
+        "RAW_TRACEPOINT_WRITABLE",
+        "",
+        "tracepoint",
+        "write",
+        "tracepoint",
+        "raw tracepoint that may write where the event allows it",
     ),
     ("tp_btf", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "event", "tracepoint", "raw tracepoint, typed arguments"),
     (
@@ -161,13 +184,47 @@ BY_TRAMPOLINES = family("trampolines")
 KPROBES = tuple(name for name in BY_PERF if "function" in ATTACH_TYPES[name].kinds.split())
 RETURNS = family("perf fprobe trampoline trampolines", "return both")
 LSM, ITER = family(at="hook"), family("iterator")
-BY_EVENT = family("event tracepoint", sleepable=False)
+BY_EVENT = family("event tracepoint", "event", sleepable=False)
 WITHOUT_FTRACE = family("event tracepoint iterator")  # what kernel.ftrace_enabled does not touch
+
+
+# What most probes are made with: a function that takes these is one that takes probes.
+DEFAULT = (*KPROBES, *family("fprobe", "entry return"), *family("trampoline", "entry return", sleepable=False))
+# Types of few users: judged for those who ask.
+FOR_THOSE_WHO_ASK = tuple(a.name for a in ATTACH_TYPES.values() if a.enumerator == "BPF_LSM_CGROUP") + tuple(
+    a.name for a in ATTACH_TYPES.values() if a.program == "RAW_TRACEPOINT_WRITABLE"
+)
+# Rules that say that the kernel lacks an attach type, whatever the target is.
+_UNKNOWN_TYPE = ("unknown_type", "unknown_session", "unknown_fsession")
 
 
 def for_kind(kind: str) -> tuple[str, ...]:
     """The attach types that make sense for a kind of target: function, offset, syscall, tracepoint.
 
-    iter and lsm are left to functions whose name says so (`bpf_iter_`, `bpf_lsm_`) unless asked for.
+    iter and lsm are left to functions whose name says so (`bpf_iter_`, `bpf_lsm_`) unless asked for. Types of few
+    users (FOR_THOSE_WHO_ASK) are left out.
     """
-    return tuple(a.name for a in ATTACH_TYPES.values() if kind in a.kinds.split())
+    return tuple(a.name for a in ATTACH_TYPES.values() if kind in a.kinds.split() and a.name not in FOR_THOSE_WHO_ASK)
+
+
+def is_unknown_here(verdict: Verdict) -> bool:
+    """The kernel does not know the verdict's attach type at all."""
+    return any(finding.rule.rpartition(".")[2] in _UNKNOWN_TYPE for finding in verdict.findings)
+
+
+def counted(kind: str, name: str, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts that decide about `check` without --type: of a function those of DEFAULT, and of its own kind.
+
+    Attach types that this kernel does not know are left out. All, where none would be left: a spelling such as
+    fsession/vfs_read asked for that one type.
+    """
+    if kind == "offset":
+        found = tuple(v for v in verdicts if v.attach == "kprobe")
+    elif kind == "function" and name.startswith("bpf_iter_"):
+        found = tuple(v for v in verdicts if v.attach == "iter")
+    elif kind == "function":
+        hook = ("lsm",) if name.startswith("bpf_lsm_") else ()
+        found = tuple(v for v in verdicts if v.attach in (*DEFAULT, *hook) and not is_unknown_here(v))
+    else:
+        found = tuple(v for v in verdicts if not is_unknown_here(v))
+    return found or tuple(verdicts)

@@ -37,6 +37,7 @@ STUB_LIKE = {
     "fmod_ret": ("fexit", "the same ctx, its last word the value returned so far"),
     "fmod_ret.s": ("fexit", "the same ctx, its last word the value returned so far"),
     "lsm": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last word the value returned so far"),
+    "lsm_cgroup": ("fexit", "on bpf_lsm_HOOK: the same ctx without the returned value; return 1 to allow"),
     "lsm.s": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last word the value returned so far"),
 }
 STUB_NOT = {

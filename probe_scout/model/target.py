@@ -31,9 +31,11 @@ FUNCTION_WORDS = {
     "kretfunc": "fexit",
     "fr": "fexit",
 }
-LSM_WORDS = {"lsm": "lsm", "lsm.s": "lsm.s"}
+LSM_WORDS = {"lsm": "lsm", "lsm.s": "lsm.s", "lsm_cgroup": "lsm_cgroup"}
 ITER_WORDS = {"iter": "iter", "iter.s": "iter.s", "it": "iter"}
 EVENT_WORDS = {
+    "raw_tp.w": "raw_tp.w",
+    "raw_tracepoint.w": "raw_tp.w",
     "tp": "",
     "tracepoint": "",
     "t": "",

@@ -46,7 +46,7 @@ def report(a: Kernel, b: Kernel, glob: str, kinds: Sequence[str], types: Sequenc
     totals: list[Totals] = []
     counts: list[Count] = []
     found = functions.Found()
-    cut = {side: at for side, k in (("a", a), ("b", b)) if (at := every_event.cut_at(k)) is not None}
+    cut = {side: said for side, k in (("a", a), ("b", b)) if (said := k.partial())}
     slices = "".join(cut)
     if FUNCTIONS in asked:
         answers = Answers(a, b, tuple(t for t in chosen[FUNCTIONS] if t not in skipped), hooks=bool(types))
@@ -95,7 +95,7 @@ def gaps(a: Kernel, b: Kernel, kinds: Sequence[str]) -> tuple[Gap, ...]:
 def _slices(cut: Mapping[str, str], functions: int, events: int) -> list[Gap]:
     """Of each kernel that is a slice, that names which the other alone has are not called gone."""
     left = f"{functions} functions and {events} events that one side alone has are not compared"
-    why = "this snapshot is a slice of a kernel ({} has no twin): {}, and a verdict may differ for what it lacks"
+    why = "this snapshot is a slice of a kernel ({}): {}, and a verdict may differ for what it lacks"
     cure = "compare snapshots of whole kernels"
     return [Gap(side, Unread(facts.EVENTS, "not_recorded", why.format(at, left), cure)) for side, at in cut.items()]
 

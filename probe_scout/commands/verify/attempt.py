@@ -116,7 +116,7 @@ def _ask(calls: Calls, q: Question, modules: Mapping[str, int], held: list[int])
     elif kind.enumerator == "BPF_TRACE_ITER":
         link = calls.bpf(attr.LINK_CREATE, attr.link_iter(program))
     else:
-        at = name.address if kind.program == "RAW_TRACEPOINT" else 0
+        at = name.address if kind.program.startswith("RAW_TRACEPOINT") else 0
         link = calls.bpf(attr.RAW_TRACEPOINT_OPEN, attr.raw_tracepoint_open(program, at))
     if link < 0:
         return Reply(errno_name(-link), ATTACH)

@@ -50,6 +50,15 @@ def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
     return "; ".join(k.evidence(fact) for fact in rule.needs) or f"{rule.source}: {rule.decides}"
 
 
+# Facts of one name, to the file from which a slice left it out.
+_CUT = {
+    facts.KALLSYMS: facts.KALLSYMS,
+    facts.BTF: facts.BTF,
+    facts.MODULE_BTF: facts.BTF,
+    facts.EVENTS: facts.EVENTS,
+}
+
+
 def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     """Why a fact or a witness could not be had, and what would open it."""
     if flag == "may_perf":
@@ -59,6 +68,8 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     known = k.unread(fact)
     if known is not None:
         return known
+    if not flag and fact in _CUT and (cut := k.partial_gap(_CUT[fact])) is not None:
+        return cut
     if flag == "prefix_understood":
         return Unread(
             fact,
@@ -99,7 +110,7 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
             "not_recorded",
             "ftrace has no site here, and boot may have turned the first instruction into the no-op "
             "that a trampoline looks for",
-            "ask on the machine itself as root, where proc/kcore shows the running code",
+            "ask on the machine itself as root, where proc/kcore shows the running code, or take the snapshot there",
         )
     if fact == facts.MODULE_BTF and k.module_gaps:
         return next(iter(k.module_gaps.values()))

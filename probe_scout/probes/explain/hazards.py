@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 _TRAMPOLINE = family("trampoline trampolines", "entry return both")
 _RETURNING = family("trampoline trampolines", "return both value")
 _BY_FTRACE = family("perf fprobe trampoline trampolines")
-# A tracer's own path through the kernel: a probe here fires while a program runs.
-_MACHINERY = ("bpf_", "__bpf_", "htab_", "__htab_", "pcpu_freelist_", "__pcpu_freelist_", "trace_call_bpf")
+# A tracer's own path through the kernel: a probe here fires while a program runs. Helpers are told by their enumerator,
+# BPF_FUNC_<name>; of the other bpf_ functions (hooks, iterators, the system call's own) few run inside a program.
+_MACHINERY = (
+    *("htab_", "__htab_", "array_map_", "percpu_array_map_", "pcpu_freelist_", "__pcpu_freelist_", "trace_call_bpf"),
+    *("__bpf_prog_enter", "__bpf_prog_exit", "___bpf_prog_run", "__bpf_prog_run", "bpf_lru_", "__bpf_lru_"),
+    *("bpf_ringbuf_", "__bpf_ringbuf_", "bpf_local_storage_", "bpf_mem_cache_", "bpf_perf_event_output"),
+    *("bpf_probe_read_", "bpf_trace_run", "__bpf_trace_run"),
+)
+_NOT_RUN = ("bpf_ringbuf_alloc", "bpf_ringbuf_free", "bpf_local_storage_map_", "bpf_mem_cache_init")
 
 
 def never_try(name: str, module: str | None = None) -> str | None:
@@ -40,12 +47,13 @@ def hazards(
     verdicts: tuple[Verdict, ...],
     last_in_module: bool | None = None,
     ftrace_off: bool = False,
+    is_helper: bool = False,
 ) -> tuple[Hazard, ...]:
     """What may go wrong when a probe that the kernel accepts is put on this function.
 
     Only attach types whose verdict is not *no* count: what the kernel refuses harms nobody.
     `last_in_module` says whether the symbol is the last text symbol of its module; None is unknown. `ftrace_off`:
-    kernel.ftrace_enabled is 0.
+    kernel.ftrace_enabled is 0. `is_helper`: programs call it as a helper.
     """
     name = target.name
     allowed = {v.attach for v in verdicts if v.answer != "no" and v.attach not in ITER}
@@ -56,7 +64,7 @@ def hazards(
         found.append(Hazard("hazard.noreturn", f"Do not attach fexit or fmod_ret to {name}: {NORETURN[name]}."))
     if name in LOCKS and not allowed.isdisjoint((*_TRAMPOLINE, *family("perf fprobe", "return"))):
         found.append(Hazard("hazard.lock", f"A probe on {name} can deadlock: {LOCKS[name]}."))
-    elif name.startswith(_MACHINERY) and allowed:
+    elif allowed and (is_helper or (name.startswith(_MACHINERY) and not name.startswith(_NOT_RUN))):
         says = f"{name} may run while a BPF program runs: events are then skipped, and a return probe may recurse."
         found.append(Hazard("hazard.recursion", says))
     if ftrace_off and not allowed.isdisjoint(_BY_FTRACE):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ...kernel.kernel import Kernel
+    from ...model.target import Target
 
 
 class KernelLookup:
@@ -64,10 +65,18 @@ class KernelLookup:
             )
         return tuple(found)
 
+    def has_symbols(self) -> bool:
+        """kallsyms could be read."""
+        return self._k.kallsyms() is not None
+
     def variants(self, name: str) -> tuple[str, ...]:
         """Names of the form name.suffix that exist."""
         found = self._k.names_starting(name.encode() + b".") if name else ()
         return tuple(one.decode("utf-8", "replace") for one in found)
+
+    def has_btf(self) -> bool:
+        """There is BTF of vmlinux."""
+        return self._k.btf() is not None
 
     def has_btf_function(self, name: str) -> bool:
         """BTF of vmlinux or of a module holds a FUNC of this name."""
@@ -90,10 +99,9 @@ class KernelLookup:
 
     def events(self) -> tuple[tuple[str, str], ...]:
         """All events; empty where they cannot be read."""
-        from ...formats.text import available_events
-
-        raw = self._k.available_events()
-        return available_events.table(raw) if raw else ()
+        if self._k.listed_events is None:
+            self._k.listed_events = self._k.index_events()
+        return self._k.listed_events
 
     def config(self, option: str) -> str | None:
         """The value of an option; None if not set or unread."""
@@ -120,3 +128,23 @@ class KernelLookup:
             except ProbeScoutError:
                 self._answers[key] = "unknown"
         return self._answers[key]
+
+
+def last_in_module(k: Kernel, target: Target) -> bool | None:
+    """Whether the target is the last text symbol of its module; None if it is in none or that is not told."""
+    if "." not in target.name:
+        return None
+    view = k.view((target.name.encode(),))
+    if view is None or view.symbols.hidden:
+        return None
+    symbols = view.symbols
+    for row in symbols.rows(target.name.encode()):
+        module = symbols.modules[row]
+        if module is not None and target.module in (None, module.decode()):
+            text = [
+                symbols.addresses[i]
+                for i in range(symbols.vmlinux_count, len(symbols.names))
+                if symbols.modules[i] == module and symbols.letter(i) in "tTwW"
+            ]
+            return symbols.addresses[row] >= max(text)
+    return None

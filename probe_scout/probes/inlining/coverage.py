@@ -83,7 +83,7 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     """What surveys say: a fact for a surveyed build, a prediction for any other; None where none knows the name."""
     from . import survey
 
-    if not survey.paths():
+    if not survey.paths() or (k.kallsyms() is None and not k.release()):  # of no kernel at all nothing is foretold
         return None
     owners = homes(k, symbol)
     module = home_among(target, owners)
