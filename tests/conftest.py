@@ -39,8 +39,8 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Lanes that run only where they are asked for: `pytest -m machine` (asks the machine) and `pytest -m image`."""
-    left = [lane for lane in ("machine", "image") if lane not in config.getoption("-m")]
+    """Lanes that run only where they are asked for, by `pytest -m LANE`: they ask the machine, or need files beside."""
+    left = [lane for lane in ("machine", "image", "corpus") if lane not in config.getoption("-m")]
     asking = [item for item in items if any(item.get_closest_marker(lane) for lane in left)]
     if asking:
         config.hook.pytest_deselected(items=asking)

@@ -661,7 +661,8 @@ class Kernel:
         from ..model.report import KernelInfo
 
         description = self.source.describe()
-        return KernelInfo(self.release(), self.build_id(), self.arch(), description.kind, description.taken)
+        told = description.kind, description.taken, description.basis, description.assumed
+        return KernelInfo(self.release(), self.build_id(), self.arch(), *told)
 
     # ------------------------------------------------------------------- flags
     def flag(self, name: str) -> bool | None:

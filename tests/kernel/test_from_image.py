@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import pytest
 
 import probe_scout
 from probe_scout.errors import Broken
+from probe_scout.frontends.cli import run
 from probe_scout.kernel.from_image import open_image
 from tests.builders import package_writer as write
 from tests.builders.image_writer import bzimage
@@ -50,6 +52,36 @@ def test_a_package_is_asked_as_a_kernel(tmp_path, packages, name):
     report = kernel.check(["closed_one"], types=["kprobe"])
     (verdict,) = report.targets[0].verdicts
     assert (verdict.answer, verdict.errno) == ("no", "EINVAL")
+
+
+def test_what_was_assumed_is_told(tmp_path, packages, capsys):
+    path = tmp_path / "linux-image.deb"
+    path.write_bytes(packages["linux-image.deb"])
+    assert run.main(["check", "vfs_read", "--type=kprobe", f"--root={path}", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["kernel"]
+    assert told["basis"] == "image"
+    assert "no modules are loaded" in told["assumed"]
+    run.main(["check", "vfs_read", "--type=kprobe", f"--root={path}"])
+    assert "not booted; assumed: no modules are loaded;" in capsys.readouterr().out
+
+
+def test_a_snapshot_of_a_package_answers_the_same_and_says_that_it_was_not_booted(tmp_path, packages, capsys):
+    path, out = tmp_path / "linux-image.deb", tmp_path / "x.tar.xz"
+    path.write_bytes(packages["linux-image.deb"])
+    assert run.main(["snapshot", f"--from={path}", "-o", str(out)]) == 0
+    assert "boot/config: neither the package" not in capsys.readouterr().out
+    package, kept = probe_scout.open_kernel(str(path)), probe_scout.open_kernel(str(out))
+    assert kept.info().basis == "image"
+    assert kept.info().assumed == package.info().assumed
+    names = ["vfs_read", "closed_one", "no_such", "sched:sched_switch"]
+    said = [
+        [(v.attach, v.answer, v.errno) for t in kernel.check(names).targets for v in t.verdicts]
+        for kernel in (package, kept)
+    ]
+    assert said[0] == said[1]
+    again = tmp_path / "y.tar.gz"
+    assert run.main(["snapshot", f"--root={out}", "-o", str(again)]) == 0
+    assert probe_scout.open_kernel(str(again)).info().basis == "image"
 
 
 def test_snapshots_folders_and_other_files_are_not_taken_for_images(tmp_path):
