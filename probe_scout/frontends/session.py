@@ -96,9 +96,10 @@ class OpenKernel:
         question = None
         if self._cache:
             from ..sources import cache
+            from . import kept_reports
 
             question = cache.key(self._root, self._vmlinux, names, types, as_me) if not debug else None
-            kept = cache.load(question, self._evidence) if question else None
+            kept = kept_reports.load(question, self._evidence) if question else None
             if kept is not None:
                 return kept
         from ..commands import check
@@ -113,7 +114,9 @@ class OpenKernel:
         self._broken()
         report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
         if question:
-            cache.store(question, report, self._evidence(report))
+            from . import kept_reports
+
+            kept_reports.store(question, report, self._evidence(report))
         return report
 
     def check_many(
@@ -130,6 +133,7 @@ class OpenKernel:
         More than 256 names come without reasons and alternatives, and without `types` or `all_types` functions are
         then judged for the usual attach types (model/attach.py DEFAULT). `progress` is told names done and all names.
         """
+        from ..commands import check
         from ..commands import check_many as many
 
         k = self._kernel
@@ -138,7 +142,9 @@ class OpenKernel:
             from ..probes.attach import privileges as caller
 
             k.set_caller(caller.present(k))
-        return k.info(), self._checked(many.reports(k, names, types, debug, all_types, progress))
+        return k.info(), self._checked(
+            many.reports(k, names, types, debug, all_types, progress, whole=check.target_report)
+        )
 
     def _checked(self, reports: Iterator[TargetReport]) -> Iterator[TargetReport]:
         for number, report in enumerate(reports):
@@ -375,10 +381,11 @@ class OpenKernel:
 
     def _kept_inline(self, question: str) -> InlineReport | None:
         from ..sources import cache
+        from . import kept_reports
 
         try:
             raw, state = cache.kept(question)
-            report = cache.inline_report(raw)
+            report = kept_reports.inline_report(raw)
         except (TypeError, ValueError, IndexError, KeyError):
             return None
         return report if state == self._state(report.kernel) else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import ProbeScoutError, SourceError
+from ...errors import ProbeScoutError
+from ...kernel import modules
 from ...model.traits import INIT, MODULE, TEXT
 from ..attach import function_traits as questions
 from .protocol import SymbolView
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ...kernel.kernel import Kernel
-
-_MODULE_FOLDERS = ("usr/lib/modules", "lib/modules")
+    from ...model.target import Target
 
 
 class KernelLookup:
@@ -109,41 +109,15 @@ class KernelLookup:
 
     def modules_loaded(self) -> frozenset[str]:
         """Names in proc/modules."""
-        from ...formats.text import modules
-
-        try:
-            return frozenset(modules.table(self._k.read("proc/modules")))
-        except (SourceError, ProbeScoutError):
-            return frozenset()
+        return modules.loaded(self._k)
 
     def module_files(self) -> Mapping[str, str] | None:
         """Module to its path in modules.dep; None if that file is unread."""
-        from ...formats.text import modules_dep
-
-        release = self._k.release()
-        for folder in _MODULE_FOLDERS:
-            try:
-                raw = self._k.read(f"{folder}/{release}/modules.dep")
-                return {modules_dep.module_name(path): path for path in _heads(raw)}
-            except (SourceError, ProbeScoutError):
-                continue
-        return None
+        return modules.paths(self._k)
 
     def module_symbols(self, module: str) -> frozenset[str] | None:
         """Functions that the file of a module defines; None if there is no file."""
-        from ...formats.elf import kernel_image
-
-        path = (self.module_files() or {}).get(module)
-        if path is None:
-            return None
-        release = self._k.release()
-        for folder in _MODULE_FOLDERS:
-            try:
-                raw = kernel_image.unpack(self._k.source.read(f"{folder}/{release}/{path}"), path)
-                return frozenset(kernel_image.module_places(raw, path))
-            except (SourceError, ProbeScoutError):
-                continue
-        return None
+        return modules.functions(self._k, module)
 
     def answer(self, target: str, attach: str) -> str:
         """The verdict of another target: yes, no or unknown."""
@@ -156,5 +130,21 @@ class KernelLookup:
         return self._answers[key]
 
 
-def _heads(raw: bytes) -> list[str]:
-    return [line.partition(b":")[0].decode("utf-8", "replace") for line in raw.split(b"\n") if b":" in line]
+def last_in_module(k: Kernel, target: Target) -> bool | None:
+    """Whether the target is the last text symbol of its module; None if it is in none or that is not told."""
+    if "." not in target.name:
+        return None
+    view = k.view((target.name.encode(),))
+    if view is None or view.symbols.hidden:
+        return None
+    symbols = view.symbols
+    for row in symbols.rows(target.name.encode()):
+        module = symbols.modules[row]
+        if module is not None and target.module in (None, module.decode()):
+            text = [
+                symbols.addresses[i]
+                for i in range(symbols.vmlinux_count, len(symbols.names))
+                if symbols.modules[i] == module and symbols.letter(i) in "tTwW"
+            ]
+            return symbols.addresses[row] >= max(text)
+    return None
