@@ -78,4 +78,5 @@ class Identity(Symbols):
         from ..model.report import KernelInfo
 
         description = self.source.describe()
-        return KernelInfo(self.release(), self.build_id(), self.arch(), description.kind, description.taken)
+        told = description.kind, description.taken, description.basis, description.assumed
+        return KernelInfo(self.release(), self.build_id(), self.arch(), *told)
