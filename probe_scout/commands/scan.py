@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..model import facts
 from ..model.attach import for_kind
+from ..model.document import Document
 from ..model.report import KernelInfo, ScanRow
 from ..model.target import FUNCTION
 from ..model.traits import Traits
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
     from ..model.facts import Unread
 
 
-class ScanReport(NamedTuple):
-    """`probe-scout scan`. `rows` can be walked once."""
-
+class _ScanReport(NamedTuple):
     kernel: KernelInfo
     rows: Iterable[ScanRow]
     unread: tuple[Unread, ...]
+
+
+class ScanReport(Document, _ScanReport):
+    """`probe-scout scan`. `rows` can be walked once."""
+
+    __slots__ = ()
+    COMMAND = "scan"
 
 
 def default_types() -> tuple[str, ...]:

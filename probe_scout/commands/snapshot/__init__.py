@@ -11,6 +11,7 @@ from stat import S_ISREG
 from typing import NamedTuple
 
 from ...errors import Broken, NotThere, SourceError, UsageError
+from ...model.document import Document
 from ...sources import manifest, pack, tar, unpack
 from ...sources.reading import plain_parts, printable, refusal
 
@@ -84,13 +85,18 @@ _ARCH_CONFIGS = (
 _NT_GNU_BUILD_ID = 3
 
 
-class SnapshotResult(NamedTuple):
-    """`left_out` names what could not be read and why; what the kernel simply does not have is not in it."""
-
+class _SnapshotResult(NamedTuple):
     path: str
     size_bytes: int
     members: int
     left_out: tuple[tuple[str, str], ...]
+
+
+class SnapshotResult(Document, _SnapshotResult):
+    """`left_out` names what could not be read and why; what the kernel simply does not have is not in it."""
+
+    __slots__ = ()
+    COMMAND = "snapshot"
 
 
 class _Taken:
