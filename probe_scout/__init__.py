@@ -8,8 +8,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .commands.scan import ScanReport as ScanReport
-    from .commands.snapshot import SnapshotResult as SnapshotResult
     from .errors import Broken as Broken
     from .errors import CannotAsk as CannotAsk
     from .errors import Denied as Denied
@@ -33,7 +31,9 @@ if TYPE_CHECKING:
     from .model.report import Coverage as Coverage
     from .model.report import DoctorReport as DoctorReport
     from .model.report import KernelInfo as KernelInfo
+    from .model.report import ScanReport as ScanReport
     from .model.report import ScanRow as ScanRow
+    from .model.report import SnapshotResult as SnapshotResult
     from .model.report import TargetReport as TargetReport
     from .model.stub import StubReport as StubReport
     from .model.trace import TracepointReport as TracepointReport
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 _HOMES = {
     "frontends.session": "OpenKernel open_kernel",
     "errors": "Broken CannotAsk Denied Malformed NoStub NotThere ProbeScoutError SourceError UsageError",
-    "commands.scan": "ScanReport",
-    "commands.snapshot": "SnapshotResult",
     "model.attach": "ATTACH_TYPES",
     "model.audit": "AuditReport",
     "model.diff": "DiffReport",
@@ -55,7 +53,7 @@ _HOMES = {
     "model.facts": "Unread",
     "model.inline": "InlineReport InlineTable",
     "model.lint": "LintReport",
-    "model.report": "CheckReport Coverage DoctorReport KernelInfo ScanRow TargetReport",
+    "model.report": "CheckReport Coverage DoctorReport KernelInfo ScanReport ScanRow SnapshotResult TargetReport",
     "model.stub": "StubReport",
     "model.trace": "TracepointReport",
     "model.trial": "VerifyReport",

@@ -18,22 +18,20 @@ from typing import TYPE_CHECKING
 
 from ..errors import ProbeScoutError, UsageError
 from ..model import asked, facts
-from ..model.report import CheckReport, DoctorReport, KernelInfo, TargetReport
+from ..model.report import CheckReport, DoctorReport, KernelInfo, ScanReport, SnapshotResult, TargetReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from os import PathLike
 
     from ..commands.audit.kept import Kept
-    from ..commands.scan import ScanReport
-    from ..commands.snapshot import SnapshotResult
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
     from ..model.diff import DiffReport
     from ..model.facts import Unread
     from ..model.inline import InlineReport, InlineTable
     from ..model.lint import LintReport
-    from ..model.report import KernelInfo, UserReport
+    from ..model.report import UserReport
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
@@ -228,7 +226,7 @@ class OpenKernel:
         glob, attach = targets.pattern(k, glob)
         self._full()
         types = types or ((attach,) if attach else ())
-        return scan.ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
+        return ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
 
     def scan_ndjson(
         self, glob: str = "*", types: str | Sequence[str] = (), answer: str | None = None

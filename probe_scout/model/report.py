@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .document import Document
@@ -211,3 +212,30 @@ class DoctorReport(Document, _DoctorReport):
 
     __slots__ = ()
     COMMAND = "doctor"
+
+
+class _ScanReport(NamedTuple):
+    kernel: KernelInfo
+    rows: Iterable[ScanRow]
+    unread: tuple[Unread, ...]
+
+
+class ScanReport(Document, _ScanReport):
+    """`probe-scout scan`. `rows` can be walked once."""
+
+    __slots__ = ()
+    COMMAND = "scan"
+
+
+class _SnapshotResult(NamedTuple):
+    path: str
+    size_bytes: int
+    members: int
+    left_out: tuple[tuple[str, str], ...]
+
+
+class SnapshotResult(Document, _SnapshotResult):
+    """`left_out` names what could not be read and why; what the kernel simply does not have is not in it."""
+
+    __slots__ = ()
+    COMMAND = "snapshot"

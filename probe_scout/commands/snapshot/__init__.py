@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from stat import S_ISREG
-from typing import NamedTuple
 
 from ...errors import Broken, NotThere, SourceError, UsageError
-from ...model.document import Document
+from ...model.report import SnapshotResult
 from ...sources import manifest, pack, tar, unpack
 from ...sources.reading import plain_parts, printable, refusal
 
@@ -83,20 +82,6 @@ _ARCH_CONFIGS = (
     ("CONFIG_LOONGARCH", "loongarch64"),
 )
 _NT_GNU_BUILD_ID = 3
-
-
-class _SnapshotResult(NamedTuple):
-    path: str
-    size_bytes: int
-    members: int
-    left_out: tuple[tuple[str, str], ...]
-
-
-class SnapshotResult(Document, _SnapshotResult):
-    """`left_out` names what could not be read and why; what the kernel simply does not have is not in it."""
-
-    __slots__ = ()
-    COMMAND = "snapshot"
 
 
 class _Taken:
