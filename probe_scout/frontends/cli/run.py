@@ -273,7 +273,8 @@ def _scan(request: Request) -> int:
     kernel = _open(request)
     glob = request.names[0]
     answer = request.answer or None
-    if request.format == "ndjson" and _ndjson(kernel, glob, request.types, answer):
+    is_user = kernel.is_user(glob)
+    if request.format == "ndjson" and not is_user and _ndjson(kernel, glob, request.types, answer):
         return _told(kernel.gaps())
     report = kernel.scan(glob, request.types, answer)
     rows = list(report.rows)
@@ -295,11 +296,18 @@ def _scan(request: Request) -> int:
         from ..render import json
 
         streams.write([json.document("scan", report._replace(rows=rows))])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.lines(rows))
     else:
         from ..render import listing
 
         types = listing.scan_types(rows)
         output.table(request, ("function", "module", *types), listing.scan_rows(rows, types))
+    misread = [row.target for row in rows if getattr(row, "misread", "")]
+    if misread:
+        output.note(f"do not probe {', '.join(misread[:8])}: the kernel misreads the instruction (hazard.uprobe_vex)")
     return _told(report.unread)
 
 
