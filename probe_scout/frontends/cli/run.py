@@ -273,8 +273,7 @@ def _scan(request: Request) -> int:
     kernel = _open(request)
     glob = request.names[0]
     answer = request.answer or None
-    is_user = kernel.is_user(glob)
-    if request.format == "ndjson" and not is_user and _ndjson(kernel, glob, request.types, answer):
+    if request.format == "ndjson" and not _is_user(glob) and _ndjson(kernel, glob, request.types, answer):
         return _told(kernel.gaps())
     report = kernel.scan(glob, request.types, answer)
     rows = list(report.rows)
@@ -309,6 +308,13 @@ def _scan(request: Request) -> int:
     if misread:
         output.note(f"do not probe {', '.join(misread[:8])}: the kernel misreads the instruction (hazard.uprobe_vex)")
     return _told(report.unread)
+
+
+def _is_user(text: str) -> bool:
+    """The text names a program or library, or places in it."""
+    from ...model.user_target import is_user
+
+    return is_user(text)
 
 
 def _told(unread: Sequence[Unread]) -> int:
