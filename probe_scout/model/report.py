@@ -190,6 +190,19 @@ class ScanRow(NamedTuple):
     errno: dict[str, str]
 
 
+class UserScanRow(NamedTuple):
+    """One function or USDT site of a file; `offset` in bytes of the file, `refused` and `misread` as in UserSite."""
+
+    target: str
+    module: str | None
+    answers: dict[str, str]
+    errno: dict[str, str]
+    offset: int | None
+    source: str
+    refused: str
+    misread: str
+
+
 class SourceState(NamedTuple):
     """One line of `doctor`: a file, whether it was read, and what would open it. `state`: read, denied, …"""
 
@@ -216,7 +229,7 @@ class DoctorReport(Document, _DoctorReport):
 
 class _ScanReport(NamedTuple):
     kernel: KernelInfo
-    rows: Iterable[ScanRow]
+    rows: Iterable[ScanRow | UserScanRow]
     unread: tuple[Unread, ...]
 
 
