@@ -393,19 +393,27 @@ class OpenKernel:
         )
 
     def stub(
-        self, names: str | Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False
+        self,
+        names: str | Sequence[str],
+        lang: str = "c",
+        attach: str = "",
+        core: bool = False,
+        program: bool = False,
+        package: str = "",
+        type_name: str = "",
     ) -> StubReport:
         """Source text of what a program on these events or functions sees; `StubReport.text`.
 
         `lang`: c, rust, go, python, bpftrace. `attach`: tp, raw_tp, tp_btf, fentry, fexit, kprobe, kretprobe, ksyscall;
         "" chooses tp, or fentry for functions. `core`: C relocated from BTF. `program`: a whole program.
+        `package` and `type_name`: of a Go file and of its one struct.
         Raises UsageError, and NoStub with one sentence where no stub can be right.
         """
         from ..commands import stub
 
         names = asked.several(names, "names")
         lang, attach = asked.language(lang, "lang:"), asked.stub_attach(attach, "attach:")
-        return stub.report(self._kernel, names, lang, attach, core, program)
+        return stub.report(self._kernel, names, lang, attach, core, program, package, type_name)
 
     def inline(
         self,

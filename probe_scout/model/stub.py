@@ -155,10 +155,14 @@ class _StubReport(NamedTuple):
     stubs: tuple[Stub, ...]
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    skipped_unread: int = 0
 
 
 class StubReport(Document, _StubReport):
-    """`probe-scout stub`. `skipped` names targets that a pattern matched and that take no such program."""
+    """`probe-scout stub`. `skipped` names targets that a pattern matched and that take no such program.
+
+    `skipped_unread` counts those of them of which that could not be told.
+    """
 
     __slots__ = ()
     COMMAND = "stub"

@@ -15,7 +15,7 @@ from ...probes.attach import targets
 from ...probes.attach import verdicts as judged
 from ...probes.tracepoints import listing as events
 from . import arguments as places
-from . import layout
+from . import layout, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,21 +30,31 @@ _FUNC_ARG = "BPF_FUNC_get_func_arg"  # enum bpf_func_id, include/uapi/linux/bpf.
 
 
 def report(
-    k: Kernel, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False
+    k: Kernel,
+    names: Sequence[str],
+    lang: str = "c",
+    attach: str = "",
+    core: bool = False,
+    program: bool = False,
+    package: str = "",
+    type_name: str = "",
 ) -> StubReport:
     """The stubs of these events or functions as one text.
 
     A name with * or ? stands for every event that matches; those that take no such program are skipped and named.
+    `package` and `type_name` are for Go: of the file, and of the one stub's struct.
     Raises UsageError for a question that makes no sense, NoStub where no stub can be right.
     """
     notes: list[str] = []
     names, attach = _meant(k, names, lang, attach, notes)
     attach = attach or _default(k, names)
     _agree(lang, attach, core, program)
+    _go_names(lang, package, type_name)
     stubs: dict[str, Stub] = {}
     skipped: list[str] = []
+    codes: list[int] = []
     for name in names:
-        for stub in _stubs(k, name, attach, core, skipped, notes):
+        for stub in _stubs(k, name, attach, core, skipped, codes, notes):
             stubs.setdefault(stub.title, stub)
     if not stubs:
         raise NoStub(f"no event that matches {' '.join(names)} takes a {attach} program: {skipped[0]}")
@@ -53,12 +63,30 @@ def report(
 
     if limits.kernel_reads_locked(k):
         notes.append(closed_helpers.NOTE)
-    return StubReport(
-        k.info(), lang, text(found, lang, provenance(k), core, program), found, tuple(skipped), tuple(notes)
-    )
+    if type_name and len(found) > 1:
+        raise UsageError(f"--name {type_name} is the name of one struct, and these are {len(found)}")
+    whole = text(found, lang, provenance(k), core, program, package, type_name)
+    return StubReport(k.info(), lang, whole, found, tuple(skipped), tuple(notes), codes.count(3))
 
 
-def text(stubs: Sequence[Stub], lang: str, origin: Sequence[str], core: bool = False, program: bool = False) -> str:
+def _go_names(lang: str, package: str, type_name: str) -> None:
+    """Raises UsageError for a name that Go would not take, or for another language than Go."""
+    for option, value in (("--package", package), ("--name", type_name)):
+        if value and lang != "go":
+            raise UsageError(f"{option} is for --lang go: {lang} has no such name")
+        if value and not words.is_go_name(value):
+            raise UsageError(f"{option} {value!r} is no name in Go")
+
+
+def text(
+    stubs: Sequence[Stub],
+    lang: str,
+    origin: Sequence[str],
+    core: bool = False,
+    program: bool = False,
+    package: str = "",
+    type_name: str = "",
+) -> str:
     """The source text of stubs in one language."""
     if lang == "c" and program:
         from . import program as whole
@@ -79,7 +107,7 @@ def text(stubs: Sequence[Stub], lang: str, origin: Sequence[str], core: bool = F
     if lang == "go":
         from . import go
 
-        return go.write(stubs, origin)
+        return go.write(stubs, origin, package or "events", type_name)
     if lang == "python":
         from . import python_ctypes
 
@@ -155,7 +183,9 @@ def _default(k: Kernel, names: Sequence[str]) -> str:
     return "fentry" if all(k.has_function(name) for name in names) else "tp"
 
 
-def _stubs(k: Kernel, name: str, attach: str, core: bool, skipped: list[str], notes: list[str]) -> list[Stub]:
+def _stubs(
+    k: Kernel, name: str, attach: str, core: bool, skipped: list[str], codes: list[int], notes: list[str]
+) -> list[Stub]:
     if attach not in BY_EVENT:
         return [_function(k, name, attach, notes)]
     from ...probes.tracepoints.raw_arguments import TraceTypes
@@ -174,6 +204,7 @@ def _stubs(k: Kernel, name: str, attach: str, core: bool, skipped: list[str], no
             if not is_glob:
                 raise
             skipped.append(str(error))
+            codes.append(error.exit_code)
         except (
             SourceError,
             Malformed,
@@ -181,6 +212,7 @@ def _stubs(k: Kernel, name: str, attach: str, core: bool, skipped: list[str], no
             if not is_glob:
                 raise
             skipped.append(f"{category}:{event}: {error}")
+            codes.append(3)
     return made
 
 

@@ -1,4 +1,4 @@
-"""bpftrace: a script that prints every field or argument it can name.
+"""bpftrace: a script that prints every field or argument it can name, or counts where the printing would flood.
 
 bpftrace reads the format file itself, so offsets are not repeated here. `args->NAME` and the names fentry and
 kprobe are understood by bpftrace 0.21 and newer; before, fentry was called kfunc and fexit kretfunc.
@@ -22,9 +22,6 @@ def write(stubs: Sequence[Stub], provenance: Sequence[str]) -> str:
     """One script with a probe for each stub."""
     lines = ["#!/usr/bin/env bpftrace", f"// {LICENCE}"]
     lines += [f"// {words.comment(line)}".rstrip() for line in provenance]
-    lines.append(
-        "// An event that printing itself makes (a switch, a write) prints without end: count it, @ = count()."
-    )
     for stub in stubs:
         lines += ["", *(f"// {words.comment(line)}" for line in (*stub.facts, *stub.notes)), *_probe(stub)]
     return "\n".join(lines) + "\n"
@@ -74,13 +71,118 @@ def _probe(stub: Stub) -> list[str]:
             _typed("retval", "retval", stub.returns, shown, comments)
     lines = [head, "{"]
     lines += [f"    // {words.comment(line)}" for line in comments]
-    lines.append('    printf("%s %d\\n", comm, pid);')
+    printed = ['printf("%s %d\\n", comm, pid);']
     for at in range(0, len(shown), _PRINTED_MAX):
         part = shown[at : at + _PRINTED_MAX]
         text = " ".join(f"{label}={form}" for label, form, _ in part)
         values = ", ".join(value for _, _, value in part)
-        lines.append(f'    printf("  {text}\\n", {values});')
+        printed.append(f'printf("  {text}\\n", {values});')
+    if _floods(stub):
+        lines.append(
+            "    // Counted: this comes thousands of times a second, or printing makes it. To print, uncomment:"
+        )
+        lines += [f"    // {line}" for line in printed]
+        lines.append("    @[comm] = count();")
+    else:
+        lines += [f"    {line}" for line in printed]
     return [*lines, "}"]
+
+
+# What printing itself makes, or what comes with every switch, wait, allocation, interrupt or packet.
+_FLOOD_CATEGORIES = words.word_set(
+    """
+    exceptions hrtimer hyperv ipi irq irq_matrix irq_vectors kmem lock lru mmap_lock msr net napi
+    page_pool percpu power preemptirq qdisc raw_syscalls rcu skb sock tcp timer tlb vmscan workqueue
+    writeback
+    """
+)
+_FLOOD_EVENTS = (
+    *(
+        "sched_switch",
+        "sched_wak",
+        "sched_stat_",
+        "sched_migrate_task",
+        "sched_entry_tp",
+        "sched_exit_tp",
+        "sched_pelt_",
+    ),
+    *(
+        "sched_cpu_capacity",
+        "sched_util_est",
+        "sched_overutilized",
+        "sched_update_nr_running",
+        "sched_set_need_resched",
+    ),
+    *("sched_wake_idle", "sched_prepare_exec"),
+)
+_FLOOD_CALLS = words.word_set(
+    """
+    read write readv writev pread64 pwrite64 futex poll ppoll select pselect6 epoll_wait epoll_pwait
+    epoll_pwait2 ioctl recvmsg recvfrom sendmsg sendto recvmmsg sendmmsg clock_gettime clock_nanosleep
+    nanosleep gettimeofday getpid gettid rt_sigaction rt_sigprocmask rt_sigreturn mmap munmap mprotect
+    madvise brk close fstat newfstat newfstatat statx lseek sched_yield bpf perf_event_open
+    io_uring_enter getrandom
+    """
+)
+_FLOOD_FUNCTIONS = (
+    *("schedule", "__schedule", "finish_task_switch", "try_to_wake_up", "ttwu_", "update_curr", "enqueue_", "dequeue_"),
+    *(
+        "vfs_read",
+        "vfs_write",
+        "ksys_read",
+        "ksys_write",
+        "new_sync_",
+        "rw_verify_area",
+        "tty_write",
+        "pipe_",
+        "n_tty_",
+    ),
+    *("do_syscall", "__x64_sys_read", "__x64_sys_write", "__arm64_sys_read", "__arm64_sys_write", "kmalloc", "kfree"),
+    *("__kmalloc", "kmem_cache_", "alloc_pages", "__alloc_pages", "free_pages", "__free_pages", "handle_mm_fault"),
+    *(
+        "do_user_addr_fault",
+        "exc_page_fault",
+        "tcp_sendmsg",
+        "tcp_recvmsg",
+        "ip_rcv",
+        "netif_receive",
+        "__netif_receive",
+    ),
+    *(
+        "dev_queue_xmit",
+        "__dev_queue_xmit",
+        "tick_",
+        "hrtimer_",
+        "run_timer",
+        "rcu_",
+        "irq_",
+        "handle_irq",
+        "__do_softirq",
+    ),
+    *(
+        "handle_softirqs",
+        "mutex_lock",
+        "mutex_unlock",
+        "_raw_spin_",
+        "__fget",
+        "fget",
+        "fput",
+        "security_file_permission",
+    ),
+)
+
+
+def _floods(stub: Stub) -> bool:
+    """Printing each of these would be more than a terminal shows, or would make the next one."""
+    category, colon, event = stub.target.rpartition(":")
+    if stub.shape == RECORD or colon:
+        call = event.removeprefix("sys_enter_").removeprefix("sys_exit_")
+        if category == "syscalls":
+            return call in _FLOOD_CALLS
+        return category in _FLOOD_CATEGORIES or event.startswith(_FLOOD_EVENTS)
+    if stub.attach in ("raw_tp", "tp_btf"):
+        return stub.target.startswith((*_FLOOD_EVENTS, "sys_enter", "sys_exit"))
+    return stub.target.startswith(_FLOOD_FUNCTIONS)
 
 
 def _field(member: Member, shown: list[tuple[str, str, str]], comments: list[str]) -> None:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def write(stubs: Sequence[Stub], provenance: Sequence[str], package: str = "events") -> str:
+def write(stubs: Sequence[Stub], provenance: Sequence[str], package: str = "events", type_name: str = "") -> str:
     """One file of a package with these stubs."""
     lines = [f"// {LICENCE}", *(f"// {words.comment(line)}".rstrip() for line in provenance)]
     lines += ["", f"package {package}", "", 'import "unsafe"']
     names = words.Unique()
     for stub in stubs:
-        lines += ["", *_definition(stub, names(words.camel(stub.title)))]
+        lines += ["", *_definition(stub, names(type_name or words.camel(stub.title)))]
     return "\n".join(lines) + "\n"
 
 
@@ -32,9 +32,11 @@ def _definition(stub: Stub, name: str) -> list[str]:
     lines = [f"// {name}: " + words.comment("; ".join(stub.facts[:1]))]
     lines += [f"// {words.comment(line)}" for line in (*stub.facts[1:], *stub.notes)]
     lines.append(f"type {name} struct {{")
+    rows = []
     for member, field in fields:
         note = ". ".join(words.comment(part) for part in (member.declared, member.says) if part)
-        lines.append(f"\t{field} {_type(member)}" + (f" // {note}" if note else ""))
+        rows.append((field, _type(member), f"// {note}" if note else ""))
+    lines += _aligned(rows)
     lines += [
         "}",
         "",
@@ -54,6 +56,24 @@ def _definition(stub: Stub, name: str) -> list[str]:
     if stub.shape == REGISTERS:
         lines += _of_registers(stub, name, unique)
     return lines
+
+
+def _aligned(rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Fields as gofmt sets them: names in one column; comments in one for each run of fields that have any."""
+    name_width = max((len(name) for name, _, _ in rows), default=0)
+    widths = [0] * len(rows)
+    begin = 0
+    for at in range(len(rows) + 1):
+        if at == len(rows) or not rows[at][2]:
+            run = range(begin, at)
+            width = max((len(rows[one][1]) for one in run), default=0)
+            for one in run:
+                widths[one] = width
+            begin = at + 1
+    return [
+        f"\t{name.ljust(name_width)} {kind.ljust(width)} {note}".rstrip()
+        for (name, kind, note), width in zip(rows, widths, strict=True)
+    ]
 
 
 def _of_registers(stub: Stub, name: str, names: words.Unique) -> list[str]:

@@ -7,12 +7,12 @@ own lines use.
 from __future__ import annotations
 
 
-def _set(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 # C11, C23, C++20, and the macros that compilers and BPF headers make of everyday words.
-_C = _set(
+_C = word_set(
     """
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class compl
     concept const consteval constexpr constinit const_cast continue co_await co_return co_yield decltype default delete
@@ -24,7 +24,7 @@ _C = _set(
     """
 )
 # The Rust reference: strict, reserved and weak keywords of all editions.
-_RUST = _set(
+_RUST = word_set(
     """
     as async await break const continue dyn else enum extern false fn for gen if impl in let loop match mod move mut pub
     ref return static struct trait true type unsafe use where while abstract become box do final macro override priv try
@@ -32,7 +32,7 @@ _RUST = _set(
     """
 )
 _RUST_NEVER = frozenset(("self", "Self", "super", "crate", "_"))  # cannot be raw
-_PYTHON = _set(
+_PYTHON = word_set(
     """
     False None True and as assert async await break class continue def del elif else except finally for from global if
     import in is lambda nonlocal not or pass raise return try while with yield match case type self
@@ -97,3 +97,16 @@ def comment(text: str) -> str:
     flat = " ".join(text.split())
     shown = "".join(sign if sign.isprintable() and sign.isascii() else "?" for sign in flat)
     return shown.replace("*/", "* /").replace("/*", "/ *").rstrip("\\")
+
+
+_GO = word_set(
+    """
+    break case chan const continue default defer else fallthrough for func go goto if import interface map package range
+    return select struct switch type var
+    """
+)
+
+
+def is_go_name(text: str) -> bool:
+    """The text can name a package or a type in Go; `unsafe` is what the stubs import."""
+    return text.isascii() and text.isidentifier() and text not in _GO | {"_", "unsafe"}

@@ -208,8 +208,8 @@ def scan(
 ) -> Request:
     """Answer for every function that matches GLOB.
 
-    GLOB is a pattern such as 'vfs_*', also MODULE:PATTERN. Columns are attach types, cells yes, the errno of a no, ?
-    for unknown, - where a type does not apply; rows come in the order of the symbol table.
+    GLOB is a pattern such as 'vfs_*', also MODULE:PATTERN. Columns are attach types; cells yes, no with its errno,
+    unknown, - where a type does not apply; rows come in the order of the symbol table.
 
     Exit code: 0 there are rows, 1 nothing matches, 2 usage, 3 something could not be read, 4 a source is broken.
     """
@@ -385,6 +385,8 @@ def stub(
     ] = "",
     core: Annotated[bool, typer.Option("--core", help="C that is relocated when it is loaded, from BTF.")] = False,
     program: Annotated[bool, typer.Option("--program", help="A whole program that loads as it stands.")] = False,
+    package: Annotated[str, typer.Option("--package", metavar="NAME", help="Go: of the file; else events.")] = "",
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Go: of the struct; else by the target.")] = "",
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there; - is standard output.")] = "",
     root: Root = "",
     json: Json = False,
@@ -395,7 +397,8 @@ def stub(
 
     EVENT is sched:sched_switch, a glob, or a function. Offsets and sizes are asserted where the text is compiled.
 
-    Exit code: 0 written, 1 no such target or it takes no such program, 2 usage, 3 cannot tell, 4 a source is broken.
+    Exit code: 0 written, 1 a target is not there or takes no such program, 2 usage, 3 cannot tell, 4 a source is
+    broken.
     """
     return build(
         "stub",
@@ -404,6 +407,8 @@ def stub(
         attach=attach,
         core=core,
         program=program,
+        package=package,
+        name=name,
         out=out,
         root=root,
         json=json,

@@ -36,7 +36,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     ),
     "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
     "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
-    "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),
+    "stub": ("--lang", "--attach", "--core", "--program", "--package", "--name", "--out", *_COMMON),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
     "snapshot": ("--out", "--with-code", "--keep-addresses", "--force", *_COMMON),
@@ -45,7 +45,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
-    *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
+    *(
+        "--owner",
+        "--target",
+        "--diff",
+        "--fail-on",
+        "--watch",
+        "--allow",
+        "--accept-unread",
+        "--libbpf",
+        "--package",
+        "--name",
+    ),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from")
 

@@ -66,6 +66,8 @@ class Request(NamedTuple):
     roots: tuple[str, ...] = ()
     libbpf: str = ""
     only: str = ""
+    package: str = ""
+    name: str = ""
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -161,6 +163,8 @@ def build(
     roots: Sequence[str] = (),
     libbpf: str = "",
     only: str = "",
+    package: str = "",
+    name: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -209,6 +213,8 @@ def build(
         roots=tuple(roots),
         libbpf=libbpf,
         only=only,
+        package=package,
+        name=name,
     )
 
 
@@ -239,7 +245,7 @@ _LINES = {
     "scan": _Line({**_VALUES, "--answer": "answer"}, _FLAGS, _TYPES, names_most=1, default=("*",)),
     "tracepoint": _Line(_VALUES, {**_FLAGS, "--fields": "fields"}, {"--reads": "reads"}, names_most=1, default=("*",)),
     "stub": _Line(
-        {**_VALUES, "--lang": "lang", "--attach": "attach", "--out": "out"},
+        {**_VALUES, "--lang": "lang", "--attach": "attach", "--out": "out", "--package": "package", "--name": "name"},
         {**_FLAGS, "--core": "core", "--program": "program"},
         {},
         names_least=1,

@@ -303,7 +303,7 @@ def _scan(request: Request) -> int:
         from ..render import listing
 
         types = listing.scan_types(rows)
-        output.table(request, ("function", "module", *types), listing.scan_rows(rows, types))
+        output.table(request, ("target", "module", *types), listing.scan_rows(rows, types))
     misread = [row.target for row in rows if getattr(row, "misread", "")]
     if misread:
         output.note(f"do not probe {', '.join(misread[:8])}: the kernel misreads the instruction (hazard.uprobe_vex)")
@@ -680,7 +680,9 @@ def _survey(request: Request) -> int:
 
 
 def _stub(request: Request) -> int:
-    report = _open(request).stub(request.names, request.lang, request.attach, request.core, request.program)
+    report = _open(request).stub(
+        request.names, request.lang, request.attach, request.core, request.program, request.package, request.name
+    )
     if request.format == "json":
         from ..render import json
 
@@ -702,8 +704,11 @@ def _stub(request: Request) -> int:
     for sentence in report.skipped[:_SKIPPED_SHOWN]:
         output.note(f"left out: {sentence}")
     if len(report.skipped) > _SKIPPED_SHOWN:
-        output.note(f"left out: {len(report.skipped) - _SKIPPED_SHOWN} more")
-    return YES
+        more = len(report.skipped) - _SKIPPED_SHOWN
+        output.note(f"left out: {more} more; --format json names all of them under skipped")
+    if len(report.skipped) > report.skipped_unread:
+        return NO
+    return CANNOT_TELL if report.skipped else YES
 
 
 def _to_file(path: str, text: str) -> None:

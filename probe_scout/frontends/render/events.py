@@ -42,7 +42,7 @@ def field_rows(event: EventReport) -> Rows:
         (
             str(f.offset),
             str(f.size),
-            {True: "signed", False: "unsigned", None: ""}[f.signed],
+            {True: "true", False: "false", None: ""}[f.signed],
             f.access,
             f.type,
             f.name,
@@ -54,7 +54,7 @@ def field_rows(event: EventReport) -> Rows:
         )
         for f in event.fields
     ]
-    return ("offset", "size", "sign", "access", "type", "name", "rule", "says", "kind", "read_with", "instead"), rows
+    return ("offset", "size", "signed", "access", "type", "name", "rule", "says", "kind", "read_with", "instead"), rows
 
 
 def tracepoint_lines(report: TracepointReport, style: Style, with_fields: bool = False) -> Iterator[str]:

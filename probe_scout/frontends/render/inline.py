@@ -13,7 +13,7 @@ _SHOWN_COPIES = 40
 _SHOWN_CALLERS = 12
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
-TABLE_HEADS = ("function", "module", "class", "copies", "missed", "symbols", "source")
+TABLE_HEADS = ("name", "module", "kind", "copies", "missed", "symbols", "source")
 
 
 def inline_lines(report: InlineReport, style: Style) -> Iterator[str]:
@@ -116,7 +116,7 @@ def inline_rows(report: InlineReport) -> Rows:
         for one in report.functions
         for copy in one.copies
     ]
-    return ("function", "class", "place", "kprobe", "errno", "seen", "inlined into", "call", "parameters"), rows
+    return ("name", "kind", "place", "kprobe", "errno", "seen", "inlined into", "call", "parameters"), rows
 
 
 def table_rows(rows: Iterable[InlineRow]) -> Iterator[tuple[str, ...]]:

@@ -54,13 +54,13 @@ def _cell(answer: str, errno: str | None) -> str:
 def scan_lines(rows: Sequence[ScanRow | UserScanRow], style: Style) -> Iterator[str]:
     """A table of functions. Attach types with equal answers in every row share a column, named by the first.
 
-    A cell is `yes`, the errno of a *no* (or `no`), `?` for unknown, `-` where the type does not apply. Where the heads
+    A cell is `yes`, `no` with its errno, `unknown`, `-` where the type does not apply. Where the heads
     make it wider than the lines, columns have letters.
     """
     types = scan_types(rows)
     columns: dict[tuple[str, ...], list[str]] = {}
     for name in types:
-        cells = tuple(_short(row.answers.get(name, ""), row.errno.get(name)) for row in rows)
+        cells = tuple(_cell(row.answers.get(name, ""), row.errno.get(name)) or "-" for row in rows)
         columns.setdefault(cells, []).append(name)
     body = [(row.target, row.module or "", *cells) for row, *cells in zip(rows, *columns, strict=True)]
     owners = ["function", "module"]
@@ -81,20 +81,14 @@ def scan_lines(rows: Sequence[ScanRow | UserScanRow], style: Style) -> Iterator[
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SCAN_KEY = (
-    "yes, or the errno of a no; ? unknown; - does not apply. "
-    "In the order of the symbol table: the kernel by address, then each module."
+    "A cell is yes, no with its errno, unknown, or - where the type does not apply. "
+    "Rows: in the order of the symbol table: the kernel by address, then each module."
 )
 
 
 def _dim(style: Style, text: str) -> Iterator[str]:
     for line in style.wrap(text, 4, 0):
         yield style.paint(line, "dim")
-
-
-def _short(answer: str, errno: str | None) -> str:
-    if answer == "no":
-        return errno or "no"
-    return {"unknown": "?", "": "-"}.get(answer, answer)
 
 
 def doctor_rows(report: DoctorReport) -> Rows:

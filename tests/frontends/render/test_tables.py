@@ -52,7 +52,7 @@ def test_a_wide_table_of_short_cells_gives_a_long_first_one_a_line():
 
 def test_scan_columns_have_letters_where_lines_are_short():
     rows = [ScanRow("f", None, {"kprobe.multi": "yes", "fentry.multi": "no"}, {"fentry.multi": "EBUSY"})]
-    assert list(listing.scan_lines(rows, Style(False, 30)))[-2:] == ["function  A    B", "f         yes  EBUSY"]
+    assert list(listing.scan_lines(rows, Style(False, 30)))[-2:] == ["function  A    B", "f         yes  no EBUSY"]
     assert list(listing.scan_lines(rows, Style(False, 30)))[:2] == ["A: kprobe.multi", "B: fentry.multi"]
 
 
@@ -74,8 +74,8 @@ def test_csv_is_read_back_by_the_standard_library(rows):
 
 
 KEY = (
-    "yes, or the errno of a no; ? unknown; - does not apply. "
-    "In the order of the symbol table: the kernel by address, then each module."
+    "A cell is yes, no with its errno, unknown, or - where the type does not apply. "
+    "Rows: in the order of the symbol table: the kernel by address, then each module."
 )
 
 
@@ -88,15 +88,15 @@ def test_scan_columns_are_shared_only_when_every_row_agrees():
     assert list(listing.scan_lines(rows, Style())) == [
         KEY,
         "function  module  kprobe  kretprobe  fentry",
-        "f                 yes     yes        EBUSY",
-        "g         xfs     yes     ?          yes",
+        "f                 yes     yes        no EBUSY",
+        "g         xfs     yes     unknown    yes",
         "h                 no      -          -",
     ]
     assert list(listing.scan_lines(rows[:1], Style())) == [
         "kprobe +1: kprobe kretprobe",
         KEY,
         "function  kprobe +1  fentry",
-        "f         yes        EBUSY",
+        "f         yes        no EBUSY",
     ]
 
 
