@@ -7,7 +7,7 @@ can_probe does (arch/x86/kernel/kprobes/core.c); it is the one home of capstone.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import ProbeScoutError
 from ..model import instruction as kinds
@@ -170,23 +170,28 @@ def _ud_length(code: bytes, at: int) -> int | None:
     return length + (0, 1, 4)[mode]
 
 
+def decoder() -> Any:
+    """capstone's decoder for 64-bit code. Raises NoDecoder where capstone is not installed."""
+    try:
+        from capstone import CS_ARCH_X86, CS_MODE_64, Cs  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        raise NoDecoder from None
+    return Cs(CS_ARCH_X86, CS_MODE_64)
+
+
 def boundaries(code: bytes) -> Boundaries:
     """Offsets at which instructions start, decoding one after another from the first byte.
 
     Stops at bytes that are no instruction: the kernel refuses every probe after such a place too.
     Raises NoDecoder where capstone is not installed.
     """
-    try:
-        from capstone import CS_ARCH_X86, CS_MODE_64, Cs  # type: ignore[import-untyped, unused-ignore]
-    except ImportError:
-        raise NoDecoder from None
     code = code[:_CODE_BYTES_MAX]
-    decoder = Cs(CS_ARCH_X86, CS_MODE_64)
+    reader = decoder()
     starts: list[int] = []
     at, chunk = 0, _CHUNK_BYTES[1]
     while at < len(code):
         begun = at
-        for start, length, _, _ in decoder.disasm_lite(code[at : at + chunk], at):
+        for start, length, _, _ in reader.disasm_lite(code[at : at + chunk], at):
             ud = _trap_length(code, start)
             if ud is not None and ud != length:
                 break  # capstone and the kernel differ about the operand of ud0 and ud1

@@ -289,7 +289,28 @@ _TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
 
 def finding_pages() -> list[RulePage]:
     """A page for each finding that is no rule, and for each check of `audit`."""
-    return _own_pages() + _audit_pages()
+    return _own_pages() + _audit_pages() + _object_pages()
+
+
+def _object_pages() -> list[RulePage]:
+    from ..rules.object_findings import TABLE
+
+    return [
+        RulePage(
+            id=name,
+            errno="",
+            says=text.partition(". ")[0].rstrip("."),
+            page=text,
+            gate=name.partition(".")[0],
+            source=source,
+            decides=decides,
+            needs=(reads,),
+            witness="",
+            known="libbpf 1.8",
+            types=(),
+        )
+        for name, text, decides, source, reads in TABLE
+    ]
 
 
 def _audit_pages() -> list[RulePage]:

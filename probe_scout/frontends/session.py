@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..model.diff import DiffReport
     from ..model.facts import Unread
     from ..model.inline import InlineReport, InlineTable
+    from ..model.lint import LintReport
     from ..model.report import KernelInfo
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
 
 def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
-    """The kernel behind a path: "" for this machine, a snapshot (archive or folder), or a mounted root.
+    """The kernel behind a path: "" for this machine, a snapshot (archive or folder), a mounted root, or a kernel that
+    was not booted: its package (.deb, .rpm, Arch) or image (vmlinuz, vmlinux).
 
     `vmlinux` names an image of the same build (vmlinux or vmlinuz) for answers that hang on an instruction.
     `cache` keeps answers of `check` between runs (see cache.py); the command line does. The source is opened
@@ -58,10 +60,16 @@ class OpenKernel:
     @property
     def _kernel(self) -> Kernel:
         if self._opened is None:
+            from ..kernel.from_image import open_image as from_image
             from ..kernel.kernel import Kernel
             from ..sources import open_source
 
             image = None
+            opened = from_image(self._root)
+            if opened is not None:
+                source, image = opened
+                self._opened = Kernel(source, image=image)
+                return self._opened
             if self._vmlinux:
                 try:
                     with open(self._vmlinux, "rb") as handle:
@@ -265,6 +273,29 @@ class OpenKernel:
                     question += f"\0{coverage.state(head, self._root)}"
             self._kept = Kept(question)
         return audit.report(self._kernel, net, owner, target, kept=self._kept, with_bpftool=with_bpftool)
+
+    def lint(
+        self, files: Sequence[str], others: Sequence[OpenKernel] = (), libbpf: str = "", program: str = ""
+    ) -> LintReport:
+        """Whether compiled BPF objects open, relocate, load and attach here and on `others`, each program alone.
+
+        `files`: objects, executables with embedded objects, ar archives, Debian packages, folders, "-" for standard
+        input. `libbpf`: the release of the loader ("" for 1.8). Raises UsageError.
+        """
+        import sys
+
+        from ..commands import check, lint
+        from ..model.target import parse
+
+        kernels = [self._kernel, *(other._kernel for other in others)]
+        return lint.report(
+            kernels,
+            files,
+            lambda k, attach, target: check.verdicts(k, parse(target), (attach,))[0],
+            lint.version(libbpf) if libbpf else lint.NEWEST,
+            program,
+            lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX),
+        )
 
     def stub(
         self, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False

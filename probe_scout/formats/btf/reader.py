@@ -144,6 +144,10 @@ class Btf:
             return type_id
         return None
 
+    def find_ids(self, name: str, wanted: frozenset[int]) -> list[int]:
+        """Ids of this blob's records of exactly this name and one of these kinds, in file order."""
+        return [type_id for type_id, _ in self._records_named(name, lambda info: _kind(info) in wanted)]
+
     def has_name(self, name: str) -> bool:
         """True if some record of this blob is called so: a type, a function, a member or an enumerator. No walk."""
         return bool(self._own_offsets(name.encode("utf-8", "surrogateescape") + b"\0"))
@@ -151,7 +155,7 @@ class Btf:
     def names_starting(self, prefix: str) -> set[str]:
         """Names of this blob's records that begin so. No walk: strings are there because some record uses them."""
         raw, end = self.raw, self._strings_end
-        needle = b"\0" + prefix.encode()
+        needle = b"\0" + prefix.encode("utf-8", "surrogateescape")
         found = set()
         at = raw.find(needle, self._strings_at, end)
         while at >= 0:

@@ -92,6 +92,14 @@ class KernelImage:
                 return self.raw[start : start + size]
         return None
 
+    def tail_at(self, address: int, size: int) -> bytes:
+        """Up to `size` bytes at a link-time address, fewer where the file ends; b"" where it holds none."""
+        for segment in self.segments:
+            if segment.address <= address < segment.address + segment.size:
+                start = segment.offset + address - segment.address
+                return self.raw[start : min(start + size, segment.offset + segment.size)]
+        return b""
+
     @property
     def build_id(self) -> str:
         """The GNU build id in hex, as in sys/kernel/notes; "" if the image has none. Raises Malformed."""
@@ -100,6 +108,10 @@ class KernelImage:
             if found:
                 return found
         return ""
+
+    def notes(self) -> bytes:
+        """The image's notes, as in sys/kernel/notes."""
+        return b"".join(self.raw[offset : offset + size] for offset, size in self._notes)
 
     def banner(self) -> str:
         """The line of proc/version ("Linux version 6.12…"); "" if it is not there (init/version-timestamp.c)."""

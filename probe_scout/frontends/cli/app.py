@@ -122,6 +122,29 @@ def inline(
 
 
 @app.command()
+def lint(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", show_default=False)],
+    roots: Annotated[
+        list[str], typer.Option("--root", metavar="PATH", help="A kernel, as for check; repeat it for several.")
+    ] = [],  # noqa: B006
+    libbpf: Annotated[
+        str, typer.Option("--libbpf", metavar="RELEASE", help="The loader's release; 1.8 if left out.")
+    ] = "",
+    only: Annotated[str, typer.Option("--program", metavar="NAME", help="One program of each object.")] = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Say whether compiled BPF objects open, relocate, load and attach on these kernels, program by program.
+
+    FILE is an object, an executable with embedded objects, an ar archive, a Debian package, a folder, or - for standard
+    input. The verifier's check of a program's logic is not repeated: yes means that nothing else stands against it.
+    Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a file holds no object or is broken.
+    """
+    return build("lint", names=files, roots=roots, libbpf=libbpf, only=only, json=json, format=format, color=color)
+
+
+@app.command()
 def survey(
     files: Annotated[list[str], typer.Argument(metavar="[FILE...]", show_default=False)] = [],  # noqa: B006
     json: Json = False,
@@ -420,16 +443,17 @@ def _refuse_empty_values(args: Sequence[str]) -> None:
 
     To take it as not given would answer another question, such as that of this machine.
     """
-    from .complete import TAKES_VALUE
+    from .complete import takes_value
 
+    with_value = takes_value(args[0] if args else "")
     before = ""
     for word in args:
         if word == "--":
             return
         option = before if not word else word[:-1] if word.endswith("=") else ""
-        if option in TAKES_VALUE:
+        if option in with_value:
             raise UsageError(f"{option} has an empty value: leave the option out, or say what it names")
-        before = "" if before in TAKES_VALUE else word
+        before = "" if before in with_value else word
 
 
 def _sentence(text: str, args: Sequence[str]) -> str:

@@ -26,22 +26,13 @@ _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "check": ("--type", "--as-me", "--vmlinux", "--debug", *_COMMON),
     "inline": ("--debug", "--all", "--class", *_COMMON),
+    "lint": ("--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
     "survey": ("--json", "--format", "--color", "--help"),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),
     "audit": (
-        "--owner",
-        "--target",
-        "--net",
-        "--no-net",
-        "--diff",
-        "--fail-on",
-        "--watch",
-        "--bpftool",
-        "--allow",
-        "--accept-unread",
-        "--quiet",
-        *_COMMON,
+        *("--owner", "--target", "--net", "--no-net", "--diff", "--fail-on", "--watch", "--bpftool", "--allow"),
+        *("--accept-unread", "--quiet", *_COMMON),
     ),
     "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
     "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
@@ -54,11 +45,16 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads"),
-    *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread"),
+    *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
+
+
+def takes_value(command: str) -> tuple[str, ...]:
+    """Options of a command that a value follows: --program is a name to lint, and a switch to stub."""
+    return (*TAKES_VALUE, "--program") if command == "lint" else TAKES_VALUE
 
 
 def main(args: Sequence[str], open_kernel: Open) -> int:
@@ -93,7 +89,7 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
     if not before:
         return _starting(word, (*OPTIONS, "--version", "--help"))
     command, last = before[0], before[-1]
-    if last in TAKES_VALUE:
+    if last in takes_value(command):
         return _value(last, word, "")
     if word.startswith("-"):
         option, equals, value = word.partition("=")
@@ -102,7 +98,7 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _starting(word, OPTIONS.get(command, ()))
     if command == "diff":
         return _diff(before[1:], word, open_kernel)
-    if command == "survey":
+    if command in ("survey", "lint"):
         return [FILES]
     if command == "completion":
         return _starting(word, SHELLS)

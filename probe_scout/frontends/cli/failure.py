@@ -29,6 +29,7 @@ _LISTS: dict[str, tuple[str, ...]] = {
     "inline": ("functions", "alternatives", "notes", "suggestions"),
     "inline_all": ("rows",),
     "survey": ("kernels",),
+    "lint": ("objects", "skipped"),
     "doctor": ("sources", "findings"),
     "snapshot": ("left_out",),
 }
@@ -53,7 +54,7 @@ def document(request: Request, error: Exception, sentence: str, open_kernel: Cal
         unread = unread or [{"side": "", "unread": fact} for fact in _of(error, sentence, request)]
     else:
         unread = [*_of(error, sentence, request)]
-        if command != "survey":
+        if command not in ("survey", "lint"):
             body["kernel"], facts = _kernel(request.root, open_kernel)
             unread += facts
     body.update({name: [] for name in lists})

@@ -58,6 +58,9 @@ class Request(NamedTuple):
     quiet: bool = False
     watch: int = 0
     bpftool: bool = False
+    roots: tuple[str, ...] = ()
+    libbpf: str = ""
+    only: str = ""
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -205,6 +208,9 @@ def build(
     quiet: bool = False,
     watch: str = "",
     bpftool: bool = False,
+    roots: Sequence[str] = (),
+    libbpf: str = "",
+    only: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if json and format not in ("", "json"):
@@ -244,6 +250,9 @@ def build(
         quiet=quiet,
         watch=count(watch, "--watch") if watch else 0,
         bpftool=bpftool,
+        roots=tuple(roots),
+        libbpf=libbpf,
+        only=only,
     )
 
 

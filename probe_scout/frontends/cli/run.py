@@ -511,6 +511,32 @@ def _progress() -> Callable[[int, int], None] | None:
     return draw
 
 
+# lint
+
+
+def _lint(request: Request) -> int:
+    import gc
+
+    from ...commands import lint
+
+    gc.disable()  # as for scan
+    kernels = [open_kernel(root) for root in request.roots or ("",)]
+    report = kernels[0].lint(request.names, kernels[1:], request.libbpf, request.only)
+    if request.format == "table":
+        from ..render.lint import lint_lines
+
+        streams.write(lint_lines(report, _style(request)))
+    elif request.format in ("json", "ndjson"):
+        from ..render import json
+
+        streams.write([json.document("lint", report)] if request.format == "json" else json.lines(report.objects))
+    else:
+        from ..render.lint import lint_rows
+
+        _table(request, *lint_rows(report))
+    return lint.code_of(report)
+
+
 # survey
 
 
@@ -680,6 +706,7 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "check": _check,
     "inline": _inline,
     "survey": _survey,
+    "lint": _lint,
     "scan": _scan,
     "tracepoint": _tracepoint,
     "audit": _audit,

@@ -34,6 +34,7 @@ SCHEMAS = {
         "inline",
         "inline_all",
         "survey",
+        "lint",
         "error",
     )
 }

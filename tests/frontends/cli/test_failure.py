@@ -8,7 +8,7 @@ import pytest
 
 from probe_scout.frontends.cli import run
 from probe_scout.frontends.cli.app import app
-from probe_scout.frontends.cli.complete import TAKES_VALUE
+from probe_scout.frontends.cli.complete import takes_value
 
 
 def told(capsys, *line):
@@ -53,4 +53,4 @@ def test_every_option_with_a_value_refuses_an_empty_one(command):
 
     found = typer.main.get_command(app).commands[command]
     options = {name for p in found.params if not getattr(p, "is_flag", True) for name in p.opts if name[:1] == "-"}
-    assert options <= {*TAKES_VALUE}
+    assert options <= {*takes_value(command)}

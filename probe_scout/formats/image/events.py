@@ -1,0 +1,233 @@
+"""Trace events out of a kernel image: events/*/*/{format,id} and available_events as the booted kernel prints them.
+
+Mirrors kernel/trace/trace_events.c (event_trace_enable, trace_event_define_fields, f_show) and trace_syscalls.c
+(init_syscall_trace, syscall_enter_define_fields). Ids are given in the order of the section; those of modules depend on
+the order in which they are loaded and are not told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..btf import reader as kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .facts import Facts
+
+_FUNCTION_TYPE = (1 << 64) - 1  # TRACE_FUNCTION_TYPE
+_FIELDS_MAX = 256
+_ENTRY_BYTES = 8  # sizeof(struct trace_entry)
+_ARGUMENTS_MAX = 6
+_SYSCALLS_MAX = 2048
+_COMMON = (
+    "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"
+    "\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n"
+    "\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n"
+    "\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n"
+)
+
+
+class Field(NamedTuple):
+    """One field of a record. `length`: elements of an array where the kernel keeps them, else 0."""
+
+    type: str
+    name: str
+    offset: int
+    size: int
+    is_signed: bool
+    length: int = 0
+
+
+class Event(NamedTuple):
+    """One registered event. `id` 0: not told. `fields` None: they depend on code that was not run."""
+
+    system: str
+    name: str
+    id: int
+    fields: tuple[Field, ...] | None
+    print_fmt: str
+    is_listed: bool = True
+
+
+class _Offsets:
+    """Where the members of the kernel's structures lie, by its own BTF."""
+
+    def __init__(self, facts: Facts) -> None:
+        def at(struct: str, *path: str) -> int:
+            found = facts.offset(struct, *path)
+            return -1 if found is None else found
+
+        self.call_class, self.call_name = at("trace_event_call", "class"), at("trace_event_call", "name")
+        self.call_flags, self.call_data = at("trace_event_call", "flags"), at("trace_event_call", "data")
+        self.call_print, self.call_type = at("trace_event_call", "print_fmt"), at("trace_event_call", "event", "type")
+        self.system, self.fields = at("trace_event_class", "system"), at("trace_event_class", "fields_array")
+        self.reg = at("trace_event_class", "reg")
+        self.point_name = at("tracepoint", "name")
+        self.type, self.name = at("trace_event_fields", "type"), at("trace_event_fields", "name")
+        self.size, self.align = at("trace_event_fields", "size"), at("trace_event_fields", "align")
+        self.length = at("trace_event_fields", "len")
+        self.field_bytes = facts.size("trace_event_fields") or 0
+        self.signed = _bit(facts, "trace_event_fields", "is_signed")
+
+
+def _bit(facts: Facts, struct: str, member: str) -> tuple[int, int]:
+    """(offset in bits, width in bits) of a number or bit-field that may lie in an anonymous struct."""
+    records = facts.records()
+    ids = records.btf.find_ids(struct, frozenset((kinds.STRUCT,)))
+
+    def search(type_id: int, base: int) -> tuple[int, int] | None:
+        for each in records.members(type_id):
+            if each.name == member:
+                return base + each.bit_offset, each.bits or 8 * (records.size(each.type_id) or 4)
+            inner = records.resolve(each.type_id)
+            if not each.name and records.record(inner).kind in (kinds.STRUCT, kinds.UNION):
+                found = search(inner, base + each.bit_offset)
+                if found is not None:
+                    return found
+        return None
+
+    return (search(ids[0], 0) if ids else None) or (0, 0)
+
+
+def read(facts: Facts) -> Iterator[Event]:
+    """Every event of vmlinux, in the order of the section. Raises Malformed for broken BTF."""
+    calls = facts.pointers("__start_ftrace_events", "__stop_ftrace_events")
+    if calls is None:
+        return
+    at = _Offsets(facts)
+    values = _flags(facts)
+    point_flag, ignored = values.get("TRACE_EVENT_FL_TRACEPOINT", 0), values.get("TRACE_EVENT_FL_IGNORE_ENABLE", 0)
+    following = facts.records().btf.enumerators("trace_type").get("__TRACE_LAST_TYPE", 0)
+    syscalls = _Syscalls(facts)
+    for call in calls:
+        kind = facts.pointer(call + at.call_class)
+        system = facts.string(facts.pointer(kind + at.system))
+        flags = facts.number(call + at.call_flags, 4)
+        name_at = facts.pointer(call + at.call_name)
+        name = facts.string(facts.pointer(name_at + at.point_name) if flags & point_flag else name_at)
+        if not system or not name:
+            continue
+        print_fmt = facts.string(facts.pointer(call + at.call_print))
+        listed = bool(facts.pointer(kind + at.reg)) and not flags & ignored
+        if system == "ftrace":
+            number = facts.number(call + at.call_type, 4)
+            yield Event(system, name, number, tuple(_fields(facts, at, kind)), print_fmt, listed)
+            continue
+        fields: tuple[Field, ...] | None
+        if system == "syscalls":
+            meta = facts.pointer(call + at.call_data)
+            if not syscalls.is_there(meta):
+                continue
+            fields = syscalls.fields(name, meta)
+        else:
+            fields = tuple(_fields(facts, at, kind))
+        yield Event(system, name, following, fields, print_fmt, listed)
+        following += 1
+
+
+def _flags(facts: Facts) -> dict[str, int]:
+    """The TRACE_EVENT_FL_ enumerators, whose enum has no name."""
+    btf = facts.records().btf
+    found = {}
+    for name in ("TRACE_EVENT_FL_TRACEPOINT", "TRACE_EVENT_FL_IGNORE_ENABLE"):
+        for each in btf.find_enumerators(name):
+            found[name] = each.value
+    return found
+
+
+def _fields(facts: Facts, at: _Offsets, kind: int) -> Iterator[Field]:
+    entry = facts.pointer(kind + at.fields)
+    offset = _ENTRY_BYTES
+    for _ in range(_FIELDS_MAX):
+        type_at = facts.pointer(entry + at.type) if entry else 0
+        if not type_at or type_at == _FUNCTION_TYPE:
+            return
+        size, align = facts.number(entry + at.size, 4), facts.number(entry + at.align, 4) or 1
+        offset = (offset + align - 1) // align * align
+        length = facts.number(entry + at.length, 4) if at.length >= 0 else 0
+        bit, width = at.signed
+        is_signed = bool(facts.number(entry + bit // 8, max(width // 8, 1)) >> bit % 8 & ((1 << min(width, 8)) - 1))
+        yield Field(
+            facts.string(type_at), facts.string(facts.pointer(entry + at.name)), offset, size, is_signed, length
+        )
+        offset += size
+        entry += at.field_bytes
+
+
+class _Syscalls:
+    """Events of system calls: struct syscall_metadata, and which calls sys_call_table has."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._name, self._count = facts.offset("syscall_metadata", "name"), facts.offset("syscall_metadata", "nb_args")
+        self._types, self._args = facts.offset("syscall_metadata", "types"), facts.offset("syscall_metadata", "args")
+        self._has_user_copies = facts.offset("syscall_metadata", "user_mask") is not None
+        self._count_bytes = 1 if facts.offset("syscall_metadata", "user_arg_size") is not None else 4
+        self._args_at = facts.offset("syscall_trace_enter", "args")
+        self._nr_at = facts.offset("syscall_trace_enter", "nr")
+        self._ret_at = facts.offset("syscall_trace_exit", "ret")
+        self._present: set[str] | None = None
+
+    def is_there(self, meta: int) -> bool:
+        """init_syscall_trace gives up for calls that no entry of sys_call_table is named like."""
+        return bool(meta) and self._call(meta) in self._called()
+
+    def _call(self, meta: int) -> str:
+        return self._facts.string(self._facts.pointer(meta + (self._name or 0)))[3:]
+
+    def _called(self) -> set[str]:
+        """Names behind sys_, by the first symbol at each entry of the table (arch_syscall_match_sym_name)."""
+        if self._present is None:
+            facts, found = self._facts, set()
+            start = facts.address("sys_call_table")
+            for address in facts.following_pointers(start, _SYSCALLS_MAX) if start is not None else ():
+                name = facts.first_name(address)
+                for prefix in (
+                    "__x64_sys",
+                    "__ia32_sys",
+                    "__do_sys",
+                    "__arm64_sys",
+                    "__riscv_sys",
+                    "__s390x_sys",
+                    "sys",
+                ):
+                    if name.startswith(prefix):
+                        found.add(name[len(prefix) :])
+            found.discard("_ni_syscall")
+            self._present = found
+        return self._present
+
+    def fields(self, name: str, meta: int) -> tuple[Field, ...] | None:
+        facts = self._facts
+        number = Field("int", "__syscall_nr", self._nr_at if self._nr_at is not None else 8, 4, True)
+        if name.startswith("sys_exit_"):
+            return number, Field("long", "ret", self._ret_at if self._ret_at is not None else 16, 8, True)
+        count = min(facts.number(meta + (self._count or 0), self._count_bytes), _ARGUMENTS_MAX)
+        types, names = facts.pointer(meta + (self._types or 0)), facts.pointer(meta + (self._args or 0))
+        found = [number]
+        offset = self._args_at if self._args_at is not None else 16
+        for position in range(count):
+            kind = facts.string(facts.pointer(types + 8 * position))
+            if self._has_user_copies and "*" in kind:
+                return None  # check_faultable_syscall decides by code which arguments get a copy
+            found.append(Field(kind, facts.string(facts.pointer(names + 8 * position)), offset, 8, False))
+            offset += 8
+        return tuple(found)
+
+
+def format_text(event: Event) -> str:
+    """The event's format file. Only for events whose fields are known."""
+    lines = [f"name: {event.name}\nID: {event.id}\nformat:\n", _COMMON, "\n"]
+    for field in event.fields or ():
+        declared = f"{field.type} {field.name}"
+        bracket = -1 if field.type.startswith("__data_loc") else field.type.find("[")
+        if bracket >= 0:
+            extent = f"[{field.length}]" if field.length else field.type[bracket:]
+            declared = f"{field.type[:bracket]} {field.name}{extent}"
+        lines.append(
+            f"\tfield:{declared};\toffset:{field.offset};\tsize:{field.size};\tsigned:{int(field.is_signed)};\n"
+        )
+    lines.append(f"\nprint fmt: {event.print_fmt}\n")
+    return "".join(lines)

@@ -1,0 +1,197 @@
+"""Kfuncs of a kernel image: sets with flags, the program types they are registered for, and the hook of each type.
+
+kernel/bpf/btf.c: register_btf_kfunc_id_set takes a program type and a set; the type selects a hook
+(bpf_prog_type_to_kfunc_hook, a switch that kernels differ in); a program may call what is in a set of its own hook
+or of the common one, unless a filter of that hook refuses. The registering functions and the switch are run
+(emulate.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .emulate import GaveUp, Machine
+
+if TYPE_CHECKING:
+    from .facts import Facts
+
+_REGISTER = ("register_btf_kfunc_id_set", "register_btf_fmodret_id_set")
+_INNER = "__register_btf_kfunc_id_set"
+_MEMBERS_MAX = 100_000
+_PROG, _AUX, _KSET = 0x10_0000, 0x20_0000, 0x30_0000
+_SOMEWHERE = 0x40_0000
+_FREE_BYTES = 0x4000
+FLAGS = {
+    0: "acquire",
+    1: "release",
+    2: "ret_null",
+    4: "trusted_args",
+    5: "sleepable",
+    6: "destructive",
+    7: "rcu",
+    8: "iter_new",
+    9: "iter_next",
+    10: "iter_destroy",
+    11: "rcu_protected",
+    12: "fastcall",
+    13: "arena_ret",
+    14: "arena_arg1",
+    15: "arena_arg2",
+    16: "implicit_args",
+}
+
+
+class Registration(NamedTuple):
+    """One set for one program type's number. `members`: BTF id of a function to its flags. `filter`: address or 0."""
+
+    program_type: int
+    set_name: str
+    members: dict[int, int]
+    filter: int
+
+
+class Kfuncs(NamedTuple):
+    """All registrations of vmlinux, the hook of each program type, and what could not be run."""
+
+    registrations: tuple[Registration, ...]
+    hooks: dict[int, int]
+    gave_up: tuple[str, ...]
+
+
+def read(facts: Facts) -> Kfuncs:
+    """Needs capstone. What could not be run is in `gave_up`, by the function's name."""
+    return _Reader(facts).read()
+
+
+class _Reader:
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.machine = Machine(facts.image.text_at, self._call)
+        self.found: list[Registration] = []
+        self.hook: int | None = None
+        self.set_at = facts.offset("btf_kfunc_id_set", "set") or 0
+        self.filter_at = facts.offset("btf_kfunc_id_set", "filter")
+        self._register = {facts.address(name): name for name in _REGISTER}
+
+    def read(self) -> Kfuncs:
+        lost = []
+        for address in _callers(self.facts, [a for a in self._register if a]):
+            try:
+                self.machine.run(address)
+            except GaveUp as error:
+                lost.append(f"{self.facts.first_name(address)}: {error}")
+        return Kfuncs(tuple(self.found), self._hooks(lost), tuple(lost))
+
+    def _hooks(self, lost: list[str]) -> dict[int, int]:
+        """Runs register_btf_kfunc_id_set for every type up to the call of the function behind it."""
+        start = self.facts.address(_REGISTER[0])
+        found: dict[int, int] = {}
+        if start is None:
+            return found
+        self._register = {}
+        types = self.facts.records().btf.enumerators("bpf_prog_type")
+        for name, number in types.items():
+            if not name.startswith("BPF_PROG_TYPE_"):
+                continue
+            self.hook = None
+            memory = dict.fromkeys(range(_KSET, _KSET + 64), 0)
+            memory.update(_pointer(_KSET + self.set_at, _SOMEWHERE))
+            memory.update(dict.fromkeys(range(_SOMEWHERE, _SOMEWHERE + 64), 0))
+            memory[_SOMEWHERE + 4] = 1  # BTF_SET8_KFUNCS: sets that are not marked so are refused before
+            try:
+                self.machine.run(start, number, _KSET, memory=memory)
+            except GaveUp as error:
+                if self.hook is None:
+                    lost.append(f"{_REGISTER[0]}({name}): {error}")
+            if self.hook is not None:
+                found[number] = self.hook
+        return found
+
+    def _call(self, machine: Machine, target: int) -> int | None:
+        name = self._register.get(target)
+        if name is not None:
+            if name == _REGISTER[0]:
+                self._note(machine.registers["rdi"] & 0xFFFFFFFF, machine.registers["rsi"])
+            return 0
+        title = self.facts.first_name(target) or self.facts.first_name(target - 4)
+        if title == _INNER or title.startswith(_INNER + "."):
+            self.hook = machine.registers["rdi"] & 0xFFFFFFFF
+            return 0
+        if title == "bpf_prog_type_to_kfunc_hook":
+            return None
+        return self.facts.returns_pointer(title) * _SOMEWHERE
+
+    def _note(self, program_type: int, kset: int) -> None:
+        facts = self.facts
+        set_address = facts.pointer(kset + self.set_at)
+        ids = members(facts, set_address)
+        check = facts.pointer(kset + self.filter_at) if self.filter_at is not None else 0
+        name = facts.first_name(set_address).removeprefix("__BTF_ID__set8__")
+        self.found.append(Registration(program_type, name, ids, check))
+
+
+def members(facts: Facts, address: int) -> dict[int, int]:
+    """struct btf_id_set8: BTF id to flags."""
+    count = facts.number(address, 4)
+    if not address or count > _MEMBERS_MAX:
+        return {}
+    found = {}
+    for at in range(address + 8, address + 8 + 8 * count, 8):
+        found[facts.number(at, 4)] = facts.number(at + 4, 4)
+    found.pop(0, None)
+    return found
+
+
+def flag_names(flags: int) -> tuple[str, ...]:
+    """The KF_ flags of a kfunc by name (include/linux/btf.h)."""
+    return tuple(name for bit, name in FLAGS.items() if flags >> bit & 1)
+
+
+def filtered(facts: Facts, check: int, program_type: int, kfunc: int) -> bool | None:
+    """Whether a filter refuses a program of this type, run for one without further traits; None: not told."""
+    kind, aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
+    if kind is None or aux is None:
+        return None
+    memory = dict.fromkeys((*range(_PROG, _PROG + 256), *range(_AUX, _AUX + _FREE_BYTES // 4)), 0)
+    memory.update({_PROG + kind + step: program_type >> 8 * step & 0xFF for step in range(4)})
+    memory.update(_pointer(_PROG + aux, _AUX))
+    contains = {facts.address(name) for name in ("btf_id_set8_contains", "btf_id_set_contains")}
+
+    def call(machine: Machine, target: int) -> int | None:
+        if target in contains:
+            return _contains(facts, target, machine.registers["rdi"], machine.registers["rsi"] & 0xFFFFFFFF)
+        return 0 if facts.first_name(target).startswith(("__fentry__", "__x86")) else None
+
+    try:
+        result = Machine(facts.image.text_at, call).run(check, _PROG, kfunc, memory=memory)
+    except GaveUp:
+        return None
+    return bool(result & 0xFFFFFFFF)
+
+
+def _contains(facts: Facts, function: int, address: int, wanted: int) -> int:
+    step = 8 if function == facts.address("btf_id_set8_contains") else 4
+    count = facts.number(address, 4)
+    first = address + (8 if step == 8 else 4)
+    return int(any(facts.number(first + step * i, 4) == wanted for i in range(min(count, _MEMBERS_MAX))))
+
+
+def _pointer(at: int, value: int) -> dict[int, int]:
+    return {at + step: value >> 8 * step & 0xFF for step in range(8)}
+
+
+def _callers(facts: Facts, targets: list[int]) -> list[int]:
+    """Functions with a direct call or jump to one of these addresses, by a search for the distance."""
+    import re
+
+    found = set()
+    for segment in facts.image.segments:
+        raw = facts.image.raw[segment.offset : segment.offset + segment.size]
+        for match in re.finditer(rb"[\xe8\xe9](?=....)", raw, re.S):
+            at = match.start()
+            distance = int.from_bytes(raw[at + 1 : at + 5], "little", signed=True)
+            if segment.address + at + 5 + distance in targets:
+                start = facts.function_of(segment.address + at)
+                if start is not None:
+                    found.add(start)
+    return sorted(found)

@@ -1,0 +1,626 @@
+"""One compiled object on one kernel: does it open, relocate, load and attach, and if not, why.
+
+The order is libbpf's (bpf_object_prepare, bpf_object_load_prog, bpf_program__attach); the first refusal is the answer.
+A program is judged alone: as if only it were loaded, with sizes that the object leaves at zero set by its loader. The
+object is judged as a skeleton loads it, with nothing set.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import UsageError
+from ...formats.btf import reader as kinds
+from ...formats.btf.records import essential
+from ...formats.elf.bpf_object import INSN_BYTES
+from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, ProgramAnswer
+from ...model.verdict import NO, UNKNOWN, YES, Finding
+from ...rules import helper_sets, object_load, section_names
+from . import externs as extern_states
+from . import program_code, reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...formats.elf.bpf_object import BpfObject, Program
+    from ...model.bpf_map import MapDefinition
+    from ...model.verdict import Verdict
+    from .kernel_types import KernelTypes
+
+_CALL = 0x85
+_OVERRIDE_RETURN, _GET_FUNC_IP = 58, 173
+_SOCKOPTS = frozenset((49, 57))  # setsockopt, getsockopt
+_BY_LOAD = ("attach_target", "prototype", "lsm_hook", "iterator", "caller", "raw_tp_null", "tracepoint_sleep")
+_BTF_NAMES = {
+    "LSM_MAC": ("bpf_lsm_", kinds.FUNC),
+    "LSM_CGROUP": ("bpf_lsm_", kinds.FUNC),
+    "TRACE_ITER": ("bpf_iter_", kinds.FUNC),
+}
+_KPROBE_NAME = re.compile(r"[a-zA-Z0-9_.]+")
+
+
+class _No(Exception):
+    def __init__(self, stage: str, rule: str, errno: str, says: str, evidence: str = "") -> None:
+        super().__init__(says)
+        self.stage, self.errno, self.finding = stage, errno, Finding(rule, says, evidence)
+
+
+class _Unknown(Exception):
+    def __init__(self, stage: str, rule: str, says: str) -> None:
+        super().__init__(says)
+        self.stage, self.finding = stage, Finding(rule, says, "")
+
+
+class Row(NamedTuple):
+    """A program with its row of libbpf's table; None where that libbpf does not know the section."""
+
+    program: Program
+    section: section_names.SectionName | None
+
+    @property
+    def autoload(self) -> bool:
+        return not self.program.section.startswith("?")
+
+
+class Judge:
+    """Judges objects against one kernel. `verdict` gives check's verdict for an attach type and a written target."""
+
+    def __init__(
+        self,
+        types: KernelTypes,
+        verdict: Callable[[str, str], Verdict],
+        libbpf: tuple[int, int] = section_names.NEWEST,
+    ) -> None:
+        self.types, self.verdict, self.libbpf = types, verdict, libbpf
+
+    def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
+        """The object's answer and those of its programs; `only` names one program."""
+        rows = [Row(program, section_names.of(program.section, self.libbpf)) for program in found.programs]
+        if found.refusal is not None:
+            finding = Finding(found.refusal.rule, found.refusal.says, "the object")
+            answers = tuple(
+                _answer(row, NO, OPEN, found.refusal.errno, (finding,))
+                for row in rows
+                if only in ("", row.program.name)
+            )
+            return ObjectAnswer(NO, OPEN, found.refusal.errno, (finding,)), answers
+        answers = tuple(self._alone(found, row) for row in rows if only in ("", row.program.name))
+        return self._whole(found, rows), answers
+
+    def _alone(self, found: BpfObject, row: Row) -> ProgramAnswer:
+        notes = _sizes_note(found)
+        try:
+            self._prepare(found, [row], is_alone=True)
+            stage, more = self._attach(found, row, self._load(found, row))
+        except _No as no:
+            return _answer(row, NO, no.stage, no.errno, (no.finding,))
+        except _Unknown as unknown:
+            return _answer(row, UNKNOWN, unknown.stage, None, (unknown.finding,))
+        return _answer(row, YES, stage, None, (*notes, *more), True)
+
+    def _whole(self, found: BpfObject, rows: list[Row]) -> ObjectAnswer:
+        wanted = [row for row in rows if row.autoload]
+        try:
+            self._prepare(found, wanted, is_alone=False)
+            for row in wanted:
+                self._load(found, row, is_alone=False)
+        except _No as no:
+            return ObjectAnswer(NO, no.stage, no.errno, (no.finding,))
+        except _Unknown as unknown:
+            return ObjectAnswer(UNKNOWN, unknown.stage, None, (unknown.finding,))
+        return ObjectAnswer(YES, LOADED)
+
+    # Preparation: the whole object fails or passes.
+
+    def _prepare(self, found: BpfObject, rows: list[Row], is_alone: bool) -> None:
+        if self.types.vmlinux is None and self._needs_types(found, rows):
+            raise _Unknown(
+                LOAD,
+                "object_load.no_btf",
+                "its relocations need the kernel's type information, which is not readable here",
+            )
+        try:
+            self._externs = extern_states.resolve(found, self.types)
+        except extern_states.Unresolved as error:
+            if not error.errno:
+                raise _Unknown(LOAD, error.rule, error.says) from None
+            raise _No(LOAD, error.rule, error.errno, error.says) from None
+        self._struct_ops(found, rows, is_alone)
+        wanted: set[reach.Place] = set()
+        for row in rows:
+            wanted |= program_code.extent(found, row.program)
+        try:
+            core = self.types.core() if self.types.vmlinux is not None else None
+            self._prepared = program_code.prepare(found, core, self._externs, wanted)
+        except program_code.Broken as error:
+            raise _No(LOAD, error.rule, error.errno, error.says) from None
+        self._maps(found, is_alone)
+
+    def _needs_types(self, found: BpfObject, rows: list[Row]) -> bool:
+        return (
+            bool(found.core)
+            or any(extern.kind in ("variable", "function") for extern in found.externs)
+            or any(row.section is not None and row.section.by_btf for row in rows)
+        )
+
+    def _maps(self, found: BpfObject, is_alone: bool) -> None:
+        numbers = self.types.enum("bpf_map_type")
+        for definition in found.maps:
+            if definition.type == object_load.STRUCT_OPS or definition.origin != "maps":
+                continue
+            if not numbers:
+                raise _Unknown(
+                    LOAD, "object_load.map_type", "the kernel's map types cannot be read (enum bpf_map_type)"
+                )
+            for each in (definition.inner, definition):
+                if each is None:
+                    continue
+                refused = object_load.map_refused(object_load.with_sizes(each) if is_alone else each, numbers)
+                if refused is not None:
+                    raise _No(
+                        LOAD, refused.rule, refused.errno, refused.says, "sys/kernel/btf/vmlinux: enum bpf_map_type"
+                    )
+
+    def _struct_ops(self, found: BpfObject, rows: list[Row], is_alone: bool) -> None:
+        """bpf_map__init_kern_struct_ops, for the maps that are created."""
+        used = {row.program.name for row in rows}
+        for definition in found.maps:
+            if definition.type != object_load.STRUCT_OPS or found.records is None:
+                continue
+            members = _members_used(found, definition)
+            if is_alone and not used & set(members.values()):
+                continue
+            self._struct_ops_map(
+                found, definition.name, definition.value_type, members, definition.variable, definition.section_index
+            )
+
+    def _struct_ops_map(
+        self, found: BpfObject, name: str, type_id: int, members: dict[int, str], begin: int, section: int
+    ) -> None:
+        local = found.records
+        assert local is not None
+        title = essential(local.record(type_id).name)
+        value = self.types.find(f"bpf_struct_ops_{title}", kinds.STRUCT)
+        held = self.types.find(title, kinds.STRUCT)
+        if value is None or held is None:
+            says = f"struct bpf_struct_ops_{title} is not in this kernel's type information: it has no such struct_ops"
+            raise _No(LOAD, "object_load.struct_ops", "ESRCH", says, "sys/kernel/btf")
+        kernel, kernel_id = held
+        its = {member.name: member for member in kernel.members(kernel_id)}
+        data = found.sections[section].data
+        for member in local.members(type_id):
+            size = local.size(member.type_id) or 0
+            at = begin + member.bit_offset // 8
+            is_set = any(data[at : at + size]) or member.bit_offset // 8 in members
+            other = its.get(essential(member.name)) if member.name else None
+            if other is None:
+                if is_set:
+                    says = f"map {name}: struct {title} of this kernel has no member {member.name}"
+                    raise _No(LOAD, "object_load.struct_ops_member", "EOPNOTSUPP", says, "sys/kernel/btf")
+                continue
+            if member.bits or other.bits:
+                raise _No(
+                    LOAD, "object_load.struct_ops_member", "EOPNOTSUPP", f"map {name}: {member.name} is a bit-field"
+                )
+            one, two = local.resolve(member.type_id), kernel.resolve(other.type_id)
+            if local.record(one).kind != kernel.record(two).kind:
+                says = f"map {name}: the member {member.name} is of another kind on this kernel"
+                raise _No(LOAD, "object_load.struct_ops_member", "EOPNOTSUPP", says, "sys/kernel/btf")
+            if local.record(one).kind != kinds.PTR and local.size(one) != kernel.size(two):
+                says = f"map {name}: the member {member.name} is of another size on this kernel"
+                raise _No(LOAD, "object_load.struct_ops_member", "EOPNOTSUPP", says, "sys/kernel/btf")
+
+    # One program.
+
+    def _load(self, found: BpfObject, row: Row, is_alone: bool = True) -> reach.Reached | None:
+        section, program = row.section, row.program
+        if section is None:
+            release = ".".join(map(str, self.libbpf))
+            says = f"libbpf {release} knows no section name `{program.section}`: its loader must set a type"
+            raise _No(LOAD, "object_load.section_name", "EINVAL", says, "the object")
+        if section.program == "STRUCT_OPS":
+            self._struct_ops_program(found, program)
+        self._target(row, section)
+        self._kernel_knows(row, section)
+        if section.program in ("LSM", "STRUCT_OPS") and found.license not in object_load.GPL:
+            says = f"programs of this type must have a GPL compatible license, and the object's is `{found.license}`"
+            raise _No(LOAD, "object_load.license", "EINVAL", says, "the object")
+        self._attach_target(row, section, LOAD)
+        return self._instructions(found, row, section)
+
+    def _struct_ops_program(self, found: BpfObject, program: Program) -> None:
+        for definition in found.maps:
+            if definition.type == object_load.STRUCT_OPS and program.name in _members_used(found, definition).values():
+                return
+        says = f"no struct_ops map of the object refers to {program.name}"
+        raise _No(LOAD, "object_load.struct_ops_unused", "EINVAL", says, "the object")
+
+    def _target(self, row: Row, section: section_names.SectionName) -> None:
+        """libbpf_prepare_prog_load: the BTF target by name."""
+        if not section.by_btf:
+            return
+        name = section_names.extra(row.program.section)
+        if name is None:
+            says = "the section names no target: its loader must set one (bpf_program__set_attach_target)"
+            raise _No(LOAD, "object_load.no_target", "EINVAL", says, "the object")
+        if section.program == "EXT":
+            says = "the program to replace is set by the loader (bpf_program__set_attach_target)"
+            raise _No(LOAD, "object_load.freplace", "EINVAL", says, "the object")
+        module, function = _split(name)
+        if section.attach == "TRACE_RAW_TP":
+            head, kind = "btf_trace_", kinds.TYPEDEF
+        else:
+            head, kind = _BTF_NAMES.get(section.attach, ("", kinds.FUNC))
+        if self.types.vmlinux is None:
+            raise _Unknown(LOAD, "object_load.no_btf", "the kernel's type information cannot be read")
+        if self.types.find(head + function, kind, module) is None:
+            if self.types.is_partial:
+                raise _Unknown(LOAD, "object_load.not_recorded", f"this partial snapshot does not tell about {name}")
+            where = f"modules whose name begins with {module}" if module else "vmlinux or a loaded module"
+            says = f"{head}{function} is not in the type information of {where}"
+            raise _No(LOAD, "object_load.target", "ESRCH", says, "sys/kernel/btf")
+
+    def _kernel_knows(self, row: Row, section: section_names.SectionName) -> None:
+        """bpf_prog_load: type, expected attach type, flags; the kernel says nothing but EINVAL."""
+        enum = self.types.enum("bpf_prog_type")
+        if not enum:
+            raise _Unknown(
+                LOAD, "object_load.program_type", "the kernel's program types cannot be read (enum bpf_prog_type)"
+            )
+        evidence = "sys/kernel/btf/vmlinux: enum bpf_prog_type"
+        if f"BPF_PROG_TYPE_{section.program}" not in enum:
+            says = f"this kernel knows no program type BPF_PROG_TYPE_{section.program}"
+            raise _No(LOAD, "object_load.program_type", "EINVAL", says, evidence)
+        ops = object_load.PROGRAM_OPS.get(section.program)
+        if ops and self.types.symbol_count("kprobe_prog_ops") and not self.types.symbol_count(f"{ops}_prog_ops"):
+            says = f"BPF_PROG_TYPE_{section.program} is not built into this kernel"
+            raise _No(LOAD, "object_load.program_type", "EINVAL", says, f"proc/kallsyms: no {ops}_prog_ops")
+        if (
+            section.attach
+            and section.checks_attach
+            and self.types.knows("bpf_attach_type", f"BPF_{section.attach}") is False
+        ):
+            says = f"this kernel knows no attach type BPF_{section.attach}"
+            raise _No(LOAD, "object_load.attach_type", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_attach_type")
+        if section.frags and not self._has_member("bpf_prog_aux", "xdp_has_frags"):
+            says = "this kernel knows no XDP programs with fragments (BPF_F_XDP_HAS_FRAGS)"
+            raise _No(LOAD, "object_load.program_flags", "EINVAL", says, "sys/kernel/btf/vmlinux: struct bpf_prog_aux")
+
+    def _has_member(self, struct: str, member: str) -> bool:
+        return self.types.vmlinux is not None and self.types.vmlinux.has_member(struct, member)
+
+    def _attach_target(self, row: Row, section: section_names.SectionName, stage: str) -> None:
+        """The tool's own verdict, where its first refusal belongs to this stage."""
+        asked = _asked(row.program.section, section)
+        if asked is None:
+            return
+        try:
+            verdict = self.verdict(*asked)
+        except UsageError as error:
+            raise _Unknown(stage, "object_load.not_judged", str(error)) from None
+        if verdict.answer == NO and verdict.findings:
+            by_load = verdict.findings[0].rule.partition(".")[0] in _BY_LOAD
+            if (stage == LOAD) != by_load:
+                return
+            if section.how == "tp" and verdict.errno is None:
+                return
+            first, errno = verdict.findings[0], verdict.errno or ""
+            if section.how == "kprobe.multi" and errno == "ESRCH":
+                errno = "ENOENT"  # libbpf 1.8 gives exact names to the kernel and renames its error
+            raise _No(stage, first.rule, errno, first.says, first.evidence)
+        if verdict.answer == UNKNOWN and stage == ATTACH:
+            why = "; ".join(unread.why for unread in verdict.unread)
+            raise _Unknown(stage, "object_load.target_unknown", f"{asked[0]} on {asked[1]} cannot be judged: {why}")
+
+    def _instructions(self, found: BpfObject, row: Row, section: section_names.SectionName) -> reach.Reached | None:
+        """Of what the verifier walks: what is absent here, helpers, kfuncs, forms of instructions."""
+        prepared = self._prepared
+        self._forms(prepared, program_code.extent(found, row.program))
+        entry = reach.Place(row.program.section_index, row.program.offset // INSN_BYTES)
+        try:
+            walked = reach.reached(prepared.code, entry)
+        except reach.TooLarge:
+            return None
+        for place in sorted(walked.places):
+            poison = prepared.poison.get(place)
+            if poison is not None:
+                raise _No(LOAD, f"object_load.{_POISONS[poison.kind]}", "EINVAL", poison.says, "sys/kernel/btf/vmlinux")
+        self._helpers(found, row, section, prepared, walked)
+        if (
+            prepared.kfuncs.keys() & walked.places
+            and self.types.vmlinux is not None
+            and not self.types.vmlinux.has_name("bpf_kfunc_desc")
+        ):
+            says = "this kernel takes no calls of kernel functions (kfuncs)"
+            raise _No(LOAD, "object_load.kfunc_call", "EINVAL", says, "sys/kernel/btf/vmlinux: struct bpf_kfunc_desc")
+        self._kfuncs(section, prepared, walked)
+        self._arguments(row, section, walked)
+        return walked
+
+    def _kfuncs(
+        self, section: section_names.SectionName, prepared: program_code.Prepared, walked: reach.Reached
+    ) -> None:
+        """check_kfunc_call: a function that is in no set registered for the type is refused with EACCES."""
+        ids = self.types.kernel.ids()
+        for place in sorted(prepared.kfuncs.keys() & walked.places):
+            name = essential(prepared.kfuncs[place])
+            if not ids.visible:
+                raise _Unknown(
+                    LOAD, "object_load.kfunc_unknown", f"kallsyms does not show which program types may call {name}"
+                )
+            if not ids.is_kfunc(name):
+                says = f"{name} is a function of this kernel and no kfunc"
+                raise _No(LOAD, "object_load.kfunc_not_allowed", "EACCES", says, "proc/kallsyms: __BTF_ID__ sets")
+            says = f"{name} is a kfunc here; which program types may call it is code that no file shows"
+            raise _Unknown(LOAD, "object_load.kfunc_unknown", says)
+
+    def _helpers(
+        self,
+        found: BpfObject,
+        row: Row,
+        section: section_names.SectionName,
+        prepared: program_code.Prepared,
+        walked: reach.Reached,
+    ) -> None:
+        """check_helper_call, of the calls that are walked."""
+        names = {value: name.removeprefix("BPF_FUNC_") for name, value in self.types.enum("bpf_func_id").items()}
+        names.pop(0, None)
+        if not names:
+            return
+        differs = ""
+        for place in sorted(walked.places):
+            insn = prepared.code.insns[place.section][place.number]
+            if insn.code != _CALL or insn.src or place in prepared.kfuncs:
+                continue
+            evidence = "sys/kernel/btf/vmlinux: enum bpf_func_id"
+            if insn.imm not in names or names[insn.imm] == "__BPF_FUNC_MAX_ID":
+                raise _No(
+                    LOAD, "object_load.helper", "EINVAL", f"helper {insn.imm} is not known to this kernel", evidence
+                )
+            name = f"bpf_{names[insn.imm]}"
+            if insn.imm == _GET_FUNC_IP and section.program == "RAW_TRACEPOINT":
+                raise _No(LOAD, "object_load.helper_type", "ENOTSUPP", f"{name} is not for raw tracepoints", "")
+            state = self._allowed(row, section, insn.imm)
+            if state == helper_sets.REFUSED:
+                raise _No(
+                    LOAD,
+                    "object_load.helper_type",
+                    "EINVAL",
+                    f"programs of type {section.program} cannot call {name}",
+                    "",
+                )
+            if state == helper_sets.DIFFERS:
+                differs = differs or name
+            if insn.imm in helper_sets.SLEEPS and not section.sleepable:
+                raise _No(
+                    LOAD,
+                    "object_load.helper_sleeps",
+                    "EINVAL",
+                    f"{name} may sleep, and the program is not sleepable",
+                    "",
+                )
+            if found.license not in object_load.GPL and helper_sets.is_gpl_only(insn.imm):
+                says = f"{name} is for programs with a GPL compatible license, and the object's is `{found.license}`"
+                raise _No(LOAD, "object_load.helper_gpl", "EINVAL", says, "the object")
+        if differs:
+            says = f"whether programs of type {section.program} may call {differs} differs by kernel, and no file tells"
+            raise _Unknown(LOAD, "object_load.helper_type_unknown", says)
+
+    def _allowed(self, row: Row, section: section_names.SectionName, helper: int) -> str:
+        """Whether the type may call the helper, where the recorded sets or a symbol of this kernel tell."""
+        if section.attach == "TRACE_ITER" and helper in _SOCKOPTS:
+            # Commit 3cee6fb8e69e ("bpf: tcp: Support bpf_(get|set)sockopt in bpf tcp iter") added the function.
+            target = (section_names.extra(row.program.section) or "").split(":")[-1]
+            is_there = self.types.symbol_count(f"bpf_iter_{target}_get_func_proto")
+            return helper_sets.UNTOLD if is_there is None else helper_sets.ALLOWED if is_there else helper_sets.REFUSED
+        if helper == _OVERRIDE_RETURN and section.program == "KPROBE":
+            built = self.types.kernel.config("CONFIG_BPF_KPROBE_OVERRIDE")
+            return helper_sets.UNTOLD if built is None else helper_sets.ALLOWED if built else helper_sets.REFUSED
+        if section.sleepable and helper in helper_sets.SLEEPS:
+            return helper_sets.UNTOLD
+        return helper_sets.allowed(section.program, helper)
+
+    def _forms(self, prepared: program_code.Prepared, whole: set[reach.Place]) -> None:
+        """What the verifier checks before it walks, of every instruction (resolve_pseudo_ldimm64, check_btf_func)."""
+        insns = [prepared.code.insns[place.section][place.number] for place in whole]
+        has_atomic = any(insn.code & 0xE7 == 0xC3 and insn.imm for insn in insns)
+        # Commit 91c960b00566 ("bpf: Rename BPF_XADD and prepare to encode other atomics in .imm") renamed check_xadd.
+        if has_atomic and self.types.kernel.has_function("check_xadd"):
+            says = "this kernel knows plain atomic additions alone; the program has other atomic operations"
+            raise _No(LOAD, "object_load.atomic", "EINVAL", says, "proc/kallsyms: check_xadd")
+        if (
+            prepared.code.addresses.keys() & whole
+            and self.types.knows("bpf_func_id", "BPF_FUNC_for_each_map_elem") is False
+        ):
+            says = "this kernel takes no addresses of functions as callbacks"
+            raise _No(LOAD, "object_load.callback", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_func_id")
+
+    def _arguments(self, row: Row, section: section_names.SectionName, walked: reach.Reached) -> None:
+        """tp_btf: loads beyond the event's arguments (kernel/bpf/btf.c, btf_ctx_access)."""
+        if section.attach != "TRACE_RAW_TP":
+            return
+        count = self._event_arguments(section_names.extra(row.program.section) or "")
+        if count is not None and walked.context_bytes > 8 * count:
+            says = f"the program reads argument {(walked.context_bytes + 7) // 8}, and the event has {count} here"
+            raise _No(
+                LOAD,
+                "object_load.argument",
+                "EACCES",
+                says,
+                "sys/kernel/btf: btf_trace_" + row.program.section.rpartition("/")[2],
+            )
+
+    def _event_arguments(self, name: str) -> int | None:
+        """How many arguments a raw tracepoint hands to a program, without the hidden first one of its prototype."""
+        held = self.types.find(f"btf_trace_{name}", kinds.TYPEDEF)
+        if held is None:
+            return None
+        records, type_id = held
+        pointer = records.record(records.record(type_id).number)
+        proto = records.record(pointer.number)
+        if pointer.kind != kinds.PTR or proto.kind != kinds.FUNC_PROTO:
+            return None
+        return max(proto.vlen - 1, 0)
+
+    # Attach.
+
+    def _attach(self, found: BpfObject, row: Row, walked: reach.Reached | None) -> tuple[str, tuple[Finding, ...]]:
+        section = row.section
+        assert section is not None
+        extra = section_names.extra(row.program.section)
+        if section.attach.startswith("TCX") and self.types.knows("bpf_attach_type", f"BPF_{section.attach}") is False:
+            says = f"this kernel knows no attach type BPF_{section.attach}"
+            raise _No(ATTACH, "object_attach.type", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_attach_type")
+        if not section.how or extra is None:
+            return LOADED, ()
+        if section.how in ("uprobe", "uprobe.multi", "usdt"):
+            return self._attach_user(found, section, extra or "")
+        if section.how == "kprobe.multi":
+            return self._attach_multi(row, section, extra or "")
+        if section.how == "kprobe":
+            match = _KPROBE_NAME.match(extra or "")
+            if match is None:
+                raise _No(ATTACH, "object_attach.section", "EINVAL", "the section names no function", "the object")
+        if section.how == "tp" and "/" not in (extra or ""):
+            raise _No(
+                ATTACH, "object_attach.section", "EINVAL", "the section names no event as CATEGORY/EVENT", "the object"
+            )
+        self._attach_target(row, section, ATTACH)
+        if section.how == "tp" and walked is not None:
+            self._record(extra or "", walked)
+        if section.how == "raw_tp" and walked is not None:
+            count = self._event_arguments(extra or "")
+            if count is not None and walked.context_bytes > 8 * count:
+                says = f"the program reads argument {(walked.context_bytes + 7) // 8}, and the event has {count} here"
+                raise _No(ATTACH, "object_attach.argument", "EINVAL", says, "sys/kernel/btf")
+        return ATTACHED, ()
+
+    def _record(self, event: str, walked: reach.Reached) -> None:
+        """perf_event_set_bpf_prog: loads may not pass the end of the event's last field."""
+        end = self.types.record_bytes(*event.split("/", 1))
+        if end is not None and walked.context_bytes > end:
+            says = f"the program reads {walked.context_bytes} bytes of the record, whose last field ends at byte {end}"
+            raise _No(ATTACH, "object_attach.record", "EACCES", says, f"events/{event}/format")
+
+    def _attach_user(
+        self, found: BpfObject, section: section_names.SectionName, extra: str
+    ) -> tuple[str, tuple[Finding, ...]]:
+        if section.how == "uprobe" and ":" not in extra:
+            raise _No(
+                ATTACH,
+                "object_attach.section",
+                "EINVAL",
+                "the section names no function as PATH:FUNCTION",
+                "the object",
+            )
+        if section.how == "usdt" and not {"__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"} <= {
+            m.name for m in found.maps
+        }:
+            says = "the object lacks the maps of libbpf's bpf/usdt.bpf.h"
+            raise _No(ATTACH, "object_attach.usdt_maps", "ESRCH", says, "the object")
+        if section.how == "uprobe.multi" and self.types.knows("bpf_attach_type", f"BPF_{section.attach}") is False:
+            says = f"this kernel knows no attach type BPF_{section.attach}"
+            raise _No(ATTACH, "object_attach.type", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_attach_type")
+        says = f"whether {extra} takes the probe depends on that file: `probe-scout check` on its machine tells"
+        return LOADED, (Finding("object_attach.user_file", says, ""),)
+
+    def _attach_pattern(self, pattern: str) -> tuple[str, tuple[Finding, ...]]:
+        """libbpf_available_kprobes_parse: the names that ftrace lists, of those that kallsyms has."""
+        count = self.types.traced_matches(pattern)
+        if count is None:
+            raise _Unknown(ATTACH, "object_attach.pattern", f"available_filter_functions cannot be read for {pattern}")
+        if not count:
+            says = f"no function that ftrace can patch matches {pattern}"
+            raise _No(ATTACH, "object_attach.pattern", "ENOENT", says, "available_filter_functions")
+        known = self.types.knows("bpf_attach_type", "BPF_TRACE_KPROBE_MULTI")
+        if known is False:
+            raise _No(
+                ATTACH, "object_attach.type", "EINVAL", "this kernel knows no attach type BPF_TRACE_KPROBE_MULTI", ""
+            )
+        says = f"{pattern} matches {count} functions that ftrace can patch"
+        return ATTACHED, (Finding("object_attach.matches", says, "available_filter_functions"),)
+
+    def _attach_multi(
+        self, row: Row, section: section_names.SectionName, extra: str
+    ) -> tuple[str, tuple[Finding, ...]]:
+        if self.types.knows("bpf_attach_type", f"BPF_{section.attach}") is False and not _is_pattern(extra):
+            says = f"this kernel knows no attach type BPF_{section.attach}"
+            raise _No(ATTACH, "object_attach.type", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_attach_type")
+        if _is_pattern(extra):
+            return self._attach_pattern(extra)
+        self._attach_target(row, section, ATTACH)
+        return ATTACHED, ()
+
+
+_POISONS = {"core": "core_poison", "resize": "core_resize", "kfunc": "kfunc_absent"}
+
+
+def _is_pattern(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+def _split(name: str) -> tuple[str | None, str]:
+    module, colon, function = name.partition(":")
+    return (module, function) if colon else (None, name)
+
+
+def _asked(section_name: str, section: section_names.SectionName) -> tuple[str, str] | None:
+    """(attach type, target) as check takes them; None where check has no such question."""
+    extra = section_names.extra(section_name)
+    if not extra:
+        return None
+    kind = section.name.rstrip("+")
+    if section.how in ("trace", "lsm", "iter"):
+        if section.program == "EXT":
+            return None
+        module, name = _split(extra)
+        if kind.startswith("tp_btf"):
+            return kind, f"tp:{name}"
+        name = {"lsm": "bpf_lsm_", "iter": "bpf_iter_"}.get(section.how, "") + name
+        return kind, f"{module}:{name}" if module and module != "vmlinux" else name
+    if section.how == "kprobe":
+        match = re.match(r"([a-zA-Z0-9_.]+)(\+\w+)?", extra)
+        return (kind, match[0]) if match else None
+    if section.how == "kprobe.multi":
+        return kind, extra
+    if section.how == "ksyscall":
+        return kind, f"syscall:{extra}"
+    if section.how == "tp":
+        category, _, name = extra.partition("/")
+        return (kind.replace("tracepoint", "tp"), f"tp:{category}:{name}") if name else None
+    if section.how == "raw_tp":
+        # A writable program is refused for what a plain one is, and where the event hands out nothing writable.
+        return kind.replace("raw_tracepoint", "raw_tp").removesuffix(".w"), f"tp:{extra}"
+    return None
+
+
+def _members_used(found: BpfObject, definition: MapDefinition) -> dict[int, str]:
+    """Offset in bytes within a struct_ops map to the program that is put there."""
+    assert found.records is not None
+    size = found.records.size(definition.value_type) or 0
+    programs = {(program.section_index, program.offset): program.name for program in found.programs}
+    used = {}
+    for offset, reference in found.references.get(definition.section_index, {}).items():
+        if definition.variable <= offset < definition.variable + size:
+            name = programs.get((reference.number, reference.offset))
+            if name is not None:
+                used[offset - definition.variable] = name
+    return used
+
+
+def _sizes_note(found: BpfObject) -> tuple[Finding, ...]:
+    names = [m.name for m in found.maps if m.origin == "maps" and object_load.missing_sizes(m)]
+    if not names:
+        return ()
+    says = f"the object leaves sizes to its loader, taken as set: {', '.join(sorted(names))}"
+    return (Finding("object_load.sizes_set", says, "the object"),)
+
+
+def _answer(
+    row: Row, answer: str, stage: str, errno: str | None, findings: tuple[Finding, ...], is_left: bool = False
+) -> ProgramAnswer:
+    kind = row.section.program.lower() if row.section is not None else "unspec"
+    return ProgramAnswer(
+        row.program.name, row.program.section, kind, row.autoload, answer, stage, errno, findings, is_left
+    )

@@ -1,0 +1,223 @@
+"""The instructions of an object as a kernel gets them: relocated, with what is absent marked.
+
+Mirrors libbpf's bpf_object__relocate: CO-RE first (bpf_core_patch_insn), then references to maps, data, subprograms and
+externs. A program consists of its own function and of every function of .text it calls, also in code that never runs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from struct import iter_unpack
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...formats.btf import relocation
+from ...formats.elf.bpf_object import INSN_BYTES
+from .reach import SOMEWHERE, Code, Insn, Place, Pointer, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...formats.elf.bpf_object import BpfObject, Program
+    from .externs import Externs
+
+_CALL, _LD_IMM64 = 0x85, 0x18
+_OFFSET_MAX = 32767
+_MASK64 = (1 << 64) - 1
+
+
+class Poison(NamedTuple):
+    """An instruction that does not work on this kernel. `kind`: core, resize or kfunc; `says` what is absent."""
+
+    kind: str
+    says: str
+
+
+class Prepared(NamedTuple):
+    """Code of an object for one kernel."""
+
+    code: Code
+    poison: dict[Place, Poison]
+    kfuncs: dict[Place, str]
+
+
+class Broken(Exception):
+    """A relocation that costs the whole object. `errno` by name."""
+
+    def __init__(self, rule: str, errno: str, says: str) -> None:
+        super().__init__(says)
+        self.rule, self.errno, self.says = rule, errno, says
+
+
+def extent(found: BpfObject, program: Program) -> set[Place]:
+    """Every instruction that libbpf puts into a program: its function, and the functions of .text that it refers to."""
+    todo = [(program.section_index, program.offset // INSN_BYTES, program.size // INSN_BYTES)]
+    places: set[Place] = set()
+    text = found.text_index
+    while todo:
+        section, begin, count = todo.pop()
+        if Place(section, begin) in places:
+            continue
+        references = found.references.get(section, {})
+        data = found.sections[section].data
+        for index in range(begin, begin + count):
+            places.add(Place(section, index))
+            reference = references.get(index * INSN_BYTES)
+            target = None
+            if reference is not None and reference.kind.startswith("subprogram"):
+                target = reference.offset // INSN_BYTES
+            elif section == text and data[index * 8] == _CALL and data[index * 8 + 1] >> 4 == 1:
+                target = index + 1 + int.from_bytes(data[index * 8 + 4 : index * 8 + 8], "little", signed=True)
+            if target is not None:
+                todo.append(_function_at(found, text, target))
+    return places
+
+
+def _function_at(found: BpfObject, section: int, index: int) -> tuple[int, int, int]:
+    """(section, first instruction, number of instructions) of the function of .text that begins there."""
+    starts = sorted(offset // INSN_BYTES for offset in found.functions)
+    total = found.sections[section].size // INSN_BYTES
+    end = next((start for start in starts if start > index), total)
+    return section, index, end - index
+
+
+def prepare(found: BpfObject, core: relocation.Kernel | None, externs: Externs, wanted: set[Place]) -> Prepared:
+    """Relocates everything in `wanted`. Raises Broken where libbpf refuses the object."""
+    code = Code()
+    prepared = Prepared(code, {}, {})
+    for section in {place.section for place in wanted}:
+        rows = [
+            Insn(op, regs & 15, regs >> 4, off, imm)
+            for op, regs, off, imm in iter_unpack(
+                "<BBhi", found.sections[section].data[: found.sections[section].size & ~7]
+            )
+        ]
+        code.insns[section] = rows
+        for index, insn in enumerate(rows):
+            if insn.code == _LD_IMM64 and index + 1 < len(rows):
+                rows[index] = insn._replace(value=((rows[index + 1].imm << 32) | (insn.imm & 0xFFFFFFFF)) & _MASK64)
+    _relocate_core(found, core, wanted, prepared)
+    _refer(found, externs, prepared)
+    for index, part in enumerate(found.sections):
+        if part.name.startswith(".rodata") and part.type == 1:
+            code.data[index] = part.data
+    if externs.kconfig:
+        code.data[-1] = externs.kconfig
+    code.global_functions = {Place(found.text_index, offset // INSN_BYTES) for offset in found.global_functions}
+    return prepared
+
+
+def _relocate_core(found: BpfObject, core: relocation.Kernel | None, wanted: set[Place], prepared: Prepared) -> None:
+    if not found.core or found.records is None:
+        return
+    if core is None:
+        raise Broken(
+            "object_load.no_btf", "ESRCH", "it has CO-RE relocations, and this kernel shows no type information"
+        )
+    local = found.records
+    relocator = relocation.Relocator(local, core)
+    for name, records in found.core.items():
+        section = found.section_named(name)
+        for record in records:
+            place = Place(section, record.insn_offset // INSN_BYTES)
+            if place not in wanted and section != found.text_index:
+                continue
+            if place.number >= len(prepared.code.insns.get(section, ())):
+                if section in prepared.code.insns:
+                    raise Broken("object_load.core", "EINVAL", f"a relocation of section {name} lies behind its end")
+                continue
+            try:
+                result = relocator.resolve(record)
+                _patch(prepared, place, record, result, partial(relocation.describe, local, record))
+            except relocation.RelocationFailed as error:
+                raise Broken("object_load.core", error.errno, error.says) from None
+
+
+def _patch(
+    prepared: Prepared,
+    place: Place,
+    record: relocation.CoreRecord,
+    result: relocation.Resolved,
+    says: Callable[[], str],
+) -> None:
+    """relo_core.c, bpf_core_patch_insn."""
+    rows = prepared.code.insns[place.section]
+    insn = rows[place.number]
+    kind = insn.code & 7
+    if result.poison:
+        prepared.poison[place] = Poison("core", f"{says()} does not exist on this kernel")
+        return
+    if kind in (4, 7) and not insn.code & 8:
+        if result.checked and insn.imm & 0xFFFFFFFF != result.old & 0xFFFFFFFF:
+            raise _unexpected(record, insn.imm, result.old)
+        rows[place.number] = insn._replace(imm=_signed32(result.new))
+    elif kind in (1, 2, 3):
+        if result.checked and insn.off != result.old:
+            raise _unexpected(record, insn.off, result.old)
+        if result.new > _OFFSET_MAX:
+            raise relocation.RelocationFailed("ERANGE", "a relocated offset does not fit into an instruction")
+        if result.bad_size:
+            prepared.poison[place] = Poison(
+                "resize", f"{says()} has another size here, and a direct access cannot be resized"
+            )
+            return
+        rows[place.number] = insn._replace(off=result.new, code=_resized(insn.code, result))
+    elif insn.code == _LD_IMM64:
+        if result.checked and insn.value != result.old & _MASK64:
+            raise _unexpected(record, insn.value, result.old)
+        rows[place.number] = insn._replace(value=result.new & _MASK64)
+    else:
+        raise relocation.RelocationFailed("EINVAL", f"a relocation of an instruction of code {insn.code:#x}")
+
+
+def _signed32(value: int) -> int:
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >> 31 else value
+
+
+def _resized(code: int, result: relocation.Resolved) -> int:
+    if result.old_bytes == result.new_bytes:
+        return code
+    sizes = {1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
+    if result.new_bytes not in sizes:
+        raise relocation.RelocationFailed("EINVAL", f"a direct access of {result.new_bytes} bytes")
+    return code & ~0x18 | sizes[result.new_bytes]
+
+
+def _unexpected(record: relocation.CoreRecord, found: object, expected: int) -> relocation.RelocationFailed:
+    return relocation.RelocationFailed(
+        "EINVAL", f"the instruction at byte {record.insn_offset} of its section holds {found} and not {expected}"
+    )
+
+
+def _refer(found: BpfObject, externs: Externs, prepared: Prepared) -> None:
+    for section, rows in prepared.code.insns.items():
+        for offset, reference in found.references.get(section, {}).items():
+            place = Place(section, offset // INSN_BYTES)
+            insn = rows[place.number]
+            if reference.kind == "subprogram":
+                prepared.code.targets[place] = Place(reference.number, reference.offset // INSN_BYTES)
+            elif reference.kind == "subprogram_address":
+                prepared.code.addresses[place] = Place(reference.number, reference.offset // INSN_BYTES)
+            elif reference.kind == "extern":
+                _extern(externs, reference.number, place, insn, rows, prepared)
+            else:
+                rows[place.number] = insn._replace(
+                    value=_address(found, reference.kind, reference.number, reference.offset)
+                )
+
+
+def _address(found: BpfObject, kind: str, index: int, offset: int) -> Value:
+    if kind == "data" and found.sections[index].name.startswith(".rodata"):
+        return Pointer("data", offset, index)
+    return SOMEWHERE
+
+
+def _extern(externs: Externs, number: int, place: Place, insn: Insn, rows: list[Insn], prepared: Prepared) -> None:
+    state = externs.states[number]
+    if insn.code == _CALL:
+        if state.is_absent:
+            prepared.poison[place] = Poison("kfunc", f"the kfunc {state.name} does not exist on this kernel")
+        else:
+            prepared.kfuncs[place] = state.name
+        return
+    rows[place.number] = insn._replace(value=state.value)

@@ -1,0 +1,159 @@
+"""What libbpf and the kernel refuse of a compiled object beside attach targets: maps and program types.
+
+Map rules mirror kernel/bpf/syscall.c (map_create) and each type's map_alloc_check; program types
+kernel/bpf/syscall.c (bpf_prog_load, bpf_prog_load_check_attach) and kernel/bpf/verifier.c (check_helper_call).
+Numbers of types and helpers come from the kernel's own enums, never from a release.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ..model.bpf_map import MapDefinition
+
+GPL = frozenset(
+    ("GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL")
+)  # include/linux/license.h, license_is_gpl_compatible
+HELPER_POISON = 0xBAD2310
+
+HASH, ARRAY, PROG_ARRAY, PERF_EVENT_ARRAY, PERCPU_HASH, PERCPU_ARRAY, STACK_TRACE, CGROUP_ARRAY, LRU_HASH = range(1, 10)
+LRU_PERCPU_HASH, LPM_TRIE, ARRAY_OF_MAPS, HASH_OF_MAPS, DEVMAP, SOCKMAP, CPUMAP, XSKMAP, SOCKHASH, CGROUP_STORAGE = (
+    range(10, 20)
+)
+REUSEPORT_SOCKARRAY, PERCPU_CGROUP_STORAGE, QUEUE, STACK, SK_STORAGE, DEVMAP_HASH, STRUCT_OPS, RINGBUF = range(20, 28)
+INODE_STORAGE, TASK_STORAGE, BLOOM_FILTER, USER_RINGBUF, CGRP_STORAGE, ARENA, INSN_ARRAY, RHASH = range(28, 36)
+
+_LOCAL_STORAGES = frozenset((SK_STORAGE, INODE_STORAGE, TASK_STORAGE, CGRP_STORAGE))
+_WITHOUT_SIZE = _LOCAL_STORAGES | {CGROUP_STORAGE, PERCPU_CGROUP_STORAGE, STRUCT_OPS, PERF_EVENT_ARRAY}
+_ARRAYS = frozenset((ARRAY, PROG_ARRAY, PERF_EVENT_ARRAY, PERCPU_ARRAY, CGROUP_ARRAY, ARRAY_OF_MAPS))
+_HASHES = frozenset((HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH, HASH_OF_MAPS))
+_DESCRIPTORS = frozenset((PROG_ARRAY, PERF_EVENT_ARRAY, CGROUP_ARRAY))
+_NO_PREALLOC = 1
+_STACK_BYTES_MAX = 127 * 8  # sysctl kernel.perf_event_max_stack
+
+
+class Refused(NamedTuple):
+    """Why something is refused. `errno` by name."""
+
+    rule: str
+    errno: str
+    says: str
+
+
+def missing_sizes(definition: MapDefinition) -> tuple[str, ...]:
+    """What the object leaves to its loader: entries, value size."""
+    found = []
+    if not definition.entries and definition.type not in _WITHOUT_SIZE:
+        found.append("max_entries")
+    if definition.type == STACK_TRACE and not definition.value_bytes:
+        found.append("value_size")
+    return tuple(found)
+
+
+def with_sizes(definition: MapDefinition) -> MapDefinition:
+    """The map as its loader would size it, where the object does not."""
+    wanted = missing_sizes(definition)
+    if "max_entries" in wanted:
+        entries = {RINGBUF: 4096, USER_RINGBUF: 4096, ARENA: 10}.get(definition.type, 256)
+        definition = definition._replace(entries=entries)
+    if "value_size" in wanted:
+        definition = definition._replace(value_bytes=_STACK_BYTES_MAX, key_bytes=definition.key_bytes or 4)
+    return definition
+
+
+def map_refused(definition: MapDefinition, types: dict[str, int]) -> Refused | None:
+    """Why this kernel refuses to create the map. `types`: the kernel's enum bpf_map_type, never empty."""
+    numbers = {value: name for name, value in types.items() if name.startswith("BPF_MAP_TYPE_")}
+    if definition.type not in numbers:
+        return Refused(
+            "object_load.map_type", "EINVAL", f"map {definition.name}: this kernel knows no map type {definition.type}"
+        )
+    says = _sizes_refused(definition) or _shape_refused(definition)
+    return Refused("object_load.map", "EINVAL", f"map {definition.name}: {says}") if says else None
+
+
+def _sizes_refused(definition: MapDefinition) -> str:
+    kind = definition.type
+    if kind in _LOCAL_STORAGES | {CGROUP_STORAGE, PERCPU_CGROUP_STORAGE}:
+        return "max_entries must be 0 for a storage" if definition.entries else ""
+    if not definition.entries and kind not in (PERF_EVENT_ARRAY, STRUCT_OPS):
+        return "max_entries is 0: its loader must set it"
+    return ""
+
+
+def _shape_refused(definition: MapDefinition) -> str:
+    kind, key, value, flags = definition.type, definition.key_bytes, definition.value_bytes, definition.flags
+    if kind in _ARRAYS and definition.origin == "maps":
+        if key != 4:
+            return "the key of an array must be 4 bytes long"
+        if kind in _DESCRIPTORS and value != 4:
+            return "the value of this type must be 4 bytes long"
+        if kind in (ARRAY, PERCPU_ARRAY) and not value:
+            return "the value has no size"
+    if kind in _HASHES and (not key or (not value and kind != HASH_OF_MAPS)):
+        return "key or value has no size"
+    if kind == LPM_TRIE:
+        if not flags & _NO_PREALLOC:
+            return "an LPM trie needs the flag BPF_F_NO_PREALLOC"
+        if not 5 <= key <= 260:
+            return "the key of an LPM trie must be 5 to 260 bytes long"
+    if kind in _LOCAL_STORAGES and (not flags & _NO_PREALLOC or key != 4 or not value):
+        return "a storage needs BPF_F_NO_PREALLOC, a key of type int and a value"
+    if kind == STACK_TRACE and (key != 4 or value < 8 or value % 8):
+        return "a stack trace map needs a key of 4 bytes and a value of a multiple of 8"
+    if kind in (QUEUE, STACK) and (key or not value):
+        return "a queue or stack has no key, and a value"
+    if kind == BLOOM_FILTER and (key or not value):
+        return "a bloom filter has no key, and a value"
+    if kind in (RINGBUF, USER_RINGBUF) and (key or value):
+        return "a ring buffer has neither key nor value"
+    if kind in (ARRAY_OF_MAPS, HASH_OF_MAPS) and definition.inner is None:
+        return "a map of maps needs an inner map, which its loader must set"
+    if kind == RHASH and not flags & _NO_PREALLOC:
+        return "this type needs the flag BPF_F_NO_PREALLOC"
+    if kind in (DEVMAP, DEVMAP_HASH) and (key != 4 or value not in (4, 8)):
+        return "a device map needs a key of 4 bytes and a value of 4 or 8"
+    if kind == CPUMAP and (key != 4 or value not in (4, 8)):
+        return "a CPU map needs a key of 4 bytes and a value of 4 or 8"
+    if kind == XSKMAP and (key != 4 or value != 4):
+        return "an XSK map needs a key and a value of 4 bytes"
+    return ""
+
+
+# include/linux/bpf_types.h: program type to the prefix of its bpf_prog_ops. A prefix that kallsyms lacks means
+# that the type is not built into this kernel.
+PROGRAM_OPS = {
+    "SOCKET_FILTER": "sk_filter",
+    "SCHED_CLS": "tc_cls_act",
+    "SCHED_ACT": "tc_cls_act",
+    "XDP": "xdp",
+    "CGROUP_SKB": "cg_skb",
+    "CGROUP_SOCK": "cg_sock",
+    "CGROUP_SOCK_ADDR": "cg_sock_addr",
+    "LWT_IN": "lwt_in",
+    "LWT_OUT": "lwt_out",
+    "LWT_XMIT": "lwt_xmit",
+    "LWT_SEG6LOCAL": "lwt_seg6local",
+    "SOCK_OPS": "sock_ops",
+    "SK_SKB": "sk_skb",
+    "SK_MSG": "sk_msg",
+    "FLOW_DISSECTOR": "flow_dissector",
+    "KPROBE": "kprobe",
+    "TRACEPOINT": "tracepoint",
+    "PERF_EVENT": "perf_event",
+    "RAW_TRACEPOINT": "raw_tracepoint",
+    "RAW_TRACEPOINT_WRITABLE": "raw_tracepoint_writable",
+    "TRACING": "tracing",
+    "CGROUP_DEVICE": "cg_dev",
+    "CGROUP_SYSCTL": "cg_sysctl",
+    "CGROUP_SOCKOPT": "cg_sockopt",
+    "LIRC_MODE2": "lirc_mode2",
+    "SK_REUSEPORT": "sk_reuseport",
+    "SK_LOOKUP": "sk_lookup",
+    "STRUCT_OPS": "bpf_struct_ops",
+    "EXT": "bpf_extension",
+    "LSM": "lsm",
+    "SYSCALL": "bpf_syscall",
+    "NETFILTER": "netfilter",
+}
