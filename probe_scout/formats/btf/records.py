@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probe_scout.errors import Malformed
 
-from . import reader as kinds
+from . import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import reader as kinds
+from . import kinds
 from .records import COMPOSITES, ENUMS, INT_SIGNED, Records, essential
 
 if TYPE_CHECKING:

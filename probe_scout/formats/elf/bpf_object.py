@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from probe_scout.errors import Malformed
 
 from ...model.bpf_map import MapDefinition
-from ..btf import reader as kinds
+from ..btf import kinds
 from ..btf.reader import Btf
 from ..btf.records import COMPOSITES, ENUMS, INT_BOOL, INT_SIGNED, Records
 from ..btf.relocation import CoreRecord

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..btf import reader as kinds
+from ..btf import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from ...errors import Malformed
-from ..btf import reader as kinds
+from ..btf import kinds
 from ..btf.reader import Btf
 from ..btf.records import Records
 from . import symbols

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UsageError
-from ...formats.btf import reader as kinds
+from ...formats.btf import kinds
 from ...formats.btf.records import essential
 from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, ProgramAnswer
