@@ -77,7 +77,7 @@ class Machine:
             found = next(self._reader.disasm(raw, at, 1), None) if raw else None
             if found is None:
                 raise GaveUp(f"no instruction at {at:#x}")
-            found = (found.mnemonic, tuple(map(_operand, found.operands, [found] * 4)), at + found.size)
+            found = (found.mnemonic.removeprefix("lock "), tuple(map(_operand, found.operands, [found] * 4)), at + found.size)
             self._blocks[at] = found
         return found
 
@@ -344,6 +344,18 @@ class Machine:
 
     def _do_cdq(self, _: tuple[Any, ...]) -> None:
         self._write(("reg", "edx", 4), -(self.registers["rax"] >> 31 & 1))
+
+    def _do_cmpxchg(self, operands: tuple[Any, ...]) -> None:
+        size = _size(operands[0])
+        name = {8: "rax", 4: "eax"}.get(size)
+        if name is None:
+            raise GaveUp("cmpxchg of bytes")
+        old, expected = self._read(operands[0]), self.registers["rax"] & _MASKS[size]
+        if old == expected:
+            self._write(operands[0], self._read(operands[1]))
+        else:
+            self._write(("reg", name, size), old)
+        self._compare(expected, old, size)
 
     def _do_cqo(self, _: tuple[Any, ...]) -> None:
         self.registers["rdx"] = -(self.registers["rax"] >> 63 & 1) & _MASKS[8]
