@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..model.report import Coverage, TargetReport
+from ..model.report import Coverage, Diagnosis, TargetReport
 from ..model.target import FUNCTION, OFFSET, SYSCALL, Target
 from ..model.verdict import NO, YES
 from ..probes.attach import evidence as words
@@ -44,6 +44,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     found = limits.noted(found, limited)
     prototype = lookup.prototype_text(name) if target.kind in (FUNCTION, SYSCALL) else None
     missing = not lookup.symbols(name) if target.kind in (FUNCTION, OFFSET) else all(v.answer == NO for v in found)
+    unrecorded = (missing or not any(v.answer == YES for v in found)) and bool(k.partial())
     copies = forms.copies(lookup, target, found)
     return TargetReport(
         str(target),
@@ -51,17 +52,39 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
         target.module,
         found,
         seen,
-        diagnosis=explain.explain(lookup, target, found, seen) if is_probe or missing else (),
+        diagnosis=(
+            explain.explain(lookup, target, found, seen)
+            if (is_probe or missing) and not (unrecorded and not lookup.symbols(name))
+            else ()
+        )
+        + _beyond(k, target),
         alternatives=advice.alternatives(lookup, target, found, nearby=points)
         if points or any(v.answer != YES for v in found)
         else (),
-        hazards=hazards.hazards(lookup, target, found, _last_in_module(k, target), words.ftrace_off(k)),
+        hazards=hazards.hazards(
+            lookup, target, found, _last_in_module(k, target), words.ftrace_off(k), _is_helper(k, target.name)
+        ),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),
-        suggestions=spelling.suggest(lookup, target) if missing else (),
+        suggestions=spelling.suggest(lookup, target) if missing or unrecorded else (),
         prototype=prototype,
         limits=limited,
     )
+
+
+def _beyond(k: Kernel, target: Target) -> tuple[Diagnosis, ...]:
+    """Whose code lies at an offset that is none of the function's."""
+    if target.kind != OFFSET:
+        return ()
+    from ..probes.attach import instruction as offsets
+
+    says = offsets.beyond(k, target)
+    return (Diagnosis("other_function", says, "is"),) if says else ()
+
+
+def _is_helper(k: Kernel, name: str) -> bool:
+    """Programs call the function as a helper: enum bpf_func_id names it (include/uapi/linux/bpf.h)."""
+    return name.startswith("bpf_") and k.enumerator(f"BPF_FUNC_{name[4:]}") is True
 
 
 def _last_in_module(k: Kernel, target: Target) -> bool | None:

@@ -33,6 +33,17 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "tp tp.s",
     ),
     (
+        "limit.no_number",
+        """The architecture has no number for this system call: 64-bit programs make another one in its place.
+
+        arm64 and riscv64 have openat and no open, clone and no fork, renameat2 and no rename. The function is built
+        for 32-bit programs, or for nobody, and takes probes all the same.""",
+        "init_syscall_trace; the table of system calls",
+        "kernel/trace/trace_syscalls.c, scripts/syscall.tbl",
+        "sys/kernel/tracing/events/syscalls",
+        _CALLS,
+    ),
+    (
         "limit.x32_entry",
         """Calls of x32 programs enter by __x64_compat_sys_<call>, for the calls that x32 has of its own.
 

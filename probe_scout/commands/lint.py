@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from ..errors import Broken, Malformed, UsageError
 from ..formats.elf import bpf_object, embedded
 from ..model.lint import LintedObject, LintReport, OnKernel
+from ..model.target import parse
+from ..probes.attach import verdicts
 from ..probes.objects.judge import Judge
 from ..probes.objects.kernel_types import KernelTypes
 from ..rules import section_names
@@ -33,16 +35,15 @@ _FILES_MAX = 100_000
 def report(
     kernels: Sequence[Kernel],
     files: Sequence[str],
-    verdict: Callable[[Kernel, str, str], Verdict],
     libbpf: tuple[int, int] = section_names.NEWEST,
     program: str = "",
     stdin: Callable[[], bytes] | None = None,
 ) -> LintReport:
     """Judges every object in `files` against every kernel. Raises UsageError for a file that cannot be read.
 
-    `verdict` answers for an attach type and a target as check does; `program` names one program of each object.
+    `program` names one program of each object.
     """
-    judges = [(k, Judge(KernelTypes(k, _is_partial(k)), _kept(k, verdict), libbpf)) for k in kernels]
+    judges = [(k, Judge(KernelTypes(k, _is_partial(k)), _kept(k), libbpf)) for k in kernels]
     found: list[LintedObject] = []
     skipped: list[tuple[str, str]] = []
     seen: set[str] = set()
@@ -67,12 +68,12 @@ def _is_partial(kernel: Kernel) -> bool:
     return bool(is_partial()) if callable(is_partial) else False
 
 
-def _kept(kernel: Kernel, verdict: Callable[[Kernel, str, str], Verdict]) -> Callable[[str, str], Verdict]:
+def _kept(kernel: Kernel) -> Callable[[str, str], Verdict]:
     held: dict[tuple[str, str], Verdict] = {}
 
     def ask(attach: str, target: str) -> Verdict:
         if (attach, target) not in held:
-            held[attach, target] = verdict(kernel, attach, target)
+            held[attach, target] = verdicts.verdicts(kernel, parse(target), (attach,))[0]
         return held[attach, target]
 
     return ask

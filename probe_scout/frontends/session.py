@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
+    from ..sources.pack import Stream
 
 
 def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
@@ -95,9 +96,10 @@ class OpenKernel:
         question = None
         if self._cache:
             from ..sources import cache
+            from . import kept_reports
 
             question = cache.key(self._root, self._vmlinux, names, types, as_me) if not debug else None
-            kept = cache.load(question, self._evidence) if question else None
+            kept = kept_reports.load(question, self._evidence) if question else None
             if kept is not None:
                 return kept
         from ..commands import check
@@ -112,8 +114,41 @@ class OpenKernel:
         self._broken()
         report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
         if question:
-            cache.store(question, report, self._evidence(report))
+            from . import kept_reports
+
+            kept_reports.store(question, report, self._evidence(report))
         return report
+
+    def check_many(
+        self,
+        names: Sequence[str],
+        types: Sequence[str] = (),
+        as_me: bool = False,
+        debug: str = "",
+        all_types: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[KernelInfo, Iterator[TargetReport]]:
+        """The same verdicts as `check`, for thousands of names and for patterns, one report after the other.
+
+        More than 256 names come without reasons and alternatives, and without `types` or `all_types` functions are
+        then judged for the usual attach types (model/attach.py DEFAULT). `progress` is told names done and all names.
+        """
+        from ..commands import check_many as many
+
+        k = self._kernel
+        k.set_caller(None)
+        if as_me:
+            from ..probes.attach import privileges as caller
+
+            k.set_caller(caller.present(k))
+        return k.info(), self._checked(many.reports(k, names, types, debug, all_types, progress))
+
+    def _checked(self, reports: Iterator[TargetReport]) -> Iterator[TargetReport]:
+        for number, report in enumerate(reports):
+            if not number:
+                self._broken()
+            yield report
+        self._broken()
 
     def _evidence(self, report: CheckReport) -> str:
         return self._state(report.kernel)
@@ -284,14 +319,12 @@ class OpenKernel:
         """
         import sys
 
-        from ..commands import check, lint
-        from ..model.target import parse
+        from ..commands import lint
 
         kernels = [self._kernel, *(other._kernel for other in others)]
         return lint.report(
             kernels,
             files,
-            lambda k, attach, target: check.verdicts(k, parse(target), (attach,))[0],
             lint.version(libbpf) if libbpf else lint.NEWEST,
             program,
             lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX),
@@ -345,10 +378,11 @@ class OpenKernel:
 
     def _kept_inline(self, question: str) -> InlineReport | None:
         from ..sources import cache
+        from . import kept_reports
 
         try:
             raw, state = cache.kept(question)
-            report = cache.inline_report(raw)
+            report = kept_reports.inline_report(raw)
         except (TypeError, ValueError, IndexError, KeyError):
             return None
         return report if state == self._state(report.kernel) else None
@@ -380,18 +414,39 @@ class OpenKernel:
 
         return names.starting(self._kernel, prefix, limit)
 
-    def snapshot(self, out: str, keep_addresses: bool = False, with_code: bool = False) -> SnapshotResult:
-        """Save everything the tool reads into an archive, to answer later or elsewhere."""
+    def snapshot(
+        self,
+        out: str,
+        keep_addresses: bool = False,
+        with_code: bool = False,
+        force: bool = False,
+        stream: Stream | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SnapshotResult:
+        """Save everything the tool reads into an archive, to answer later or elsewhere.
+
+        The ending of `out` says how it is packed: .tar.xz, .tar.gz, .tar.zst (Python 3.14) or .tar. `force` overwrites
+        a file. With `stream` the archive is written there, as .tar.xz where `out` is "-". `progress` is told bytes
+        packed and bytes in all. First bytes of functions without an ftrace site are kept where the running machine's
+        code can be read; `with_code` makes it a UsageError where it cannot. Raises UsageError, and Broken where
+        it cannot be written.
+        """
         import time
 
         from ..commands import audit, snapshot
         from ..model.version import __version__
+        from ..sources import pack
 
+        pack.check_name(out, force or stream is not None)
         extra = audit.saved(self._kernel)
-        if with_code:
+        if with_code or self._kernel.source.describe().kind == "live":
             from ..kernel import text as code
 
-            extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
+            try:
+                extra[code.SLICES] = code.slices_for_snapshot(self._kernel)
+            except UsageError:
+                if with_code:
+                    raise
         return snapshot.write_snapshot(
             self._kernel.source,
             out,
@@ -399,4 +454,6 @@ class OpenKernel:
             with_code=extra,
             tool_version=__version__,
             now=time.time(),
+            stream=stream,
+            progress=progress,
         )

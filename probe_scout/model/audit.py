@@ -59,6 +59,7 @@ class Owner(NamedTuple):
     """A descriptor that keeps the attachment (or, of a program that is only loaded, the program).
 
     `cmdline`: the command line, its words apart by spaces; a snapshot does not keep it, as passwords may be in it.
+    `thread`: the thread whose descriptor it is, where that has a table of descriptors of its own.
     `uid` is the effective user, `user` its name in this machine's /etc/passwd.
     """
 
@@ -72,6 +73,7 @@ class Owner(NamedTuple):
     cmdline: str | None = None
     uid: int | None = None
     user: str | None = None
+    thread: int | None = None
 
 
 class Place(NamedTuple):

@@ -64,6 +64,10 @@ PATHS: dict[str, tuple[Gate, ...]] = {
     "fmod_ret.s": (*_RETURN, target.SLEEPABLE, target.DENY_RETURN, trampoline.GATE),
     "lsm": (*_LSM, lsm_hook.HOOK, trampoline.GATE),
     "lsm.s": (*_LSM, lsm_hook.SLEEPABLE, lsm_hook.HOOK, trampoline.GATE),
+    "lsm_cgroup": (
+        *(caller.BPF, target.LOAD, lsm_hook.CGROUP_TYPE, lsm_hook.BUILT, prototype.ENTRY, target.ADDRESS),
+        *(lsm_hook.HOOK, lsm_hook.CGROUP, trampoline.GATE),
+    ),
     "iter": (caller.BPF, target.LOAD, caller.EVENTS, prototype.ENTRY, iterator.PLAIN),
     "iter.s": (caller.BPF, target.LOAD, caller.EVENTS, prototype.ENTRY, iterator.SLEEPABLE),
     "tp": (caller.BPF, caller.EVENTS, caller.PERF_TRACEPOINT, tracepoint.EVENT),
@@ -76,6 +80,7 @@ PATHS: dict[str, tuple[Gate, ...]] = {
         tracepoint.SLEEP_EVENT,
     ),
     "raw_tp": (caller.BPF, caller.EVENTS, tracepoint.RAW),
+    "raw_tp.w": (caller.BPF, caller.EVENTS, tracepoint.RAW),
     "raw_tp.s": (caller.BPF, caller.EVENTS, tracepoint.SLEEP_LOAD, tracepoint.RAW, tracepoint.SLEEP_RAW),
     "tp_btf": (caller.BPF, tracepoint.TYPED_LOADER, caller.EVENTS, tracepoint.TYPED_KERNEL),
     "tp_btf.s": (

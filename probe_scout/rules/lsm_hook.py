@@ -38,6 +38,30 @@ def not_a_hook(t: Traits, _k: Flags) -> bool:
     return t.btf != NONE and not t.lsm_hook
 
 
+@GATE.rule(
+    "unknown_type",
+    errno="EINVAL",
+    decides="bpf_prog_load_check_attach: expected_attach_type",
+    needs=(BTF,),
+    unless="type_lsm_cgroup",
+    known="since 6.0",
+)
+def unknown_type(_t: Traits, _k: Flags) -> bool:
+    """This kernel does not know the attach type BPF_LSM_CGROUP."""
+    return True
+
+
+@GATE.rule("no_cgroup_bpf", errno="EOPNOTSUPP", decides="Kconfig CGROUP_BPF", needs=(BTF,), unless="cgroup_bpf")
+def no_cgroup_bpf(_t: Traits, _k: Flags) -> bool:
+    """This kernel was built without programs on cgroups (CONFIG_CGROUP_BPF).
+
+    include/linux/bpf.h bpf_trampoline_link_cgroup_shim is then a stub that says EOPNOTSUPP.
+    """
+    return True
+
+
 BUILT = GATE.part("no_bpf_lsm")
+CGROUP_TYPE = GATE.part("unknown_type")
+CGROUP = GATE.part("no_cgroup_bpf")
 SLEEPABLE = GATE.part("not_sleepable")
 HOOK = GATE.part("disabled", "not_a_hook")

@@ -235,7 +235,7 @@ def description(kind: str, where: str, found: manifest.Manifest | None) -> Descr
     """The description of a snapshot, from its manifest where it has one."""
     if found is None:
         return Description(kind, where, notes=("no manifest.json",) if kind == "snapshot" else ())
-    return Description(kind, where, found.taken, found.release, found.tool_version, found.notes())
+    return Description(kind, where, found.taken, found.release, found.tool_version, found.notes(), found.partial)
 
 
 def _places(path: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class Manifest:
         "addresses",
         "arch",
         "build_id",
+        "partial",
         "release",
         "taken",
         "tool_version",
@@ -42,6 +43,11 @@ class Manifest:
         if len(texts) != len(_TEXTS):
             raise Broken(where, f"{NAME}: one of {', '.join(_TEXTS)} is not text")
         self.release, self.build_id, self.arch, self.taken, self.tool_version, self.addresses = map(printable, texts)
+        # Text that says what was kept, for a snapshot that was cut down; true is taken too.
+        partial = top.get("partial", "")
+        if not isinstance(partial, str | bool):
+            raise Broken(where, f"{NAME}: partial must be text")
+        self.partial = printable(partial) if isinstance(partial, str) else f"{NAME} says so" if partial else ""
         files, unread, asked = top.get("files"), top.get("unread", {}), top.get("asked", [])
         if not (isinstance(files, dict) and isinstance(unread, dict) and isinstance(asked, list)):
             raise Broken(where, f"{NAME}: files and unread must be objects and asked a list")
@@ -54,6 +60,8 @@ class Manifest:
     def notes(self) -> tuple[str, ...]:
         """Sentences for the head of a report: what the addresses are, and how much is missing."""
         notes = [f"addresses are {self.addresses}"] if self.addresses else []
+        if self.partial:
+            notes.append(f"a part of its kernel only: {self.partial}")
         lost = sum(
             1 for entry in self._unread.values() if not isinstance(entry, dict) or entry.get("kind") != "not_there"
         )

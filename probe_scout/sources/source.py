@@ -18,6 +18,7 @@ class Description(NamedTuple):
     release: str = ""
     tool_version: str = ""
     notes: tuple[str, ...] = ()
+    partial: str = ""  # why it holds a part of its kernel only, by its manifest
 
 
 class Source(Protocol):

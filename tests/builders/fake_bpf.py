@@ -38,7 +38,7 @@ class FakeBpf:
 
     `perf`: (pid, fd) -> (prog_id, fd type, name, offset, address) or a negative errno. `files`: (pid, fd) -> what
     file is behind it, for kcmp; without it kcmp is refused. `queries`: (target, attach type) -> program ids or an
-    errno below 0. `pinned`: path -> (kind, id).
+    errno below 0. `tables`: what kcmp says of two tasks' tables of descriptors. `pinned`: path -> (kind, id).
     """
 
     def __init__(self, programs=(), maps=(), links=(), btfs=(), **more):
@@ -50,6 +50,7 @@ class FakeBpf:
         }
         self.perf = more.get("perf", {})
         self.files = more.get("files", {})
+        self.tables = more.get("tables", lambda pid, other_pid: 0)
         self.queries = more.get("queries", {})
         self.gone = set(more.get("gone", ()))
         self.denied = set(more.get("denied", ()))
@@ -71,6 +72,9 @@ class FakeBpf:
 
     def open_now(self):
         return [fd for fd in self.opened if fd not in self.closed]
+
+    def kcmp_tables(self, pid, other_pid):
+        return self.tables(pid, other_pid)
 
     def kcmp_files(self, pid, fd, other_pid, other_fd):
         one, other = self.files.get((pid, fd)), self.files.get((other_pid, other_fd))

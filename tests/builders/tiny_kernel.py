@@ -37,7 +37,13 @@ WITNESS_FUNCTIONS = (
     *("count_mod_symbols", "create_local_trace_kprobe"),
     *("validate_probe_symbol", "arch_adjust_kprobe_addr", "register_fprobe", "kallsyms_callback", "can_boost"),
     *("within_error_injection_list", "trace_call_bpf_faultable", "arch_bpf_trampoline_size", "register_ftrace_direct"),
-    *("bpf_trampoline_multi_attach", "bpf_lsm_verify_prog", "bpf_iter_prog_supported", "perf_trace_init"),
+    *(
+        "bpf_trampoline_multi_attach",
+        "bpf_lsm_verify_prog",
+        "__cgroup_bpf_run_filter_skb",
+        "bpf_iter_prog_supported",
+        "perf_trace_init",
+    ),
     *("perf_event_attach_bpf_prog", "bpf_trampoline_get", "ftrace_location"),
     *("bpf_get_raw_tracepoint", "lock_kernel_down", "bpf_dummy_init", "bpf_dummy_ops_check_member"),
 )
@@ -47,6 +53,7 @@ ENUMERATORS = {
     "BPF_MODIFY_RETURN": 26,
     "BPF_TRACE_KPROBE_MULTI": 42,
     "BPF_TRACE_KPROBE_SESSION": 56,
+    "BPF_LSM_CGROUP": 43,
     "BPF_TRACE_FSESSION": 58,
     "BPF_TRACE_FENTRY_MULTI": 59,
     "BPF_TRACE_FEXIT_MULTI": 60,

@@ -89,6 +89,7 @@ class Judge:
     def __init__(self, source: Source, image: bytes | None = None) -> None:
         self.kernel = Kernel(source, image=image)
         self.kernel.full()
+        self.kernel.take_as_whole()  # a slice is whole for the targets it was cut for, and no others are asked
         self.outcomes: dict[object, engine.Outcome] = {}
         self.traits: dict[object, object] = {}
         self.formats: dict[str, TraceFormat] = {}

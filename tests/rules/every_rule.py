@@ -366,9 +366,11 @@ CASES: dict[str, Case] = {
         (foo("fentry", denied=FILTERS), "filter_functions"),
     ),
     "trampoline.not_traced": Case(
-        ask("fentry", "foo", "foo notrace", "foo"),
+        ask(
+            "fentry", "foo", "foo notrace", "bar", code={"bar": ("55", ())}
+        ),  # a slice for each entry that may be a NOP
         ask("fentry", "foo", "foo", "foo notrace"),
-        (foo("fentry", denied=FILTERS), "filter_functions"),
+        (ask("fentry", "foo", "foo notrace"), "entry_code"),
     ),
     "trampoline_multi.no_site": Case(
         ask("fentry.multi", "foo", "foo notrace"),
@@ -385,6 +387,16 @@ CASES: dict[str, Case] = {
         ask("lsm", "bpf_lsm_file_open", without=("bpf_lsm_verify_prog",)),
         ask("lsm", "bpf_lsm_file_open"),
         (ask("lsm", "bpf_lsm_file_open", denied=(BTF,)), "btf"),
+    ),
+    "lsm_hook.unknown_type": Case(
+        ask("lsm_cgroup", "bpf_lsm_file_open", without=("BPF_LSM_CGROUP",)),
+        ask("lsm_cgroup", "bpf_lsm_file_open"),
+        (ask("lsm_cgroup", "bpf_lsm_file_open", denied=(BTF,)), "btf"),
+    ),
+    "lsm_hook.no_cgroup_bpf": Case(
+        ask("lsm_cgroup", "bpf_lsm_file_open", without=("__cgroup_bpf_run_filter_skb",)),
+        ask("lsm_cgroup", "bpf_lsm_file_open"),
+        (ask("lsm_cgroup", "bpf_lsm_file_open", denied=(BTF,)), "btf"),
     ),
     "lsm_hook.not_sleepable": Case(
         ask("lsm.s", "bpf_lsm_task_free"),

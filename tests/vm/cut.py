@@ -87,6 +87,7 @@ def cut(members: dict[str, bytes], targets: set[str]) -> dict[str, bytes]:
         for path, entry in manifest["files"].items()
         if path in kept
     }
+    manifest["partial"] = "what some targets need"
     kept["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
     return kept
 

@@ -204,7 +204,7 @@ def _attachment(one: dict[str, Any]) -> Attachment:
 
 
 def _owners(one: dict[str, Any]) -> tuple[Owner, ...]:
-    names = ("cgroup", "container", "exe", "exe_deleted", "cmdline", "uid", "user")
+    names = ("cgroup", "container", "exe", "exe_deleted", "cmdline", "uid", "user", "thread")
     return tuple(
         Owner(
             int(owner["pid"]), _plain(owner.get("comm")), int(owner["fd"]), *(_plain(owner.get(name)) for name in names)

@@ -100,8 +100,9 @@ class Join:
 
     def _owner(self, pid: int, fd: int) -> Owner:
         about = self._in.get("processes", {}).get(str(pid), {})
+        process = about.get("pid", pid)
         return Owner(
-            pid,
+            process,
             about.get("comm"),
             fd,
             about.get("cgroup"),
@@ -111,6 +112,7 @@ class Join:
             about.get("cmdline"),
             about.get("uid"),
             about.get("user"),
+            pid if process != pid else None,
         )
 
     def _ref(self, number: int | None) -> ProgramRef | None:

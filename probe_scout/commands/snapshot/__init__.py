@@ -11,16 +11,16 @@ from stat import S_ISREG
 from typing import NamedTuple
 
 from ...errors import Broken, NotThere, SourceError, UsageError
-from ...sources import manifest, tar, unpack
-from ...sources.reading import plain_parts, printable, refusal, sentence
+from ...sources import manifest, pack, tar, unpack
+from ...sources.reading import plain_parts, printable, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from ...sources.pack import Stream
     from ...sources.source import Source
 
-XZ_PRESET = 6
 CODE = "code"
 TOOL = "tool"
 CONFIG = "boot/config"
@@ -123,13 +123,18 @@ def write_snapshot(
     with_code: Mapping[str, bytes] | None = None,
     tool_version: str,
     now: float,
+    stream: Stream | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SnapshotResult:
     """Saves everything the tool reads; `now` in seconds since 1970, `with_code` extra members as they are.
 
-    The same source, time and version give the same bytes. A source that is a snapshot keeps its own time.
+    The same source, time and version give the same bytes. A source that is a snapshot keeps its own time. The ending of
+    `out_path` says how it is packed; with `stream` the archive goes there and `out_path` is only its name.
+    `progress` is told bytes packed and bytes in all.
     Raises UsageError if `out_path` is there and not a regular file, Broken or Denied if it cannot be written.
     """
-    _refuse_special(out_path)
+    if stream is None:
+        _refuse_special(out_path)
     extra = dict(with_code or {})
     for path in extra:
         _refuse_extra_path(path)
@@ -158,7 +163,10 @@ def write_snapshot(
         "asked": sorted({*PATHS, *taken.answered, *_config_paths(release), *_module_paths(release)}),
         "unread": taken.unread,
     }
-    size = _write(out_path, taken.files, top)
+    if before and before.partial:
+        top["partial"] = before.partial
+    members = _members(taken.files, top)
+    size = pack.to_stream(stream, out_path, members, progress) if stream else pack.to_file(out_path, members, progress)
     left_out = tuple(
         (path, entry["why"]) for path, entry in sorted(taken.unread.items()) if entry["kind"] != "not_there"
     )
@@ -390,36 +398,11 @@ def _refuse_extra_path(path: str) -> None:
         raise UsageError(f"{path}: the manifest of a snapshot is written by the snapshot itself")
 
 
-def _write(out_path: str, files: Mapping[str, bytes], top: dict[str, object]) -> int:
-    """Writes beside the target and renames; returns the size in bytes. Nothing is left behind on failure."""
+def _members(files: Mapping[str, bytes], top: dict[str, object]) -> list[tuple[str, bytes]]:
+    """The manifest and the files, in the order of the archive."""
     import hashlib
     import json
-    import lzma
 
     top["files"] = {path: {"size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()} for path, raw in files.items()}
     text = json.dumps(top, indent=1, sort_keys=True).encode() + b"\n"
-    folder, name = os.path.split(out_path)
-    beside = os.path.join(folder, f".{name}.{os.getpid()}.part")
-    size = 0
-    try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    except OSError as exc:
-        raise Broken(printable(out_path), f"cannot be written: {sentence(exc)}") from None
-    try:
-        with open(fd, "wb") as out:
-            os.fchmod(fd, 0o644)
-            packer = lzma.LZMACompressor(preset=XZ_PRESET)
-            for path, raw in [(manifest.NAME, text), *sorted(files.items())]:
-                size += out.write(packer.compress(tar.header(path, len(raw)) + tar.padded(raw)))
-            size += out.write(packer.compress(tar.end()) + packer.flush())
-            out.flush()
-            os.fsync(fd)
-        os.replace(beside, out_path)
-    except OSError as exc:
-        raise Broken(printable(out_path), f"cannot be written: {sentence(exc)}") from None
-    finally:
-        try:
-            os.unlink(beside)
-        except OSError:
-            pass
-    return size
+    return [(manifest.NAME, text), *sorted(files.items())]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import Malformed, NoStub, SourceError, UsageError
 from ...model import facts
+from ...model.attach import BY_EVENT
 from ...model.stub import STUB_LIKE, STUB_NOT, Argument, PlainType, RecordMember, Stub, StubReport
 from ...model.target import EVENT_WORDS, FUNCTION, SYSCALL, SYSCALL_WORDS, WORDS, Target, bare_section, parse, split
 from ...model.verdict import NO, UNKNOWN, Verdict
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ...model.trace import EventReport
     from ...probes.tracepoints.raw_arguments import TraceTypes
 
-BY_EVENT = ("tp", "raw_tp", "tp_btf")
 _FUNC_ARG = "BPF_FUNC_get_func_arg"  # enum bpf_func_id, include/uapi/linux/bpf.h
 
 
@@ -196,8 +196,8 @@ def _events(k: Kernel, name: str, attach: str) -> tuple[tuple[str, str], ...]:
             error = NoStub(f"{name}: the events of this kernel cannot be listed ({gap.why})", 3)
             error.unread = (gap,)
             raise error
-        if (at := events.cut_at(k)) is not None:
-            raise NoStub(f"{name}: {events.slice_gap(at).why}{_similar(k, name)}", 3)
+        if (cut := k.partial_gap(facts.EVENTS)) is not None:
+            raise NoStub(f"{name}: {cut.why}{_similar(k, name)}", 3)
         raise NoStub(f"no event {name}{_similar(k, name)}")
     if len(found) > 1 and not set(name) & set("*?["):
         if attach != "tp":  # one raw tracepoint, whatever categories have an event of its name
@@ -211,7 +211,8 @@ def _similar(k: Kernel, name: str) -> str:
 
     listed = [f"{c}:{n}" for c, n in events.listed(k)]
     tail = name.rpartition(":")[2]
-    near = [event for event in listed if event.rpartition(":")[2] == tail]
+    near = [event for event in listed if event == f"syscalls:sys_enter_{tail}"]  # stub openat
+    near += [event for event in listed if event.rpartition(":")[2].lower() == tail.lower()]
     near = near or difflib.get_close_matches(name, listed, 3, 0.7)
     near = near or [event for event in listed if tail and tail in event][:3]
     if near:
@@ -320,6 +321,8 @@ def _function(k: Kernel, name: str, attach: str, notes: list[str]) -> Stub:
     verdict = judged.verdicts(k, target, (attach,))[0]
     what = str(target)
     if not _exists(k, target):
+        if (cut := k.partial_gap(facts.KALLSYMS)) is not None:
+            raise NoStub(f"{what}: {cut.why}{_near(k, target)}", 3)
         raise NoStub(f"no function {what}{_near(k, target)}")
     _judged(verdict, what, attach, notes, _other(k, target, attach) if verdict.answer == NO else "")
     found = _prototype(k, target)
@@ -415,6 +418,8 @@ def _call_of(k: Kernel, target: Target) -> str:
 def _system_call(k: Kernel, call: str, notes: list[str]) -> Stub:
     wrapper = questions.wrapper(k, call)
     if not k.has_function(wrapper):
+        if (cut := k.partial_gap(facts.KALLSYMS)) is not None:
+            raise NoStub(f"syscall:{call}: {cut.why}{_near_call(k, call)}", 3)
         raise NoStub(f"no system call {call}: this kernel has no {wrapper}{_near_call(k, call)}")
     _judged(judged.verdicts(k, Target(SYSCALL, call), ("ksyscall",))[0], f"syscall:{call}", "ksyscall", notes)
     args = _call_arguments(k, call)

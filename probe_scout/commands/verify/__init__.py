@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
-from ...kernel.kernel import TRACING
+from ...kernel.reading import TRACING
 from ...model import never_try, trial
-from ...model.attach import ATTACH_TYPES
-from ...model.target import SYSCALL, TRACEPOINT, Target, parse
+from ...model.attach import ATTACH_TYPES, WITHOUT_FTRACE, family
+from ...model.target import SYSCALL, TRACEPOINT, Target
 from ...model.trial import BugReport, Trial, VerifyReport
 from ...model.verdict import NO, UNKNOWN, YES
-from ...probes.attach import evidence as words
 from ...probes.attach import function_traits as questions
 from ...probes.attach import privileges as caller
 from ...probes.attach import targets as wanted
@@ -34,8 +33,7 @@ LIMIT = 64  # targets of one call, unless the caller says more
 MANY = 16  # from here on the whole tables are cheaper than a search for each name
 PMU = "sys/bus/event_source/devices/kprobe/type"
 FTRACE_SWITCH = "proc/sys/kernel/ftrace_enabled"
-_BY_PERF = frozenset((*words.KPROBES, "tp", "tp.s"))
-_NO_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s", "iter", "iter.s"))
+_BY_PERF = frozenset(family("perf event"))
 # Errnos that tell of the machine or the caller and not of the target; an equal verdict makes them an answer.
 _SURROUNDINGS = {
     "EPERM": "a filter of system calls, a security module, or a limit of locked memory may stand before the kernel",
@@ -152,7 +150,7 @@ def _targets(k: Kernel, names: Sequence[str], types: Sequence[str], limit: int) 
     for name in names:
         meant = wanted.asked(k, name, types)
         asked = types or ((meant.attach,) if meant.attach else ())
-        for target in map(parse, _expand(k, str(meant.target))) if meant.target.is_glob else (meant.target,):
+        for target in wanted.matching(k, meant.target) if meant.target.is_glob else (meant.target,):
             _, before = found.get(str(target), (target, asked))
             found[str(target)] = target, () if not (before and asked) else tuple(dict.fromkeys((*before, *asked)))
     if len(found) > limit:
@@ -161,41 +159,6 @@ def _targets(k: Kernel, names: Sequence[str], types: Sequence[str], limit: int) 
             f"{limit} at most: narrow it, or say --limit {len(found)}"
         )
     return list(found.values())
-
-
-def _expand(k: Kernel, glob: str) -> Iterator[str]:
-    """The written targets that a glob names. Raises UsageError where the list cannot be read."""
-    import fnmatch
-    import re
-
-    head, _, rest = glob.partition(":")
-    if head == "tp" and rest:
-        from ...probes.tracepoints import listing as events
-
-        if k.available_events() is None:
-            raise UsageError(f"{glob}: the list of events cannot be read; name the event")
-        yield from (f"tp:{category}:{name}" for category, name in events.matching(k, rest))
-        return
-    view = k.full()
-    if view is None:
-        raise UsageError(f"{glob}: proc/kallsyms cannot be read; name the function")
-    from ...probes.attach import bulk
-
-    prefix = k.syscall_prefix() + "sys_"
-    if head == "syscall" and rest:
-        match = re.compile(fnmatch.translate(prefix + rest)).match
-        yield from (f"syscall:{n.removeprefix(prefix)}" for n in bulk.function_names(k) if match(n))
-    elif rest:
-        match = re.compile(fnmatch.translate(glob)).match
-        symbols = view.symbols
-        for row in range(symbols.vmlinux_count, len(symbols.names)):
-            owner = symbols.modules[row]
-            written = f"{(owner or b'').decode('utf-8', 'replace')}:{symbols.names[row].decode('utf-8', 'replace')}"
-            if owner is not None and match(written) and bulk.is_function(view, row):
-                yield written
-    else:
-        match = re.compile(fnmatch.translate(glob)).match
-        yield from (n for n in bulk.function_names(k) if match(n))
 
 
 # ----------------------------------------------------------------- refusals
@@ -216,7 +179,7 @@ class _Guard:
     def refusal(self, target: Target, attach: str) -> str:
         """One sentence, or "" where nothing is known against the attempt."""
         self.doubt = ""
-        if target.kind != TRACEPOINT and attach not in _NO_FTRACE:
+        if target.kind != TRACEPOINT and attach not in WITHOUT_FTRACE:
             if self._ftrace:
                 return self._ftrace
             name = questions.wrapper(self._k, target.name) if target.kind == SYSCALL else target.name
@@ -308,6 +271,8 @@ def _plans(k: Kernel, target: Target, types: Sequence[str], guard: _Guard) -> It
     written = str(target)
     for verdict in judged.verdicts(k, target, chosen):
         refusal = guard.refusal(target, verdict.attach)
+        if verdict.attach == "lsm_cgroup":
+            refusal = "verify attaches nothing to a cgroup: its processes would run the program"
         if refusal:
             yield _Plan(written, verdict, refusal=refusal)
             continue
@@ -323,7 +288,7 @@ def _question(k: Kernel, target: Target, written: str, attach: str) -> Question 
     """The question, or the loader's own refusal where a name cannot be turned into a number."""
     kind = ATTACH_TYPES[attach]
     empty = Question(written, attach)
-    if attach in ("tp", "tp.s"):
+    if attach in family("event"):
         category, name = target.module, target.name
         if target.kind == SYSCALL:
             category, name = "syscalls", f"sys_enter_{target.name}"

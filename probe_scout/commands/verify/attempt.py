@@ -10,7 +10,7 @@ import errno
 import struct
 from typing import NamedTuple
 
-from ...model.attach import ATTACH_TYPES
+from ...model.attach import ATTACH_TYPES, family
 from . import attr
 
 TYPE_CHECKING = False
@@ -116,7 +116,7 @@ def _ask(calls: Calls, q: Question, modules: Mapping[str, int], held: list[int])
     elif kind.enumerator == "BPF_TRACE_ITER":
         link = calls.bpf(attr.LINK_CREATE, attr.link_iter(program))
     else:
-        at = name.address if kind.program == "RAW_TRACEPOINT" else 0
+        at = name.address if kind.program.startswith("RAW_TRACEPOINT") else 0
         link = calls.bpf(attr.RAW_TRACEPOINT_OPEN, attr.raw_tracepoint_open(program, at))
     if link < 0:
         return Reply(errno_name(-link), ATTACH)
@@ -128,7 +128,7 @@ def _perf_kprobe(calls: Calls, q: Question, program: int, held: list[int]) -> Re
     if not q.pmu:
         return Reply("ENOENT", OPEN, "perf has no kprobe device")
     name = calls.buffer(q.symbol.encode() + b"\0")
-    is_return = q.attach in ("kretprobe", "kretsyscall")
+    is_return = q.attach in family("perf", "return")
     return _perf(calls, attr.perf_kprobe(q.pmu, name.address, q.offset_bytes, is_return), program, held)
 
 

@@ -61,8 +61,11 @@ def frame(
 
 @app.command()
 def check(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)] = [],  # noqa: B006
     types: Types = [],  # noqa: B006  typer reads the default and never changes it
+    all_types: Annotated[bool, typer.Option("--all-types", help="Count and explain every attach type.")] = False,
+    any_yes: Annotated[bool, typer.Option("--any", help="Exit with 0 if each name takes one of the types.")] = False,
+    names_from: Annotated[str, typer.Option("--from", metavar="FILE", help="Names out of a file, - for stdin.")] = "",
     root: Root = "",
     json: Json = False,
     format: Format = "",
@@ -73,12 +76,17 @@ def check(
 ) -> Request:
     """Say which attach types the kernel accepts, and why not.
 
-    NAME is vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME.
-    Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken.
+    NAME is vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME, or as libbpf, bpftrace
+    and perf write it; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line.
+    Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken. Without --type
+    the answers for kprobe, kprobe.multi, fentry and their returns count, as far as this kernel knows them.
     """
     return build(
         "check",
         names=names,
+        all_types=all_types,
+        any_yes=any_yes,
+        names_from=names_from,
         types=types,
         root=root,
         json=json,
@@ -339,7 +347,7 @@ def stub(
     ] = "",
     core: Annotated[bool, typer.Option("--core", help="C that is relocated when it is loaded, from BTF.")] = False,
     program: Annotated[bool, typer.Option("--program", help="A whole program that loads as it stands.")] = False,
-    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there and not to the terminal.")] = "",
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there; - is standard output.")] = "",
     root: Root = "",
     json: Json = False,
     format: Format = "",
@@ -390,23 +398,31 @@ def doctor(root: Root = "", json: Json = False, format: Format = "", color: Colo
 
 @app.command()
 def snapshot(
-    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Archive to write, such as host.tar.xz.")],
+    out: Annotated[
+        str,
+        typer.Option("-o", "--out", metavar="FILE", help="A .tar.xz, .tar.gz or .tar; - is standard output."),
+    ],
     root: Root = "",
     with_code: Annotated[
         bool, typer.Option("--with-code", help="Also save the machine code that rules look at.")
     ] = False,
     keep_addresses: Annotated[bool, typer.Option("--keep-addresses", help="Keep absolute kernel addresses.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
 ) -> Request:
-    """Save everything read, to answer later or elsewhere."""
+    """Save everything read, to answer later or elsewhere.
+
+    Exit code: 0, 2 usage (also a file that is there, without --force), 4 a source is broken or FILE cannot be written.
+    """
     return build(
         "snapshot",
         out=out,
         root=root,
         with_code=with_code,
         keep_addresses=keep_addresses,
+        force=force,
         json=json,
         format=format,
         color=color,

@@ -24,7 +24,7 @@ FILES = ":files"
 _CHOICES = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS, "--fail-on": LEVELS}
 _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "check": ("--type", "--as-me", "--vmlinux", "--debug", *_COMMON),
+    "check": ("--type", "--all-types", "--any", "--from", "--as-me", "--vmlinux", "--debug", *_COMMON),
     "inline": ("--debug", "--all", "--class", *_COMMON),
     "lint": ("--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
     "survey": ("--json", "--format", "--color", "--help"),
@@ -39,15 +39,15 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
-    "snapshot": ("--out", "--with-code", "--keep-addresses", *_COMMON),
+    "snapshot": ("--out", "--with-code", "--keep-addresses", "--force", *_COMMON),
     "completion": ("--help",),
 }
 TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
-    *("--lang", "--attach", "--debug", "--class", "--reads"),
+    *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
 )
-_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff")
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
 
@@ -154,8 +154,7 @@ def _root(words: Sequence[str]) -> str:
 
 
 def _rule_ids() -> tuple[str, ...]:
-    from ...commands.finding_pages import finding_pages
-    from .pages import rule_pages
+    from .pages import finding_pages, rule_pages
 
     return tuple(page.id for page in (*rule_pages(), *finding_pages()))
 

@@ -58,6 +58,10 @@ class Request(NamedTuple):
     quiet: bool = False
     watch: int = 0
     bpftool: bool = False
+    force: bool = False
+    all_types: bool = False
+    any_yes: bool = False
+    names_from: str = ""
     roots: tuple[str, ...] = ()
     libbpf: str = ""
     only: str = ""
@@ -208,11 +212,17 @@ def build(
     quiet: bool = False,
     watch: str = "",
     bpftool: bool = False,
+    force: bool = False,
+    all_types: bool = False,
+    any_yes: bool = False,
+    names_from: str = "",
     roots: Sequence[str] = (),
     libbpf: str = "",
     only: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
+    if command == "check" and not names and not names_from:
+        raise UsageError("missing argument 'NAME...'; see probe-scout check --help")
     if json and format not in ("", "json"):
         raise UsageError(f"--json and --format {format} exclude each other")
     return Request(
@@ -250,6 +260,10 @@ def build(
         quiet=quiet,
         watch=count(watch, "--watch") if watch else 0,
         bpftool=bpftool,
+        force=force,
+        all_types=all_types,
+        any_yes=any_yes,
+        names_from=names_from,
         roots=tuple(roots),
         libbpf=libbpf,
         only=only,
@@ -273,8 +287,8 @@ _FLAGS = {"--json": "json"}
 _TYPES = {"--type": "types"}
 _LINES = {
     "check": _Line(
-        {**_VALUES, "--vmlinux": "vmlinux", "--debug": "debug"},
-        {**_FLAGS, "--as-me": "as_me"},
+        {**_VALUES, "--vmlinux": "vmlinux", "--debug": "debug", "--from": "names_from"},
+        {**_FLAGS, "--as-me": "as_me", "--all-types": "all_types", "--any": "any_yes"},
         _TYPES,
         names_least=1,
         names_most=_MANY,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ...errors import Denied, NotThere, ProbeScoutError, UsageError
 from . import output, streams
@@ -18,10 +18,13 @@ from .request import Request, read_fast
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.facts import Unread
+    from ...model.report import KernelInfo, TargetReport
     from ...model.verdict import Verdict
     from ..session import OpenKernel
 
 YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
+_MANY = 16  # names from which on the whole tables are read; see many.py
+_GLOB_SIGNS = frozenset("*?[")
 _SKIPPED_SHOWN = 5  # events a pattern matched that take no such program
 _BLOCK_LINES = 512  # lines given to one write
 _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
@@ -135,15 +138,18 @@ def _open(request: Request) -> OpenKernel:
 
 
 def _check(request: Request) -> int:
+    if request.names_from or len(request.names) > _MANY or any(map(_is_list, request.names)):
+        return _check_many(request, _open(request))
     report = (
         _open(request).check(request.names, request.types, request.as_me, request.debug)
         if request.debug
         else _open(request).check(request.names, request.types, request.as_me)
     )
+    everything = bool(request.types) or request.all_types
     if request.format == "table":
         from ..render.plain import check_lines
 
-        streams.write(check_lines(report, output.style(request)))
+        streams.write(check_lines(report, output.style(request), everything))
     elif request.format == "json":
         from ..render import json
 
@@ -156,7 +162,78 @@ def _check(request: Request) -> int:
         from ..render import listing
 
         output.table(request, *listing.check_rows(report))
-    return code_of(verdict for target in report.targets for verdict in target.verdicts)
+    return code_of_all(target_code(request, target) for target in report.targets)
+
+
+def _check_many(request: Request, kernel: OpenKernel) -> int:
+    """Judge and print; the exit code."""
+    from .many import names_of
+
+    names = names_of(request)
+    everything = bool(request.types) or request.all_types
+    info, reports = kernel.check_many(
+        names, request.types, request.as_me, request.debug, request.all_types, _progress("checking")
+    )
+    codes: set[int] = set()
+
+    def counted() -> Iterator[TargetReport]:
+        for report in reports:
+            codes.add(target_code(request, report))
+            yield report
+
+    _print_many(request, info, counted(), everything)
+    if not codes:
+        output.note(f"nothing matches {' '.join(names[:3])}{' …' if len(names) > 3 else ''}")
+        return NO
+    return code_of_all(codes)
+
+
+def _print_many(request: Request, info: KernelInfo, reports: Iterator[TargetReport], everything: bool) -> None:
+    from ...model.report import CheckReport
+
+    caller = "me" if request.as_me else "root"
+    if request.format == "table":
+        from ..render.plain import check_lines
+
+        report = CheckReport(info, reports, caller)  # type: ignore[arg-type]  # walked once
+        streams.write(check_lines(report, output.style(request), everything))
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.check_ndjson(CheckReport(info, reports, caller)))  # type: ignore[arg-type]
+    elif request.format == "json":
+        from ..render import json
+
+        streams.write([json.document("check", CheckReport(info, tuple(reports), caller))])
+    else:
+        from ..render import listing
+
+        output.table(request, *listing.check_rows(CheckReport(info, tuple(reports), caller)))
+
+
+def _is_list(name: str) -> bool:
+    """A name that stands for several: -, @FILE, a pattern."""
+    return name[:1] in ("-", "@") or not _GLOB_SIGNS.isdisjoint(name)
+
+
+def target_code(request: Request, target: TargetReport) -> int:
+    """The exit code of one target: of all its verdicts with --type or --all-types, else of those that count."""
+    verdicts = target.verdicts
+    if not request.types and not request.all_types:
+        from ...model.attach import counted
+
+        verdicts = counted(target.kind, target.target.rpartition(":")[2], verdicts)
+    if request.any_yes and any(verdict.answer == "yes" for verdict in verdicts):
+        return YES
+    if request.any_yes and any(verdict.answer == "unknown" for verdict in verdicts):
+        return CANNOT_TELL
+    return code_of(verdicts)
+
+
+def code_of_all(codes: Iterable[int]) -> int:
+    """The exit code of several targets: no before cannot tell before yes; 3 where there are none."""
+    found = set(codes)
+    return NO if NO in found else CANNOT_TELL if CANNOT_TELL in found or not found else YES
 
 
 def code_of(verdicts: Iterable[Verdict]) -> int:
@@ -490,7 +567,7 @@ def _inline_all(request: Request) -> int:
     return YES
 
 
-def _progress() -> Callable[[int, int], None] | None:
+def _progress(what: str = "reading debug information") -> Callable[[int, int], None] | None:
     """What draws how far a long reading is, on a terminal, from half a second on; None where there is no terminal."""
     import time
 
@@ -506,7 +583,7 @@ def _progress() -> Callable[[int, int], None] | None:
                 streams.say("\r\x1b[K")
         elif now - begun > 0.5 and now - shown > 0.1:
             shown = now
-            streams.say(f"\rreading debug information: {100 * done // total} %\x1b[K")
+            streams.say(f"\r{what}: {100 * done // total} %\x1b[K")
 
     return draw
 
@@ -525,7 +602,7 @@ def _lint(request: Request) -> int:
     if request.format == "table":
         from ..render.lint import lint_lines
 
-        streams.write(lint_lines(report, _style(request)))
+        streams.write(lint_lines(report, output.style(request)))
     elif request.format in ("json", "ndjson"):
         from ..render import json
 
@@ -533,7 +610,7 @@ def _lint(request: Request) -> int:
     else:
         from ..render.lint import lint_rows
 
-        _table(request, *lint_rows(report))
+        output.table(request, *lint_rows(report))
     return lint.code_of(report)
 
 
@@ -616,7 +693,7 @@ def _rules(request: Request) -> int:
     pages = rule_pages()
     is_one = False
     if request.names:
-        from ...commands.finding_pages import finding_pages
+        from .pages import finding_pages
 
         pages += finding_pages()
         group = request.names[0].removesuffix("*").removesuffix(".") + "."
@@ -640,7 +717,7 @@ def _rules(request: Request) -> int:
 
             streams.write(table.plain(*explain.rule_rows(pages), style))
             if not request.names:
-                from ...commands.finding_pages import finding_pages
+                from .pages import finding_pages
 
                 groups = dict.fromkeys(page.gate for page in finding_pages())
                 words = f"Findings that refuse nothing are listed by probe-scout rules GROUP: {', '.join(groups)}."
@@ -683,8 +760,24 @@ def _doctor(request: Request) -> int:
 
 
 def _snapshot(request: Request) -> int:
-    result = _open(request).snapshot(request.out, request.keep_addresses, request.with_code)
-    if request.format == "json":
+    """The archive to a file or, with -o -, to standard output, and then nothing else is written there."""
+    is_stream = request.out == "-"
+    if is_stream and request.format != "table":
+        raise UsageError(f"-o - writes the archive to standard output: --format {request.format} has no place there")
+    if is_stream and sys.stdout.isatty():
+        raise UsageError("-o - writes a packed archive to standard output, which is a terminal: redirect it")
+    result = _open(request).snapshot(
+        request.out,
+        request.keep_addresses,
+        request.with_code,
+        force=request.force,
+        stream=streams.Binary() if is_stream else None,
+        progress=_progress("writing the snapshot"),
+    )
+    if is_stream:
+        for path, why in result.left_out:
+            output.note(f"left out: {path}: {why}")
+    elif request.format == "json":
         from ..render import json
 
         streams.write([json.document("snapshot", result)])

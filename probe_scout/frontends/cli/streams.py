@@ -78,6 +78,19 @@ def put_bytes(data: bytes) -> None:
         raise _failed(error) from None
 
 
+class Binary:
+    """Standard output as a file that takes bytes."""
+
+    def write(self, data: bytes) -> int:
+        """As of a binary file. Raises OutputError, BrokenPipeError."""
+        put_bytes(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """As of a binary file. Raises OutputError, BrokenPipeError."""
+        flush()
+
+
 def flush() -> None:
     """Everything written so far leaves the process. Raises OutputError, BrokenPipeError."""
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...model.attach import counted, is_unknown_here
 from ...model.report import Alternative, CheckReport, Coverage, KernelInfo, TargetReport
 from ...model.verdict import NO, UNKNOWN, YES, Finding, Verdict
 from .style import Style, printable
@@ -16,12 +17,12 @@ _SHOWN_CALLERS = 6
 _SHOWN_COPIES = 8
 
 
-def check_lines(report: CheckReport, style: Style) -> Iterator[str]:
-    """The lines of the whole report, without line ends."""
+def check_lines(report: CheckReport, style: Style, all_types: bool = True) -> Iterator[str]:
+    """The lines of the whole report, without line ends. Without `all_types` what does not count is told in short."""
     yield kernel_line(report.kernel, style) + (", as the present caller" if report.caller == "me" else "")
     for target in report.targets:
         yield ""
-        yield from _target(target, style)
+        yield from _target(target, style, all_types)
 
 
 def kernel_line(kernel: KernelInfo, style: Style) -> str:
@@ -32,7 +33,7 @@ def kernel_line(kernel: KernelInfo, style: Style) -> str:
     return style.paint(printable(" ".join(text.split())), "dim")
 
 
-def _target(target: TargetReport, style: Style) -> Iterator[str]:
+def _target(target: TargetReport, style: Style, all_types: bool = True) -> Iterator[str]:
     head = style.paint(printable(target.target), "name")
     where = f"  in {printable(target.module)}" if target.module and target.kind != "tracepoint" else ""
     yield f"{head}  {target.kind}{where}"
@@ -41,10 +42,12 @@ def _target(target: TargetReport, style: Style) -> Iterator[str]:
     for hazard in target.hazards:
         yield style.paint("  danger   ", "hazard") + style.wrap(f"{hazard.says}   {hazard.id}", 11)[0].strip()
         yield from style.wrap(f"{hazard.says}   {hazard.id}", 11)[1:]
-    groups = grouped(target.verdicts)
+    shown = target.verdicts if all_types else counted(target.kind, target.target.rpartition(":")[2], target.verdicts)
+    groups = grouped(shown)
     told = {finding.says for group in groups for finding in group[0].findings[:1]}
     for group in groups:
         yield from _group(group, style, told)
+    yield from _others(tuple(v for v in target.verdicts if v not in shown), style)
     yield from _calls(target, style)
     if len(target.copies) > 1:
         yield from _copies(target, style)
@@ -52,11 +55,25 @@ def _target(target: TargetReport, style: Style) -> Iterator[str]:
     for label, diagnosis in zip(_once("because"), target.diagnosis, strict=False):
         likely = "likely: " if diagnosis.certainty == "likely" else ""
         yield from labelled(label, likely + diagnosis.says, style)
-    shown = {(v.attach, target.target) for v in target.verdicts if v.answer == YES}
-    yield from alternative_lines(tuple(a for a in target.alternatives if (a.attach, a.target) not in shown), style)
+    known = {(v.attach, target.target) for v in target.verdicts if v.answer == YES}
+    yield from alternative_lines(tuple(a for a in target.alternatives if (a.attach, a.target) not in known), style)
     if target.suggestions:
         yield from labelled("similar", " ".join(target.suggestions), style)
     yield from _cures(target.verdicts, style)
+
+
+def _others(verdicts: tuple[Verdict, ...], style: Style) -> Iterator[str]:
+    """Attach types that do not count: their answers in short, and those that this kernel lacks in one line."""
+    lacking = [v.attach for v in verdicts if is_unknown_here(v)]
+    by_answer: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.attach not in lacking:
+            by_answer.setdefault(verdict.answer, []).append(verdict.attach)
+    parts = [f"{answer} {' '.join(by_answer[answer])}" for answer in (YES, NO, UNKNOWN) if answer in by_answer]
+    if parts:
+        yield from labelled("others", f"{'; '.join(parts)} (--all-types tells why)", style)
+    if lacking:
+        yield from labelled("lacking", f"this kernel does not know {' '.join(lacking)}", style)
 
 
 def grouped(verdicts: tuple[Verdict, ...]) -> list[tuple[Verdict, ...]]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...formats.text.kallsyms import SymbolTable
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
 
 _PADDING = (b"__pfx_", b"__cfi_")
 
@@ -103,6 +104,10 @@ class _Bulk:
         self.syscalls = k.syscall_prefix()
         self.sliced = k.sliced_names()
         self.reads_code = k.source.describe().kind == "live" or k.image is not None
+        # Nothing shows the code: an entry that ftrace does not patch may be the no-op that a trampoline looks for.
+        self.codeless = (
+            k.arch() == "x86_64" and not self.reads_code and not self.sliced and k.flag("dynamic_ftrace") is not False
+        )
         self.protos: list[Proto | None] = [None]
         self.numbers: dict[object, int] = {}
         self.made: dict[int, Traits] = {}
@@ -283,6 +288,8 @@ class _Bulk:
         base_site, site, init = bool(key & 8), bool(key & 16), bool(key & 32)
         place = MODULE if not vmlinux else INIT if init else TEXT
         made = _make(vmlinux, place, site, base_site, black, code, self.protos[key >> 8])
+        if self.codeless and key >> 8 and not site and place == TEXT:
+            made = made._replace(unread=made.unread | {facts.ENTRY_CODE})
         return made._replace(security=bool(key & 64), syscall=bool(key & 128))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ProbeScoutError, SourceError
 from ...model import facts
+from ...model.attach import BY_PERF, LSM, WITHOUT_FTRACE
 from ...model.facts import Unread
 from ...model.verdict import YES, Finding, Verdict
 from . import function_traits as questions
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ...rules.judge import Outcome
 
 _PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")
-KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
-_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s", "iter", "iter.s"))
 
 
 def verdict(
@@ -51,6 +50,15 @@ def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
     return "; ".join(k.evidence(fact) for fact in rule.needs) or f"{rule.source}: {rule.decides}"
 
 
+# Facts of one name, to the file from which a slice left it out.
+_CUT = {
+    facts.KALLSYMS: facts.KALLSYMS,
+    facts.BTF: facts.BTF,
+    facts.MODULE_BTF: facts.BTF,
+    facts.EVENTS: facts.EVENTS,
+}
+
+
 def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     """Why a fact or a witness could not be had, and what would open it."""
     if flag == "may_perf":
@@ -58,6 +66,8 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     known = k.unread(fact)
     if known is not None:
         return known
+    if not flag and fact in _CUT and (cut := k.partial_gap(_CUT[fact])) is not None:
+        return cut
     if flag == "prefix_understood":
         return Unread(
             fact,
@@ -98,7 +108,7 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
             "not_recorded",
             "ftrace has no site here, and boot may have turned the first instruction into the no-op "
             "that a trampoline looks for",
-            "ask on the machine itself as root, where proc/kcore shows the running code",
+            "ask on the machine itself as root, where proc/kcore shows the running code, or take the snapshot there",
         )
     if fact == facts.MODULE_BTF and k.module_gaps:
         return next(iter(k.module_gaps.values()))
@@ -148,7 +158,7 @@ _CURES = {
 def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
     """What lets a probe attach and never fire: switches that were read as off. `name`: the function's, if it is one."""
     found: list[Finding] = []
-    if attach not in _FTRACE and ftrace_off(k):
+    if attach not in WITHOUT_FTRACE and ftrace_off(k):
         found.append(
             Finding(
                 "silent.ftrace_off",
@@ -156,7 +166,7 @@ def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
                 "proc/sys/kernel/ftrace_enabled: 0",
             )
         )
-    if attach in KPROBES and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
+    if attach in BY_PERF and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
         found.append(
             Finding(
                 "silent.kprobes_off",
@@ -164,7 +174,7 @@ def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
                 "sys/kernel/debug/kprobes/enabled: 0",
             )
         )
-    if attach in ("lsm", "lsm.s") or name.startswith("bpf_lsm_"):
+    if attach in LSM or name.startswith("bpf_lsm_"):
         names = _setting(k, "sys/kernel/security/lsm")
         if names and "bpf" not in names.split(","):
             found.append(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...formats.text.kallsyms import SymbolTable
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
     from ...model.facts import Unread
     from ...model.target import Target
 
@@ -43,7 +44,7 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     )
     view = k.view((target.name.encode(),))
     named = any(finding.rule.startswith("symbol_lookup.") for finding in verdict.findings)
-    if view is None or (verdict.answer == NO and named):
+    if view is None or (verdict.answer == NO and named) or not _rows(target, view.symbols):
         return verdict
     behind = _behind(k, target, view)
     if behind is not None:
@@ -68,10 +69,15 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
 
 def _row(target: Target, symbols: SymbolTable) -> int:
     """The line of kallsyms that is meant; the name is there, or the symbol rules have refused it."""
+    return _rows(target, symbols)[0]
+
+
+def _rows(target: Target, symbols: SymbolTable) -> Sequence[int]:
+    """The lines of kallsyms that may be meant; none where a slice left the name out."""
     rows = symbols.rows(target.name.encode())
     if target.module not in (None, "vmlinux"):
         rows = [row for row in rows if symbols.modules[row] == (target.module or "").encode()]
-    return rows[0]
+    return rows
 
 
 def _is_inside(target: Target, view: View) -> bool:
@@ -105,6 +111,18 @@ def _behind(k: Kernel, target: Target, view: View) -> Target | None:
                 owner = module.decode() if module else None
                 return target._replace(name=name.decode(), module=owner, offset_bytes=place - address)
     return None
+
+
+def beyond(k: Kernel, target: Target) -> str:
+    """The sentence about an offset behind the end of the function: its size, and whose code lies there; "" inside."""
+    view = k.view((target.name.encode(),))
+    if view is None or not view.symbols.rows(target.name.encode()) or _is_inside(target, view):
+        return ""
+    start, end = view.symbols.extent(_row(target, view.symbols))
+    owner = _behind(k, target, view)
+    place = f"{owner.name}+{owner.offset_bytes:#x}" if owner is not None else "code that no name tells apart"
+    where = f" of module {owner.module}" if owner is not None and owner.module not in (None, target.module) else ""
+    return f"{target.name} has {end - start:#x} bytes; the offset {target.offset_bytes:#x} lies in {place}{where}."
 
 
 def _nowhere(k: Kernel, target: Target) -> tuple[Unread, ...]:

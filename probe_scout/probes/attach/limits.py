@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import ProbeScoutError, SourceError
+from ...model.attach import family
 from ...model.report import Limit
 from ...model.target import FUNCTION, SYSCALL, TRACEPOINT
 from ...model.verdict import NO, YES, Finding
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 COMPAT_ENTRY, COMPAT_EVENT, X32_ENTRY = "limit.compat_entry", "limit.compat_event", "limit.x32_entry"
 LSM_NOT_ACTIVE, MAXACTIVE, EXIT_NOT_TRACED = "limit.lsm_not_active", "limit.maxactive", "limit.exit_not_traced"
 STATIC_CALL, ALTERNATIVE, ENTRY_COPY = "limit.static_call", "limit.alternative", "limit.entry_copy"
-KERNEL_READS = "limit.kernel_reads"
+KERNEL_READS, NO_NUMBER = "limit.kernel_reads", "limit.no_number"
 PARTIAL, NEVER, READS, UNTOLD = "partial", "never", "reads", "unknown"  # what a limit does
 
 _CMDLINE = "proc/cmdline"
 _LSM = "sys/kernel/security/lsm"
-_EVENTS = ("tp", "tp.s")
-_RETURNS = ("kretprobe", "kretsyscall")
-_LINK_RETURNS = ("kretprobe.multi", "kprobe.session")
+_EVENTS = family("event")
+_RETURNS = family("perf", "return")
+_LINK_RETURNS = family("fprobe", "return both")
 
 # arch/x86/entry/syscalls/syscall_32.tbl beside syscall_64.tbl: system calls whose 32-bit number enters a function of
 # another name, and those that have no 32-bit number. The two tables are ABI: numbers never change their function.
@@ -76,6 +77,44 @@ _X32_NAMES = {
     "preadv2": ("preadv64v2",),
     "pwritev2": ("pwritev64v2",),
 }
+# System calls for which architectures with the generic table (arm64, riscv64, loongarch64) have no number, and the call
+# that C libraries make there: scripts/syscall.tbl, formerly include/uapi/asm-generic/unistd.h.
+NEWER_CALLS = {
+    "open": "openat",
+    "creat": "openat",
+    "fork": "clone",
+    "vfork": "clone",
+    "rename": "renameat2",
+    "mkdir": "mkdirat",
+    "rmdir": "unlinkat",
+    "unlink": "unlinkat",
+    "link": "linkat",
+    "symlink": "symlinkat",
+    "readlink": "readlinkat",
+    "mknod": "mknodat",
+    "chmod": "fchmodat",
+    "chown": "fchownat",
+    "lchown": "fchownat",
+    "access": "faccessat",
+    "stat": "newfstatat",
+    "lstat": "newfstatat",
+    "poll": "ppoll",
+    "select": "pselect6",
+    "epoll_create": "epoll_create1",
+    "epoll_wait": "epoll_pwait",
+    "eventfd": "eventfd2",
+    "signalfd": "signalfd4",
+    "inotify_init": "inotify_init1",
+    "pipe": "pipe2",
+    "dup2": "dup3",
+    "getdents": "getdents64",
+    "utime": "utimensat",
+    "utimes": "utimensat",
+    "futimesat": "utimensat",
+    "getpgrp": "getpgid",
+    "alarm": "setitimer",
+}
+_GENERIC_TABLE = frozenset(("aarch64", "riscv64"))
 _WRAPPERS = ("__x64_sys_", "__arm64_sys_", "__riscv_sys_", "__s390x_sys_")
 _COMPAT = {"aarch64": "__arm64_compat_sys_", "riscv64": "__riscv_compat_sys_", "s390x": "__s390_compat_sys_"}
 
@@ -136,7 +175,17 @@ def of(k: Kernel, target: Target, symbol: str, verdicts: Sequence[Verdict]) -> t
         return ()
     asked = _Asked(k, target, symbol, types)
     found: list[Limit] = []
-    for look in (_compat_entry, _x32_entry, _compat_event, _not_active, _exits, _static_call, _alternative, _copies):
+    for look in (
+        _no_number,
+        _compat_entry,
+        _x32_entry,
+        _compat_event,
+        _not_active,
+        _exits,
+        _static_call,
+        _alternative,
+        _copies,
+    ):
         found += look(asked)
     found += _maxactive(asked._replace(types=tuple(v.attach for v in verdicts if _may_return(v))))
     found += _kernel_reads(asked)
@@ -161,6 +210,18 @@ def _call(a: _Asked) -> str | None:
 
 def _behind(name: str, heads: Sequence[str]) -> str | None:
     return next((name[len(head) :] for head in heads if name.startswith(head)), None)
+
+
+def _no_number(a: _Asked) -> Iterator[Limit]:
+    """The kernel makes no event for a call without a number: kernel/trace/trace_syscalls.c init_syscall_trace."""
+    call = _call(a)
+    types = a.by_function
+    newer = NEWER_CALLS.get(call or "")
+    if newer is None or not types or a.k.arch() not in _GENERIC_TABLE:
+        return
+    if "syscalls" in (a.k.events_named(f"sys_enter_{newer}") or ()) and not a.k.events_named(f"sys_enter_{call}"):
+        says = f"64-bit programs do not make this call: the architecture has no number for {call}; they call {newer}."
+        yield Limit(NO_NUMBER, PARTIAL, says, f"sys/kernel/tracing/events: no syscalls:sys_enter_{call}", types)
 
 
 def _compat_entry(a: _Asked) -> Iterator[Limit]:

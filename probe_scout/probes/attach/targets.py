@@ -6,9 +6,11 @@ function of a module, and whether `task` with --type iter is the iterator bpf_it
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
+from ...model.attach import family
 from ...model.target import (
     EVENT_WORDS,
     FUNCTION,
@@ -28,14 +30,15 @@ from ...model.target import (
     read,
     split,
 )
+from ...model.traits import INIT, MODULE, TEXT
 from . import function_traits as questions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ...kernel.kernel import Kernel
 
-_RAW = frozenset(("raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s"))
+_RAW = frozenset((*family("tracepoint"), "raw_tp.w"))
 LSM_TYPES = frozenset(LSM_WORDS.values())
 ITER_TYPES = frozenset(ITER_WORDS.values())
 
@@ -54,8 +57,8 @@ def asked(k: Kernel, text: str, types: Sequence[str] = ()) -> Asked:
         return found._replace(target=_category(k, target)) if not found.word else found
     if target.module is not None and not found.word and is_event(k, target):
         return found._replace(target=target._replace(kind=TRACEPOINT))
-    for family, head in ((LSM_TYPES, LSM_HEAD), (ITER_TYPES, ITER_HEAD)):
-        if types and family.issuperset(types) and target.module is None:
+    for types_of, head in ((LSM_TYPES, LSM_HEAD), (ITER_TYPES, ITER_HEAD)):
+        if types and types_of.issuperset(types) and target.module is None:
             hook = headed(target.name, head)
             if hook != target.name and questions.btf_function(k, hook, None) is not None:
                 return found._replace(target=target._replace(name=hook))
@@ -81,6 +84,56 @@ def _category(k: Kernel, target: Target) -> Target:
     if f"\t[{module}]\n".encode() in (k.kallsyms() or b""):
         return target
     return target._replace(kind=TRACEPOINT)
+
+
+def matching(k: Kernel, glob: Target) -> Iterator[Target]:
+    """The targets that a pattern means. Raises UsageError where the list cannot be read.
+
+    Only the names that match are looked at: the cost is a search through kallsyms.
+    """
+    import fnmatch
+
+    if glob.kind == TRACEPOINT:
+        if k.available_events() is None:
+            raise UsageError(f"{glob}: the list of events cannot be read; name the event")
+        match = re.compile(fnmatch.translate(f"{glob.module or '*'}:{glob.name}")).match
+        yield from (Target(TRACEPOINT, n, c) for c, n in k.index_events() if match(f"{c}:{n}"))
+        return
+    raw = k.kallsyms()
+    if raw is None:
+        raise UsageError(f"{glob}: proc/kallsyms cannot be read; name the function")
+    head = k.syscall_prefix() + "sys_" if glob.kind == SYSCALL else ""
+    match = re.compile(fnmatch.translate(head + glob.name)).match
+    owner = re.compile(fnmatch.translate(glob.module)).match if glob.module else None
+    plain = re.escape(head + _literal(glob.name)).encode()
+    lines = re.findall(rb"^[0-9a-f]+ [tTwW] (" + plain + rb"[^\t\n]*)(?:\t\[([^\]\n]*)\])?$", raw, re.M)
+    rows = [(name.decode("utf-8", "replace"), module.decode("utf-8", "replace")) for name, module in lines]
+    rows = [(n, m) for n, m in rows if match(n) and not n.startswith(questions.PADDING)]
+    if owner is not None:
+        rows = [(n, m) for n, m in rows if owner(m or "vmlinux")]
+    k.gather({name.encode() for name, _ in rows}, with_types=False)
+    seen: set[tuple[str, str]] = set()
+    for name, module in rows:
+        key = name, module if owner is not None else ""
+        if key in seen or not _is_text(k, name):
+            continue
+        seen.add(key)
+        if glob.kind == SYSCALL:
+            yield Target(SYSCALL, name.removeprefix(head))
+        else:
+            yield Target(FUNCTION, name, (module or "vmlinux") if owner is not None else None)
+
+
+def _literal(glob: str) -> str:
+    """What a pattern begins with."""
+    return re.split(r"[*?\[]", glob, maxsplit=1)[0]
+
+
+def _is_text(k: Kernel, name: str) -> bool:
+    view = k.view((name.encode(),))
+    if view is None:
+        return True
+    return any(questions.place(view, row) in (TEXT, INIT, MODULE) for row in view.symbols.rows(name.encode()))
 
 
 def pattern(k: Kernel, text: str) -> tuple[str, str]:

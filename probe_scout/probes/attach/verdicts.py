@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from ...model.attach import ATTACH_TYPES, for_kind
+from ...model import facts
+from ...model.attach import ATTACH_TYPES, BY_PERF, ITER, LSM, RETURNS, for_kind
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
 from ...model.verdict import UNKNOWN, Finding, Verdict
 from ...rules import judge as engine
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from ...kernel.kernel import Kernel
     from ...model.traits import EventTraits, Traits
-
-_LSM, _ITER = ("lsm", "lsm.s"), ("iter", "iter.s")
 
 
 _BY_TRACEPOINT = ("tp",)
@@ -35,10 +34,12 @@ def types_for(target: Target, asked: Sequence[str]) -> tuple[str, ...]:
     if target.kind in (TRACEPOINT, SYSCALL):  # sleepable ones for those who ask: few places allow them
         found = tuple(a for a in found if not a.endswith(".s"))
     if target.kind == FUNCTION:
-        if not target.name.startswith("bpf_lsm_"):
-            found = tuple(a for a in found if a not in _LSM)
+        if target.name.startswith("bpf_lsm_"):
+            found += ("lsm_cgroup",)
+        else:
+            found = tuple(a for a in found if a not in LSM)
         if not target.name.startswith("bpf_iter_"):
-            found = tuple(a for a in found if a not in _ITER)
+            found = tuple(a for a in found if a not in ITER)
     return found
 
 
@@ -77,18 +78,32 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
             found += event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
             continue
         outcome = engine.judge(k, attach, traits)
-        more = words.notes(k, attach, name) + _copy_note(attach, traits) + _return_note(k, attach, traits)
-        found.append(words.verdict(k, attach, outcome, evidence, more))
+        found.append(words.verdict(k, attach, outcome, evidence, notes(k, attach, name, traits)))
     return tuple(found)
+
+
+def notes(k: Kernel, attach: str, name: str, traits: Traits) -> tuple[Finding, ...]:
+    """What a yes for a function leaves open."""
+    told = words.notes(k, attach, name) + _copy_note(attach, traits) + _return_note(k, attach, traits)
+    return told if attach != "lsm_cgroup" else told + _void_note(k, name)
+
+
+def _void_note(k: Kernel, name: str) -> tuple[Finding, ...]:
+    """Programs of lsm_cgroup on a hook without a return value: kernel/bpf/verifier.c return_retval_range."""
+    found = questions.btf_function(k, name, None)
+    if found is None or not found[1].prototype(found[2]).text.startswith("void "):
+        return ()
+    says = "The hook returns nothing: the kernel refuses a program that returns anything but 1 (EINVAL at load)."
+    return (Finding("lsm_cgroup.return_one", says, f"{k.evidence(facts.BTF)}: {name} returns void"),)
 
 
 def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
     """Types that silently take one of several copies."""
-    if traits.vmlinux + traits.modules < 2 or attach in words.KPROBES:
+    if traits.vmlinux + traits.modules < 2 or attach in BY_PERF:
         return ()
     which = (
         "the first that ftrace can patch"
-        if ".multi" in attach or attach == "kprobe.session"
+        if ATTACH_TYPES[attach].by in ("fprobe", "trampolines")
         else "the one with the lowest address"
     )
     return (
@@ -100,11 +115,9 @@ def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
 
 def _return_note(k: Kernel, attach: str, traits: Traits) -> tuple[Finding, ...]:
     """Return probes that attach to a function which never returns."""
-    if not traits.noreturn or not attach.startswith(
-        ("kretprobe", "kretsyscall", "kprobe.session", "fexit", "fsession")
-    ):
+    if not traits.noreturn or attach not in RETURNS:
         return ()
-    what = "Its return is never seen" if "session" in attach else "It attaches and never fires"
+    what = "Its return is never seen" if ATTACH_TYPES[attach].at == "both" else "It attaches and never fires"
     return (
         Finding(
             "silent.never_returns", f"{what}: the function does not return.", words.set_evidence(k, ("noreturn_deny",))

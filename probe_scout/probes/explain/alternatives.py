@@ -13,6 +13,7 @@ from ...model.never_try import NORETURN
 from ...model.report import Alternative
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT
 from ...model.verdict import NO, YES
+from ..attach.limits import NEWER_CALLS
 from . import known_changes as ladder
 from . import symbol_names as names
 from . import wrong_target_kind as asked
@@ -118,6 +119,11 @@ def _for_function(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...])
         for other in dict.fromkeys(wanted):
             yield other, str(target), _why_instead(lookup, target, other)
     yield from _instead_of_name(lookup, target, step)
+    is_code = any(symbol.is_text and not symbol.in_init for symbol in copies) and not target.name.startswith(
+        names.PADDING
+    )
+    if is_code and not any(answer == YES for answer in answers.values()):
+        yield from _where_functions_take_none(lookup, target.name)
 
 
 def _instead_of_name(lookup: Lookup, target: Target, step: ladder.Rung | None) -> Iterator[tuple[str, str, str]]:
@@ -146,6 +152,31 @@ def _instead_of_name(lookup: Lookup, target: Target, step: ladder.Rung | None) -
         if inner is not None and not lookup.symbols(name):
             yield from _from_rung(lookup, inner)
     yield from _events_like(lookup, name)
+
+
+_OF_SYSCALLS = ("vfs_", "do_", "ksys_", "sys_")  # heads of functions that carry out a system call
+
+
+def _where_functions_take_none(lookup: Lookup, name: str) -> Iterator[tuple[str, str, str]]:
+    """Points that need no probe on a function, nearest first: hooks, the system call, events of the subsystem."""
+    stem = names.stem(name).strip("_")
+    hook = stem.removeprefix("security_")
+    if lookup.symbols(f"bpf_lsm_{hook}"):
+        yield "lsm", f"bpf_lsm_{hook}", "The security hook, which needs no kprobe."
+    for head in _OF_SYSCALLS:
+        call = stem.removeprefix(head)
+        if call != stem and lookup.event_exists("syscalls", f"sys_enter_{call}"):
+            yield "tp", f"tp:syscalls:sys_enter_{call}", "The system call of this name, by its event."
+    words = set(stem.split("_"))
+    near = [
+        (-len(words.intersection(event.split("_"))), category, event)
+        for category, event in lookup.events()
+        if category in words and category != "syscalls"
+    ]
+    for _, category, event in sorted(near)[:EVENTS_MAX]:
+        yield "tp", f"tp:{category}:{event}", f"An event of {category}; it is not the function."
+    if stem.startswith(_OF_SYSCALLS) and lookup.event_exists("raw_syscalls", "sys_enter"):
+        yield "tp", "tp:raw_syscalls:sys_enter", "Every system call, to be filtered by number."
 
 
 def _why_instead(lookup: Lookup, target: Target, attach: str) -> str:
@@ -234,9 +265,17 @@ def _syscall_points(lookup: Lookup, call: str) -> Iterator[tuple[str, str, str]]
 
 def _for_syscall(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) -> Iterator[tuple[str, str, str]]:
     answers = {verdict.attach: verdict.answer for verdict in verdicts}
+    call = names.syscall_of(target.name) or target.name
+    newer = NEWER_CALLS.get(call, "")
+    if (
+        newer
+        and lookup.event_exists("syscalls", f"sys_enter_{newer}")
+        and not lookup.event_exists("syscalls", f"sys_enter_{call}")
+    ):
+        for attach, place, _ in _syscall_points(lookup, newer):
+            yield attach, place, f"What programs call here: the architecture has no number for {call}."
     if answers.get("ksyscall") == YES:
         return
-    call = names.syscall_of(target.name) or target.name
     for point in _syscall_points(lookup, call):
         if point[1] != str(target):
             yield point

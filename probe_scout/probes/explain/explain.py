@@ -32,6 +32,9 @@ def explain(
     """
     if target.kind == TRACEPOINT:
         found = asked.tracepoint(lookup, target)
+    elif not lookup.has_symbols():
+        says = f"Whether this kernel has {target.name} cannot be told, because its symbols could not be read."
+        found = [Diagnosis("symbols_unread", says, "is")]
     elif target.kind == SYSCALL:
         found = asked.syscall(lookup, target)
     elif target.kind in (FUNCTION, OFFSET):

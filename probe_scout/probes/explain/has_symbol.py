@@ -144,6 +144,9 @@ def _not_in_btf(lookup: Lookup, name: str, answers: dict[str, str]) -> list[Diag
         return []
     if answers.get("kprobe") != "yes":
         return []
+    if not lookup.has_btf():
+        says = "There is no BTF of this kernel, which fentry and its relatives need; kprobes do not need it."
+        return [Diagnosis("no_btf", says, "is")]
     call = names.syscall_of(name)
     if call is not None:
         says = (

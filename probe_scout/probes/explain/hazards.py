@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...model.attach import ITER, KPROBES, family
 from ...model.never_try import DENIED, LOCKS, NEVER_TRY, NORETURN
 from ...model.report import Hazard
 from . import symbol_names as names
@@ -13,15 +14,18 @@ if TYPE_CHECKING:
     from ...model.verdict import Verdict
     from .protocol import Lookup
 
-_TRAMPOLINE = ("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fentry.multi", "fexit.multi", "fsession.multi")
-_RETURNING = ("fexit", "fexit.s", "fsession", "fexit.multi", "fsession.multi", "fmod_ret", "fmod_ret.s")
-_KPROBES = ("kprobe", "kretprobe")
-_BY_FTRACE = (
-    *(*_TRAMPOLINE, *_RETURNING, *_KPROBES, "ksyscall", "kretsyscall"),
-    *("kprobe.multi", "kretprobe.multi", "kprobe.session", "lsm", "lsm.s"),
+_TRAMPOLINE = family("trampoline trampolines", "entry return both")
+_RETURNING = family("trampoline trampolines", "return both value")
+_BY_FTRACE = family("perf fprobe trampoline trampolines")
+# A tracer's own path through the kernel: a probe here fires while a program runs. Helpers are told by their enumerator,
+# BPF_FUNC_<name>; of the other bpf_ functions (hooks, iterators, the system call's own) few run inside a program.
+_MACHINERY = (
+    *("htab_", "__htab_", "array_map_", "percpu_array_map_", "pcpu_freelist_", "__pcpu_freelist_", "trace_call_bpf"),
+    *("__bpf_prog_enter", "__bpf_prog_exit", "___bpf_prog_run", "__bpf_prog_run", "bpf_lru_", "__bpf_lru_"),
+    *("bpf_ringbuf_", "__bpf_ringbuf_", "bpf_local_storage_", "bpf_mem_cache_", "bpf_perf_event_output"),
+    *("bpf_probe_read_", "bpf_trace_run", "__bpf_trace_run"),
 )
-# A tracer's own path through the kernel: a probe here fires while a program runs.
-_MACHINERY = ("bpf_", "__bpf_", "htab_", "__htab_", "pcpu_freelist_", "__pcpu_freelist_", "trace_call_bpf")
+_NOT_RUN = ("bpf_ringbuf_alloc", "bpf_ringbuf_free", "bpf_local_storage_map_", "bpf_mem_cache_init")
 
 
 def never_try(name: str, module: str | None = None) -> str | None:
@@ -43,23 +47,24 @@ def hazards(
     verdicts: tuple[Verdict, ...],
     last_in_module: bool | None = None,
     ftrace_off: bool = False,
+    is_helper: bool = False,
 ) -> tuple[Hazard, ...]:
     """What may go wrong when a probe that the kernel accepts is put on this function.
 
     Only attach types whose verdict is not *no* count: what the kernel refuses harms nobody.
     `last_in_module` says whether the symbol is the last text symbol of its module; None is unknown. `ftrace_off`:
-    kernel.ftrace_enabled is 0.
+    kernel.ftrace_enabled is 0. `is_helper`: programs call it as a helper.
     """
     name = target.name
-    allowed = {v.attach for v in verdicts if v.answer != "no" and v.attach not in ("iter", "iter.s")}
+    allowed = {v.attach for v in verdicts if v.answer != "no" and v.attach not in ITER}
     found: list[Hazard] = []
     if name in DENIED and not allowed.isdisjoint(_TRAMPOLINE):
         found.append(Hazard("hazard.trampoline_recursion", f"Do not attach fentry or fexit to {name}: {DENIED[name]}."))
     if name in NORETURN and not allowed.isdisjoint(_RETURNING):
         found.append(Hazard("hazard.noreturn", f"Do not attach fexit or fmod_ret to {name}: {NORETURN[name]}."))
-    if name in LOCKS and not allowed.isdisjoint((*_TRAMPOLINE, "kretprobe", "kretprobe.multi")):
+    if name in LOCKS and not allowed.isdisjoint((*_TRAMPOLINE, *family("perf fprobe", "return"))):
         found.append(Hazard("hazard.lock", f"A probe on {name} can deadlock: {LOCKS[name]}."))
-    elif name.startswith(_MACHINERY) and allowed:
+    elif allowed and (is_helper or (name.startswith(_MACHINERY) and not name.startswith(_NOT_RUN))):
         says = f"{name} may run while a BPF program runs: events are then skipped, and a return probe may recurse."
         found.append(Hazard("hazard.recursion", says))
     if ftrace_off and not allowed.isdisjoint(_BY_FTRACE):
@@ -74,7 +79,7 @@ def hazards(
 
 def _module_end(lookup: Lookup, target: Target, allowed: set[str], last: bool | None) -> list[Hazard]:
     """The cold part at the end of a module: seen to panic 6.12, and nothing else that was tried."""
-    if names.is_entry(target.name) or last is False or allowed.isdisjoint(_KPROBES):
+    if names.is_entry(target.name) or last is False or allowed.isdisjoint(KPROBES):
         return []
     wanted = target.module
     copies = [s for s in lookup.symbols(target.name) if s.module is not None and wanted in (None, s.module)]

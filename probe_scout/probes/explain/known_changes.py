@@ -95,6 +95,44 @@ def _renamed(old: str, new: str, says: str, source: str, *more: Candidate, sees:
     return Rung(old, RENAMED, says.format(old, new), (_fn(new, sees or f"what {old} became"), *more), source)
 
 
+# Old name, new name, which recorded kernels have the old one, which the new: found by comparing them with each other.
+_PAIRS: tuple[tuple[str, str, str, str], ...] = (
+    ("generic_file_splice_read", "filemap_splice_read", "up to 6.1", "6.12"),
+    ("user_path_at_empty", "user_path_at", "up to 6.1", "6.12"),
+    ("lookup_one_len", "lookup_noperm", "up to 6.12", "7.3"),
+    ("lookup_one_len_unlocked", "lookup_noperm_unlocked", "up to 6.12", "7.3"),
+    ("lookup_positive_unlocked", "lookup_noperm_positive_unlocked", "up to 6.12", "7.3"),
+    ("hrtimer_init", "hrtimer_setup", "up to 6.12", "7.3"),
+    ("security_task_getsecid", "security_task_getsecid_obj", "in 5.10", "6.1 and 6.12"),
+    ("security_task_getsecid_obj", "security_task_getlsmprop_obj", "in 6.1 and 6.12", "7.3"),
+    ("security_inode_getsecid", "security_inode_getlsmprop", "up to 6.12", "7.3"),
+    ("security_ipc_getsecid", "security_ipc_getlsmprop", "up to 6.12", "7.3"),
+    ("del_timer", "timer_delete", "in 5.10", "6.1"),
+    ("try_to_del_timer_sync", "timer_delete_sync_try", "up to 6.12", "7.3"),
+    ("init_timer_key", "timer_init_key", "up to 6.12", "7.3"),
+    ("__set_page_dirty", "__folio_mark_dirty", "in 5.10", "6.1"),
+    ("strscpy", "sized_strscpy", "up to 6.1", "6.12"),
+    ("page_mkclean", "folio_mkclean", "in 5.10", "6.1"),
+    ("__put_page", "__folio_put", "in 5.10", "6.1"),
+    ("__lock_page", "__folio_lock", "in 5.10", "6.1"),
+    ("migrate_page", "migrate_folio", "in 5.10", "6.1"),
+    ("__do_munmap", "do_vmi_align_munmap", "in 5.10", "6.12"),
+    ("wake_up_page_bit", "folio_wake_bit", "in 5.10", "6.1"),
+    ("blkdev_get_by_dev", "bdev_file_open_by_dev", "up to 6.1", "6.12"),
+    ("blkdev_get_by_path", "bdev_file_open_by_path", "up to 6.1", "6.12"),
+    ("generic_splice_sendpage", "splice_to_socket", "up to 6.1", "6.12"),
+    ("kthread_create_worker", "kthread_create_worker_on_node", "up to 6.12", "7.3"),
+    ("find_get_entry", "filemap_get_entry", "in 5.10", "6.12"),
+    ("find_get_pages_range_tag", "filemap_get_folios_tag", "up to 6.1", "6.12"),
+    ("find_get_pages_contig", "filemap_get_folios_contig", "in 5.10", "6.1"),
+    ("__delete_from_page_cache", "__filemap_remove_folio", "in 5.10", "6.1"),
+    ("replace_page_cache_page", "replace_page_cache_folio", "up to 6.1", "6.12"),
+    ("iov_iter_copy_from_user_atomic", "copy_page_from_iter_atomic", "in 5.10", "6.1"),
+    ("check_preempt_curr", "wakeup_preempt", "up to 6.1", "6.12"),
+    ("check_preempt_wakeup", "check_preempt_wakeup_fair", "up to 6.1", "6.12"),
+)
+
+
 LADDER: tuple[Rung, ...] = (
     # exec
     Rung(
@@ -665,6 +703,12 @@ LADDER: tuple[Rung, ...] = (
         "block:block_io_done came with 6.5; before it the same moment was blk_account_io_done.",
         (_fn("blk_account_io_done"), _fn("__blk_account_io_done"), _COMPLETE),
         "kernel commit 5a80bd075f3b; iovisor/bcc#4659",
+    ),
+    *(
+        _renamed(
+            old, new, "{0} was renamed or replaced: newer kernels have {1}.", f"recorded: {had}; {has} has the new"
+        )
+        for old, new, had, has in _PAIRS
     ),
 )
 

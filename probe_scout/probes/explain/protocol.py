@@ -36,8 +36,14 @@ class Lookup(Protocol):
     def symbols(self, name: str) -> tuple[SymbolView, ...]:
         """All kallsyms entries of exactly this name: vmlinux first, modules in the file's order."""
 
+    def has_symbols(self) -> bool:
+        """Whether kallsyms could be read: without it nothing is known to be absent."""
+
     def variants(self, name: str) -> tuple[str, ...]:
         """Names of the form `name.suffix` that exist: name.isra.0, name.part.0, name.cold …"""
+
+    def has_btf(self) -> bool:
+        """Whether there is BTF of vmlinux at all."""
 
     def has_btf_function(self, name: str) -> bool:
         """Whether BTF of vmlinux or of a loaded module holds a FUNC of this name."""

@@ -101,13 +101,17 @@ def suggest(lookup: Lookup, target: Target, limit: int = LIMIT) -> tuple[str, ..
         calls = {
             name[10:] for category, name in lookup.events() if category == "syscalls" and name[:10] == "sys_enter_"
         }
+        if target.name.lower() in calls and target.name not in calls:
+            return (f"syscall:{target.name.lower()}",)
         return () if target.name in calls else tuple(f"syscall:{name}" for name in nearest(target.name, calls, limit))
     bare = names.unwrapped(target.name)
     if bare != target.name and lookup.symbols(bare):
         return (bare,)
     if lookup.symbols(bare) or lookup.variants(names.stem(bare)) or ladder.rung(bare) is not None:
         return ()
-    found = nearest(bare, lookup.function_names(), limit)
+    every = tuple(lookup.function_names())
+    same = tuple(dict.fromkeys(name for name in every if name.lower() == bare.lower()))  # VFS_READ
+    found = same[:limit] or nearest(bare, every, limit)
     if target.module is None:
         return found
     inside = [name for name in found if any(s.module == target.module for s in lookup.symbols(name))]
@@ -119,7 +123,7 @@ def _suggest_events(lookup: Lookup, target: Target, limit: int) -> tuple[str, ..
     events = lookup.events()
     if any(name == target.name and target.module in (None, category) for category, name in events):
         return ()
-    same = [f"tp:{category}:{name}" for category, name in events if name == target.name]
+    same = [f"tp:{category}:{name}" for category, name in events if name.lower() == target.name.lower()]
     if same:
         return tuple(same[:limit])
     by_name: dict[str, str] = {}

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...formats.btf import kinds
-from ...formats.btf import relocation
+from ...formats.btf import kinds, relocation
 from ...formats.btf.records import essential
 from .reach import SOMEWHERE, Pointer, Value
 

@@ -9,8 +9,7 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from ...errors import SourceError
-from ...formats.btf import kinds
-from ...formats.btf import relocation
+from ...formats.btf import kinds, relocation
 from ...formats.btf.records import Records
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import Malformed, SourceError, UsageError
-from ...kernel.kernel import TRACING
+from ...kernel.reading import TRACING
 from ...model import facts
+from ...model.attach import BY_EVENT
 from ...model.facts import Unread
 from ...model.target import EVENT_WORDS, SYSCALL_WORDS, bare_section, split
 from ...model.trace import BARE, DYNAMIC, EVENT, FTRACE, PERF, SYSCALL, EventReport
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .raw_arguments import TraceTypes
 
 EVENTS = f"{TRACING}/events"
-_TYPES = ("tp", "raw_tp", "tp_btf")
 _MADE_LATER = frozenset(("synthetic", "user_events"))  # categories of kernel/trace/trace_events_synth.c, _user.c
 _NOT_EVENTS = frozenset(("enable", "filter", "header_event", "header_page"))
 
@@ -90,28 +90,12 @@ def listed_quickly(k: Kernel) -> tuple[tuple[str, str], ...]:
     return (*k.index_events(), *(("ftrace", name) for name in _entries(k, f"{EVENTS}/ftrace")))
 
 
-def cut_at(k: Kernel) -> str | None:
-    """An event which shows that this snapshot holds a part of its kernel only, a slice; None where none does.
-
-    Each system call with events has two, for its entry and its exit: include/linux/syscalls.h, SYSCALL_METADATA.
-    """
-    if k.source.describe().kind != "snapshot":
-        return None
-    calls = {name for category, name in k.index_events() if category == "syscalls"}
-    twin = {"sys_enter_": "sys_exit_", "sys_exit_": "sys_enter_"}
-    for name in sorted(calls):
-        for head, other in twin.items():
-            if name.startswith(head) and other + name.removeprefix(head) not in calls:
-                return f"syscalls:{name}"
-    return None
-
-
 def bare(k: Kernel, events: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Raw tracepoints without an event of their name (DECLARE_TRACE), sorted; () where none can be told.
 
-    In a slice a tracepoint may have an event that was left out.
+    In a slice a tracepoint may have an event that was left out; where tracefs is closed, each may have one.
     """
-    if cut_at(k) is not None:
+    if k.partial() or (k.available_events() is None and _tree(k) is None):
         return ()
     names = {name for _, name in events}
     shown = k.names_with(b"__bpf_trace_tp_map_") or k.names_with(b"__traceiter_")
@@ -203,7 +187,10 @@ def suggestions(k: Kernel, glob: str) -> tuple[str, ...]:
     for old, new in (*_RENAMED.items(), *((new, old) for old, new in _RENAMED.items())):
         if glob in (old, old.partition(":")[2]) and tuple(new.split(":")) in events:
             found[new] = None
+    calls = (("syscalls", f"sys_enter_{name}"), ("syscalls", f"sys_exit_{name}"))  # tracepoint openat
+    found.update(dict.fromkeys(f"{c}:{n}" for c, n in calls if (c, n) in events))
     found.update(dict.fromkeys(f"{c}:{n}" for c, n in events if n == name))
+    found.update(dict.fromkeys(f"{c}:{n}" for c, n in events if n.lower() == name.lower() and n != name))
     found.update(dict.fromkeys(one for one in (name, f"{name}_tp", name.removesuffix("_tp")) if one in raw))
     found.update(dict.fromkeys(f"{c}:{n}" for c, n in events if n == name.removesuffix("_tp") != name))
     if not found:
@@ -246,8 +233,8 @@ def reports(
     gap = k.known_unread(facts.EVENTS)
     unread = [gap] if gap is not None else []
     is_list = bool(set(glob) & set("*?["))
-    if (is_list or not found) and (at := cut_at(k)) is not None:
-        unread.append(slice_gap(at))
+    if (is_list or not found) and (cut := k.partial_gap(facts.EVENTS)) is not None:
+        unread.append(cut)
     from .raw_arguments import TraceTypes
 
     types = TraceTypes(k)
@@ -267,12 +254,6 @@ def reports(
                 unread.append(Unread(facts.EVENTS, "malformed", str(error), "take the file again"))
                 told.append(_without_fields(k, category, name, verdicts, (), loads, str(error), error.path))
     return tuple(told), tuple(unread), notes
-
-
-def slice_gap(event: str) -> Unread:
-    """What a slice does not tell. `event`: what `cut_at` found."""
-    why = f"this snapshot is a slice of a kernel ({event} has no twin): what is not in it may be on the kernel"
-    return Unread(facts.EVENTS, "not_recorded", why, "ask a snapshot of the whole kernel")
 
 
 def _named(k: Kernel, category: str, name: str) -> EventReport:
@@ -295,7 +276,7 @@ def report(
     `types` saves work for many events of one kernel. A format that cannot be read leaves the report without
     fields, with a note; its reason is added to `unread`. Raises Malformed for one that makes no sense.
     """
-    verdicts = judged.event_verdicts(k, category or None, name, _TYPES)
+    verdicts = judged.event_verdicts(k, category or None, name, BY_EVENT)
     arguments: tuple[RawArgument, ...] = ()
     if with_arguments:
         from .raw_arguments import TraceTypes
@@ -397,7 +378,7 @@ class Answers:
     def __init__(self, k: Kernel) -> None:
         self._k = k
         self._known: dict[EventTraits, tuple[tuple[str, Outcome, Verdict], ...]] = {}
-        self._notes = {attach: words.notes(k, attach) for attach in _TYPES}
+        self._notes = {attach: words.notes(k, attach) for attach in BY_EVENT}
 
     def verdicts(self, category: str, name: str) -> tuple[Verdict, ...]:
         """The same as judged.event_verdicts for tp, raw_tp and tp_btf."""
@@ -405,7 +386,7 @@ class Answers:
         traits = questions.event_traits(k, category or None, name)
         known = self._known.get(traits)
         if known is None:
-            judged = [(attach, engine.judge(k, attach, traits)) for attach in _TYPES]
+            judged = [(attach, engine.judge(k, attach, traits)) for attach in BY_EVENT]
             known = tuple((a, outcome, words.verdict(k, a, outcome, {}, self._notes[a])) for a, outcome in judged)
             self._known[traits] = known
         evidence: dict[str, str] = {}

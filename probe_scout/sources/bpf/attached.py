@@ -88,7 +88,7 @@ def take(calls: Calls, net: str = AUTO, proc: str = "/proc") -> Record:
     found = t.found
     found["now_s"], found["boot_ns"] = time.time(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     try:
-        holders = processes.holders(proc)
+        holders = processes.holders(proc, calls)
     except OSError as error:
         raise CannotAsk(f"{proc}: {error.strerror or error}") from None
     found["links"] = t.each("bpf_links", "BPF_LINK_GET_NEXT_ID", bpf.links(calls))
@@ -113,7 +113,7 @@ def take(calls: Calls, net: str = AUTO, proc: str = "/proc") -> Record:
 def links_and_events(calls: Calls, proc: str = "/proc") -> Record:
     """`links`, `perf` and `holders` alone, as `take` has them: what bpftool shows too."""
     t = _Taking(calls, proc)
-    holders = processes.holders(proc)
+    holders = processes.holders(proc, calls)
     t.found["links"] = t.each("bpf_links", "BPF_LINK_GET_NEXT_ID", bpf.links(calls))
     _perf_events(t, holders)
     t.found["holders"] = [[one.pid, one.fd, one.kind, one.id] for one in holders.held if one.kind == processes.LINK]

@@ -11,6 +11,10 @@ import re
 from errno import EACCES, EPERM
 from typing import Any, NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .syscalls import Calls
+
 PROGRAM, LINK, MAP, PERF = "program", "link", "map", "perf_event"
 _KINDS = {
     "anon_inode:bpf-prog": PROGRAM,
@@ -23,6 +27,8 @@ _KINDS = {
 _WORDS = ((PROGRAM, "prog"), (LINK, "link"), (MAP, "map"))
 _IDS = {kind: re.compile(rf"^{word}_id:\t(\d+)$", re.M) for kind, word in _WORDS}
 _CONTAINER = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}(?=[/.]|$)")
+_PROCESS = re.compile(r"^Tgid:\t(\d+)$", re.M)  # task_state in fs/proc/array.c
+# The effective user is the second number.
 _UIDS = re.compile(r"^Uid:\t\d+\t(\d+)\t", re.M)
 _BOOT_DIGITS = 16
 _CMDLINE_MOST = 4096  # bytes: the kernel tells any length
@@ -31,7 +37,10 @@ INITIAL_PIDS = "pid:[4026531836]"
 
 
 class Held(NamedTuple):
-    """One descriptor. `id` is the object's; None for perf events, whose program bpf(2) is asked for."""
+    """One descriptor. `id` is the object's; None for perf events, whose program bpf(2) is asked for.
+
+    `pid` is a thread's number where the thread has a table of descriptors of its own.
+    """
 
     pid: int
     fd: int
@@ -53,35 +62,70 @@ def pids(proc: str = "/proc") -> list[int]:
     return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
 
 
-def holders(proc: str = "/proc") -> Holders:
-    """Every descriptor of a BPF object or a perf event. A process's own descriptors count as well."""
+def holders(proc: str = "/proc", calls: Calls | None = None) -> Holders:
+    """Every descriptor of a BPF object or a perf event. A process's own descriptors count as well.
+
+    A thread may have a table of descriptors of its own (clone without CLONE_FILES, unshare), and where the first thread
+    has ended the others' table is the process's: such threads count with their own numbers (task_seq_get_next in
+    kernel/bpf/task_iter.c looks at them too). `calls`: kcmp(2) tells threads that share a table, read once then.
+    """
     found: list[Held] = []
     denied = 0
     everyone = pids(proc)
-    readlink, kinds = os.readlink, _KINDS
     for pid in everyone:
-        folder = f"{proc}/{pid}/fd"
         try:
-            names = os.listdir(folder)
+            own = _descriptors(proc, pid)
         except OSError as error:
             denied += error.errno in (EACCES, EPERM)
-            continue
-        folder += "/"
-        for name in names:
+            own = []
+        found += own
+        for thread in _other_tables(proc, pid, calls):
             try:
-                link = readlink(folder + name)
+                more = _descriptors(proc, thread)
             except OSError:
                 continue
-            if link[:6] != "anon_i":
-                continue
-            kind = kinds.get(link)
-            if kind is None:
-                continue
-            text = "" if kind == PERF else _text(f"{proc}/{pid}/fdinfo/{name}")
-            number = _id(text, kind)
-            if kind == PERF or number is not None:
-                found.append(Held(pid, int(name), kind, number, text if kind == LINK else ""))
+            known = {one[1:] for one in own if one.id is not None or calls is None}  # unshare copies the table
+            found += [one for one in more if one[1:] not in known]
     return Holders(found, everyone, denied)
+
+
+def _descriptors(proc: str, task: int) -> list[Held]:
+    """Those of one task's table. Raises OSError where it may not be read."""
+    found: list[Held] = []
+    folder = f"{proc}/{task}/fd"
+    names = os.listdir(folder)
+    folder += "/"
+    readlink, kinds = os.readlink, _KINDS
+    for name in names:
+        try:
+            link = readlink(folder + name)
+        except OSError:
+            continue
+        if link[:6] != "anon_i":
+            continue
+        kind = kinds.get(link)
+        if kind is None:
+            continue
+        text = "" if kind == PERF else _text(f"{proc}/{task}/fdinfo/{name}")
+        number = _id(text, kind)
+        if kind == PERF or number is not None:
+            found.append(Held(task, int(name), kind, number, text if kind == LINK else ""))
+    return found
+
+
+def _other_tables(proc: str, pid: int, calls: Calls | None) -> list[int]:
+    """Threads whose table of descriptors is not the first thread's; of several with one table, the first."""
+    try:
+        threads = sorted(int(name) for name in os.listdir(f"{proc}/{pid}/task") if name.isdigit())
+    except OSError:
+        return []
+    found: list[int] = []
+    for thread in threads:
+        if thread == pid:
+            continue
+        if calls is None or all(calls.kcmp_tables(other, thread) != 0 for other in (pid, *found)):
+            found.append(thread)
+    return found
 
 
 def sees_all_processes(proc: str = "/proc") -> bool:
@@ -139,9 +183,10 @@ def describe(pid: int, proc: str = "/proc") -> dict[str, Any] | None:
     executable = _link(f"{folder}/exe")
     cgroup = _cgroup(f"{folder}/cgroup")
     container = _CONTAINER.search(cgroup or "")
-    uid = _uid(f"{folder}/status")
+    status = _text(f"{folder}/status")
+    process, uid = _number(_PROCESS, status), _number(_UIDS, status)
     return {
-        "pid": pid,
+        "pid": pid if process is None else process,
         "comm": comm,
         "exe": executable.removesuffix(DELETED) if executable is not None else None,
         "exe_deleted": executable.endswith(DELETED) if executable is not None else None,
@@ -180,9 +225,8 @@ def _cmdline(path: str) -> str | None:
     return raw.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace") or None
 
 
-def _uid(path: str) -> int | None:
-    """The effective user: the second number of the line Uid (task_state in fs/proc/array.c)."""
-    match = _UIDS.search(_text(path))
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
+    match = pattern.search(text)
     return int(match[1]) if match else None
 
 

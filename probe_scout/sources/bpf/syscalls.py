@@ -24,7 +24,7 @@ NUMBERS = {
     ("armv7l", 4): (386, 364, 378),
     ("aarch64", 4): (386, 364, 378),
 }
-_KCMP_FILE = 0
+_KCMP_FILE, _KCMP_FILES = 0, 2  # include/uapi/linux/kcmp.h
 
 
 class Buffer(Protocol):
@@ -46,6 +46,9 @@ class Calls(Protocol):
 
     def kcmp_files(self, pid: int, fd: int, other_pid: int, other_fd: int) -> int:
         """kcmp(2), KCMP_FILE: 0 the same open file, 1 less, 2 greater, 3 not equal, or a negative errno."""
+
+    def kcmp_tables(self, pid: int, other_pid: int) -> int:
+        """kcmp(2), KCMP_FILES: 0 both tasks have one table of descriptors, 1 to 3 not, or a negative errno."""
 
     def close(self, fd: int) -> None:
         """Close."""
@@ -99,6 +102,14 @@ class Machine:
         done: int = self._libc.syscall(
             *(c.c_long(self._kcmp_number), c.c_int(pid), c.c_int(other_pid), c.c_int(_KCMP_FILE)),
             *(c.c_ulong(fd), c.c_ulong(other_fd)),
+        )
+        return done if done >= 0 else -c.get_errno()
+
+    def kcmp_tables(self, pid: int, other_pid: int) -> int:
+        c = self._ctypes
+        done: int = self._libc.syscall(
+            *(c.c_long(self._kcmp_number), c.c_int(pid), c.c_int(other_pid), c.c_int(_KCMP_FILES)),
+            *(c.c_ulong(0), c.c_ulong(0)),
         )
         return done if done >= 0 else -c.get_errno()
 

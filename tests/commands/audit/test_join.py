@@ -272,3 +272,10 @@ def test_a_link_of_fdinfo_is_a_row(audited):
     assert [(one.attach, one.target, one.prog.id, one.prog.name, one.seen_by) for one in rows] == [
         ("tracing", None, 3, None, ("fdinfo",))
     ]
+
+
+def test_a_thread_is_told_as_its_process(audited):
+    given = inputs(programs=[program(9)], holders=[[11, 5, "program", 9]], processes=[process(10)])
+    given["processes"]["11"] = {**process(10, "worker")}
+    (one,) = audited(given, owner=10).loaded
+    assert [(owner.pid, owner.thread, owner.comm, owner.fd) for owner in one.owners] == [(10, 11, "worker", 5)]

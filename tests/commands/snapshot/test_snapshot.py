@@ -358,7 +358,7 @@ def test_an_empty_source_still_gives_a_snapshot(tmp_path):
 
 @pytest.mark.machine
 def test_this_machine_can_be_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr("probe_scout.commands.snapshot.XZ_PRESET", 0)
+    monkeypatch.setattr("probe_scout.sources.pack.XZ_PRESET", 0)
     monkeypatch.setattr("probe_scout.commands.snapshot.PATTERNS", ("sys/module/*/notes/.note.gnu.build-id",))
     source = LiveSource()
     try:

@@ -21,8 +21,10 @@ WAYS = {
     **dict.fromkeys(("kprobe.multi", "kretprobe.multi", "kprobe.session"), LINK),
     **dict.fromkeys(("fentry.multi", "fexit.multi", "fsession.multi", "iter", "iter.s"), LINK),
     **dict.fromkeys(("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fmod_ret", "fmod_ret.s"), RAW),
-    **dict.fromkeys(("lsm", "lsm.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s"), RAW),
+    **dict.fromkeys(("lsm", "lsm.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s"), RAW),
 }
+
+ASKED = [name for name in NAMES if name != "lsm_cgroup"]  # trial.py refuses it: a cgroup's processes would run it
 
 
 def asked(attach, **options):
@@ -30,13 +32,13 @@ def asked(attach, **options):
     return ask(calls, QUESTION._replace(attach=attach), {}), calls
 
 
-@pytest.mark.parametrize("attach", NAMES)
+@pytest.mark.parametrize("attach", ASKED)
 def test_each_type_attaches_and_detaches_newest_first(attach):
     reply, calls = asked(attach)
     assert (reply, calls.calls, calls.open_now()) == (Reply(), WAYS[attach], [])
 
 
-@pytest.mark.parametrize("attach", NAMES)
+@pytest.mark.parametrize("attach", ASKED)
 def test_each_type_closes_all_when_interrupted_at_any_call(attach):
     for step in [call for call in WAYS[attach] if not call.startswith("close")]:
         calls = FakeCalls(raises={step: KeyboardInterrupt()})

@@ -116,7 +116,7 @@ class StubKernel:
         every = (*FUNCTIONS, *(f"tp:{e}" for e in self.events or ()))
         return [name for name in every if name.startswith(prefix)][:limit]
 
-    def snapshot(self, out, keep_addresses=False, with_code=False):
+    def snapshot(self, out, keep_addresses=False, with_code=False, **more):
         self.calls.append(("snapshot", out, keep_addresses, with_code))
         return SnapshotResult(out, 3_278_416, (DENIED,))
 

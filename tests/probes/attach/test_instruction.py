@@ -40,3 +40,23 @@ def test_the_name_asked_for_must_be_there(tiny_folder):
     folder = tiny_folder(("first", "second"))
     (said,) = offsets.verdicts(Kernel(open_source(str(folder))), parse(f"nothing+{BEHIND}"), ("kprobe",))
     assert (said.answer, said.errno) == ("no", "ENOENT")
+
+
+def test_an_offset_behind_the_end_says_whose_code_lies_there(tiny_kernel):
+    kernel = tiny_kernel(("first", "second", "twin", "third", "twin"))
+    (told,) = kernel.check(["first+0x110"], ["kprobe"]).targets[0].diagnosis
+    assert (told.kind, told.says) == (
+        "other_function",
+        "first has 0x100 bytes; the offset 0x110 lies in second+0x10.",
+    )
+    (twin,) = kernel.check(["first+0x200"], ["kprobe"]).targets[0].diagnosis
+    assert twin.says.endswith("lies in code that no name tells apart.")
+    inside = kernel.check(["first+0x10", "nothing+0x10"], ["kprobe"])
+    assert [d.kind for target in inside.targets for d in target.diagnosis if d.kind == "other_function"] == []
+
+
+def test_no_image_is_asked_for_where_its_code_is_not_decoded(tiny_kernel):
+    kernel = tiny_kernel(("__arm64_sys_bpf", "first"), without=("__x64_sys_bpf",))
+    (verdict,) = kernel.check(["first+0x10"], ["kprobe"]).targets[0].verdicts
+    assert verdict.answer == "unknown"
+    assert [one.cure for one in verdict.unread] == ["ask the kernel itself: probe-scout verify, on the machine as root"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands.finding_pages import finding_pages
+from probe_scout.frontends.cli.pages import finding_pages
 from probe_scout.probes.attach import limits
 
 OPENAT = ["__x64_sys_openat", "__ia32_sys_openat", "__ia32_compat_sys_openat", "__x64_compat_sys_openat"]
@@ -93,6 +93,19 @@ def test_arm64_shares_wrappers_but_for_compat_calls(tiny_kernel):
     assert found(kernel, "syscall:close", "kprobe") == {}
 
 
+def test_a_call_without_a_number_is_not_made_by_64bit_programs(tiny_kernel):
+    symbols = ("__arm64_sys_open", "__arm64_sys_openat")
+    kernel = arm64(tiny_kernel, *symbols, events=("syscalls:sys_enter_openat",))
+    told = report(kernel, "syscall:open", "kprobe", "tp")
+    assert [limit.id for limit in told.limits] == [limits.NO_NUMBER]
+    assert ("ksyscall", "syscall:openat") in {(one.attach, one.target) for one in told.alternatives}
+    assert found(kernel, "syscall:openat", "kprobe") == {}
+    both = arm64(tiny_kernel, *symbols, events=("syscalls:sys_enter_openat", "syscalls:sys_enter_open"))
+    assert found(both, "syscall:open", "kprobe") == {}
+    blind = arm64(tiny_kernel, *symbols, events=())
+    assert found(blind, "syscall:open", "kprobe") == {}
+
+
 def test_arm64_traces_no_exit_of_a_new_task(tiny_kernel):
     events = ("syscalls:sys_exit_clone", "syscalls:sys_exit_execve", "syscalls:sys_enter_clone")
     new = arm64(tiny_kernel, "syscall_trace_exit", "do_el0_mops", events=events)
@@ -158,10 +171,11 @@ def test_a_kernel_locked_down_for_confidentiality_reads_no_kernel_memory_by_help
 
 
 def test_no_limit_is_given_for_types_that_are_refused(tiny_kernel):
-    assert report(tiny_kernel(["irq_enter notrace", "irq_enter_rcu"]), "irq_enter").limits == ()
+    kernel = tiny_kernel(["irq_enter notrace", "irq_enter_rcu"], code={"irq_enter_rcu": ("55", ())})
+    assert report(kernel, "irq_enter").limits == ()
 
 
 def test_every_limit_has_a_page():
     ids = {getattr(limits, name) for name in dir(limits) if str(getattr(limits, name)).startswith("limit.")}
-    assert len(ids) == 10
+    assert len(ids) == 11
     assert ids <= {page.id for page in finding_pages()}

@@ -34,8 +34,9 @@ class FakeLookup:
         arch="x86_64",
         base=0xFFFFFFFF81000000,
         unread_trace=False,
+        no_btf=False,
     ):
-        self.arch = arch
+        self.arch, self.no_btf = arch, no_btf
         self._symbols = {}
         self._events = tuple(tuple(event.split(":")) for event in events)
         self._config = {"CONFIG_KALLSYMS": "y", **config} if config is not None else {}
@@ -71,8 +72,14 @@ class FakeLookup:
     def symbols(self, name):
         return tuple(self._symbols.get(name, ()))
 
+    def has_symbols(self):
+        return True
+
     def variants(self, name):
         return tuple(other for other in self._symbols if other.startswith(name + "."))
+
+    def has_btf(self):
+        return not self.no_btf
 
     def has_btf_function(self, name):
         return name in self._btf

@@ -44,6 +44,15 @@ def test_locks_that_programs_take_themselves():  # 19
     assert dangers(FakeLookup(["T _raw_spin_lock"]), "_raw_spin_lock", (Verdict("kprobe", "yes"),)) == []
 
 
+def test_what_only_begins_with_bpf_is_no_machinery():
+    names = ("bpf_lsm_file_open", "bpf_iter_task", "bpf_prog_load", "bpf_ringbuf_alloc", "bpf_map_lookup_elem")
+    lookup = FakeLookup([f"T {name}" for name in names])
+    assert [dangers(lookup, name) for name in names] == [[]] * len(names)
+    verdicts = (Verdict("kprobe", "yes"),)
+    (told,) = hazards(lookup, parse("bpf_map_lookup_elem"), verdicts, is_helper=True)
+    assert told.id == "hazard.recursion"
+
+
 def test_the_machinery_of_programs_is_hedged():  # 19, 41
     lookup = FakeLookup(["t htab_map_update_elem"])
     assert dangers(lookup, "htab_map_update_elem") == ["hazard.recursion"]

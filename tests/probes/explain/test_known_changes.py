@@ -40,6 +40,19 @@ def test_a_new_name_leads_back_to_the_old_one():
     assert {"account_page_dirtied"} <= {c.target for c in ladder.rung("folio_account_dirtied").candidates}
 
 
+def test_names_that_the_recorded_kernels_lost_lead_to_what_they_became():
+    for old, new in (
+        ("generic_file_splice_read", "filemap_splice_read"),
+        ("user_path_at_empty", "user_path_at"),
+        ("lookup_one_len", "lookup_noperm"),
+        ("hrtimer_init", "hrtimer_setup"),
+        ("security_task_getsecid", "security_task_getsecid_obj"),
+    ):
+        step = ladder.rung(old)
+        assert step is not None
+        assert (step.change, step.candidates[0].target) == ("renamed", new)
+
+
 def test_a_specialised_function_does_not_lead_back():
     assert ladder.rung("mutex_lock") is None
     assert ladder.rung("vfs_read") is None

@@ -111,3 +111,10 @@ def test_suggest_for_events_looks_into_the_category_first():
 def test_suggest_keeps_the_module_that_was_asked_for():
     lookup = FakeLookup(["t xfs_file_open [xfs]", "t xfs_file_opens"])
     assert suggest(lookup, parse("xfs:xfs_file_opn")) == ("xfs:xfs_file_open",)
+
+
+def test_another_letter_case_comes_first():
+    lookup = FakeLookup(["T vfs_read", "T vfs_readv"], events=["sched:sched_switch", "syscalls:sys_enter_openat"])
+    assert suggest(lookup, parse("VFS_READ")) == ("vfs_read",)
+    assert suggest(lookup, parse("tp:sched:Sched_Switch")) == ("tp:sched:sched_switch",)
+    assert suggest(lookup, parse("syscall:OpenAt")) == ("syscall:openat",)

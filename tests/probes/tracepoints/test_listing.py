@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.errors import Malformed
+from probe_scout.errors import Malformed, NoStub
+from probe_scout.frontends.session import open_kernel
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.probes.attach import verdicts
 from probe_scout.probes.tracepoints import listing as events
@@ -129,7 +130,7 @@ def test_a_name_may_be_written_as_tracers_write_it(tmp_path, name):
 def test_of_a_slice_nothing_is_called_bare_or_absent(tmp_path):
     files = tiny_files(events=("syscalls:sys_enter_read", "sched:sched_switch"), bare=("pelt_cfs_tp",))
     k = Kernel(FolderSource(str(write_tree(tmp_path, files)), "snapshot"))
-    assert events.cut_at(k) == "syscalls:sys_enter_read"
+    assert k.partial() == "syscalls:sys_enter_read has no twin"
     assert [one.event for one in events.reports(k, "*")[0] if one.kind == "bare"] == []
     told, unread, _ = events.reports(k, "sched:sched_waking")
     assert (told, [gap.kind for gap in unread]) == ((), ["not_recorded"])
@@ -139,7 +140,7 @@ def test_of_a_slice_nothing_is_called_bare_or_absent(tmp_path):
 def test_calls_with_both_events_are_no_slice(tmp_path):
     names = ("syscalls:sys_enter_read", "syscalls:sys_exit_read")
     k = Kernel(FolderSource(str(write_tree(tmp_path, tiny_files(events=names))), "snapshot"))
-    assert events.cut_at(k) is None
+    assert k.partial() == ""
 
 
 def test_a_bare_tracepoint_is_meant_with_and_without_its_ending(tmp_path):
@@ -202,3 +203,19 @@ def test_a_list_of_names_reads_no_format_file(tmp_path):
     assert one.fields
     judged = events.reports(k, "sched:*", [(8, 4)], names_only=True)[0]
     assert all(one.reads for one in judged)
+
+
+def test_the_events_of_a_system_call_are_suggested_for_its_name():
+    kernel = open_kernel(RECORDED)
+    assert kernel.similar_events("openat")[:2] == ("syscalls:sys_enter_openat", "syscalls:sys_exit_openat")
+    with pytest.raises(NoStub, match="did you mean syscalls:sys_enter_openat"):
+        kernel.stub(["openat"], attach="tp")
+    assert kernel.similar_events("Sched_Switch")[0] == "sched:sched_switch"
+
+
+def test_closed_tracefs_makes_no_tracepoint_bare(tiny_kernel):
+    closed = (f"{TRACING}/available_events", f"{TRACING}/events")
+    kernel = tiny_kernel(["f", "__traceiter_sched_switch"], events=(), denied=closed)
+    report = kernel.tracepoint("sched_switch")
+    assert report.events == ()
+    assert [gap.fact for gap in report.unread] == ["events"]

@@ -88,7 +88,7 @@ def test_in_another_pid_namespace_not_all_owners_are_seen(proc, namespace, facts
 
 def test_numbers_of_another_pid_namespace_are_not_asked_about(monkeypatch):
     held = processes.Held(10, 3, processes.PERF, None)
-    monkeypatch.setattr(processes, "holders", lambda proc: processes.Holders([held], [10], 0))
+    monkeypatch.setattr(processes, "holders", lambda proc, calls: processes.Holders([held], [10], 0))
     monkeypatch.setattr(processes, "is_own_proc", lambda: False)
     monkeypatch.setattr(processes, "bpf_mounts", lambda pids, proc: {})
     monkeypatch.setattr(processes, "cgroup_root", lambda proc: None)
@@ -313,3 +313,39 @@ def test_a_snapshot_keeps_no_command_lines(tiny_kernel, monkeypatch):
     (raw,) = audit.saved(k).values()
     assert b"secret" not in raw
     assert json.loads(raw)["processes"]["10"]["user"] == "alice"
+
+
+@pytest.fixture
+def found_unlisted(monkeypatch):
+    """Numbers of threads are no folders of proc's list, and lead to one all the same."""
+    monkeypatch.setattr(processes, "pids", lambda proc: [10])
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        (0, [[10, 4, "link", 8]]),  # one table for all threads: read once
+        (1, [[10, 4, "link", 8], [11, 5, "program", 9]]),  # copied, and then one of its own
+        (-1, [[10, 4, "link", 8], [11, 5, "program", 9]]),  # kcmp(2) may not be asked
+    ],
+)
+def test_a_thread_with_descriptors_of_its_own(proc, found_unlisted, tables, expected):
+    write_process(proc, 10, "one", {4: ("link", 8)})
+    write_process(proc, 11, "worker", {4: ("link", 8), 5: ("program", 9)})
+    (proc / "11" / "status").write_text("Name:\tworker\nTgid:\t10\nPid:\t11\nUid:\t0\t0\t0\t0\n")
+    for number in ("10", "11"):
+        (proc / "10" / "task" / number).mkdir(parents=True)
+    found = take(FakeBpf(tables=lambda pid, other: tables), proc)
+    assert found["holders"] == expected
+    if tables:
+        assert (found["processes"]["11"]["pid"], found["processes"]["11"]["comm"]) == (10, "worker")
+
+
+def test_two_threads_with_one_table_count_once(proc, found_unlisted):
+    """The first thread has ended, and the others share what was the process's."""
+    write_process(proc, 10, "one")
+    for number in (11, 12):
+        write_process(proc, number, "worker", {5: ("program", 9)})
+        (proc / "10" / "task" / str(number)).mkdir(parents=True)
+    tables = {(10, 11): 1, (10, 12): 1, (11, 12): 0}
+    assert take(FakeBpf(tables=lambda *pair: tables[pair]), proc)["holders"] == [[11, 5, "program", 9]]

@@ -121,7 +121,7 @@ class Table:
         self._whole: dict[int, tuple[Cell | None, ...]] = {}  # vectors without a count
         self._blocks: list[_Block] = []
         self._counted: list[int] | None = None
-        self._last: tuple[int, _Opened] | None = None  # names that are asked for in order share blocks
+        self._kept: dict[int, _Opened] = {}  # opened blocks, for those who ask for many names
         self._places: list[_Part] = []
         self._callers: tuple[_Part, int] | None = None
         self._caller_names: list[str] | None = None
@@ -182,9 +182,9 @@ class Table:
                 high = middle
         if not low or b"\n" in wanted:
             return ()
-        if self._last is None or self._last[0] != low:
-            self._last = low, self._opened(low - 1)
-        block = self._last[1]
+        block = self._kept.get(low)
+        if block is None:
+            block = self._kept[low] = self._opened(low - 1)
         number = block.number_of(wanted)
         return () if number is None else tuple(block.rows(number, number + 1))
 
