@@ -41,6 +41,8 @@ class Helpers:
         self._table, self._function = facts.address("bpf_verifier_ops"), facts.offset("bpf_verifier_ops", "get_func_proto")
         self._kind, self._aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
         self._expected = facts.offset("bpf_prog", "expected_attach_type")
+        self._token = facts.offset("bpf_prog_aux", "token")
+        self._sleeper = self.types.get("SYSCALL")  # BPF_PROG_TYPE_SYSCALL: always sleepable
         self._zeros = _plain_program(facts)
         self._machine = Machine(facts.image.text_at, self._call, lambda at: bool(facts.first_name(at)))
         self._kept: dict[tuple[int, int, int | None], bool | None] = {}
@@ -64,9 +66,11 @@ class Helpers:
         start = self.function(program_type)
         if not start or self._kind is None or self._aux is None:
             return None
-        memory = dict(self._zeros)
+        memory = {} if program_type == self._sleeper else dict(self._zeros)
         memory.update(_bytes(_PROG + self._kind, program_type, 4))
         memory.update(_bytes(_PROG + self._aux, _AUX, 8))
+        if self._token is not None:
+            memory.update(_bytes(_AUX + self._token, 0, 8))
         if self._expected is not None and attach_type is not None:
             memory.update(_bytes(_PROG + self._expected, attach_type, 4))
         try:
@@ -92,11 +96,8 @@ class Helpers:
 
 
 def _plain_program(facts: Facts) -> dict[int, int]:
-    """What is known to be zero: no token, not sleepable (in bpf_prog, before 6.8 in bpf_prog_aux)."""
+    """Not sleepable: a byte that is zero (in bpf_prog, before 6.8 in bpf_prog_aux)."""
     memory = {}
-    token = facts.offset("bpf_prog_aux", "token")
-    if token is not None:
-        memory.update(_bytes(_AUX + token, 0, 8))
     for base, struct in ((_PROG, "bpf_prog"), (_AUX, "bpf_prog_aux")):
         at = facts.offset(struct, "sleepable")
         if at is not None:
