@@ -77,7 +77,11 @@ class Machine:
             found = next(self._reader.disasm(raw, at, 1), None) if raw else None
             if found is None:
                 raise GaveUp(f"no instruction at {at:#x}")
-            found = (found.mnemonic.removeprefix("lock "), tuple(map(_operand, found.operands, [found] * 4)), at + found.size)
+            found = (
+                found.mnemonic.removeprefix("lock "),
+                tuple(map(_operand, found.operands, [found] * 4)),
+                at + found.size,
+            )
             self._blocks[at] = found
         return found
 

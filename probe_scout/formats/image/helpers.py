@@ -38,7 +38,10 @@ class Helpers:
         self.numbers = _names(enumerators("bpf_func_id"), "BPF_FUNC_")
         self.types = _names(enumerators("bpf_prog_type"), "BPF_PROG_TYPE_")
         self.attach_types = _names(enumerators("bpf_attach_type"), "BPF_")
-        self._table, self._function = facts.address("bpf_verifier_ops"), facts.offset("bpf_verifier_ops", "get_func_proto")
+        self._table, self._function = (
+            facts.address("bpf_verifier_ops"),
+            facts.offset("bpf_verifier_ops", "get_func_proto"),
+        )
         self._kind, self._aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
         self._expected = facts.offset("bpf_prog", "expected_attach_type")
         self._token = facts.offset("bpf_prog_aux", "token")

@@ -173,55 +173,79 @@ def flag_names(flags: int) -> tuple[str, ...]:
     return tuple(name for bit, name in FLAGS.items() if flags >> bit & 1)
 
 
-def allowed(facts: Facts, kfuncs: Kfuncs, kfunc: int, program_type: int, attach_type: int | None = None) -> bool | None:
-    """Whether a program of this type and attach type (their numbers) may call a kfunc (its BTF id in vmlinux).
+class Permissions:
+    """Whether a program may call a kfunc of vmlinux. Answers are kept."""
 
-    kernel/bpf/btf.c, btf_kfunc_id_set_contains: it is in a set of the common hook or of the type's, and no filter of
-    that hook refuses. None: a filter looks at what is not known of the program, or the hooks could not be run.
-    """
-    if kfuncs.gave_up or program_type not in kfuncs.hooks:
-        return None
-    is_open = False
-    for hook in {kfuncs.hooks.get(0), kfuncs.hooks[program_type]} - {None, NO_HOOK}:
-        rows = [row for row in kfuncs.registrations if kfuncs.hooks.get(row.program_type) == hook]
-        if not any(kfunc in row.members for row in rows):
-            continue
-        refused = [filtered(facts, check, program_type, kfunc, attach_type) for check in {row.filter for row in rows} - {0}]
-        if True not in refused and None not in refused:
-            return True
-        is_open = is_open or True not in refused
-    return None if is_open else False
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.kfuncs = read(facts)
+        records = facts.records()
+        self.ids = {records.record(kfunc).name: kfunc for row in self.kfuncs.registrations for kfunc in row.members}
+        self.flags: dict[str, int] = {}
+        for row in self.kfuncs.registrations:
+            for kfunc, flags in row.members.items():
+                name = records.record(kfunc).name
+                self.flags[name] = self.flags.get(name, 0) | flags
+        self._machine = Machine(facts.image.text_at, self._call, lambda at: bool(facts.first_name(at)))
+        self._contains = {
+            facts.address("btf_id_set8_contains"): 8,
+            facts.address("btf_id_set_contains"): 4,
+        }
+        self._kept: dict[tuple[int, int, int, int | None], bool | None] = {}
 
+    def allowed(self, name: str, program_type: int, attach_type: int | None = None) -> bool | None:
+        """For a program of this type and attach type, by the kernel's numbers.
 
-def filtered(facts: Facts, check: int, program_type: int, kfunc: int, attach_type: int | None = None) -> bool | None:
-    """Whether a filter refuses a program of this type; None where it asks for more than type and attach type."""
-    kind, aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
-    expected = facts.offset("bpf_prog", "expected_attach_type")
-    if kind is None or aux is None:
-        return None
-    memory = _number(_PROG + kind, program_type)
-    memory.update(_pointer(_PROG + aux, _AUX))
-    if expected is not None and attach_type is not None:
-        memory.update(_number(_PROG + expected, attach_type))
-    contains = {facts.address(name) for name in ("btf_id_set8_contains", "btf_id_set_contains")}
+        kernel/bpf/btf.c, btf_kfunc_id_set_contains: the kfunc is in a set of the common hook or of the type's, and no
+        filter of that hook refuses. None: a filter looks at what is not known of the program, or some function could
+        not be run.
+        """
+        hooks = self.kfuncs.hooks
+        kfunc = self.ids.get(name)
+        if self.kfuncs.gave_up or program_type not in hooks:
+            return None
+        is_open = False
+        for hook in {hooks.get(0), hooks[program_type]} - {None, NO_HOOK} if kfunc is not None else ():
+            rows = [row for row in self.kfuncs.registrations if hooks.get(row.program_type) == hook]
+            if kfunc is None or not any(kfunc in row.members for row in rows):
+                continue
+            checks = {row.filter for row in rows} - {0}
+            refused = {self.filtered(check, program_type, kfunc, attach_type) for check in checks}
+            if True not in refused and None not in refused:
+                return True
+            is_open = is_open or True not in refused
+        return None if is_open else False
 
-    def call(machine: Machine, target: int) -> int | None:
-        if target in contains:
-            return _contains(facts, target, machine.registers["rdi"], machine.registers["rsi"] & 0xFFFFFFFF)
-        name = facts.first_name(target)
+    def filtered(self, check: int, program_type: int, kfunc: int, attach_type: int | None = None) -> bool | None:
+        """Whether a filter refuses a program of this type; None where it asks for more than type and attach type."""
+        key = (check, program_type, kfunc, attach_type)
+        if key not in self._kept:
+            self._kept[key] = self._run(*key)
+        return self._kept[key]
+
+    def _run(self, check: int, program_type: int, kfunc: int, attach_type: int | None) -> bool | None:
+        facts = self.facts
+        kind, aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
+        expected = facts.offset("bpf_prog", "expected_attach_type")
+        if kind is None or aux is None:
+            return None
+        memory = _number(_PROG + kind, program_type)
+        memory.update(_pointer(_PROG + aux, _AUX))
+        if expected is not None and attach_type is not None:
+            memory.update(_number(_PROG + expected, attach_type))
+        try:
+            return bool(self._machine.run(check, _PROG, kfunc, memory=memory) & 0xFFFFFFFF)
+        except GaveUp:
+            return None
+
+    def _call(self, machine: Machine, target: int) -> int | None:
+        if target in self._contains:
+            wanted = machine.registers["rsi"] & 0xFFFFFFFF
+            return _contains(self.facts, self._contains[target], machine.registers["rdi"], wanted)
+        name = self.facts.first_name(target)
         if name == "bsearch":
-            return _search(facts, machine)
-        if name.startswith("__fentry__"):
-            return 0
-        return None
-
-    try:
-        result = Machine(facts.image.text_at, call, lambda at: bool(facts.first_name(at))).run(
-            check, _PROG, kfunc, memory=memory
-        )
-    except GaveUp:
-        return None
-    return bool(result & 0xFFFFFFFF)
+            return _search(self.facts, machine)
+        return 0 if name.startswith("__fentry__") else None
 
 
 def _search(facts: Facts, machine: Machine) -> int:
@@ -234,10 +258,10 @@ def _search(facts: Facts, machine: Machine) -> int:
     return 0
 
 
-def _contains(facts: Facts, function: int, address: int, wanted: int) -> int:
-    step = 8 if function == facts.address("btf_id_set8_contains") else 4
+def _contains(facts: Facts, step: int, address: int, wanted: int) -> int:
+    """btf_id_set8_contains (8 bytes an entry) and btf_id_set_contains (4)."""
     count = facts.number(address, 4)
-    first = address + (8 if step == 8 else 4)
+    first = address + step
     return int(any(facts.number(first + step * i, 4) == wanted for i in range(min(count, _MEMBERS_MAX))))
 
 
