@@ -47,7 +47,7 @@ HOMES = {
     "elftools": "formats/elf/image.py",
     "pyroute2": "sources/bpf/netlink.py",
     "capstone": "arch/x86_64.py",
-    "zstandard": "sources/zstd.py",
+    "zstandard": "model/zstd.py",
 }
 NEWER_STDLIB = {"compression"}  # Python 3.14
 # Costly to import (ecosystem: 8 to 70 ms each); on the road of `check` only inside functions that need them.

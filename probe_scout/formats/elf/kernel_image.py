@@ -237,7 +237,7 @@ def unpack(raw: bytes, path: str, limit_bytes: int = UNPACKED_BYTES_MAX) -> byte
 
 
 def _unzstd(raw: bytes, path: str, limit_bytes: int) -> bytes:
-    from ...sources import zstd
+    from ...model import zstd
 
     try:
         start, errors = zstd.opener()

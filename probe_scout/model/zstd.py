@@ -1,4 +1,7 @@
-"""zstd (RFC 8878) by what there is: Python 3.14's compression.zstd, else the package zstandard, else ImportError."""
+"""zstd (RFC 8878) by what there is: Python 3.14's compression.zstd, else the package zstandard, else ImportError.
+
+It stands here because images (formats) and archives (sources) both need it and neither may import the other.
+"""
 
 from __future__ import annotations
 
