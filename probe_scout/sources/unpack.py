@@ -1,7 +1,7 @@
 """Unpack xz, gzip and zstd a piece at a time, so that a bomb is refused before it fills the memory.
 
 Formats: the .xz file format (tukaani.org), RFC 1952 (gzip), RFC 8878 (zstd). zstd needs Python 3.14
-or the package zstandard (model/zstd.py).
+or the package zstandard (zstd.py).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _opener(packing: str, path: str) -> tuple[Callable[[], Unpacker], tuple[type
         import zlib
 
         return _Gunzip, (zlib.error, EOFError)
-    from ..model import zstd
+    from . import zstd
 
     try:
         return zstd.opener()

@@ -237,19 +237,26 @@ def unpack(raw: bytes, path: str, limit_bytes: int = UNPACKED_BYTES_MAX) -> byte
 
 
 def _unzstd(raw: bytes, path: str, limit_bytes: int) -> bytes:
-    from ...model import zstd
-
     try:
-        start, errors = zstd.opener()
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # Python 3.14
     except ImportError:
-        raise CannotUnpack(path, "zstd", zstd.CURE) from None
-    unpacker = start()
+        try:
+            import zstandard  # type: ignore[import-not-found, unused-ignore]
+        except ImportError:
+            raise CannotUnpack(path, "zstd", "needs Python 3.14 or the zstandard package") from None
+        try:
+            stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(raw)
+            data: bytes = stream.read(limit_bytes + 1)
+        except zstandard.ZstdError as error:
+            raise Malformed(path, 0, "a whole zstd stream", str(error)[:80]) from None
+        return data
     try:
-        data: bytes = unpacker.decompress(raw, limit_bytes + 1)
-    except errors as error:
+        decompressor = zstd.ZstdDecompressor()
+        data = decompressor.decompress(raw, limit_bytes + 1)
+        if not decompressor.eof and len(data) <= limit_bytes:
+            raise Malformed(path, len(raw), "the rest of the packed stream", "the end of the file")
+    except zstd.ZstdError as error:
         raise Malformed(path, 0, "a whole zstd stream", str(error)[:80]) from None
-    if not unpacker.eof and len(data) <= limit_bytes:
-        raise Malformed(path, len(raw), "the rest of the packed stream", "the end of the file")
     return data
 
 

@@ -1,6 +1,6 @@
 """zstd (RFC 8878) by what there is: Python 3.14's compression.zstd, else the package zstandard, else ImportError.
 
-It stands here because images (formats) and archives (sources) both need it and neither may import the other.
+For streams that are read piece by piece; whole images are unpacked in formats/elf/kernel_image.py, which knows no sources.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ import tracemalloc
 import pytest
 
 from probe_scout.errors import Broken
-from probe_scout.model import zstd
-from probe_scout.sources import package, unpack
+from probe_scout.sources import package, unpack, zstd
 from tests.builders import package_writer as write
 from tests.builders.zstd_readers import packed, without_readers
 
