@@ -1,6 +1,6 @@
 """zstd (RFC 8878) by what there is: Python 3.14's compression.zstd, else the package zstandard, else ImportError.
 
-For streams that are read piece by piece; whole images are unpacked in formats/elf/kernel_image.py, which knows no sources.
+For streams that are read piece by piece; whole images are unpacked in formats/elf/kernel_image.py, without sources.
 """
 
 from __future__ import annotations
