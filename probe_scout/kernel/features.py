@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from .. import arch as machines
 from ..model import facts
 
 if TYPE_CHECKING:
@@ -158,6 +159,16 @@ def _syscalls_sleepable(k: Code) -> bool | None:
     return True if k.enumerator("BPF_TRACE_FENTRY_MULTI") else None  # later than the change
 
 
+def _stack_arguments(k: Code) -> bool | None:
+    """The JIT's trampoline passes arguments on that lie on the stack.
+
+    x86: 473e3150e30a. arm64: calc_arg_aux counts them; arch_bpf_trampoline_size is older there.
+    """
+    if k.arch() == "aarch64":
+        return None if k.btf() is None else k.has_struct("arg_aux") or bool(k.has_symbol("calc_arg_aux"))
+    return k.has_symbol("arch_bpf_trampoline_size", "save_args")
+
+
 def _sleepable_tracepoints(k: Code) -> bool | None:
     """can_be_sleepable takes programs on tracepoints: kernel/bpf/verifier.c.
 
@@ -204,7 +215,86 @@ def _trace_events(k: Code) -> bool | None:
     return k.built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
 
 
+def _sleepable_uprobes(k: Code) -> bool | None:
+    """perf takes sleepable programs on uprobes. The change left nothing to see; cgroup LSM programs came with it."""
+    return k.enumerator("BPF_LSM_CGROUP") or k.enumerator("BPF_TRACE_UPROBE_MULTI")
+
+
+def _uprobe_needs_admin(k: Code) -> bool | None:
+    """perf_uprobe_event_init asks for CAP_SYS_ADMIN; before 6.1 CAP_PERFMON was enough. Links for many came later."""
+    return k.enumerator("BPF_TRACE_UPROBE_MULTI") or None
+
+
+def _user_path_by_name(k: Code) -> bool | None:
+    """uprobe.multi reads the path by getname. 6.18 does not, 7.3 does; nothing between them was asked."""
+    if k.enumerator("BPF_TRACE_FENTRY_MULTI"):
+        return True
+    return None if k.has_symbol("insn_is_nop") is not False else False
+
+
+def _apx(k: Code) -> bool | None:
+    """The decoder knows APX. Nothing of it can be seen; the system call uretprobe came in the same release."""
+    return k.has_symbol("__x64_sys_uretprobe", "inat_get_xop_attribute")
+
+
+def _invalid64(k: Code) -> bool | None:
+    """The decoder stops at opcodes that 64-bit code has not; between the system call uretprobe and XOP."""
+    if k.has_symbol("inat_get_xop_attribute", "arch_uprobe_optimize"):
+        return True
+    return False if _apx(k) is False else None
+
+
+def _nop10(k: Code) -> bool | None:
+    """The 10-byte nop is replaced by a call; before, the 5-byte nop was. insn_is_nop came in between."""
+    if k.has_symbol("arch_uprobe_optimize") is False or k.has_symbol("insn_is_nop") is False:
+        return False
+    return k.enumerator("BPF_TRACE_FENTRY_MULTI") or None
+
+
 WITNESSES = {
+    "uprobe_pmu": Witness(
+        lambda k: k.built(("perf_uprobe_init",), "CONFIG_UPROBES", "CONFIG_UPROBE_EVENTS"),
+        "perf_uprobe_init in kallsyms; CONFIG_UPROBES, CONFIG_UPROBE_EVENTS",
+        facts.CONFIG,
+    ),
+    "uprobe_needs_admin": Witness(
+        _uprobe_needs_admin,
+        "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_MULTI, which is later than the change",
+        facts.BTF,
+    ),
+    "sleepable_uprobes": Witness(
+        _sleepable_uprobes,
+        "enum bpf_attach_type in BTF: BPF_LSM_CGROUP, a contemporary",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "type_uprobe_multi": Witness(
+        lambda k: k.enumerator("BPF_TRACE_UPROBE_MULTI"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_MULTI",
+        facts.BTF,
+    ),
+    "type_uprobe_session": Witness(
+        lambda k: k.enumerator("BPF_TRACE_UPROBE_SESSION"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_SESSION",
+        facts.BTF,
+    ),
+    "user_path_by_name": Witness(
+        _user_path_by_name,
+        "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "decoder_apx": Witness(_apx, "__x64_sys_uretprobe in kallsyms, a contemporary", facts.KALLSYMS, contemporary=True),
+    "decoder_invalid64": Witness(
+        _invalid64, "inat_get_xop_attribute or arch_uprobe_optimize in kallsyms, which are later", facts.KALLSYMS
+    ),
+    "decoder_xop": Witness(
+        lambda k: k.has_symbol("inat_get_xop_attribute"), "inat_get_xop_attribute in kallsyms", facts.KALLSYMS
+    ),
+    "uprobe_nop10": Witness(
+        _nop10, "arch_uprobe_optimize and insn_is_nop in kallsyms", facts.KALLSYMS, contemporary=True
+    ),
+    "uprobe_nops": Witness(lambda k: k.has_symbol("insn_is_nop"), "insn_is_nop in kallsyms", facts.KALLSYMS),
     "bpf_syscall": Witness(
         lambda k: k.built(("bpf_prog_load", "__sys_bpf"), "CONFIG_BPF_SYSCALL"),
         "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
@@ -360,9 +450,34 @@ WITNESSES = {
         contemporary=True,
     ),
     "stack_arguments": Witness(
-        lambda k: k.has_symbol("arch_bpf_trampoline_size", "save_args"),
-        "arch_bpf_trampoline_size or save_args in kallsyms",
+        _stack_arguments,
+        "arch_bpf_trampoline_size or save_args in kallsyms; on arm64 calc_arg_aux or struct arg_aux in BTF",
         facts.KALLSYMS,
+    ),
+    "stack_words_limited": Witness(
+        lambda k: machines.row(k.arch()).argument_words_max is not None,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
+    "eight_argument_registers": Witness(
+        lambda k: machines.row(k.arch()).argument_registers == 8,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
+    "pokes_bpf_only": Witness(
+        lambda k: machines.row(k.arch()).pokes_bpf_only,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
+    "kprobe_rules": Witness(
+        lambda k: machines.row(k.arch()).kprobes or None,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
+    "trampoline_rules": Witness(
+        lambda k: machines.row(k.arch()).trampolines or None,
+        "the architecture",
+        facts.ARCHITECTURE,
     ),
     "direct_calls": Witness(
         lambda k: k.built(

@@ -7,15 +7,25 @@ from typing import NamedTuple
 from .facts import Unread
 from .verdict import Finding, Verdict
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .user_report import UserPlace
+
 
 class KernelInfo(NamedTuple):
-    """Which kernel was asked. `source` is live, snapshot or root; `taken` when a snapshot was made."""
+    """Which kernel was asked. `source` is live, snapshot, root or image; `taken` when a snapshot was made.
+
+    `basis` is booted, or image for a kernel that was not booted, whose files were computed of its package; `assumed`
+    then says what was taken to be so of what boot decides.
+    """
 
     release: str
     build_id: str
     arch: str
     source: str
     taken: str
+    basis: str = "booted"
+    assumed: tuple[str, ...] = ()
 
 
 class Diagnosis(NamedTuple):
@@ -122,11 +132,31 @@ class TargetReport(NamedTuple):
     limits: tuple[Limit, ...] = ()
 
 
+class UserReport(NamedTuple):
+    """Everything about one user target; the first fields are those of TargetReport."""
+
+    target: str
+    kind: str
+    module: str | None
+    verdicts: tuple[Verdict, ...]
+    coverage: Coverage
+    diagnosis: tuple[Diagnosis, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    copies: tuple[Copy, ...] = ()
+    forms: tuple[Form, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    prototype: str | None = None
+    limits: tuple[Limit, ...] = ()
+    place: UserPlace | None = None
+    unread: tuple[Unread, ...] = ()
+
+
 class CheckReport(NamedTuple):
     """`probe-scout check`."""
 
     kernel: KernelInfo
-    targets: tuple[TargetReport, ...]
+    targets: tuple[TargetReport | UserReport, ...]
     caller: str = "root"  # "root" (fully privileged) or "me" with --as-me
 
 

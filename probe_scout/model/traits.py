@@ -18,7 +18,7 @@ class Proto(NamedTuple):
     """A BTF prototype as far as rules look at it (kernel/bpf/btf.c btf_distill_func_proto).
 
     `args` and `slots` (8-byte words of arguments) are rounded down to the next limit that some rule has: 0, 12,
-    13 … and 0, 7, 13.
+    13 … and 0, 7, 9, 13.
     """
 
     args: int
@@ -87,4 +87,22 @@ class EventTraits(NamedTuple):
     typed_in_module: bool = False  # a module's BTF has it, vmlinux's has not
     faultable: bool = False  # the raw tracepoint runs where page faults are allowed
     syscall: bool = False  # the event of one system call
+    unread: frozenset[str] = NOWHERE
+
+
+class UserTraits(NamedTuple):
+    """What rules may know of one place in a program or library, as a uprobe."""
+
+    path: str = ""  # "" it is there; missing, loop, long_name, not_directory, denied
+    path_too_long: bool = False
+    regular: bool = True
+    no_page_cache: bool = False
+    negative: bool = False
+    past_end: bool = False
+    at_end: bool = False
+    counter_odd: bool = False  # the offset of the semaphore, ref_ctr_offset
+    mapped: bool = False  # a process maps the place so that a breakpoint is planted at once
+    refused: str = ""  # arch/x86_uprobe.py: why the instruction is refused
+    arguments_too_many: bool = False
+    argument_unknown: bool = False
     unread: frozenset[str] = NOWHERE
