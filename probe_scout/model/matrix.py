@@ -78,7 +78,7 @@ class Cell(NamedTuple):
 class Column(NamedTuple):
     """One kernel. `root` as it was asked for ("" is this machine).
 
-    `partial` says what shows that a snapshot is a part of its kernel. `error`: why the kernel could not be asked, "" where it could.
+    `partial` says what shows that a snapshot is a part of its kernel. `error`: why the kernel could not be asked.
     """
 
     root: str

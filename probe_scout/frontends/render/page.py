@@ -95,7 +95,7 @@ def _digest(text: str) -> str:
 
 
 def _tiles(report: MatrixReport) -> Markup:
-    """Four figures: hooks that attach everywhere; cells that need another point, miss calls, are refused or not told."""
+    """Four figures: hooks that attach everywhere; cells that need another point, miss calls, or attach nowhere."""
     across = len(report.kernels)
     rows = [[report.cell(number, place).state for place in range(across)] for number in range(len(report.hooks))]
     whole = sum(all(state == ATTACHES for state in row) for row in rows)
