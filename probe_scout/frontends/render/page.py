@@ -66,6 +66,7 @@ def html(report: MatrixReport, made_by: str) -> str:
 
 _LEAD = (
     "Can BPF attach, and do calls go past the probe? Each cell names the best way to attach. "
+    "A bar at a cell's left: no rung of the hook attaches there, and what is named is on none. "
     "Answered from the kernels' own files."
 )
 
@@ -260,7 +261,10 @@ def _verdicts(rungs: Sequence[RungVerdict], hook: Hook) -> Markup:
     for (_, target, answer, errno, rule, says), types in grouped.items():
         cells = [el("td", el("code", target))] if several else []
         cells += [el("td", el("span", answer, class_=f"answer {answer}")), el("td", el("code", " ".join(types)))]
-        cells += [el("td", el("code", errno or "")), el("td", says, " ", el("code", rule, class_="rule"))]
+        cells += [
+            el("td", el("code", errno or "", class_="errno")),
+            el("td", says, " ", el("code", rule, class_="rule")),
+        ]
         rows.append(el("tr", *cells))
     words = (*(("target",) if several else ()), "answer", "attach types", "errno", "why")
     heads = el("thead", el("tr", *(el("th", word, scope="col") for word in words)))

@@ -31,7 +31,7 @@ color:var(--text);font:inherit}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%}
 #matrix{border:1px solid var(--line);border-radius:8px}
-.matrix thead th{background:var(--head);text-align:left;vertical-align:bottom;padding:.6rem .4rem;min-width:6.5rem}
+.matrix thead th{background:var(--head);text-align:left;vertical-align:bottom;padding:.6rem .4rem;min-width:5.5rem}
 .matrix tbody th{text-align:left;font-weight:400;padding:.5rem;border-top:1px solid var(--line);position:sticky;left:0;
 background:var(--page);max-width:24rem}
 .name,code,pre{font-family:ui-monospace,monospace;font-size:.92em}
@@ -39,7 +39,7 @@ background:var(--page);max-width:24rem}
 .release{display:block;overflow-wrap:anywhere}
 small{display:block;color:var(--quiet);font-size:.8rem;font-weight:400;overflow-wrap:anywhere}
 h3 small{display:inline}
-.matrix td{padding:2px;border-top:1px solid var(--line);max-width:9.5rem;height:3.3rem}
+.matrix td{padding:2px;border-top:1px solid var(--line);max-width:8.6rem;height:3.3rem}
 .cell{display:block;height:100%;padding:.25rem .5rem;border-radius:5px;text-decoration:none;line-height:1.3}
 .cell .sign{display:block;font-weight:700}
 .cell .way{display:block;font-size:.85rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
@@ -57,6 +57,7 @@ overflow-wrap:anywhere}
 .verdicts{margin:.75rem 0}
 .verdicts th{font-weight:400;color:var(--quiet);text-align:left}
 .verdicts td,.verdicts th{padding:.35rem .5rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+.answer,.verdicts th,.errno{white-space:nowrap}
 .answer{padding:0 .4rem;border-radius:4px;font-weight:700}
 .answer.yes{color:var(--yes);background:var(--yes-in)}.answer.no{color:var(--no);background:var(--no-in)}
 .rule{color:var(--quiet)}
