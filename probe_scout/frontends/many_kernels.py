@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..commands import matrix as cells
-from ..errors import ProbeScoutError, UsageError
+from ..errors import ProbeScoutError, SourceError, UsageError
+from ..model.facts import Unread
 from ..model.matrix import Cell, Column, MatrixReport
 from ..model.report import KernelInfo
 from . import session
@@ -67,11 +68,14 @@ def _column(
         raise
     except (ProbeScoutError, OSError) as error:
         why = str(error) if isinstance(error, ProbeScoutError) else f"{error.filename or root}: {error.strerror}"
-        return Column(root, info, "", why), [cells.untold(number, place, why) for number in range(len(hooks))]
+        kind = error.kind if isinstance(error, SourceError) else "malformed"
+        gap = Unread("source", kind, why, error.cure if isinstance(error, SourceError) else "")
+        return Column(root, info, "", why, (gap,)), [cells.untold(number, place, why) for number in range(len(hooks))]
     found = [
         cells.cell(hook, number, place, [reports[rung] for rung in hook.ladder]) for number, hook in enumerate(hooks)
     ]
-    return Column(root, info, partial), found
+    gaps = (gap for report in reports.values() for verdict in report.verdicts for gap in verdict.unread)
+    return Column(root, info, partial, "", tuple(dict.fromkeys(gaps))), found
 
 
 def _reports(kernel: session.OpenKernel, names: Sequence[str]) -> dict[str, TargetReport]:

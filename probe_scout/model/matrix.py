@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .facts import Unread
 from .hooks import MUST, Hook
 from .report import Coverage, KernelInfo
 
@@ -79,12 +80,14 @@ class Column(NamedTuple):
     """One kernel. `root` as it was asked for ("" is this machine).
 
     `partial` says what shows that a snapshot is a part of its kernel. `error`: why the kernel could not be asked.
+    `unread`: each file that leaves some verdict open.
     """
 
     root: str
     kernel: KernelInfo
     partial: str = ""
     error: str = ""
+    unread: tuple[Unread, ...] = ()
 
 
 class MatrixReport(NamedTuple):

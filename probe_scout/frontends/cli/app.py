@@ -411,7 +411,7 @@ def report(
     """Write the matrix of hooks and kernels as one HTML page that needs no network.
 
     HOOKS and --root are as for matrix. Each cell leads to its reasons.
-    Exit code: 0 written, 2 usage, 4 a source is broken (the page says which) or FILE cannot be written.
+    Exit code: 0 written, 2 usage, 3 nothing could be told, 4 a source is broken.
     """
     return build("report", names=[hooks], roots=roots, out=out)
 

@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
-from ...errors import Denied, NotThere, UsageError
+from ...errors import UsageError
 from ...formats.text import hooks_file
 from ...model.hooks import FILE, HookSet
+from ...model.matrix import UNTOLD
 from . import output, streams
 from .request import Request
 
@@ -47,7 +48,7 @@ def run(request: Request, open_kernel: Open, progress: Progress | None) -> int:
 
 
 def page(request: Request, open_kernel: Open, progress: Progress | None) -> int:
-    """`report`: the page into a file; the exit code: 0, or 4 where a kernel could not be asked."""
+    """`report`: the page into a file; the exit code is about what could be told, not about the answers."""
     import gc
 
     from ...model.version import __version__
@@ -61,7 +62,9 @@ def page(request: Request, open_kernel: Open, progress: Progress | None) -> int:
     else:
         to_file(request.out, text)
     _note_errors(request, report)
-    return 4 if any(column.error for column in report.kernels) else 0
+    if any(column.error for column in report.kernels):
+        return 4
+    return 3 if all(cell.state == UNTOLD for cell in report.cells) else 0
 
 
 def code_of(report: MatrixReport) -> int:
@@ -166,10 +169,8 @@ def _archives(path: str) -> list[str]:
         return []
     try:
         names = sorted(os.listdir(path))
-    except PermissionError:
-        raise Denied(path, "this folder may not be read") from None
-    except FileNotFoundError:
-        raise NotThere(path, "there is no such folder") from None
+    except OSError:
+        return []  # the kernel's own opening says it
     if any(name in _OF_A_KERNEL for name in names):
         return []
     return [os.path.join(path, name) for name in names if name.endswith(_ARCHIVES)]
