@@ -6,9 +6,16 @@ turns them into `Unread` facts, only the command line prints them, and rules nev
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .model.facts import Unread
+from typing import NamedTuple
+
+
+class Unread(NamedTuple):
+    """A fact that could not be had. `kind`: denied, malformed, not_there, not_recorded, hidden."""
+
+    fact: str
+    kind: str
+    why: str
+    cure: str = ""
 
 
 class ProbeScoutError(Exception):

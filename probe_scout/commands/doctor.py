@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import Malformed, SourceError
-from ..kernel.kernel import LOCKDOWN
+from ..kernel.reading import LOCKDOWN
 from ..model import facts
 from ..model.report import DoctorReport, SourceState
 from ..model.verdict import Finding

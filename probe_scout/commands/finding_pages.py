@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-from ..frontends.render.explain import RulePage
-
 _FTRACE = "kprobe kprobe.multi kretprobe kretprobe.multi kprobe.session ksyscall kretsyscall fentry fexit fmod_ret lsm"
 _RETURNS = "kretprobe kretprobe.multi kprobe.session fexit fsession"
 _ONE_OF = "kprobe.multi kretprobe.multi kprobe.session fentry fexit fsession fmod_ret"
 
 # Id; its sentence and page; who decides it, in which file; what is read; the attach types.
-_TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
+TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     (
         "silent.ftrace_off",
         """It attaches and never fires while kernel.ftrace_enabled is 0.
@@ -66,17 +64,6 @@ _TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "kernel/bpf/verifier.c",
         "proc/kallsyms: __BTF_ID__ symbols",
         _RETURNS,
-    ),
-    (
-        "lsm_cgroup.return_one",
-        """The hook returns nothing, and a program for a cgroup on it must return 1.
-
-        The verifier refuses any other value at load (EINVAL, "can't modify return value"). On hooks with a return value
-        a program of lsm_cgroup returns 1 to allow and 0 to deny.""",
-        "return_retval_range; check_return_code",
-        "kernel/bpf/verifier.c",
-        "sys/kernel/btf/vmlinux",
-        "lsm_cgroup",
     ),
     (
         "tp_btf.ctx_is_arguments",
@@ -296,71 +283,3 @@ _TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "tp",
     ),
 )
-
-
-def finding_pages() -> list[RulePage]:
-    """A page for each finding that is no rule, and for each check of `audit`."""
-    return _own_pages() + _audit_pages() + _object_pages()
-
-
-def _object_pages() -> list[RulePage]:
-    from ..rules.object_findings import TABLE
-
-    return [
-        RulePage(
-            id=name,
-            errno="",
-            says=text.partition(". ")[0].rstrip("."),
-            page=text,
-            gate=name.partition(".")[0],
-            source=source,
-            decides=decides,
-            needs=(reads,),
-            witness="",
-            known="libbpf 1.8",
-            types=(),
-        )
-        for name, text, decides, source, reads in TABLE
-    ]
-
-
-def _audit_pages() -> list[RulePage]:
-    from .audit.checks import CHECKS
-
-    return [
-        RulePage(
-            id=one.id,
-            errno="",
-            says=one.says.rstrip("."),
-            page=one.page,
-            gate="audit",
-            source=one.source,
-            decides=one.decides,
-            needs=(one.reads,),
-            witness="",
-            known="",
-            types=tuple(one.types.split()),
-        )
-        for one in CHECKS
-    ]
-
-
-def _own_pages() -> list[RulePage]:
-    from .limit_pages import TABLE
-
-    return [
-        RulePage(
-            id=name,
-            errno="",
-            says=text.partition("\n")[0].rstrip("."),
-            page="\n".join(line.strip() for line in text.splitlines()),
-            gate=name.partition(".")[0],
-            source=source,
-            decides=decides,
-            needs=(reads,),
-            witness="",
-            known="",
-            types=tuple(types.split()),
-        )
-        for name, text, decides, source, reads, types in _TABLE + TABLE
-    ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..formats.dwarf import classes
+from ..kernel import modules
 from ..model import facts
 from ..model.facts import Unread
 from ..model.inline import (
@@ -27,7 +28,7 @@ from ..probes.attach import function_traits as questions
 from ..probes.attach import targets
 from ..probes.inlining import debug_files as debugfiles
 from ..probes.inlining.debug_facts import Source, coverage_of, facts_of, same_layout, source_of
-from ..probes.inlining.names import base_name, home, module_build_id
+from ..probes.inlining.names import base_name, home
 from ..probes.inlining.nearby import gather, nearby
 from ..sources import cache
 
@@ -371,7 +372,7 @@ def table(
     if isinstance(source, Unread):
         from ..probes.inlining import survey
 
-        build_id = module_build_id(k, module) if module is not None else ""
+        build_id = modules.build_id(k, module) if module is not None else ""
         surveyed = survey.functions(build_id or k.build_id(), module)
         if surveyed is None:
             return InlineTable(k.info(), None, (), (source,))

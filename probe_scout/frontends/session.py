@@ -100,9 +100,10 @@ class OpenKernel:
         question = None
         if self._cache:
             from ..sources import cache
+            from . import kept_reports
 
             question = cache.key(self._root, self._vmlinux, names, types, as_me) if not debug else None
-            kept = cache.load(question, self._evidence) if question else None
+            kept = kept_reports.load(question, self._evidence) if question else None
             if kept is not None:
                 return kept
         from ..commands import check
@@ -117,7 +118,9 @@ class OpenKernel:
         self._broken()
         report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
         if question:
-            cache.store(question, report, self._evidence(report))
+            from . import kept_reports
+
+            kept_reports.store(question, report, self._evidence(report))
         return report
 
     def check_many(
@@ -379,10 +382,11 @@ class OpenKernel:
 
     def _kept_inline(self, question: str) -> InlineReport | None:
         from ..sources import cache
+        from . import kept_reports
 
         try:
             raw, state = cache.kept(question)
-            report = cache.inline_report(raw)
+            report = kept_reports.inline_report(raw)
         except (TypeError, ValueError, IndexError, KeyError):
             return None
         return report if state == self._state(report.kernel) else None

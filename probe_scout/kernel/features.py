@@ -14,22 +14,29 @@ from ..model import facts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .kernel import Kernel
+    from .code_store import Code
 
 FSESSION_ARCHES = frozenset(("x86_64", "aarch64", "riscv64", "s390x"))
 _EMPTY = "is mounted but empty"  # what sources say of a tracefs without entries
 
 
+def _holds_colon(k: Code, name: str) -> bool | None:
+    """The code of a function of vmlinux compares with or hands on a colon; None where it cannot be read."""
+    from . import text
+
+    return text.holds_byte(k, name, ord(":"))
+
+
 class Witness(NamedTuple):
     """`settle` gives True, False, or None where it cannot be told; then `fact` is what would have to be read."""
 
-    settle: Callable[[Kernel], bool | None]
+    settle: Callable[[Code], bool | None]
     says: str
     fact: str
     contemporary: bool = False
 
 
-def _has_btf(k: Kernel) -> bool | None:
+def _has_btf(k: Code) -> bool | None:
     if k.btf() is not None:
         return True
     unread = k.unread(facts.BTF)
@@ -38,7 +45,7 @@ def _has_btf(k: Kernel) -> bool | None:
     return None
 
 
-def _notrace(k: Kernel) -> bool | None:
+def _notrace(k: Code) -> bool | None:
     if k.has_function("within_notrace_func"):
         return True
     if k.config("CONFIG_DYNAMIC_FTRACE") != "" and k.has_symbol("within_notrace_func"):
@@ -50,12 +57,12 @@ def _notrace(k: Kernel) -> bool | None:
     return dynamic == "y" and on_notrace != "y"
 
 
-def _locked_down(k: Kernel) -> bool | None:
+def _locked_down(k: Code) -> bool | None:
     state = k.lockdown()
     return None if state is None else state == "confidentiality"
 
 
-def _tracing_locked(k: Kernel) -> bool | None:
+def _tracing_locked(k: Code) -> bool | None:
     """Booted in lockdown=confidentiality: tracefs is there and empty."""
     if k.available_events() is not None:
         return False
@@ -65,11 +72,11 @@ def _tracing_locked(k: Kernel) -> bool | None:
     return _locked_down(k)
 
 
-def _error_injection(k: Kernel) -> bool | None:
+def _error_injection(k: Code) -> bool | None:
     return k.built(("within_error_injection_list",), "CONFIG_FUNCTION_ERROR_INJECTION")
 
 
-def _multi_sees_modules(k: Kernel) -> bool | None:
+def _multi_sees_modules(k: Code) -> bool | None:
     btf = k.btf()
     if btf is None:
         return None
@@ -77,7 +84,7 @@ def _multi_sees_modules(k: Kernel) -> bool | None:
     return None if not found else btf.shape(found[0].proto_id).nargs == 3
 
 
-def _refuses_traps(k: Kernel) -> bool | None:
+def _refuses_traps(k: Code) -> bool | None:
     """can_boost returns bool since the series that made can_probe refuse traps (arch/x86/kernel/kprobes/core.c)."""
     btf = k.btf()
     if btf is None:
@@ -86,7 +93,7 @@ def _refuses_traps(k: Kernel) -> bool | None:
     return None if not found else btf.prototype(found[0]).return_type in ("bool", "_Bool")
 
 
-def _sleepable_types_listed(k: Kernel) -> bool | None:
+def _sleepable_types_listed(k: Code) -> bool | None:
     """can_be_sleepable names the attach types; it came with sleepable struct_ops, as did the dummy one's check."""
     if k.has_symbol("bpf_dummy_ops_check_member"):
         return True
@@ -95,7 +102,7 @@ def _sleepable_types_listed(k: Kernel) -> bool | None:
     return None
 
 
-def _counts_modules(k: Kernel) -> bool | None:
+def _counts_modules(k: Code) -> bool | None:
     """number_of_same_symbols walks the modules too (926fe783c8a6): count_mod_symbols is handed on, so never inlined.
 
     Where it is missing, a count_symbols of two arguments cannot serve both walks: it is not handed the name. Older
@@ -112,18 +119,18 @@ def _counts_modules(k: Kernel) -> bool | None:
     return False if btf is not None and found and btf.shape(found[0].proto_id).nargs == 2 else None
 
 
-def _prefix_understood(k: Kernel) -> bool | None:
+def _prefix_understood(k: Code) -> bool | None:
     """create_local_trace_kprobe looks for the colon of MODULE:FUNCTION before it counts: its code tells.
 
     Without code: the stable fix is later than the counting of modules' symbols, so a kernel without that lacks it.
     """
     if k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"):
         return True
-    by_code = k.holds_colon("create_local_trace_kprobe")
+    by_code = _holds_colon(k, "create_local_trace_kprobe")
     return False if by_code is None and _counts_modules(k) is False else by_code
 
 
-def _vmlinux_wins(k: Kernel) -> bool | None:
+def _vmlinux_wins(k: Code) -> bool | None:
     """A symbol of vmlinux is counted without those of modules (kernel/trace/trace_kprobe.c number_of_same_symbols).
 
     Either modules are not counted at all, or counting stops at vmlinux. That change left nothing to see.
@@ -140,7 +147,7 @@ def _vmlinux_wins(k: Kernel) -> bool | None:
     return None if k.has_struct("btf_layout") else False
 
 
-def _syscalls_sleepable(k: Kernel) -> bool | None:
+def _syscalls_sleepable(k: Code) -> bool | None:
     """Without error injection, system calls may sleep and be replaced: check_attach_sleepable, kernel/bpf/verifier.c.
 
     The change put the list of functions that never sleep under the same option, so the list is gone then.
@@ -151,7 +158,7 @@ def _syscalls_sleepable(k: Kernel) -> bool | None:
     return True if k.enumerator("BPF_TRACE_FENTRY_MULTI") else None  # later than the change
 
 
-def _sleepable_tracepoints(k: Kernel) -> bool | None:
+def _sleepable_tracepoints(k: Code) -> bool | None:
     """can_be_sleepable takes programs on tracepoints: kernel/bpf/verifier.c.
 
     7.2 brought it with trace_call_bpf_faultable. Stable 7.1 took the verifier's half alone, between 7.1.3 and 7.1.7,
@@ -163,12 +170,12 @@ def _sleepable_tracepoints(k: Kernel) -> bool | None:
     return k.has_struct("btf_layout") and k.has_symbol("bpf_lsm_hook_returns_errno")
 
 
-def _faultable_events(k: Kernel) -> bool | None:
+def _faultable_events(k: Code) -> bool | None:
     """trace_call_bpf_faultable runs programs of system calls' events; kernels that know many-function links have it."""
     return k.enumerator("BPF_TRACE_FENTRY_MULTI") or k.has_symbol("trace_call_bpf_faultable")
 
 
-def _compiled(k: Kernel, symbols: tuple[str, ...], option: str, *, without: bool | None = None) -> bool | None:
+def _compiled(k: Code, symbols: tuple[str, ...], option: str, *, without: bool | None = None) -> bool | None:
     """A part of the kernel was compiled: by a global function of it in kallsyms, else by the configuration.
 
     A part of kallsyms, as small snapshots hold it, lacks a name without meaning anything by it; so a *no* is the
@@ -181,19 +188,19 @@ def _compiled(k: Kernel, symbols: tuple[str, ...], option: str, *, without: bool
     return without if built is None else built
 
 
-def _fprobe(k: Kernel) -> bool | None:
+def _fprobe(k: Code) -> bool | None:
     if k.has_function("register_fprobe"):
         return True
     return False if k.option("CONFIG_FPROBE") is False else k.built(("register_fprobe",), "CONFIG_FPROBE")
 
 
-def _kallsyms(k: Kernel) -> bool | None:
+def _kallsyms(k: Code) -> bool | None:
     if k.kallsyms() is not None:
         return True
     return False if k.option("CONFIG_KALLSYMS") is False else None
 
 
-def _trace_events(k: Kernel) -> bool | None:
+def _trace_events(k: Code) -> bool | None:
     return k.built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
 
 

@@ -13,17 +13,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..arch import x86_64 as x86_code
-from ..errors import ProbeScoutError, SourceError, UsageError
+from ..errors import UsageError
 from ..formats import code_slices
 from ..formats.elf import kernel_image
+from ..formats.text import modules_dep
 from ..model import instruction as kinds
+from .patch_sites import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
     from ..formats.text.kallsyms import SymbolTable
-    from .kernel import Kernel, View
+    from .code_store import Code
+    from .symbols import View
 
     class Image(Protocol):
         """A kernel's text by address: of its file, or of the running kernel."""
@@ -39,12 +42,6 @@ WINDOW_BYTES = 16
 DOUBT_BYTES = 16  # behind the place where a site is in doubt
 WHOLE_BYTES_MAX = 4096
 _BREAKPOINT = b"\xcc"
-TABLES = {  # symbols around each table, and the sizes its entries have had (struct sizes in BTF)
-    "bug": ("__start___bug_table", "__stop___bug_table", (12, 16)),
-    "jump_label": ("__start___jump_table", "__stop___jump_table", (16,)),
-    "static_call": ("__start_static_call_sites", "__stop_static_call_sites", (8,)),
-    "alternative": ("__alt_instructions", "__alt_instructions_end", (12, 13, 14)),
-}
 MODULE_TABLES = {  # entry sizes where an entry relocates more than one address of code
     "bug": ("__bug_table", 4),
     "jump_label": ("__jump_table", 16),
@@ -54,7 +51,7 @@ MODULE_TABLES = {  # entry sizes where an entry relocates more than one address 
 
 
 def of_kernel(
-    k: Kernel,
+    k: Code,
     image: Image | None,
     modules: Iterable[tuple[str, bytes]],
     running: Callable[[int, int], bytes | None] | None = None,
@@ -196,7 +193,7 @@ def module_slices(files: Iterable[tuple[str, bytes]], view: View) -> Iterator[co
     symbols, sites = view.symbols, view.sites
     loaded = {module for module in symbols.modules if module is not None}
     for path, packed in files:
-        module = module_name(path)
+        module = modules_dep.module_name(path)
         if module.encode() not in loaded or sites is None:
             continue
         traced = sites.starts_of(module.encode()) or set()
@@ -230,25 +227,3 @@ def init_bugs(files: Iterable[tuple[str, bytes]]) -> frozenset[int]:
         places = kernel_image.module_sites(raw, *MODULE_TABLES["bug"], path)
         found.update(offset for section, offset in places if names[section] == ".init.text")
     return frozenset(found)
-
-
-def module_name(path: str) -> str:
-    """A module's name from its file's path."""
-    return path.rpartition("/")[2].split(".ko")[0].replace("-", "_")
-
-
-def module_files(k: Kernel, only: str | None = None) -> Iterator[tuple[str, bytes]]:
-    """The files of the loaded modules, or of one of them, by modules.dep of this release."""
-    from ..probes.explain.kernel_lookup import KernelLookup
-
-    lookup = KernelLookup(k, lambda target, attach: "unknown")
-    loaded, release = lookup.modules_loaded(), k.release()
-    for module, path in (lookup.module_files() or {}).items():
-        if module not in loaded or (only is not None and module != only):
-            continue
-        for folder in ("usr/lib/modules", "lib/modules"):
-            try:
-                yield path, k.source.read(f"{folder}/{release}/{path}")
-                break
-            except (SourceError, ProbeScoutError):
-                continue

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..formats.elf import kernel_image
 from ..formats.text import kallsyms
-from .module_text import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..formats.text.kallsyms import SymbolTable
 
+TABLES = {  # symbols around each table, and the sizes its entries have had (struct sizes in BTF)
+    "bug": ("__start___bug_table", "__stop___bug_table", (12, 16)),
+    "jump_label": ("__start___jump_table", "__stop___jump_table", (16,)),
+    "static_call": ("__start_static_call_sites", "__stop_static_call_sites", (8,)),
+    "alternative": ("__alt_instructions", "__alt_instructions_end", (12, 13, 14)),
+}
 WORDS = ("bug", "jump_label", "static_call")
 _INSTRUCTION_BYTES = 5  # the longest jump label, and a static call
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
-from ..errors import Malformed, ProbeScoutError, SourceError
+from ..errors import ProbeScoutError, SourceError
+from .code_store import SLICES as SLICES
+from .code_store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..formats.code_slices import Slice
-    from ..formats.elf.kernel_image import KernelImage
     from ..formats.text.filter_functions import Doubt
     from ..formats.text.kallsyms import SymbolTable
-    from .kernel import Kernel
-    from .patch_sites import Tables
+    from .code_store import Code
 
-SLICES = "code/slices"
 _WINDOW_BYTES = 16
 _CHUNK_BYTES = 1 << 20
 _BREAKPOINT = b"\xcc"
@@ -30,107 +29,13 @@ _INIT_BYTES_MAX = 1 << 20  # of one module's init text
 _ENDBR_BYTES = 4
 
 
-class Store:
-    """What code of one kernel could be had."""
-
-    __slots__ = (
-        *("image", "image_tried", "init_bases", "init_bugs", "live", "modules", "_body", "_slices"),
-        *("stale", "tables", "tables_tried", "why"),
-    )
-
-    def __init__(self, k: Kernel) -> None:
-        self._body: bytes | None = None
-        self._slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
-        self.image: KernelImage | None = None
-        self.image_tried = False
-        self.tables: Tables | None = None
-        self.tables_tried = False
-        self.init_bases: list[tuple[int, str]] | None = None
-        self.init_bugs: dict[str, frozenset[int]] = {}
-        self.live = k.source.describe().kind == "live"
-        self.why = ""
-        self.stale: frozenset[tuple[str | None, str]] = frozenset()
-        self.modules: dict[str, dict[str, tuple[Slice, ...]] | None] = {}
-        from ..formats import code_slices
-
-        try:
-            self._body = code_slices.unpacked(k.read(SLICES))
-        except (SourceError, Malformed) as error:
-            self.why = str(error)
-        if self._body is not None and code_slices.says_stale(self._body):
-            self.stale = frozenset(
-                owner
-                for owner, found in (self.slices or {}).items()
-                if any(code_slices.STALE in one.sites for one in found)
-            )
-
-    @property
-    def slices(self) -> dict[tuple[str | None, str], tuple[Slice, ...]] | None:
-        """Every slice of the snapshot, by (module, name); None where there are none or they make no sense."""
-        if self._slices is None and self._body is not None:
-            from ..formats import code_slices
-
-            try:
-                self._slices = code_slices.table_unpacked(self._body)
-            except Malformed as error:
-                self.why, self._body = str(error), None
-        return self._slices
-
-    def slices_of(self, module: str | None, name: str) -> tuple[Slice, ...]:
-        """The slices of one symbol, without looking at the lines of others where they were not read anyway."""
-        if self._slices is not None or self._body is None:
-            return (self._slices or {}).get((module, name), ())
-        from ..formats import code_slices
-
-        try:
-            return code_slices.find_unpacked(self._body, module, name)
-        except Malformed as error:
-            self.why, self._body = str(error), None
-            return ()
-
-    def open_image(self, k: Kernel) -> KernelImage | None:
-        """The kernel image named by the user or found in /boot, if its build-id is this kernel's."""
-        if self.image_tried:
-            return self.image
-        self.image_tried = True
-        from ..formats.elf import kernel_image
-
-        release = k.release()
-        raws = [] if k.image is None else [("the image named", k.image)]
-        if k.image is None and self.live:
-            for path in (
-                f"boot/vmlinuz-{release}",
-                f"usr/lib/modules/{release}/vmlinuz",
-                f"lib/modules/{release}/vmlinuz",
-            ):
-                try:
-                    raws.append((path, k.source.read(path)))
-                    break
-                except SourceError as error:
-                    if not raws and (error.kind == "denied" or path.startswith("boot")):
-                        self.why = f"no image of this kernel: {error}"
-                    continue
-        for path, raw in raws:
-            try:
-                elf = kernel_image.vmlinux_of(raw, path) if kernel_image.is_bzimage(raw) else raw
-                image = kernel_image.KernelImage(elf, path)
-                ours = k.build_id()
-                if ours and image.build_id and image.build_id != ours:
-                    self.why = f"{path} is of another build ({image.build_id[:12]}, this kernel is {ours[:12]})"
-                    continue
-                self.image = image
-            except (Malformed, ProbeScoutError) as error:
-                self.why = str(error)
-        return self.image
-
-
-def _store(k: Kernel) -> Store:
+def _store(k: Code) -> Store:
     if k.code_store is None:
         k.code_store = Store(k)
     return k.code_store
 
 
-def slice_of(k: Kernel, symbols: SymbolTable, row: int) -> Slice | None:
+def slice_of(k: Code, symbols: SymbolTable, row: int) -> Slice | None:
     """The recorded slice of this very symbol: same module, name and, in vmlinux, same distance from _stext."""
     store = _store(k)
     symbol = symbols.symbol(row)
@@ -149,14 +54,14 @@ def slice_of(k: Kernel, symbols: SymbolTable, row: int) -> Slice | None:
     return found[0] if len(found) == 1 else None
 
 
-def text(k: Kernel, symbols: SymbolTable, row: int, size_bytes: int) -> tuple[bytes, bool] | None:
+def text(k: Code, symbols: SymbolTable, row: int, size_bytes: int) -> tuple[bytes, bool] | None:
     """The first bytes of a symbol and whether they are the running kernel's own; None if no source has them."""
     symbol = symbols.symbol(row)
     return bytes_at(k, symbols, symbol.address, size_bytes, in_image=symbol.module is None)
 
 
 def bytes_at(
-    k: Kernel, symbols: SymbolTable, address: int, size_bytes: int, in_image: bool = True
+    k: Code, symbols: SymbolTable, address: int, size_bytes: int, in_image: bool = True
 ) -> tuple[bytes, bool] | None:
     """As `text`, for a runtime address; `in_image` False leaves the image aside (modules are not in it)."""
     store = _store(k)
@@ -175,7 +80,7 @@ def bytes_at(
     return None
 
 
-def reserved_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, raw: bytes) -> str | None:
+def reserved_word(k: Code, symbols: SymbolTable, row: int, offset_bytes: int, raw: bytes) -> str | None:
     """Which of the kernel's tables holds this byte of a function: bug, jump_label, static_call, "" for none.
 
     `raw` is the function's code from its first byte. None where the tables cannot be read; for modules they are
@@ -200,7 +105,7 @@ def reserved_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, 
     return reserved.word_at(store.tables, symbols.addresses[row], offset_bytes, raw)
 
 
-def _module_word(k: Kernel, symbols: SymbolTable, row: int, offset_bytes: int, raw: bytes) -> str | None:
+def _module_word(k: Code, symbols: SymbolTable, row: int, offset_bytes: int, raw: bytes) -> str | None:
     """As `reserved_word`, from the tables of a loaded module's file; None where there is none, or it is another build.
 
     A file of the same build agrees with the running code up to the first operand, which relocation fills in.
@@ -232,16 +137,17 @@ def _is_patched(file: bytes, running: bytes, at: int) -> bool:
     return file[:at] == running[:at] and all(kind in kinds.PATCHABLE for kind in both)
 
 
-def _slices_of_module(k: Kernel, module: str) -> dict[str, tuple[Slice, ...]] | None:
+def _slices_of_module(k: Code, module: str) -> dict[str, tuple[Slice, ...]] | None:
     """The slices that the file of one loaded module gives, by name; None where it cannot be read."""
     from . import module_text as slices
+    from . import modules
 
     view = k.full()
     if view is None:
         return None
     found: dict[str, tuple[Slice, ...]] = {}
     try:
-        for one in slices.module_slices(slices.module_files(k, module), view):
+        for one in slices.module_slices(modules.files(k, module), view):
             found[one.name] = (*found.get(one.name, ()), one)
     except ProbeScoutError as error:
         _store(k).why = str(error)
@@ -252,7 +158,7 @@ def _slices_of_module(k: Kernel, module: str) -> dict[str, tuple[Slice, ...]] | 
     return found
 
 
-def cure(k: Kernel) -> str:
+def cure(k: Code) -> str:
     """What would bring the code: nothing that was tried already, and no image whose code is not decoded."""
     if k.arch() != "x86_64":
         return "ask the kernel itself: probe-scout verify, on the machine as root"
@@ -268,7 +174,7 @@ def cure(k: Kernel) -> str:
     return "name the kernel's image with --vmlinux, or ask as root"
 
 
-def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
+def first(k: Code, symbols: SymbolTable, row: int) -> str | None:
     """What kprobes make of a symbol's first instruction: "" fine, "bug", "int", "indirect"; None if it is not told."""
     if k.arch() != "x86_64":
         return None
@@ -306,7 +212,7 @@ def first(k: Kernel, symbols: SymbolTable, row: int) -> str | None:
     return ""
 
 
-def holds_byte(k: Kernel, name: str, byte: int) -> bool | None:
+def holds_byte(k: Code, name: str, byte: int) -> bool | None:
     """An instruction of this function of vmlinux has the byte as its operand; None where its code is not all read."""
     if k.arch() != "x86_64":
         return None
@@ -326,7 +232,7 @@ def holds_byte(k: Kernel, name: str, byte: int) -> bool | None:
     return x86_code.has_operand(found[0], byte) if found is not None and len(found[0]) == end - start else None
 
 
-def holds_site(k: Kernel, symbols: SymbolTable, address: int, doubts: Sequence[Doubt]) -> bool | None:
+def holds_site(k: Code, symbols: SymbolTable, address: int, doubts: Sequence[Doubt]) -> bool | None:
     """The symbol that starts at `address` has one of the sites in question; None if code does not tell.
 
     A site is a five-byte no-op, or a call where it is in use or the image was not prepared (arch/x86/kernel/ftrace.c).
@@ -344,7 +250,7 @@ def holds_site(k: Kernel, symbols: SymbolTable, address: int, doubts: Sequence[D
     return True if True in answers else None if None in answers else False
 
 
-def _calls_at(k: Kernel, symbols: SymbolTable, start: int, offset: int) -> bool | None:
+def _calls_at(k: Code, symbols: SymbolTable, start: int, offset: int) -> bool | None:
     from ..arch import x86_64 as x86_code
 
     row = next(iter(symbols.rows_at(start)), None)
@@ -359,7 +265,7 @@ def _calls_at(k: Kernel, symbols: SymbolTable, start: int, offset: int) -> bool 
     return x86_code.is_site(raw[at : at + x86_code.SITE_BYTES])
 
 
-def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
+def entry_is_patched(k: Code, symbols: SymbolTable, row: int) -> bool | None:
     """The entry holds the five-byte no-op that a trampoline looks for where ftrace has no site.
 
     None if only the running code tells, and without any code: a jump label at the entry is such a no-op, as in
@@ -386,17 +292,18 @@ def entry_is_patched(k: Kernel, symbols: SymbolTable, row: int) -> bool | None:
     return x86_code.may_be_nop5(x86_code.entry_instruction(one.code).kind, one.sites, running)
 
 
-def sliced_names(k: Kernel) -> frozenset[str]:
+def sliced_names(k: Code) -> frozenset[str]:
     """Names in the snapshot's code slices, of whatever owner."""
     return frozenset(name for _, name in _store(k).slices or ())
 
 
-def slices_for_snapshot(k: Kernel) -> bytes:
+def slices_for_snapshot(k: Code) -> bytes:
     """The member code/slices of a new snapshot, from the kernel's image, else from its running text.
 
     Raises UsageError where there is neither.
     """
     from . import module_text as slices
+    from . import modules
 
     image: slices.Image | None = _store(k).open_image(k)
     reader = _running_reader(k)
@@ -404,10 +311,10 @@ def slices_for_snapshot(k: Kernel) -> bytes:
         running = RunningText(k.stext(), reader)
         if running.text_at(k.stext(), _WINDOW_BYTES) is not None:
             image = running
-    return slices.of_kernel(k, image, slices.module_files(k), reader, _stale_slices(k))
+    return slices.of_kernel(k, image, modules.files(k), reader, _stale_slices(k))
 
 
-def stale_bug(k: Kernel, symbols: SymbolTable, row: int) -> bool:
+def stale_bug(k: Code, symbols: SymbolTable, row: int) -> bool:
     """A module's function begins where another module's init text, freed since, had a BUG or WARN.
 
     The bug table of a module keeps the entries of its init text (lib/bug.c module_find_bug). Told by a snapshot's
@@ -428,7 +335,7 @@ def stale_bug(k: Kernel, symbols: SymbolTable, row: int) -> bool:
     return False
 
 
-def stale_bugs(k: Kernel, symbols: SymbolTable, rows: Sequence[int]) -> set[int]:
+def stale_bugs(k: Code, symbols: SymbolTable, rows: Sequence[int]) -> set[int]:
     """Those rows of one module's functions that are a `stale_bug`."""
     store = _store(k)
     if not store.live and not store.stale:
@@ -436,7 +343,7 @@ def stale_bugs(k: Kernel, symbols: SymbolTable, rows: Sequence[int]) -> set[int]
     return {row for row in rows if stale_bug(k, symbols, row)}
 
 
-def _init_bases(k: Kernel) -> list[tuple[int, str]]:
+def _init_bases(k: Code) -> list[tuple[int, str]]:
     """Where each loaded module's init text was, by address; what cannot be read is left out."""
     store = _store(k)
     if store.init_bases is None:
@@ -455,19 +362,20 @@ def _init_bases(k: Kernel) -> list[tuple[int, str]]:
     return store.init_bases
 
 
-def _init_bugs(k: Kernel, module: str) -> frozenset[int]:
+def _init_bugs(k: Code, module: str) -> frozenset[int]:
     store = _store(k)
     if module not in store.init_bugs:
         from . import module_text as slices
+        from . import modules
 
         try:
-            store.init_bugs[module] = slices.init_bugs(slices.module_files(k, module))
+            store.init_bugs[module] = slices.init_bugs(modules.files(k, module))
         except ProbeScoutError:
             store.init_bugs[module] = frozenset()
     return store.init_bugs[module]
 
 
-def _stale_slices(k: Kernel) -> Iterator[Slice]:
+def _stale_slices(k: Code) -> Iterator[Slice]:
     """A slice for each function of a module that a stale entry of another module's bug table reserves."""
     from ..formats import code_slices
 
@@ -511,7 +419,7 @@ class RunningText:
         return relative_sites(raw or b"", start, entry_bytes)
 
 
-def _running_reader(k: Kernel) -> Callable[[int, int], bytes | None] | None:
+def _running_reader(k: Code) -> Callable[[int, int], bytes | None] | None:
     """Reads running code by runtime address and size in bytes; None for what is not this machine."""
     if not _store(k).live:
         return None

@@ -14,71 +14,187 @@ if TYPE_CHECKING:
 
 
 class AttachType(NamedTuple):
-    """One way to attach. `enumerator` is the bpf_attach_type that a kernel must know, if any."""
+    """One way to attach. `enumerator` is the bpf_attach_type that a kernel must know, if any.
+
+    `by` is what carries it: perf (perf_event_open, a kprobe event), fprobe (a kprobe_multi link), trampoline (one BPF
+    trampoline), trampolines (a tracing_multi link), event (perf, a trace event), tracepoint (a raw tracepoint),
+    iterator. `at` is when it runs: entry, return, both, value (in place of the return value), hook, event, read.
+    """
 
     name: str
     program: str
     enumerator: str
+    by: str
+    at: str
     kinds: str  # kinds of target it applies to, blank separated
     says: str
 
 
-def _table(*rows: tuple[str, str, str, str, str]) -> dict[str, AttachType]:
+def _table(*rows: tuple[str, str, str, str, str, str, str]) -> dict[str, AttachType]:
     return {row[0]: AttachType(*row) for row in rows}
 
 
 ATTACH_TYPES: dict[str, AttachType] = _table(
-    ("kprobe", "KPROBE", "", "function offset syscall", "probe at entry or inside, by perf"),
-    ("kretprobe", "KPROBE", "", "function offset syscall", "probe at return, by perf"),
+    ("kprobe", "KPROBE", "", "perf", "entry", "function offset syscall", "probe at entry or inside, by perf"),
+    ("kretprobe", "KPROBE", "", "perf", "return", "function offset syscall", "probe at return, by perf"),
     (
         "kprobe.multi",
         "KPROBE",
         "BPF_TRACE_KPROBE_MULTI",
+        "fprobe",
+        "entry",
         "function syscall",
         "many entries by one link, through fprobe",
     ),
-    ("kretprobe.multi", "KPROBE", "BPF_TRACE_KPROBE_MULTI", "function", "many returns by one link"),
-    ("kprobe.session", "KPROBE", "BPF_TRACE_KPROBE_SESSION", "function", "entry and return by one program"),
-    ("ksyscall", "KPROBE", "", "syscall", "kprobe on the syscall's wrapper"),
-    ("kretsyscall", "KPROBE", "", "syscall", "kretprobe on the syscall's wrapper"),
-    ("fentry", "TRACING", "BPF_TRACE_FENTRY", "function syscall", "entry, typed arguments, by trampoline"),
-    ("fentry.s", "TRACING", "BPF_TRACE_FENTRY", "function", "sleepable fentry"),
-    ("fexit", "TRACING", "BPF_TRACE_FEXIT", "function syscall", "return, arguments and return value"),
-    ("fexit.s", "TRACING", "BPF_TRACE_FEXIT", "function", "sleepable fexit"),
-    ("fsession", "TRACING", "BPF_TRACE_FSESSION", "function", "entry and return by one program, by trampoline"),
-    ("fentry.multi", "TRACING", "BPF_TRACE_FENTRY_MULTI", "function", "many entries, by trampolines"),
-    ("fexit.multi", "TRACING", "BPF_TRACE_FEXIT_MULTI", "function", "many returns, by trampolines"),
-    ("fsession.multi", "TRACING", "BPF_TRACE_FSESSION_MULTI", "function", "many entries and returns"),
-    ("fmod_ret", "TRACING", "BPF_MODIFY_RETURN", "function", "may replace the return value"),
-    ("fmod_ret.s", "TRACING", "BPF_MODIFY_RETURN", "function", "sleepable fmod_ret"),
-    ("lsm", "LSM", "BPF_LSM_MAC", "function", "security hook, bpf_lsm_<hook>"),
-    ("lsm.s", "LSM", "BPF_LSM_MAC", "function", "sleepable security hook"),
-    ("lsm_cgroup", "LSM", "BPF_LSM_CGROUP", "function", "security hook for the processes of one cgroup"),
-    ("iter", "TRACING", "BPF_TRACE_ITER", "function", "iterator, bpf_iter_<target>"),
-    ("iter.s", "TRACING", "BPF_TRACE_ITER", "function", "sleepable iterator"),
-    ("tp", "TRACEPOINT", "", "tracepoint syscall", "trace event by perf, the event's record"),
-    ("tp.s", "TRACEPOINT", "", "tracepoint", "sleepable tp, on events of system calls"),
-    ("raw_tp", "RAW_TRACEPOINT", "", "tracepoint", "raw tracepoint, untyped arguments"),
-    ("raw_tp.s", "RAW_TRACEPOINT", "", "tracepoint", "sleepable raw tracepoint, sys_enter and sys_exit"),
+    ("kretprobe.multi", "KPROBE", "BPF_TRACE_KPROBE_MULTI", "fprobe", "return", "function", "many returns by one link"),
+    (
+        "kprobe.session",
+        "KPROBE",
+        "BPF_TRACE_KPROBE_SESSION",
+        "fprobe",
+        "both",
+        "function",
+        "entry and return by one program",
+    ),
+    ("ksyscall", "KPROBE", "", "perf", "entry", "syscall", "kprobe on the syscall's wrapper"),
+    ("kretsyscall", "KPROBE", "", "perf", "return", "syscall", "kretprobe on the syscall's wrapper"),
+    (
+        "fentry",
+        "TRACING",
+        "BPF_TRACE_FENTRY",
+        "trampoline",
+        "entry",
+        "function syscall",
+        "entry, typed arguments, by trampoline",
+    ),
+    ("fentry.s", "TRACING", "BPF_TRACE_FENTRY", "trampoline", "entry", "function", "sleepable fentry"),
+    (
+        "fexit",
+        "TRACING",
+        "BPF_TRACE_FEXIT",
+        "trampoline",
+        "return",
+        "function syscall",
+        "return, arguments and return value",
+    ),
+    ("fexit.s", "TRACING", "BPF_TRACE_FEXIT", "trampoline", "return", "function", "sleepable fexit"),
+    (
+        "fsession",
+        "TRACING",
+        "BPF_TRACE_FSESSION",
+        "trampoline",
+        "both",
+        "function",
+        "entry and return by one program, by trampoline",
+    ),
+    (
+        "fentry.multi",
+        "TRACING",
+        "BPF_TRACE_FENTRY_MULTI",
+        "trampolines",
+        "entry",
+        "function",
+        "many entries, by trampolines",
+    ),
+    (
+        "fexit.multi",
+        "TRACING",
+        "BPF_TRACE_FEXIT_MULTI",
+        "trampolines",
+        "return",
+        "function",
+        "many returns, by trampolines",
+    ),
+    (
+        "fsession.multi",
+        "TRACING",
+        "BPF_TRACE_FSESSION_MULTI",
+        "trampolines",
+        "both",
+        "function",
+        "many entries and returns",
+    ),
+    ("fmod_ret", "TRACING", "BPF_MODIFY_RETURN", "trampoline", "value", "function", "may replace the return value"),
+    ("fmod_ret.s", "TRACING", "BPF_MODIFY_RETURN", "trampoline", "value", "function", "sleepable fmod_ret"),
+    ("lsm", "LSM", "BPF_LSM_MAC", "trampoline", "hook", "function", "security hook, bpf_lsm_<hook>"),
+    ("lsm.s", "LSM", "BPF_LSM_MAC", "trampoline", "hook", "function", "sleepable security hook"),
+    (
+        "lsm_cgroup",
+        "LSM",
+        "BPF_LSM_CGROUP",
+        "trampoline",
+        "hook",
+        "function",
+        "security hook for the processes of one cgroup",
+    ),
+    ("iter", "TRACING", "BPF_TRACE_ITER", "iterator", "read", "function", "iterator, bpf_iter_<target>"),
+    ("iter.s", "TRACING", "BPF_TRACE_ITER", "iterator", "read", "function", "sleepable iterator"),
+    ("tp", "TRACEPOINT", "", "event", "event", "tracepoint syscall", "trace event by perf, the event's record"),
+    ("tp.s", "TRACEPOINT", "", "event", "event", "tracepoint", "sleepable tp, on events of system calls"),
+    ("raw_tp", "RAW_TRACEPOINT", "", "tracepoint", "event", "tracepoint", "raw tracepoint, untyped arguments"),
+    (
+        "raw_tp.s",
+        "RAW_TRACEPOINT",
+        "",
+        "tracepoint",
+        "event",
+        "tracepoint",
+        "sleepable raw tracepoint, sys_enter and sys_exit",
+    ),
     (
         "raw_tp.w",
         "RAW_TRACEPOINT_WRITABLE",
         "",
         "tracepoint",
+        "event",
+        "tracepoint",
         "raw tracepoint that may write where the event allows it",
     ),
-    ("tp_btf", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "raw tracepoint, typed arguments"),
-    ("tp_btf.s", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "sleepable tp_btf, sys_enter and sys_exit"),
+    ("tp_btf", "TRACING", "BPF_TRACE_RAW_TP", "tracepoint", "event", "tracepoint", "raw tracepoint, typed arguments"),
+    (
+        "tp_btf.s",
+        "TRACING",
+        "BPF_TRACE_RAW_TP",
+        "tracepoint",
+        "event",
+        "tracepoint",
+        "sleepable tp_btf, sys_enter and sys_exit",
+    ),
 )
 
+NAMES: tuple[str, ...] = tuple(ATTACH_TYPES)
+
+
+def family(by: str = "", at: str = "", sleepable: bool | None = None) -> tuple[str, ...]:
+    """Names of the attach types by these `by` and `at` (words; "" is any), in the table's order."""
+    return tuple(
+        one.name
+        for one in ATTACH_TYPES.values()
+        if (not by or one.by in by.split())
+        and (not at or one.at in at.split())
+        and sleepable in (None, one.name.endswith(".s"))
+    )
+
+
+BY_PERF = family("perf")
+BY_FPROBE = family("fprobe")
+BY_TRAMPOLINE = family("trampoline", "entry return both value")  # without lsm, whose hooks are decided apart
+BY_TRAMPOLINES = family("trampolines")
+KPROBES = tuple(name for name in BY_PERF if "function" in ATTACH_TYPES[name].kinds.split())
+RETURNS = family("perf fprobe trampoline trampolines", "return both")
+LSM, ITER = family(at="hook"), family("iterator")
+BY_EVENT = family("event tracepoint", sleepable=False)
+WITHOUT_FTRACE = family("event tracepoint iterator")  # what kernel.ftrace_enabled does not touch
+
+
 # What most probes are made with: a function that takes these is one that takes probes.
-DEFAULT = ("kprobe", "kretprobe", "kprobe.multi", "kretprobe.multi", "fentry", "fexit")
+DEFAULT = (*KPROBES, *family("fprobe", "entry return"), *family("trampoline", "entry return", sleepable=False))
+# Types of few users: judged for those who ask.
+FOR_THOSE_WHO_ASK = tuple(a.name for a in ATTACH_TYPES.values() if a.enumerator == "BPF_LSM_CGROUP") + tuple(
+    a.name for a in ATTACH_TYPES.values() if a.program == "RAW_TRACEPOINT_WRITABLE"
+)
 # Rules that say that the kernel lacks an attach type, whatever the target is.
 _UNKNOWN_TYPE = ("unknown_type", "unknown_session", "unknown_fsession")
-
-FOR_THOSE_WHO_ASK = ("lsm_cgroup", "raw_tp.w")
-
-NAMES: tuple[str, ...] = tuple(ATTACH_TYPES)
 
 
 def for_kind(kind: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ snapshot does not hold it).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..errors import Unread as Unread
 
 KALLSYMS = "kallsyms"  # proc/kallsyms
 ADDRESSES = "addresses"  # the addresses in proc/kallsyms (hidden by kernel.kptr_restrict)
@@ -27,12 +27,3 @@ SYSCTL = "sysctl"  # proc/sys/kernel/*
 MODULES = "modules"  # proc/modules
 DEBUG = "debug"  # debug information (DWARF) of this build: a debug package, a build tree, debuginfod
 SYMBOL_CHOICE = "symbol_choice"  # which of several copies of a name ftrace lists
-
-
-class Unread(NamedTuple):
-    """A fact that could not be had. `kind`: denied, malformed, not_there, not_recorded, hidden."""
-
-    fact: str
-    kind: str
-    why: str
-    cure: str = ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .attach import BY_TRAMPOLINES, ITER
 from .report import KernelInfo
 
 # Stub.shape
@@ -41,10 +42,10 @@ STUB_LIKE = {
 }
 STUB_NOT = {
     **dict.fromkeys(
-        ("fentry.multi", "fexit.multi", "fsession.multi"),
+        BY_TRAMPOLINES,
         "programs of this type may not load arguments from ctx: they call bpf_get_func_arg and bpf_get_func_ret",
     ),
-    **dict.fromkeys(("iter", "iter.s"), "its ctx is the kernel's struct bpf_iter__TARGET, which vmlinux.h has"),
+    **dict.fromkeys(ITER, "its ctx is the kernel's struct bpf_iter__TARGET, which vmlinux.h has"),
 }
 
 

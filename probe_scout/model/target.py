@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import UsageError
+from .attach import BY_FPROBE, BY_TRAMPOLINE, BY_TRAMPOLINES, KPROBES
 
 FUNCTION, OFFSET, TRACEPOINT, SYSCALL = "function", "offset", "tracepoint", "syscall"
 USER_WORDS = ("uprobe", "uretprobe", "uprobe.multi", "uretprobe.multi", "uprobe.session", "usdt", "u", "ur")
@@ -20,14 +21,7 @@ LSM_HEAD, ITER_HEAD = "bpf_lsm_", "bpf_iter_"
 
 # Words before a name, and the attach type they ask for; "" leaves it open.
 FUNCTION_WORDS = {
-    **{
-        word: word
-        for word in (
-            *("kprobe", "kretprobe", "kprobe.multi", "kretprobe.multi", "kprobe.session"),
-            *("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fmod_ret", "fmod_ret.s"),
-            *("fentry.multi", "fexit.multi", "fsession.multi"),
-        )
-    },
+    **{word: word for word in (*(*KPROBES, *BY_FPROBE, *BY_TRAMPOLINE, *BY_TRAMPOLINES),)},
     "k": "kprobe",
     "p": "kprobe",
     "kr": "kretprobe",

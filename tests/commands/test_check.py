@@ -88,7 +88,8 @@ def test_without_any_btf_nothing_is_said_of_pahole(tiny_kernel):
     )
     target = kernel.check(["vfs_read"], ["kprobe", "fentry"]).targets[0]
     assert [v.answer for v in target.verdicts] == ["yes", "no"]
-    assert [(d.kind, "pahole" in d.says) for d in target.diagnosis] == [("no_btf", False)]
+    assert target.diagnosis[0].kind == "no_btf"
+    assert not any("pahole" in d.says for d in target.diagnosis)
 
 
 def test_symbols_that_were_not_read_are_not_said_to_be_absent(tmp_path):
@@ -104,6 +105,7 @@ def test_symbols_that_were_not_read_are_not_said_to_be_absent(tmp_path):
 def test_where_no_type_takes_a_function_other_points_are_told(tiny_kernel):
     kernel = tiny_kernel(
         ["vfs_read notrace blacklisted"],
+        code={"vfs_read": ("55", ())},
         events=["syscalls:sys_enter_read", "raw_syscalls:sys_enter", "vfs:vfs_open"],
     )
     (report,) = kernel.check(["vfs_read"]).targets

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from probe_scout.commands.finding_pages import finding_pages
-from probe_scout.frontends.cli.pages import rule_pages
+from probe_scout.frontends.cli.pages import finding_pages, rule_pages
 from probe_scout.model.attach import ATTACH_TYPES
 from probe_scout.rules import PATHS
 from tests.house.tree import modules

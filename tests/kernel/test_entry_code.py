@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands import check, scan
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
+from probe_scout.probes.attach import bulk, verdicts
 from probe_scout.sources import open_source
 
 NOP5, PUSH = "0f1f440000", "55"
 
 
 def answer(kernel, name="foo"):
-    (verdict,) = check.verdicts(kernel, parse(name), ("fentry",))
+    (verdict,) = verdicts.verdicts(kernel, parse(name), ("fentry",))
     return verdict.answer, verdict.errno, [gap.fact for gap in verdict.unread]
 
 
 def by_scan(kernel, name="foo"):
     kernel.full()
-    (traits,) = [traits for n, _, traits in scan.lines(kernel) if n == name]
-    return scan.Sweep(kernel, ("fentry",)).answers(traits)[0]["fentry"]
+    (traits,) = [traits for n, _, traits in bulk.lines(kernel) if n == name]
+    return bulk.Sweep(kernel, ("fentry",)).answers(traits)[0]["fentry"]
 
 
 @pytest.mark.parametrize(

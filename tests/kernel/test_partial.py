@@ -11,6 +11,7 @@ from probe_scout.errors import Broken
 from probe_scout.frontends.cli import run
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
+from probe_scout.probes.attach import verdicts
 from probe_scout.sources import open_source
 from probe_scout.sources.manifest import Manifest
 from tests.builders.tiny_kernel import tiny_files
@@ -29,7 +30,7 @@ def opened(name):
 
 def answers(kernel, text):
     target = parse(text)
-    return {verdict.attach: verdict for verdict in check.verdicts(kernel, target, check.types_for(target, ()))}
+    return {verdict.attach: verdict for verdict in verdicts.verdicts(kernel, target, verdicts.types_for(target, ()))}
 
 
 def test_there_are_slices_and_whole_recordings():

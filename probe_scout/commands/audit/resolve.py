@@ -14,7 +14,8 @@ from .kept import Kept
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
     from ...sources.bpf.objects import Record
 
 MANY = 24  # names beyond which one pass for all of them is cheaper than a search for each

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...model import facts
-from ...model.attach import ATTACH_TYPES, for_kind
+from ...model.attach import ATTACH_TYPES, BY_EVENT, for_kind
 from ...model.diff import APPEARED, EVENTS, FUNCTIONS, GONE, KINDS, Count, DiffReport, Gap, ModuleChange, Totals
 from ...model.facts import Unread
 from ...model.target import EVENT_WORDS, FUNCTION, SYSCALL_WORDS, TRACEPOINT, bare_section, split
@@ -25,7 +25,6 @@ _FACTS = {
     FUNCTIONS: (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS, facts.KPROBE_BLACKLIST, facts.CONFIG),
     EVENTS: (facts.EVENTS, facts.KALLSYMS, facts.BTF, facts.CONFIG),
 }
-_TRACING = ("tp", "raw_tp", "tp_btf")
 
 
 def report(a: Kernel, b: Kernel, glob: str, kinds: Sequence[str], types: Sequence[str], whole: bool) -> DiffReport:
@@ -81,7 +80,7 @@ def types_of(kind: str, asked: Sequence[str]) -> tuple[str, ...]:
     """The attach types to judge for functions or tracepoints: those asked for, else the usual ones."""
     if asked:
         return tuple(attach for attach in asked if kind in ATTACH_TYPES[attach].kinds.split())
-    return _TRACING if kind == TRACEPOINT else for_kind(kind)
+    return BY_EVENT if kind == TRACEPOINT else for_kind(kind)
 
 
 def gaps(a: Kernel, b: Kernel, kinds: Sequence[str]) -> tuple[Gap, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import Malformed, NoStub, SourceError, UsageError
 from ...model import facts
+from ...model.attach import BY_EVENT
 from ...model.stub import STUB_LIKE, STUB_NOT, Argument, PlainType, RecordMember, Stub, StubReport
 from ...model.target import EVENT_WORDS, FUNCTION, SYSCALL, SYSCALL_WORDS, WORDS, Target, bare_section, parse, split
 from ...model.verdict import NO, UNKNOWN, Verdict
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ...model.trace import EventReport
     from ...probes.tracepoints.raw_arguments import TraceTypes
 
-BY_EVENT = ("tp", "raw_tp", "tp_btf")
 _FUNC_ARG = "BPF_FUNC_get_func_arg"  # enum bpf_func_id, include/uapi/linux/bpf.h
 
 

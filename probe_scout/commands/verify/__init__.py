@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
-from ...kernel.kernel import TRACING
+from ...kernel.reading import TRACING
 from ...model import never_try, trial
-from ...model.attach import ATTACH_TYPES
+from ...model.attach import ATTACH_TYPES, WITHOUT_FTRACE, family
 from ...model.target import SYSCALL, TRACEPOINT, Target
 from ...model.trial import BugReport, Trial, VerifyReport
 from ...model.verdict import NO, UNKNOWN, YES
-from ...probes.attach import evidence as words
 from ...probes.attach import function_traits as questions
 from ...probes.attach import privileges as caller
 from ...probes.attach import targets as wanted
@@ -34,8 +33,7 @@ LIMIT = 64  # targets of one call, unless the caller says more
 MANY = 16  # from here on the whole tables are cheaper than a search for each name
 PMU = "sys/bus/event_source/devices/kprobe/type"
 FTRACE_SWITCH = "proc/sys/kernel/ftrace_enabled"
-_BY_PERF = frozenset((*words.KPROBES, "tp", "tp.s"))
-_NO_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s", "iter", "iter.s"))
+_BY_PERF = frozenset(family("perf event"))
 # Errnos that tell of the machine or the caller and not of the target; an equal verdict makes them an answer.
 _SURROUNDINGS = {
     "EPERM": "a filter of system calls, a security module, or a limit of locked memory may stand before the kernel",
@@ -181,7 +179,7 @@ class _Guard:
     def refusal(self, target: Target, attach: str) -> str:
         """One sentence, or "" where nothing is known against the attempt."""
         self.doubt = ""
-        if target.kind != TRACEPOINT and attach not in _NO_FTRACE:
+        if target.kind != TRACEPOINT and attach not in WITHOUT_FTRACE:
             if self._ftrace:
                 return self._ftrace
             name = questions.wrapper(self._k, target.name) if target.kind == SYSCALL else target.name
@@ -290,7 +288,7 @@ def _question(k: Kernel, target: Target, written: str, attach: str) -> Question 
     """The question, or the loader's own refusal where a name cannot be turned into a number."""
     kind = ATTACH_TYPES[attach]
     empty = Question(written, attach)
-    if attach in ("tp", "tp.s"):
+    if attach in family("event"):
         category, name = target.module, target.name
         if target.kind == SYSCALL:
             category, name = "syscalls", f"sys_enter_{target.name}"

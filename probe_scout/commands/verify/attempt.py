@@ -10,7 +10,7 @@ import errno
 import struct
 from typing import NamedTuple
 
-from ...model.attach import ATTACH_TYPES
+from ...model.attach import ATTACH_TYPES, family
 from . import attr
 
 TYPE_CHECKING = False
@@ -128,7 +128,7 @@ def _perf_kprobe(calls: Calls, q: Question, program: int, held: list[int]) -> Re
     if not q.pmu:
         return Reply("ENOENT", OPEN, "perf has no kprobe device")
     name = calls.buffer(q.symbol.encode() + b"\0")
-    is_return = q.attach in ("kretprobe", "kretsyscall")
+    is_return = q.attach in family("perf", "return")
     return _perf(calls, attr.perf_kprobe(q.pmu, name.address, q.offset_bytes, is_return), program, held)
 
 

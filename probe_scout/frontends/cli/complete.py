@@ -162,8 +162,7 @@ def _root(words: Sequence[str]) -> str:
 
 
 def _rule_ids() -> tuple[str, ...]:
-    from ...commands.finding_pages import finding_pages
-    from .pages import rule_pages
+    from .pages import finding_pages, rule_pages
 
     return tuple(page.id for page in (*rule_pages(), *finding_pages()))
 

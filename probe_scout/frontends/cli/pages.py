@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..render.explain import RulePage
+from ...model.page import RulePage
 
 
 def rule_pages() -> list[RulePage]:
@@ -83,3 +83,71 @@ def _witness(witness: str, unless: str) -> str:
     present = f"there: {witnesses.says(witness)}" if witness else ""
     absent = f"not there: {witnesses.says(unless)}" if unless else ""
     return "; ".join(part for part in (present, absent) if part)
+
+
+def finding_pages() -> list[RulePage]:
+    """A page for each finding that is no rule, and for each check of `audit`."""
+    return _own_pages() + _audit_pages() + _object_pages()
+
+
+def _object_pages() -> list[RulePage]:
+    from ...rules.object_findings import TABLE
+
+    return [
+        RulePage(
+            id=name,
+            errno="",
+            says=text.partition(". ")[0].rstrip("."),
+            page=text,
+            gate=name.partition(".")[0],
+            source=source,
+            decides=decides,
+            needs=(reads,),
+            witness="",
+            known="libbpf 1.8",
+            types=(),
+        )
+        for name, text, decides, source, reads in TABLE
+    ]
+
+
+def _audit_pages() -> list[RulePage]:
+    from ...commands.audit.checks import CHECKS
+
+    return [
+        RulePage(
+            id=one.id,
+            errno="",
+            says=one.says.rstrip("."),
+            page=one.page,
+            gate="audit",
+            source=one.source,
+            decides=one.decides,
+            needs=(one.reads,),
+            witness="",
+            known="",
+            types=tuple(one.types.split()),
+        )
+        for one in CHECKS
+    ]
+
+
+def _own_pages() -> list[RulePage]:
+    from ...commands import finding_pages, limit_pages
+
+    return [
+        RulePage(
+            id=name,
+            errno="",
+            says=text.partition("\n")[0].rstrip("."),
+            page="\n".join(line.strip() for line in text.splitlines()),
+            gate=name.partition(".")[0],
+            source=source,
+            decides=decides,
+            needs=(reads,),
+            witness="",
+            known="",
+            types=tuple(types.split()),
+        )
+        for name, text, decides, source, reads, types in finding_pages.TABLE + limit_pages.TABLE
+    ]

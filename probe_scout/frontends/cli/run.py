@@ -708,7 +708,7 @@ def _rules(request: Request) -> int:
     pages = rule_pages()
     is_one = False
     if request.names:
-        from ...commands.finding_pages import finding_pages
+        from .pages import finding_pages
 
         pages += finding_pages()
         group = request.names[0].removesuffix("*").removesuffix(".") + "."
@@ -732,7 +732,7 @@ def _rules(request: Request) -> int:
 
             streams.write(table.plain(*explain.rule_rows(pages), style))
             if not request.names:
-                from ...commands.finding_pages import finding_pages
+                from .pages import finding_pages
 
                 groups = dict.fromkeys(page.gate for page in finding_pages())
                 words = f"Findings that refuse nothing are listed by probe-scout rules GROUP: {', '.join(groups)}."

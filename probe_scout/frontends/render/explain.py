@@ -5,23 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ...model.page import RulePage
 from .style import Style
-
-
-class RulePage(NamedTuple):
-    """A rule as readers see it. `page` is its whole text; `witness` and `known` are sentences."""
-
-    id: str
-    errno: str
-    says: str
-    page: str
-    gate: str
-    source: str
-    decides: str
-    needs: tuple[str, ...]
-    witness: str
-    known: str
-    types: tuple[str, ...]
 
 
 def rule_rows(rules: Sequence[RulePage]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...formats.text.kallsyms import SymbolTable
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
 
 _PADDING = (b"__pfx_", b"__cfi_")
 
@@ -104,7 +105,9 @@ class _Bulk:
         self.sliced = k.sliced_names()
         self.reads_code = k.source.describe().kind == "live" or k.image is not None
         # Nothing shows the code: an entry that ftrace does not patch may be the no-op that a trampoline looks for.
-        self.codeless = k.arch() == "x86_64" and not self.reads_code and not self.sliced
+        self.codeless = (
+            k.arch() == "x86_64" and not self.reads_code and not self.sliced and k.flag("dynamic_ftrace") is not False
+        )
         self.protos: list[Proto | None] = [None]
         self.numbers: dict[object, int] = {}
         self.made: dict[int, Traits] = {}

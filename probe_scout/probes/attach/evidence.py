@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ProbeScoutError, SourceError
 from ...model import facts
+from ...model.attach import BY_PERF, LSM, WITHOUT_FTRACE
 from ...model.facts import Unread
 from ...model.verdict import YES, Finding, Verdict
 from . import function_traits as questions
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ...rules.judge import Outcome
 
 _PROTOTYPE = ("prototype", "trampoline.argument_slots", "trampoline_multi.argument_slots")
-KPROBES = frozenset(("kprobe", "kretprobe", "ksyscall", "kretsyscall"))
-_FTRACE = frozenset(("tp", "tp.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s", "iter", "iter.s"))
 
 
 def verdict(
@@ -159,7 +158,7 @@ _CURES = {
 def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
     """What lets a probe attach and never fire: switches that were read as off. `name`: the function's, if it is one."""
     found: list[Finding] = []
-    if attach not in _FTRACE and ftrace_off(k):
+    if attach not in WITHOUT_FTRACE and ftrace_off(k):
         found.append(
             Finding(
                 "silent.ftrace_off",
@@ -167,7 +166,7 @@ def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
                 "proc/sys/kernel/ftrace_enabled: 0",
             )
         )
-    if attach in KPROBES and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
+    if attach in BY_PERF and _setting(k, "sys/kernel/debug/kprobes/enabled") == "0":
         found.append(
             Finding(
                 "silent.kprobes_off",
@@ -175,7 +174,7 @@ def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
                 "sys/kernel/debug/kprobes/enabled: 0",
             )
         )
-    if attach in ("lsm", "lsm.s", "lsm_cgroup") or name.startswith("bpf_lsm_"):
+    if attach in LSM or name.startswith("bpf_lsm_"):
         names = _setting(k, "sys/kernel/security/lsm")
         if names and "bpf" not in names.split(","):
             found.append(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...formats.text.kallsyms import SymbolTable
-    from ...kernel.kernel import Kernel, View
+    from ...kernel.kernel import Kernel
+    from ...kernel.symbols import View
     from ...model.facts import Unread
     from ...model.target import Target
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import ProbeScoutError, SourceError
+from ...model.attach import family
 from ...model.report import Limit
 from ...model.target import FUNCTION, SYSCALL, TRACEPOINT
 from ...model.verdict import NO, YES, Finding
@@ -30,9 +31,9 @@ PARTIAL, NEVER, READS, UNTOLD = "partial", "never", "reads", "unknown"  # what a
 
 _CMDLINE = "proc/cmdline"
 _LSM = "sys/kernel/security/lsm"
-_EVENTS = ("tp", "tp.s")
-_RETURNS = ("kretprobe", "kretsyscall")
-_LINK_RETURNS = ("kretprobe.multi", "kprobe.session")
+_EVENTS = family("event")
+_RETURNS = family("perf", "return")
+_LINK_RETURNS = family("fprobe", "return both")
 
 # arch/x86/entry/syscalls/syscall_32.tbl beside syscall_64.tbl: system calls whose 32-bit number enters a function of
 # another name, and those that have no 32-bit number. The two tables are ABI: numbers never change their function.

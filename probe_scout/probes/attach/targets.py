@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
+from ...model.attach import family
 from ...model.target import (
     EVENT_WORDS,
     FUNCTION,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from ...kernel.kernel import Kernel
 
-_RAW = frozenset(("raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s"))
+_RAW = frozenset((*family("tracepoint"), "raw_tp.w"))
 LSM_TYPES = frozenset(LSM_WORDS.values())
 ITER_TYPES = frozenset(ITER_WORDS.values())
 
@@ -56,8 +57,8 @@ def asked(k: Kernel, text: str, types: Sequence[str] = ()) -> Asked:
         return found._replace(target=_category(k, target)) if not found.word else found
     if target.module is not None and not found.word and is_event(k, target):
         return found._replace(target=target._replace(kind=TRACEPOINT))
-    for family, head in ((LSM_TYPES, LSM_HEAD), (ITER_TYPES, ITER_HEAD)):
-        if types and family.issuperset(types) and target.module is None:
+    for types_of, head in ((LSM_TYPES, LSM_HEAD), (ITER_TYPES, ITER_HEAD)):
+        if types and types_of.issuperset(types) and target.module is None:
             hook = headed(target.name, head)
             if hook != target.name and questions.btf_function(k, hook, None) is not None:
                 return found._replace(target=target._replace(name=hook))

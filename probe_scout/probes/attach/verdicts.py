@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...model import facts
-from ...model.attach import ATTACH_TYPES, for_kind
+from ...model.attach import ATTACH_TYPES, BY_PERF, ITER, LSM, RETURNS, for_kind
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
 from ...model.verdict import UNKNOWN, Finding, Verdict
 from ...rules import judge as engine
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from ...kernel.kernel import Kernel
     from ...model.traits import EventTraits, Traits
-
-_LSM, _ITER = ("lsm", "lsm.s", "lsm_cgroup"), ("iter", "iter.s")
 
 
 _BY_TRACEPOINT = ("tp",)
@@ -39,9 +37,9 @@ def types_for(target: Target, asked: Sequence[str]) -> tuple[str, ...]:
         if target.name.startswith("bpf_lsm_"):
             found += ("lsm_cgroup",)
         else:
-            found = tuple(a for a in found if a not in _LSM)
+            found = tuple(a for a in found if a not in LSM)
         if not target.name.startswith("bpf_iter_"):
-            found = tuple(a for a in found if a not in _ITER)
+            found = tuple(a for a in found if a not in ITER)
     return found
 
 
@@ -101,11 +99,11 @@ def _void_note(k: Kernel, name: str) -> tuple[Finding, ...]:
 
 def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
     """Types that silently take one of several copies."""
-    if traits.vmlinux + traits.modules < 2 or attach in words.KPROBES:
+    if traits.vmlinux + traits.modules < 2 or attach in BY_PERF:
         return ()
     which = (
         "the first that ftrace can patch"
-        if ".multi" in attach or attach == "kprobe.session"
+        if ATTACH_TYPES[attach].by in ("fprobe", "trampolines")
         else "the one with the lowest address"
     )
     return (
@@ -117,11 +115,9 @@ def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
 
 def _return_note(k: Kernel, attach: str, traits: Traits) -> tuple[Finding, ...]:
     """Return probes that attach to a function which never returns."""
-    if not traits.noreturn or not attach.startswith(
-        ("kretprobe", "kretsyscall", "kprobe.session", "fexit", "fsession")
-    ):
+    if not traits.noreturn or attach not in RETURNS:
         return ()
-    what = "Its return is never seen" if "session" in attach else "It attaches and never fires"
+    what = "Its return is never seen" if ATTACH_TYPES[attach].at == "both" else "It attaches and never fires"
     return (
         Finding(
             "silent.never_returns", f"{what}: the function does not return.", words.set_evidence(k, ("noreturn_deny",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...model.attach import ITER, KPROBES, family
 from ...model.never_try import DENIED, LOCKS, NEVER_TRY, NORETURN
 from ...model.report import Hazard
 from . import symbol_names as names
@@ -13,13 +14,9 @@ if TYPE_CHECKING:
     from ...model.verdict import Verdict
     from .protocol import Lookup
 
-_TRAMPOLINE = ("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fentry.multi", "fexit.multi", "fsession.multi")
-_RETURNING = ("fexit", "fexit.s", "fsession", "fexit.multi", "fsession.multi", "fmod_ret", "fmod_ret.s")
-_KPROBES = ("kprobe", "kretprobe")
-_BY_FTRACE = (
-    *(*_TRAMPOLINE, *_RETURNING, *_KPROBES, "ksyscall", "kretsyscall"),
-    *("kprobe.multi", "kretprobe.multi", "kprobe.session", "lsm", "lsm.s"),
-)
+_TRAMPOLINE = family("trampoline trampolines", "entry return both")
+_RETURNING = family("trampoline trampolines", "return both value")
+_BY_FTRACE = family("perf fprobe trampoline trampolines")
 # A tracer's own path through the kernel: a probe here fires while a program runs. Helpers are told by their enumerator,
 # BPF_FUNC_<name>; of the other bpf_ functions (hooks, iterators, the system call's own) few run inside a program.
 _MACHINERY = (
@@ -59,13 +56,13 @@ def hazards(
     kernel.ftrace_enabled is 0. `is_helper`: programs call it as a helper.
     """
     name = target.name
-    allowed = {v.attach for v in verdicts if v.answer != "no" and v.attach not in ("iter", "iter.s")}
+    allowed = {v.attach for v in verdicts if v.answer != "no" and v.attach not in ITER}
     found: list[Hazard] = []
     if name in DENIED and not allowed.isdisjoint(_TRAMPOLINE):
         found.append(Hazard("hazard.trampoline_recursion", f"Do not attach fentry or fexit to {name}: {DENIED[name]}."))
     if name in NORETURN and not allowed.isdisjoint(_RETURNING):
         found.append(Hazard("hazard.noreturn", f"Do not attach fexit or fmod_ret to {name}: {NORETURN[name]}."))
-    if name in LOCKS and not allowed.isdisjoint((*_TRAMPOLINE, "kretprobe", "kretprobe.multi")):
+    if name in LOCKS and not allowed.isdisjoint((*_TRAMPOLINE, *family("perf fprobe", "return"))):
         found.append(Hazard("hazard.lock", f"A probe on {name} can deadlock: {LOCKS[name]}."))
     elif allowed and (is_helper or (name.startswith(_MACHINERY) and not name.startswith(_NOT_RUN))):
         says = f"{name} may run while a BPF program runs: events are then skipped, and a return probe may recurse."
@@ -82,7 +79,7 @@ def hazards(
 
 def _module_end(lookup: Lookup, target: Target, allowed: set[str], last: bool | None) -> list[Hazard]:
     """The cold part at the end of a module: seen to panic 6.12, and nothing else that was tried."""
-    if names.is_entry(target.name) or last is False or allowed.isdisjoint(_KPROBES):
+    if names.is_entry(target.name) or last is False or allowed.isdisjoint(KPROBES):
         return []
     wanted = target.module
     copies = [s for s in lookup.symbols(target.name) if s.module is not None and wanted in (None, s.module)]

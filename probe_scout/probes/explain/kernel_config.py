@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...model.attach import BY_FPROBE, BY_PERF, BY_TRAMPOLINE, LSM
 from ...model.report import Diagnosis
 from ...model.target import TRACEPOINT
 from ...model.verdict import NO, YES
@@ -16,29 +17,26 @@ if TYPE_CHECKING:
 # Some option that every kernel sets, to tell "not set" from "the config was not read".
 _ALWAYS = ("CONFIG_KALLSYMS", "CONFIG_PRINTK", "CONFIG_MMU", "CONFIG_BPF", "CONFIG_64BIT", "CONFIG_MODULES")
 
-_KPROBES = ("kprobe", "kretprobe", "ksyscall", "kretsyscall")
-_MULTI = ("kprobe.multi", "kretprobe.multi", "kprobe.session")
-_TRAMPOLINE = ("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fmod_ret", "fmod_ret.s")
 _SWITCHES = (
-    ("CONFIG_KPROBES", _KPROBES, "This kernel was built without CONFIG_KPROBES, so there are no kprobes at all."),
+    ("CONFIG_KPROBES", BY_PERF, "This kernel was built without CONFIG_KPROBES, so there are no kprobes at all."),
     (
         "CONFIG_KPROBE_EVENTS",
-        _KPROBES,
+        BY_PERF,
         "This kernel was built without CONFIG_KPROBE_EVENTS, so perf and tracefs offer no kprobes.",
     ),
     (
         "CONFIG_FPROBE",
-        _MULTI,
+        BY_FPROBE,
         "This kernel was built without CONFIG_FPROBE, so kprobe.multi links are refused for every function.",
     ),
     (
         "CONFIG_DEBUG_INFO_BTF",
-        _TRAMPOLINE,
+        BY_TRAMPOLINE,
         "This kernel was built without CONFIG_DEBUG_INFO_BTF, which fentry and its relatives need.",
     ),
     (
         "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
-        _TRAMPOLINE,
+        BY_TRAMPOLINE,
         (
             "This kernel has no ftrace direct calls (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS), so fentry and fexit "
             "fail at attach with ENOTSUPP (524)."
@@ -46,7 +44,7 @@ _SWITCHES = (
     ),
     (
         "CONFIG_BPF_LSM",
-        ("lsm", "lsm.s"),
+        LSM,
         "This kernel was built without CONFIG_BPF_LSM, so lsm programs have no hooks.",
     ),
 )
@@ -109,7 +107,7 @@ def switched_off(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) 
         because = {attach for attach, verdict in refused.items() if {f.rule for f in verdict.findings[:1]} & set(rules)}
         if because - told and is_off(lookup, option):
             found.append(Diagnosis("build", says, "is"))
-            told |= because | (set(_TRAMPOLINE) if because & set(_TRAMPOLINE) else set())
+            told |= because | (set(BY_TRAMPOLINE) if because & set(BY_TRAMPOLINE) else set())
     if target.kind != TRACEPOINT:
         for option, attaches, says in _SWITCHES:
             if (refused.keys() & set(attaches)) - told and is_off(lookup, option):
@@ -117,7 +115,7 @@ def switched_off(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) 
                 told.update(attaches)
         others = [v.answer for v in verdicts if not v.attach.startswith("fmod_ret")]
         found += _modify_return(lookup, target, refused, YES in others if others else None)
-        found += _no_enotsupp_reason(lookup, refused, not told.isdisjoint(_TRAMPOLINE))
+        found += _no_enotsupp_reason(lookup, refused, not told.isdisjoint(BY_TRAMPOLINE))
     return found
 
 
@@ -147,7 +145,7 @@ def _modify_return(
 
 def _no_enotsupp_reason(lookup: Lookup, refused: dict[str, Verdict], told: bool) -> list[Diagnosis]:
     """errno 524, which libc has no name for."""
-    if told or not any(v.errno == "ENOTSUPP" and a in _TRAMPOLINE for a, v in refused.items()):
+    if told or not any(v.errno == "ENOTSUPP" and a in BY_TRAMPOLINE for a, v in refused.items()):
         return []
     says = (
         "ENOTSUPP is errno 524, unknown to libc: the trampoline of this architecture and kernel cannot serve this "

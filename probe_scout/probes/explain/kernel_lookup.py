@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import ProbeScoutError, SourceError
+from ...errors import ProbeScoutError
+from ...kernel import modules
 from ...model.traits import INIT, MODULE, TEXT
 from ..attach import function_traits as questions
 from .protocol import SymbolView
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ...kernel.kernel import Kernel
-
-_MODULE_FOLDERS = ("usr/lib/modules", "lib/modules")
 
 
 class KernelLookup:
@@ -109,41 +108,15 @@ class KernelLookup:
 
     def modules_loaded(self) -> frozenset[str]:
         """Names in proc/modules."""
-        from ...formats.text import modules
-
-        try:
-            return frozenset(modules.table(self._k.read("proc/modules")))
-        except (SourceError, ProbeScoutError):
-            return frozenset()
+        return modules.loaded(self._k)
 
     def module_files(self) -> Mapping[str, str] | None:
         """Module to its path in modules.dep; None if that file is unread."""
-        from ...formats.text import modules_dep
-
-        release = self._k.release()
-        for folder in _MODULE_FOLDERS:
-            try:
-                raw = self._k.read(f"{folder}/{release}/modules.dep")
-                return {modules_dep.module_name(path): path for path in _heads(raw)}
-            except (SourceError, ProbeScoutError):
-                continue
-        return None
+        return modules.paths(self._k)
 
     def module_symbols(self, module: str) -> frozenset[str] | None:
         """Functions that the file of a module defines; None if there is no file."""
-        from ...formats.elf import kernel_image
-
-        path = (self.module_files() or {}).get(module)
-        if path is None:
-            return None
-        release = self._k.release()
-        for folder in _MODULE_FOLDERS:
-            try:
-                raw = kernel_image.unpack(self._k.source.read(f"{folder}/{release}/{path}"), path)
-                return frozenset(kernel_image.module_places(raw, path))
-            except (SourceError, ProbeScoutError):
-                continue
-        return None
+        return modules.functions(self._k, module)
 
     def answer(self, target: str, attach: str) -> str:
         """The verdict of another target: yes, no or unknown."""
@@ -154,7 +127,3 @@ class KernelLookup:
             except ProbeScoutError:
                 self._answers[key] = "unknown"
         return self._answers[key]
-
-
-def _heads(raw: bytes) -> list[str]:
-    return [line.partition(b":")[0].decode("utf-8", "replace") for line in raw.split(b"\n") if b":" in line]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...model.attach import BY_FPROBE, BY_TRAMPOLINE, KPROBES
 from ...model.report import Copy, Form
 from ...model.target import FUNCTION, SYSCALL
 from ...model.verdict import YES
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from .protocol import Lookup, SymbolView
 
 COPIES_MAX = 4  # copies that get a form of their own
-_BY_NAME = ("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fmod_ret", "fmod_ret.s")
-_MULTI = ("kprobe.multi", "kretprobe.multi", "kprobe.session")
-_KPROBES = ("kprobe", "kretprobe")
 
 
 def copies(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...] = ()) -> tuple[Copy, ...]:
@@ -43,10 +41,10 @@ def copies(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...] = ()) -
     takers: dict[SymbolView, list[str]] = {}
     if asked_for:
         first = named_copy(tuple(asked_for))
-        takers[first] = [attach for attach in (*_KPROBES, *_BY_NAME) if attach in accepted]
+        takers[first] = [attach for attach in (*KPROBES, *BY_TRAMPOLINE) if attach in accepted]
         multi = kprobe_multi_copy(tuple(asked_for))
         if multi is not None:
-            takers.setdefault(multi, []).extend(attach for attach in _MULTI if attach in accepted)
+            takers.setdefault(multi, []).extend(attach for attach in BY_FPROBE if attach in accepted)
     base = stext(lookup)
     return tuple(Copy(s.module, address(s, base) or "", s.letter, s.traced, tuple(takers.get(s, ()))) for s in found)
 

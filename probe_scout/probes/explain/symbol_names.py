@@ -6,11 +6,13 @@ LLVM (.llvm); syscall prefixes those of include/linux/syscalls.h and arch/*/incl
 
 from __future__ import annotations
 
+from ...model.attach import BY_EVENT, BY_FPROBE, BY_TRAMPOLINE, ITER, KPROBES, LSM
+
 # Attach words of bpftrace and libbpf that people put in front of a name.
-_ENTRY_WORDS = ("kprobe", "kretprobe", "kprobe.multi", "kretprobe.multi", "kprobe.session", "k", "kr", "p", "r")
-_TRAMPOLINE_WORDS = ("fentry", "fexit", "fsession", "fmod_ret", "fentry.s", "fexit.s", "fmod_ret.s", "f", "fr")
-PROBE_WORDS = frozenset((*_ENTRY_WORDS, *_TRAMPOLINE_WORDS, "kfunc", "kretfunc", "lsm", "lsm.s", "iter"))
-EVENT_WORDS = frozenset(("tracepoint", "tp", "t", "rawtracepoint", "raw_tracepoint", "rt", "raw_tp", "tp_btf"))
+_ENTRY_WORDS = (*KPROBES, *BY_FPROBE, "k", "kr", "p", "r")
+_TRAMPOLINE_WORDS = (*BY_TRAMPOLINE, "f", "fr")
+PROBE_WORDS = frozenset((*_ENTRY_WORDS, *_TRAMPOLINE_WORDS, "kfunc", "kretfunc", *LSM, *ITER))
+EVENT_WORDS = frozenset((*BY_EVENT, "tracepoint", "t", "rawtracepoint", "raw_tracepoint", "rt"))
 
 # libbpf's arch_specific_syscall_pfx() (tools/lib/bpf/libbpf.c), by the names of `uname -m`.
 SYSCALL_PREFIX = {

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import ProbeScoutError
+from ...kernel import modules
 from ...model.report import Coverage, KernelInfo
 from . import debug_files as debugfiles
-from .names import KEPT, QUICK, base_name, home_among, homes, module_build_id
+from .names import KEPT, QUICK, base_name, home_among, homes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,14 +85,14 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
 
     if not survey.paths() or (k.kallsyms() is None and not k.release()):  # of no kernel at all nothing is foretold
         return None
-    modules = homes(k, symbol)
-    module = home_among(target, modules)
+    owners = homes(k, symbol)
+    module = home_among(target, owners)
     name = base_name(symbol)
-    build_id = module_build_id(k, module) if module is not None else ""
+    build_id = modules.build_id(k, module) if module is not None else ""
     if k.kallsyms() is None:
         has_symbol = None
     elif name == symbol:
-        has_symbol = module in modules
+        has_symbol = module in owners
     else:
         has_symbol = module in homes(k, name)
     try:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...formats.dwarf import classes
+from ...kernel import modules
 from ...model.facts import Unread
 from ...model.inline import DebugSource
 from ...model.report import Coverage
 from ...sources import cache
 from . import debug_files as debugfiles
-from .names import KEPT, QUICK, WHOLE, base_name, home, module_build_id
+from .names import KEPT, QUICK, WHOLE, base_name, home
 from .nearby import nearby
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def build_of(k: Kernel, module: str | None) -> debugfiles.Build:
     root = description.where if description.kind == "root" else ""
     if module is None:
         return debugfiles.Build(k.build_id(), k.release(), None, root, k.info().arch)
-    return debugfiles.Build(module_build_id(k, module), k.release(), module, root, k.info().arch)
+    return debugfiles.Build(modules.build_id(k, module), k.release(), module, root, k.info().arch)
 
 
 def source_of(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...errors import SourceError
-
 if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
     from ...model.target import Target
@@ -34,14 +32,3 @@ def homes(k: Kernel, symbol: str) -> list[str | None]:
     from ..explain.kernel_lookup import KernelLookup
 
     return [one.module for one in KernelLookup(k, lambda _target, _attach: "unknown").symbols(symbol)]
-
-
-def module_build_id(k: Kernel, module: str) -> str:
-    """The build-id of a loaded module in hexadecimal; "" if it is not told."""
-    from ...formats.elf import notes as elf_notes
-
-    try:
-        raw = k.read(f"sys/module/{module}/notes/.note.gnu.build-id")
-        return elf_notes.build_id(raw) or ""
-    except SourceError:
-        return ""

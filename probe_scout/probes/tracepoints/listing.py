@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import Malformed, SourceError, UsageError
-from ...kernel.kernel import TRACING
+from ...kernel.reading import TRACING
 from ...model import facts
+from ...model.attach import BY_EVENT
 from ...model.facts import Unread
 from ...model.target import EVENT_WORDS, SYSCALL_WORDS, bare_section, split
 from ...model.trace import BARE, DYNAMIC, EVENT, FTRACE, PERF, SYSCALL, EventReport
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .raw_arguments import TraceTypes
 
 EVENTS = f"{TRACING}/events"
-_TYPES = ("tp", "raw_tp", "tp_btf")
 _MADE_LATER = frozenset(("synthetic", "user_events"))  # categories of kernel/trace/trace_events_synth.c, _user.c
 _NOT_EVENTS = frozenset(("enable", "filter", "header_event", "header_page"))
 
@@ -276,7 +276,7 @@ def report(
     `types` saves work for many events of one kernel. A format that cannot be read leaves the report without
     fields, with a note; its reason is added to `unread`. Raises Malformed for one that makes no sense.
     """
-    verdicts = judged.event_verdicts(k, category or None, name, _TYPES)
+    verdicts = judged.event_verdicts(k, category or None, name, BY_EVENT)
     arguments: tuple[RawArgument, ...] = ()
     if with_arguments:
         from .raw_arguments import TraceTypes
@@ -378,7 +378,7 @@ class Answers:
     def __init__(self, k: Kernel) -> None:
         self._k = k
         self._known: dict[EventTraits, tuple[tuple[str, Outcome, Verdict], ...]] = {}
-        self._notes = {attach: words.notes(k, attach) for attach in _TYPES}
+        self._notes = {attach: words.notes(k, attach) for attach in BY_EVENT}
 
     def verdicts(self, category: str, name: str) -> tuple[Verdict, ...]:
         """The same as judged.event_verdicts for tp, raw_tp and tp_btf."""
@@ -386,7 +386,7 @@ class Answers:
         traits = questions.event_traits(k, category or None, name)
         known = self._known.get(traits)
         if known is None:
-            judged = [(attach, engine.judge(k, attach, traits)) for attach in _TYPES]
+            judged = [(attach, engine.judge(k, attach, traits)) for attach in BY_EVENT]
             known = tuple((a, outcome, words.verdict(k, a, outcome, {}, self._notes[a])) for a, outcome in judged)
             self._known[traits] = known
         evidence: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe_scout.kernel.kernel import Kernel
+from probe_scout.model.attach import BY_PERF
 from probe_scout.model.target import parse
 from probe_scout.probes.attach import evidence as words
 from probe_scout.probes.attach import verdicts
@@ -90,7 +91,7 @@ def test_the_cure_for_code_does_not_send_root_to_root(tiny_kernel, monkeypatch):
     assert "--with-code" in unread.cure
 
 
-@pytest.mark.parametrize("attach", sorted(words.KPROBES))
+@pytest.mark.parametrize("attach", sorted(BY_PERF))
 def test_disarmed_kprobes_are_told_for_every_type_that_registers_one(tiny_kernel, attach):
     kernel = tiny_kernel(("foo",), files={"sys/kernel/debug/kprobes/enabled": b"0\n"})._kernel
     assert [note.rule for note in words.notes(kernel, attach)] == ["silent.kprobes_off"]
@@ -112,4 +113,4 @@ def refuse(path, address, size):
 
 def test_hazard_of_ftrace_needs_a_type_that_uses_it():
     assert "tp" not in hazards._BY_FTRACE
-    assert set(words.KPROBES) <= set(hazards._BY_FTRACE)
+    assert set(BY_PERF) <= set(hazards._BY_FTRACE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands.finding_pages import finding_pages
+from probe_scout.frontends.cli.pages import finding_pages
 from probe_scout.probes.attach import limits
 
 OPENAT = ["__x64_sys_openat", "__ia32_sys_openat", "__ia32_compat_sys_openat", "__x64_compat_sys_openat"]

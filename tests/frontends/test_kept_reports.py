@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from probe_scout.frontends import kept_reports
 from probe_scout.frontends.session import open_kernel
 from probe_scout.sources import cache
 
@@ -63,7 +64,7 @@ def test_a_broken_file_is_as_good_as_none(archive, own_cache, damage):
     (kept,) = own_cache.iterdir()
     kept.write_bytes(damage(kept.read_bytes()))
     question = cache.key(archive, None, ["s_next"], (), False)
-    assert cache.load(question) is None
+    assert kept_reports.load(question) is None
     assert ask(archive) == fresh
 
 
@@ -73,7 +74,7 @@ def test_a_file_of_another_question_is_not_taken(archive, own_cache):
     other = cache.key(archive, None, ["vfs_read"], (), False)
     shutil.copy(kept, cache._path(other))
     os.chmod(cache._path(other), 0o600)
-    assert cache.load(other) is None
+    assert kept_reports.load(other) is None
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o644, 0o640, 0o620, 0o610, 0o604, 0o602, 0o601])
@@ -81,9 +82,9 @@ def test_a_file_that_is_open_to_others_is_not_taken(archive, own_cache, mode):
     ask(archive)
     (kept,) = own_cache.iterdir()
     question = cache.key(archive, None, ["s_next"], (), False)
-    assert cache.load(question) is not None
+    assert kept_reports.load(question) is not None
     kept.chmod(mode)
-    assert cache.load(question) is None
+    assert kept_reports.load(question) is None
 
 
 def test_a_link_is_not_followed(archive, own_cache, tmp_path):
@@ -91,7 +92,7 @@ def test_a_link_is_not_followed(archive, own_cache, tmp_path):
     (kept,) = own_cache.iterdir()
     kept.rename(tmp_path / "elsewhere")
     kept.symlink_to(tmp_path / "elsewhere")
-    assert cache.load(cache.key(archive, None, ["s_next"], (), False)) is None
+    assert kept_reports.load(cache.key(archive, None, ["s_next"], (), False)) is None
 
 
 def test_a_changed_snapshot_is_another_question(archive, own_cache):
@@ -161,7 +162,7 @@ def test_a_file_that_is_too_large_is_not_read(archive, own_cache):
     for size in (cache._BYTES_MAX, cache._BYTES_MAX + 1):
         padded = body + b" " * (size - len(head) - 1 - len(body))
         kept.write_bytes(b"%08x\n" % zlib.crc32(padded) + padded)
-        assert (cache.load(question) is not None) == (size == 1 << 20)
+        assert (kept_reports.load(question) is not None) == (size == 1 << 20)
 
 
 @pytest.mark.parametrize(

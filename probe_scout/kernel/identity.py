@@ -1,0 +1,84 @@
+"""Which kernel this is: release, build-id, architecture. No rule sees a release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import Malformed, SourceError
+from .symbols import Symbols
+
+if TYPE_CHECKING:
+    from ..model.report import KernelInfo
+    from ..sources.source import Source
+
+SYSCALL_PREFIXES = {
+    "x86_64": "__x64_",
+    "aarch64": "__arm64_",
+    "s390x": "__s390x_",
+    "riscv64": "__riscv_",
+    "i686": "__ia32_",
+}
+
+
+class Identity(Symbols):
+    """The kernel's names for itself."""
+
+    def __init__(self, source: Source, *, image: bytes | None = None) -> None:
+        super().__init__(source, image=image)
+        self._arch = ""
+
+    def release(self) -> str:
+        """The release string, for people and for finding files; no rule sees it."""
+        for path in ("proc/sys/kernel/osrelease", "proc/version", "uname"):
+            try:
+                text = self.read(path).decode("utf-8", "replace").split()
+            except SourceError:
+                continue
+            if text:
+                return text[0] if len(text) == 1 else text[2] if len(text) > 2 else ""
+        return self.source.describe().release
+
+    def build_id(self) -> str:
+        """The GNU build-id of the kernel in hexadecimal, "" if it is not told (sys/kernel/notes)."""
+        try:
+            raw = self.read("sys/kernel/notes")
+        except SourceError:
+            return ""
+        from ..formats.elf import notes as elf_notes
+
+        try:
+            return elf_notes.build_id(raw) or ""
+        except Malformed:
+            return ""
+
+    def arch(self) -> str:
+        """The machine word of uname (x86_64, aarch64, …), told from the kernel's own symbols."""
+        if not self._arch:
+            self._arch = self._find_arch()
+        return self._arch
+
+    def tell_arch(self, arch: str) -> None:
+        """The machine word, where it is known without reading proc/kallsyms."""
+        self._arch = arch
+
+    def _find_arch(self) -> str:
+        raw = self.kallsyms() or b""
+        for arch, prefix in SYSCALL_PREFIXES.items():
+            if b" " + prefix.encode() + b"sys_bpf\n" in raw:
+                return arch
+        if self.source.describe().kind == "live":
+            import os
+
+            return os.uname().machine
+        return "unknown"
+
+    def syscall_prefix(self) -> str:
+        """How this architecture names its system call wrappers; "__x64_" where the architecture is not told."""
+        return SYSCALL_PREFIXES.get(self.arch(), "__x64_")
+
+    def info(self) -> KernelInfo:
+        """The head of every report."""
+        from ..model.report import KernelInfo
+
+        description = self.source.describe()
+        return KernelInfo(self.release(), self.build_id(), self.arch(), description.kind, description.taken)

@@ -1,0 +1,114 @@
+"""Lists that the kernel keeps for probes, its configuration, and lockdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import Malformed
+from ..model import facts
+from .identity import Identity
+from .reading import BLACKLIST, INJECTION, LOCKDOWN
+
+if TYPE_CHECKING:
+    from ..formats.text.btf_ids import BtfIdSets
+    from ..formats.text.kprobe_blacklist import Blacklist
+    from ..sources.source import Source
+
+
+class Lists(Identity):
+    """BTF id sets, the kprobe blacklist, the error-injection list, CONFIG options, lockdown."""
+
+    def __init__(self, source: Source, *, image: bytes | None = None) -> None:
+        super().__init__(source, image=image)
+        self._loaders[facts.KPROBE_BLACKLIST] = self.blacklist
+        self._loaders[facts.ERROR_INJECTION] = self.injectable
+        self._loaders[facts.CONFIG] = lambda: self.config("CONFIG_BPF_SYSCALL")
+        self._loaders[facts.LOCKDOWN] = self.lockdown
+        self._ids: BtfIdSets | None = None
+        self._blacklist: Blacklist | None = None
+        self._injection: dict[str, str] | None = None
+        self._config: tuple[str, bytes] | None = None
+
+    def ids(self) -> BtfIdSets:
+        """The kernel's BTF id sets; `visible` false marks BTF_IDS as unread."""
+        if self._ids is None:
+            from ..formats.text import btf_ids
+
+            raw = self.kallsyms()
+            self._ids = btf_ids.table(raw) if raw is not None else btf_ids.BtfIdSets(False, {})
+        return self._ids
+
+    def blacklist(self) -> Blacklist | None:
+        """The kprobe blacklist; None if unread."""
+        if self._blacklist is None:
+            found = self._try(facts.KPROBE_BLACKLIST, (BLACKLIST,))
+            if found is not None:
+                from ..formats.text import kprobe_blacklist
+
+                try:
+                    self._blacklist = kprobe_blacklist.table(found[1])
+                except Malformed as error:
+                    self.spoil(facts.KPROBE_BLACKLIST, error)
+        return self._blacklist
+
+    def injectable(self) -> dict[str, str]:
+        """Functions in the error-injection list with their kind; empty where the feature is not built."""
+        if self._injection is None:
+            self._injection = {}
+            if self.flag("error_injection"):
+                found = self._try(facts.ERROR_INJECTION, (INJECTION,))
+                if found is not None:
+                    from ..formats.text import error_injection
+
+                    self._injection = {name: kind for (name, _), kind in error_injection.table(found[1]).items()}
+        return self._injection
+
+    def config(self, option: str) -> str | None:
+        """The value of a CONFIG_ option ("y", "m", …), "" if it is not set, None if no configuration can be read."""
+        if self._config is None:
+            release = self.release()
+            paths = (
+                "proc/config.gz",
+                f"boot/config-{release}",
+                f"usr/lib/modules/{release}/config",
+                f"lib/modules/{release}/config",
+                "boot/config",
+            )
+            self._config = self._try(facts.CONFIG, paths) or ("", b"")
+        path, raw = self._config
+        if not path:
+            return None
+        from ..formats.text import kconfig
+
+        try:
+            return kconfig.find(raw, option) or ""
+        except Malformed as error:
+            self.spoil(facts.CONFIG, error)
+            self._config = ("", b"")
+            return None
+
+    def option(self, *options: str) -> bool | None:
+        """True if all options are set; None if the configuration cannot be read."""
+        values = [self.config(option) for option in options]
+        if None in values:
+            return None
+        return all(value not in ("", "n") for value in values)
+
+    def built(self, symbols: tuple[str, ...], *options: str) -> bool | None:
+        """A feature is built: by its global functions, else by the configuration."""
+        by_symbol = self.has_symbol(*symbols)
+        if by_symbol is not None:
+            return by_symbol
+        return self.option(*options)
+
+    def lockdown(self) -> str | None:
+        """none, integrity or confidentiality; None if it cannot be told."""
+        found = self._try(facts.LOCKDOWN, (LOCKDOWN,))
+        if found is not None:
+            from ..formats.text import security
+
+            return security.lockdown(found[1])
+        if self.option("CONFIG_SECURITY_LOCKDOWN_LSM") is False or self.has_symbol("lock_kernel_down") is False:
+            self._unread[facts.LOCKDOWN] = None
+            return "none"
+        return None

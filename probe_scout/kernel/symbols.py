@@ -1,0 +1,246 @@
+"""kallsyms and ftrace's list: whole, or for the few names that one question needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import Malformed, Unread
+from ..model import facts
+from .reading import KALLSYMS
+from .types import Types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..formats.text.filter_functions import Sites
+    from ..formats.text.kallsyms import Places, SymbolTable
+    from ..sources.source import Source
+
+_NARROW_LIMIT = 64  # distinct narrow views kept
+
+
+class View:
+    """Symbols and ftrace sites: of everything, or of the few names one question needs."""
+
+    __slots__ = ("sites", "symbols")
+
+    def __init__(self, symbols: SymbolTable, sites: Sites | None) -> None:
+        self.symbols, self.sites = symbols, sites
+
+
+class Symbols(Types):
+    """The kernel's symbols, and which of them ftrace can patch."""
+
+    def __init__(self, source: Source, *, image: bytes | None = None) -> None:
+        super().__init__(source, image=image)
+        self._loaders[facts.KALLSYMS] = self.kallsyms
+        self._loaders[facts.FILTER_FUNCTIONS] = lambda: self.view(())
+        self._full: View | None = None
+        self._narrow: dict[frozenset[bytes], View] = {}
+        self._gathered: tuple[frozenset[bytes], View] | None = None
+        self._named: dict[bytes, frozenset[bytes]] = {}
+        self._places: Places | None = None
+        self._limits: bytes | None = None
+
+    def kallsyms(self) -> bytes | None:
+        """The bytes of proc/kallsyms, or None (unread)."""
+        found = self._try(facts.KALLSYMS, (KALLSYMS,))
+        if found is not None and not found[1]:
+            self._unread[facts.KALLSYMS] = Unread(
+                facts.KALLSYMS, "not_there", f"{KALLSYMS}: the file is empty", "CONFIG_KALLSYMS=y, or read it as root"
+            )
+            return None
+        return found[1] if found else None
+
+    def full(self) -> View | None:
+        """Every symbol and site; None if kallsyms cannot be read. Raises Malformed."""
+        if self._full is None:
+            raw = self.kallsyms()
+            if raw is None:
+                return None
+            from ..formats.text.kallsyms import SymbolTable
+
+            symbols = SymbolTable(raw)
+            self._full = View(symbols, self._sites(symbols, None))
+            if self._full.sites is not None:
+                self._full.sites.settle(symbols)
+            self._load_btf_tables()
+        return self._full
+
+    def view(self, names: Iterable[bytes]) -> View | None:
+        """Symbols and sites that decide about these names: the whole view if it is there, else a narrow one."""
+        if self._full is not None:
+            return self._full
+        if self.addresses_hidden():
+            return self.full()  # without addresses a part of the table tells nothing of its neighbours
+        wanted = frozenset(names)
+        if self._gathered is not None and wanted <= self._gathered[0]:
+            return self._gathered[1]
+        if wanted in self._narrow:
+            return self._narrow[wanted]
+        made = self._view_of(wanted)
+        if made is None:
+            return None
+        if not self._is_whole(made) and len(self._narrow) < _NARROW_LIMIT:
+            self._narrow[wanted] = made
+        return made
+
+    def gather(self, names: Iterable[bytes], with_types: bool = True) -> View | None:
+        """One view of all these names, of which questions about each are then answered, and the tables of BTF.
+
+        For some hundred names it costs a third of `full`. None if kallsyms cannot be read. Raises Malformed.
+        """
+        if self._full is not None or self.addresses_hidden():
+            return self.full()
+        names = tuple(names)
+        bases = {name.partition(b".")[0] for name in names}
+        wanted = frozenset((*names, *bases))
+        if self._gathered is not None and wanted <= self._gathered[0]:
+            if with_types:
+                self._load_btf_tables()
+            return self._gathered[1]
+        found = self._view_of(wanted)
+        if found is not None and not self._is_whole(found):
+            self._gathered = wanted, found
+            if with_types:
+                self._load_btf_tables()
+        return found
+
+    def _is_whole(self, view: View) -> bool:
+        return view is self._full
+
+    def _view_of(self, wanted: frozenset[bytes]) -> View | None:
+        raw = self.kallsyms()
+        if raw is None:
+            return None
+        from ..formats.text import kallsyms
+
+        with_bases = set(wanted)
+        with_bases.update(name.partition(b".")[0] for name in wanted if b"." in name)
+        places = self._places_of(raw)
+        if len(wanted) == 1:
+            places.note(*wanted)
+        symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases, self._limit_lines(raw), places))
+        # An alias may be the name that the kernel prints: its base name decides as well.
+        more = {symbols.canonical(row) for name in wanted for row in symbols.rows(name)} - with_bases
+        if any(b"." in name for name in more):
+            with_bases.update(more)
+            with_bases.update(name.partition(b".")[0] for name in more)
+            symbols = kallsyms.SymbolTable(kallsyms.narrow(raw, with_bases, self._limit_lines(raw), places))
+        sites = self._sites(symbols, with_bases)
+        if sites is None and self._unread.get(facts.FILTER_FUNCTIONS) is None:
+            return self.full()  # only the order of the whole list tells the copies apart
+        return View(symbols, sites)
+
+    def _places_of(self, raw: bytes) -> Places:
+        if self._places is None or self._places.raw is not raw:
+            from ..formats.text.kallsyms import Places
+
+            self._places = Places(raw)
+        return self._places
+
+    def names_starting(self, head: bytes) -> tuple[bytes, ...]:
+        """Names of kallsyms that begin so, sorted, each once; () where it cannot be read."""
+        from ..formats.text import kallsyms
+
+        raw = self.kallsyms() or b""
+        found = self._places_of(raw).prefixed(head)
+        return kallsyms.prefixed(raw, head) if found is None else found
+
+    def _limit_lines(self, raw: bytes) -> bytes:
+        if self._limits is None:
+            from ..formats.text import kallsyms
+
+            self._limits = kallsyms.limits_of(raw)
+        return self._limits
+
+    def stext(self) -> int:
+        """The address of _stext; 0 where it is hidden or kallsyms cannot be read."""
+        raw = self.kallsyms()
+        if raw is None:
+            return 0
+        for line in self._limit_lines(raw).splitlines():
+            if line.endswith(b" _stext"):
+                return int(line.partition(b" ")[0], 16)
+        return 0
+
+    def _sites(self, symbols: SymbolTable, names: set[bytes] | None) -> Sites | None:
+        """ftrace's sites. None if unread, or if a narrow question needs the whole list."""
+        from ..formats.text import filter_functions
+
+        found = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH_ADDRS, filter_functions.PATH))
+        if found is None:
+            gap = self._unread[facts.FILTER_FUNCTIONS]
+            if gap is None or gap.kind != "not_there" or self.flag("dynamic_ftrace") is not False:
+                return None
+            # Without CONFIG_DYNAMIC_FTRACE no function has a site: kernel/trace/ftrace.c is not built, and the stub
+            # of ftrace_location in include/linux/ftrace.h gives 0.
+            self._unread[facts.FILTER_FUNCTIONS] = None
+            self._evidence[facts.FILTER_FUNCTIONS] = "CONFIG_DYNAMIC_FTRACE is off"
+            return filter_functions.nothing()
+        path, raw = found
+        self._unread[facts.FILTER_FUNCTIONS] = None
+        self._evidence[facts.FILTER_FUNCTIONS] = path
+        if not raw:
+            self._unread[facts.FILTER_FUNCTIONS] = Unread(
+                facts.FILTER_FUNCTIONS, "not_there", f"{path}: the file is empty", "CONFIG_DYNAMIC_FTRACE=y"
+            )
+            return None
+        try:
+            if symbols.hidden:
+                return filter_functions.by_name(raw)
+            if path == filter_functions.PATH_ADDRS:
+                if names is not None:
+                    raw = filter_functions.narrow(raw, {symbols.canonical(r) for n in names for r in symbols.rows(n)})
+                sites = filter_functions.table_addrs(raw)
+                if sites.addresses is not None:
+                    return sites
+                _, raw = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH,)) or ("", b"")
+            if names is None:
+                return filter_functions.table_names(raw, symbols)
+            return filter_functions.names_only(raw, symbols, names)
+        except Malformed as error:
+            self.spoil(facts.FILTER_FUNCTIONS, error)
+            return None
+
+    def names_with(self, head: bytes) -> frozenset[bytes]:
+        """What follows `head` in the symbols that begin with it, of vmlinux and of modules; read once."""
+        if head not in self._named:
+            from ..formats.text import kallsyms
+
+            raw = self.kallsyms() or b""
+            self._named[head] = frozenset(name[len(head) :] for name in kallsyms.prefixed(raw, head))
+        return self._named[head]
+
+    def has_symbol(self, *names: str) -> bool | None:
+        """True if kallsyms or BTF knows one of these functions; None if neither can be read.
+
+        For witnesses, whose names belong to functions alone: BTF is asked for the name as a string.
+        """
+        if self._full is not None:
+            where = self._full.symbols.where
+            if any(name.encode() in where for name in names):
+                return True
+        btf = self.btf()
+        if btf is not None and any(btf.has_name(name) for name in names):
+            return True
+        raw = self.kallsyms()
+        if raw is None:
+            return None
+        return self._full is None and any(b" " + name.encode() + b"\n" in raw for name in names)
+
+    def has_function(self, name: str) -> bool:
+        """kallsyms has a symbol of exactly this name in vmlinux."""
+        if self._full is not None:
+            return name.encode() in self._full.symbols.where
+        return b" " + name.encode() + b"\n" in (self.kallsyms() or b"")
+
+    def addresses_hidden(self) -> bool:
+        """proc/kallsyms shows zeros for addresses (kernel.kptr_restrict)."""
+        raw = self.kallsyms()
+        return raw is not None and not raw[: raw.find(b" ")].strip(b"0") and not self._limit_shown(raw)
+
+    @staticmethod
+    def _limit_shown(raw: bytes) -> bool:
+        at = raw.find(b" T _stext\n")
+        return at > 0 and bool(raw[raw.rfind(b"\n", 0, at) + 1 : at].strip(b"0"))

@@ -1,0 +1,21 @@
+"""The page of a rule, of a finding or of an audit check, as `rules ID` shows it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class RulePage(NamedTuple):
+    """A rule as readers see it. `page` is its whole text; `witness` and `known` are sentences."""
+
+    id: str
+    errno: str
+    says: str
+    page: str
+    gate: str
+    source: str
+    decides: str
+    needs: tuple[str, ...]
+    witness: str
+    known: str
+    types: tuple[str, ...]
