@@ -31,7 +31,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     from ..probes.explain import alternatives as advice
     from ..probes.explain import explain, hazards, spelling
     from ..probes.explain import name_forms as forms
-    from ..probes.explain.kernel_lookup import KernelLookup
+    from ..probes.explain.kernel_lookup import KernelLookup, last_in_module
 
     lookup = KernelLookup(k, lambda other, attach: judged.answer(k, other, attach))
     seen: Coverage = Coverage()
@@ -62,7 +62,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
         if points or any(v.answer != YES for v in found)
         else (),
         hazards=hazards.hazards(
-            lookup, target, found, _last_in_module(k, target), words.ftrace_off(k), _is_helper(k, target.name)
+            lookup, target, found, last_in_module(k, target), words.ftrace_off(k), _is_helper(k, target.name)
         ),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),
@@ -85,23 +85,3 @@ def _beyond(k: Kernel, target: Target) -> tuple[Diagnosis, ...]:
 def _is_helper(k: Kernel, name: str) -> bool:
     """Programs call the function as a helper: enum bpf_func_id names it (include/uapi/linux/bpf.h)."""
     return name.startswith("bpf_") and k.enumerator(f"BPF_FUNC_{name[4:]}") is True
-
-
-def _last_in_module(k: Kernel, target: Target) -> bool | None:
-    """Whether the target is the last text symbol of its module; None if it is in none or that is not told."""
-    if "." not in target.name:
-        return None
-    view = k.view((target.name.encode(),))
-    if view is None or view.symbols.hidden:
-        return None
-    symbols = view.symbols
-    for row in symbols.rows(target.name.encode()):
-        module = symbols.modules[row]
-        if module is not None and target.module in (None, module.decode()):
-            text = [
-                symbols.addresses[i]
-                for i in range(symbols.vmlinux_count, len(symbols.names))
-                if symbols.modules[i] == module and symbols.letter(i) in "tTwW"
-            ]
-            return symbols.addresses[row] >= max(text)
-    return None

@@ -18,9 +18,8 @@ from ..probes.attach import function_traits as questions
 from ..probes.attach import limits, targets
 from ..probes.attach import verdicts as judged
 from ..probes.explain import hazards
-from ..probes.explain.kernel_lookup import KernelLookup
+from ..probes.explain.kernel_lookup import KernelLookup, last_in_module
 from ..rules import judge as engine
-from . import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,10 +39,13 @@ def reports(
     debug: str = "",
     all_types: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    whole: Callable[[Kernel, str, Sequence[str], str], TargetReport],
 ) -> Iterator[TargetReport]:
     """The reports of these names, one after the other, patterns expanded. Raises UsageError for what is no name.
 
-    More than WHOLE_MAX functions are judged for the usual attach types alone, unless some or all are asked for.
+    `whole` makes the report of one target, as check does. More than WHOLE_MAX functions are judged for the usual
+    attach types alone, unless some or all are asked for.
     """
     asked = [one for name in names for one in expanded(k, name, types)]
     if len(asked) > MANY:
@@ -55,7 +57,7 @@ def reports(
             progress(done, len(asked))
         wanted = types or ((one.attach,) if one.attach else ())
         if short is None:
-            yield check.target_report(k, one.text, types, debug)
+            yield whole(k, one.text, types, debug)
             continue
         usual = not wanted and not all_types and one.target.kind == FUNCTION
         hook = one.target.name.startswith(("bpf_lsm_", "bpf_iter_"))
@@ -105,7 +107,7 @@ class _Short:
             target.module,
             limits.noted(found, limited),
             Coverage(),
-            hazards=hazards.hazards(self._lookup, target, found, check._last_in_module(k, target), self._ftrace_off),
+            hazards=hazards.hazards(self._lookup, target, found, last_in_module(k, target), self._ftrace_off),
             limits=limited,
         )
 

@@ -66,6 +66,17 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         _RETURNS,
     ),
     (
+        "lsm_cgroup.return_one",
+        """The hook returns nothing, and a program for a cgroup on it must return 1.
+
+        The verifier refuses any other value at load (EINVAL, "can't modify return value"). On hooks with a return value
+        a program of lsm_cgroup returns 1 to allow and 0 to deny.""",
+        "return_retval_range; check_return_code",
+        "kernel/bpf/verifier.c",
+        "sys/kernel/btf/vmlinux",
+        "lsm_cgroup",
+    ),
+    (
         "tp_btf.ctx_is_arguments",
         """The context of raw_tp and tp_btf programs is the list of arguments, never the event's record.
 

@@ -137,6 +137,7 @@ class OpenKernel:
         More than 256 names come without reasons and alternatives, and without `types` or `all_types` functions are
         then judged for the usual attach types (model/attach.py DEFAULT). `progress` is told names done and all names.
         """
+        from ..commands import check
         from ..commands import check_many as many
 
         k = self._kernel
@@ -145,7 +146,9 @@ class OpenKernel:
             from ..probes.attach import privileges as caller
 
             k.set_caller(caller.present(k))
-        return k.info(), self._checked(many.reports(k, names, types, debug, all_types, progress))
+        return k.info(), self._checked(
+            many.reports(k, names, types, debug, all_types, progress, whole=check.target_report)
+        )
 
     def _checked(self, reports: Iterator[TargetReport]) -> Iterator[TargetReport]:
         for number, report in enumerate(reports):

@@ -18,7 +18,8 @@ class AttachType(NamedTuple):
 
     `by` is what carries it: perf (perf_event_open, a kprobe event), fprobe (a kprobe_multi link), trampoline (one BPF
     trampoline), trampolines (a tracing_multi link), event (perf, a trace event), tracepoint (a raw tracepoint),
-    iterator. `at` is when it runs: entry, return, both, value (in place of the return value), hook, event, read.
+    iterator. `at` is when it runs: entry, return, both, value (in place of the return value), hook, event, write (an
+    event whose arguments may be written), read.
     """
 
     name: str
@@ -146,7 +147,7 @@ ATTACH_TYPES: dict[str, AttachType] = _table(
         "RAW_TRACEPOINT_WRITABLE",
         "",
         "tracepoint",
-        "event",
+        "write",
         "tracepoint",
         "raw tracepoint that may write where the event allows it",
     ),
@@ -183,7 +184,7 @@ BY_TRAMPOLINES = family("trampolines")
 KPROBES = tuple(name for name in BY_PERF if "function" in ATTACH_TYPES[name].kinds.split())
 RETURNS = family("perf fprobe trampoline trampolines", "return both")
 LSM, ITER = family(at="hook"), family("iterator")
-BY_EVENT = family("event tracepoint", sleepable=False)
+BY_EVENT = family("event tracepoint", "event", sleepable=False)
 WITHOUT_FTRACE = family("event tracepoint iterator")  # what kernel.ftrace_enabled does not touch
 
 

@@ -23,6 +23,7 @@ OTHER_LISTS = {
     "commands/audit/others.py": "words for what is attached, of perf events and trace events too",
     "commands/audit/join.py": "the kernel's names of perf events",
     "sources/bpf/objects.py": "the kernel's names of perf events",
+    "rules/section_names.py": "libbpf's own table of section names",
     "rules/kprobe_instruction.py": "the two attach types that take an offset",
 }
 
@@ -64,9 +65,11 @@ def test_families():
     assert attach.BY_FPROBE == ("kprobe.multi", "kretprobe.multi", "kprobe.session")
     assert attach.BY_TRAMPOLINE == ("fentry", "fentry.s", "fexit", "fexit.s", "fsession", "fmod_ret", "fmod_ret.s")
     assert attach.BY_TRAMPOLINES == ("fentry.multi", "fexit.multi", "fsession.multi")
-    assert (attach.LSM, attach.ITER) == (("lsm", "lsm.s"), ("iter", "iter.s"))
+    assert (attach.LSM, attach.ITER) == (("lsm", "lsm.s", "lsm_cgroup"), ("iter", "iter.s"))
     assert attach.BY_EVENT == ("tp", "raw_tp", "tp_btf")
-    assert set(attach.WITHOUT_FTRACE) == {"tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s", "iter", "iter.s"}
+    assert set(attach.WITHOUT_FTRACE) == {
+        *("tp", "tp.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s", "iter", "iter.s")
+    }
     assert set(attach.RETURNS) == {
         *("kretprobe", "kretsyscall", "kretprobe.multi", "kprobe.session"),
         *("fexit", "fexit.s", "fexit.multi", "fsession", "fsession.multi"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ...kernel.kernel import Kernel
+    from ...model.target import Target
 
 
 class KernelLookup:
@@ -127,3 +128,23 @@ class KernelLookup:
             except ProbeScoutError:
                 self._answers[key] = "unknown"
         return self._answers[key]
+
+
+def last_in_module(k: Kernel, target: Target) -> bool | None:
+    """Whether the target is the last text symbol of its module; None if it is in none or that is not told."""
+    if "." not in target.name:
+        return None
+    view = k.view((target.name.encode(),))
+    if view is None or view.symbols.hidden:
+        return None
+    symbols = view.symbols
+    for row in symbols.rows(target.name.encode()):
+        module = symbols.modules[row]
+        if module is not None and target.module in (None, module.decode()):
+            text = [
+                symbols.addresses[i]
+                for i in range(symbols.vmlinux_count, len(symbols.names))
+                if symbols.modules[i] == module and symbols.letter(i) in "tTwW"
+            ]
+            return symbols.addresses[row] >= max(text)
+    return None

@@ -571,13 +571,13 @@ def _asked(section_name: str, section: section_names.SectionName) -> tuple[str, 
     if not extra:
         return None
     kind = section.name.rstrip("+")
-    if section.how in ("trace", "lsm", "iter"):
+    if section.how in ("trace", "hook", "iterator"):
         if section.program == "EXT":
             return None
         module, name = _split(extra)
         if kind.startswith("tp_btf"):
             return kind, f"tp:{name}"
-        name = {"lsm": "bpf_lsm_", "iter": "bpf_iter_"}.get(section.how, "") + name
+        name = {"hook": "bpf_lsm_", "iterator": "bpf_iter_"}.get(section.how, "") + name
         return kind, f"{module}:{name}" if module and module != "vmlinux" else name
     if section.how == "kprobe":
         match = re.match(r"([a-zA-Z0-9_.]+)(\+\w+)?", extra)
