@@ -66,7 +66,7 @@ def html(report: MatrixReport, made_by: str) -> str:
 
 _LEAD = (
     "Can BPF attach, and do calls go past the probe? Each cell names the best way to attach. "
-    "A bar at a cell's left: no rung of the hook attaches there, and what is named is on none. "
+    "A bar at a cell's left: the hook fails there all the same; no rung tries this, or too few calls are seen. "
     "Answered from the kernels' own files."
 )
 
