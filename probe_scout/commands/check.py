@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
 from ..model.report import Coverage, Diagnosis, TargetReport
 from ..model.target import FUNCTION, OFFSET, SYSCALL, Target
 from ..model.verdict import NO, YES
@@ -17,6 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..kernel.kernel import Kernel
+    from ..model.report import UserReport
+
+
+def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> Sequence[TargetReport | UserReport]:
+    """Everything about one written target; several reports for a pattern of user functions. Raises UsageError."""
+    if ":" in text or "/" in text:
+        from ..model import user_target
+
+        if user_target.is_user(text) or (user_target.may_be_user(text) and _is_library(k, text)):
+            from ..probes.user import report
+
+            return report.reports(k, text, asked)
+    return [target_report(k, text, asked, debug)]
+
+
+def _is_library(k: Kernel, text: str) -> bool:
+    """`libNAME:symbol` means a library: no module of the kernel has the name, and a library is found."""
+    from ..probes.user import files
+
+    name = text.partition(":")[0]
+    if f"\t[{name}]\n".encode() in (k.kallsyms() or b""):
+        return False
+    try:
+        files.library(k, name)
+    except UsageError:
+        return False
+    return True
 
 
 def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> TargetReport:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..model.facts import Unread
     from ..model.inline import InlineReport, InlineTable
     from ..model.lint import LintReport
-    from ..model.report import KernelInfo
+    from ..model.report import KernelInfo, UserReport
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
@@ -114,7 +114,9 @@ class OpenKernel:
             from ..probes.attach import privileges as caller
 
             k.set_caller(caller.present(k))
-        targets: list[TargetReport] = [check.target_report(k, name, types, debug) for name in names]
+        targets: list[TargetReport | UserReport] = []
+        for name in names:
+            targets += check.reports(k, name, types, debug)
         self._broken()
         report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
         if question:

@@ -204,7 +204,86 @@ def _trace_events(k: Code) -> bool | None:
     return k.built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
 
 
+def _sleepable_uprobes(k: Code) -> bool | None:
+    """perf takes sleepable programs on uprobes. The change left nothing to see; cgroup LSM programs came with it."""
+    return k.enumerator("BPF_LSM_CGROUP") or k.enumerator("BPF_TRACE_UPROBE_MULTI")
+
+
+def _uprobe_needs_admin(k: Code) -> bool | None:
+    """perf_uprobe_event_init asks for CAP_SYS_ADMIN; before 6.1 CAP_PERFMON was enough. Links for many came later."""
+    return k.enumerator("BPF_TRACE_UPROBE_MULTI") or None
+
+
+def _user_path_by_name(k: Code) -> bool | None:
+    """uprobe.multi reads the path by getname. 6.18 does not, 7.3 does; nothing between them was asked."""
+    if k.enumerator("BPF_TRACE_FENTRY_MULTI"):
+        return True
+    return None if k.has_symbol("insn_is_nop") is not False else False
+
+
+def _apx(k: Code) -> bool | None:
+    """The decoder knows APX. Nothing of it can be seen; the system call uretprobe came in the same release."""
+    return k.has_symbol("__x64_sys_uretprobe", "inat_get_xop_attribute")
+
+
+def _invalid64(k: Code) -> bool | None:
+    """The decoder stops at opcodes that 64-bit code has not; between the system call uretprobe and XOP."""
+    if k.has_symbol("inat_get_xop_attribute", "arch_uprobe_optimize"):
+        return True
+    return False if _apx(k) is False else None
+
+
+def _nop10(k: Code) -> bool | None:
+    """The 10-byte nop is replaced by a call; before, the 5-byte nop was. insn_is_nop came in between."""
+    if k.has_symbol("arch_uprobe_optimize") is False or k.has_symbol("insn_is_nop") is False:
+        return False
+    return k.enumerator("BPF_TRACE_FENTRY_MULTI") or None
+
+
 WITNESSES = {
+    "uprobe_pmu": Witness(
+        lambda k: k.built(("perf_uprobe_init",), "CONFIG_UPROBES", "CONFIG_UPROBE_EVENTS"),
+        "perf_uprobe_init in kallsyms; CONFIG_UPROBES, CONFIG_UPROBE_EVENTS",
+        facts.CONFIG,
+    ),
+    "uprobe_needs_admin": Witness(
+        _uprobe_needs_admin,
+        "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_MULTI, which is later than the change",
+        facts.BTF,
+    ),
+    "sleepable_uprobes": Witness(
+        _sleepable_uprobes,
+        "enum bpf_attach_type in BTF: BPF_LSM_CGROUP, a contemporary",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "type_uprobe_multi": Witness(
+        lambda k: k.enumerator("BPF_TRACE_UPROBE_MULTI"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_MULTI",
+        facts.BTF,
+    ),
+    "type_uprobe_session": Witness(
+        lambda k: k.enumerator("BPF_TRACE_UPROBE_SESSION"),
+        "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_SESSION",
+        facts.BTF,
+    ),
+    "user_path_by_name": Witness(
+        _user_path_by_name,
+        "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "decoder_apx": Witness(_apx, "__x64_sys_uretprobe in kallsyms, a contemporary", facts.KALLSYMS, contemporary=True),
+    "decoder_invalid64": Witness(
+        _invalid64, "inat_get_xop_attribute or arch_uprobe_optimize in kallsyms, which are later", facts.KALLSYMS
+    ),
+    "decoder_xop": Witness(
+        lambda k: k.has_symbol("inat_get_xop_attribute"), "inat_get_xop_attribute in kallsyms", facts.KALLSYMS
+    ),
+    "uprobe_nop10": Witness(
+        _nop10, "arch_uprobe_optimize and insn_is_nop in kallsyms", facts.KALLSYMS, contemporary=True
+    ),
+    "uprobe_nops": Witness(lambda k: k.has_symbol("insn_is_nop"), "insn_is_nop in kallsyms", facts.KALLSYMS),
     "bpf_syscall": Witness(
         lambda k: k.built(("bpf_prog_load", "__sys_bpf"), "CONFIG_BPF_SYSCALL"),
         "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",

@@ -18,8 +18,8 @@ class AttachType(NamedTuple):
 
     `by` is what carries it: perf (perf_event_open, a kprobe event), fprobe (a kprobe_multi link), trampoline (one BPF
     trampoline), trampolines (a tracing_multi link), event (perf, a trace event), tracepoint (a raw tracepoint),
-    iterator. `at` is when it runs: entry, return, both, value (in place of the return value), hook, event, write (an
-    event whose arguments may be written), read.
+    iterator, uprobe (perf, a uprobe event), uprobe_link (a uprobe_multi link). `at` is when it runs: entry, return,
+    both, value (in place of the return value), hook, event, write (an event whose arguments may be written), read.
     """
 
     name: str
@@ -161,6 +161,66 @@ ATTACH_TYPES: dict[str, AttachType] = _table(
         "tracepoint",
         "sleepable tp_btf, sys_enter and sys_exit",
     ),
+    ("uprobe", "KPROBE", "", "uprobe", "entry", "user_function", "probe of a user function at entry or inside"),
+    ("uprobe.s", "KPROBE", "", "uprobe", "entry", "user_function", "sleepable uprobe"),
+    ("uretprobe", "KPROBE", "", "uprobe", "return", "user_function", "probe at return of a user function"),
+    ("uretprobe.s", "KPROBE", "", "uprobe", "return", "user_function", "sleepable uretprobe"),
+    (
+        "uprobe.multi",
+        "KPROBE",
+        "BPF_TRACE_UPROBE_MULTI",
+        "uprobe_link",
+        "entry",
+        "user_function",
+        "many places of one file",
+    ),
+    (
+        "uprobe.multi.s",
+        "KPROBE",
+        "BPF_TRACE_UPROBE_MULTI",
+        "uprobe_link",
+        "entry",
+        "user_function",
+        "sleepable uprobe.multi",
+    ),
+    (
+        "uretprobe.multi",
+        "KPROBE",
+        "BPF_TRACE_UPROBE_MULTI",
+        "uprobe_link",
+        "return",
+        "user_function",
+        "many returns of one file",
+    ),
+    (
+        "uretprobe.multi.s",
+        "KPROBE",
+        "BPF_TRACE_UPROBE_MULTI",
+        "uprobe_link",
+        "return",
+        "user_function",
+        "sleepable uretprobe.multi",
+    ),
+    (
+        "uprobe.session",
+        "KPROBE",
+        "BPF_TRACE_UPROBE_SESSION",
+        "uprobe_link",
+        "both",
+        "user_function",
+        "entry and return by one program",
+    ),
+    (
+        "uprobe.session.s",
+        "KPROBE",
+        "BPF_TRACE_UPROBE_SESSION",
+        "uprobe_link",
+        "both",
+        "user_function",
+        "sleepable uprobe.session",
+    ),
+    ("usdt", "KPROBE", "", "uprobe", "entry", "usdt", "static probe, by libbpf"),
+    ("usdt.s", "KPROBE", "", "uprobe", "entry", "usdt", "sleepable usdt"),
 )
 
 NAMES: tuple[str, ...] = tuple(ATTACH_TYPES)
@@ -185,7 +245,8 @@ KPROBES = tuple(name for name in BY_PERF if "function" in ATTACH_TYPES[name].kin
 RETURNS = family("perf fprobe trampoline trampolines", "return both")
 LSM, ITER = family(at="hook"), family("iterator")
 BY_EVENT = family("event tracepoint", "event", sleepable=False)
-WITHOUT_FTRACE = family("event tracepoint iterator")  # what kernel.ftrace_enabled does not touch
+USER_RETURNS = family("uprobe uprobe_link", "return both")
+WITHOUT_FTRACE = family("event tracepoint iterator uprobe uprobe_link")  # what kernel.ftrace_enabled does not touch
 
 
 # What most probes are made with: a function that takes these is one that takes probes.

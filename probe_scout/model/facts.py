@@ -26,4 +26,7 @@ CAPABILITIES = "capabilities"  # proc/self/status (only with --as-me)
 SYSCTL = "sysctl"  # proc/sys/kernel/*
 MODULES = "modules"  # proc/modules
 DEBUG = "debug"  # debug information (DWARF) of this build: a debug package, a build tree, debuginfod
+USER_FILE = "user_file"  # the program or library that is asked about
+MAPPED = "mapped"  # whether a process maps that file now
+DECODER = "decoder"  # which opcodes this kernel's instruction decoder knows
 SYMBOL_CHOICE = "symbol_choice"  # which of several copies of a name ftrace lists

@@ -7,6 +7,10 @@ from typing import NamedTuple
 from .facts import Unread
 from .verdict import Finding, Verdict
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .user_report import UserPlace
+
 
 class KernelInfo(NamedTuple):
     """Which kernel was asked. `source` is live, snapshot or root; `taken` when a snapshot was made."""
@@ -122,11 +126,31 @@ class TargetReport(NamedTuple):
     limits: tuple[Limit, ...] = ()
 
 
+class UserReport(NamedTuple):
+    """Everything about one user target; the first fields are those of TargetReport."""
+
+    target: str
+    kind: str
+    module: str | None
+    verdicts: tuple[Verdict, ...]
+    coverage: Coverage
+    diagnosis: tuple[Diagnosis, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    copies: tuple[Copy, ...] = ()
+    forms: tuple[Form, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    prototype: str | None = None
+    limits: tuple[Limit, ...] = ()
+    place: UserPlace | None = None
+    unread: tuple[Unread, ...] = ()
+
+
 class CheckReport(NamedTuple):
     """`probe-scout check`."""
 
     kernel: KernelInfo
-    targets: tuple[TargetReport, ...]
+    targets: tuple[TargetReport | UserReport, ...]
     caller: str = "root"  # "root" (fully privileged) or "me" with --as-me
 
 

@@ -88,3 +88,21 @@ class EventTraits(NamedTuple):
     faultable: bool = False  # the raw tracepoint runs where page faults are allowed
     syscall: bool = False  # the event of one system call
     unread: frozenset[str] = NOWHERE
+
+
+class UserTraits(NamedTuple):
+    """What rules may know of one place in a program or library, as a uprobe."""
+
+    path: str = ""  # "" it is there; missing, loop, long_name, not_directory, denied
+    path_too_long: bool = False
+    regular: bool = True
+    no_page_cache: bool = False
+    negative: bool = False
+    past_end: bool = False
+    at_end: bool = False
+    counter_odd: bool = False  # the offset of the semaphore, ref_ctr_offset
+    mapped: bool = False  # a process maps the place so that a breakpoint is planted at once
+    refused: str = ""  # arch/x86_uprobe.py: why the instruction is refused
+    arguments_too_many: bool = False
+    argument_unknown: bool = False
+    unread: frozenset[str] = NOWHERE

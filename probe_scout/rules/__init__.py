@@ -13,6 +13,7 @@ from . import (
     symbol_lookup,
     tracepoint,
     trampoline,
+    uprobe,
 )
 from .gate import REGISTRY, Flags, Gate, Rule
 
@@ -27,6 +28,10 @@ _KRETPROBE = (caller.BPF, caller.PERF, caller.EVENTS, symbol_lookup.GATE, kprobe
 _ENTRY = (caller.BPF, target.LOAD, caller.EVENTS, target.IMPL, prototype.ENTRY, target.ADDRESS)
 _RETURN = (caller.BPF, target.LOAD, caller.EVENTS, target.IMPL, prototype.RETURN, target.ADDRESS)
 _LSM = (caller.BPF, target.LOAD, lsm_hook.BUILT, prototype.ENTRY, target.ADDRESS)
+_UPROBE = (caller.BPF, caller.PERF_TRACEPOINT, uprobe.PERF, uprobe.PERF_FILE, uprobe.REGISTER, uprobe.INSTRUCTION)
+_UPROBE_SLEEPABLE = (caller.BPF, uprobe.PERF_SLEEPABLE, *_UPROBE[1:])
+_UPROBE_MULTI = (caller.BPF, uprobe.MULTI, uprobe.REGISTER, uprobe.INSTRUCTION)
+_UPROBE_SESSION = (caller.BPF, uprobe.SESSION, *_UPROBE_MULTI[1:])
 
 PATHS: dict[str, tuple[Gate, ...]] = {
     "kprobe": _KPROBE,
@@ -90,6 +95,18 @@ PATHS: dict[str, tuple[Gate, ...]] = {
         tracepoint.TYPED_KERNEL,
         tracepoint.SLEEP_TYPED,
     ),
+    "uprobe": _UPROBE,
+    "uprobe.s": _UPROBE_SLEEPABLE,
+    "uretprobe": _UPROBE,
+    "uretprobe.s": _UPROBE_SLEEPABLE,
+    "uprobe.multi": _UPROBE_MULTI,
+    "uprobe.multi.s": _UPROBE_MULTI,
+    "uretprobe.multi": _UPROBE_MULTI,
+    "uretprobe.multi.s": _UPROBE_MULTI,
+    "uprobe.session": _UPROBE_SESSION,
+    "uprobe.session.s": _UPROBE_SESSION,
+    "usdt": (caller.BPF, uprobe.USDT, *_UPROBE[1:]),
+    "usdt.s": (caller.BPF, uprobe.PERF_SLEEPABLE, uprobe.USDT, *_UPROBE[1:]),
 }
 for _name, _path in PATHS.items():
     for _rule in dict.fromkeys(rule for gate in _path for rule in gate.rules):

@@ -46,14 +46,17 @@ WITNESS_FUNCTIONS = (
     ),
     *("perf_event_attach_bpf_prog", "bpf_trampoline_get", "ftrace_location"),
     *("bpf_get_raw_tracepoint", "lock_kernel_down", "bpf_dummy_init", "bpf_dummy_ops_check_member"),
+    *("perf_uprobe_init", "__x64_sys_uretprobe", "inat_get_xop_attribute", "arch_uprobe_optimize", "insn_is_nop"),
 )
 ENUMERATORS = {
     "BPF_TRACE_FENTRY": 24,
     "BPF_TRACE_FEXIT": 25,
     "BPF_MODIFY_RETURN": 26,
     "BPF_TRACE_KPROBE_MULTI": 42,
-    "BPF_TRACE_KPROBE_SESSION": 56,
     "BPF_LSM_CGROUP": 43,
+    "BPF_TRACE_UPROBE_MULTI": 48,
+    "BPF_TRACE_UPROBE_SESSION": 57,
+    "BPF_TRACE_KPROBE_SESSION": 56,
     "BPF_TRACE_FSESSION": 58,
     "BPF_TRACE_FENTRY_MULTI": 59,
     "BPF_TRACE_FEXIT_MULTI": 60,

@@ -20,6 +20,11 @@ WRITTEN = re.compile(r'(?:Finding|Hazard)\(\s*"([a-z_]+\.[a-z_0-9]+)"')
 def test_every_finding_in_the_code_has_a_page():
     shown = {name for path in PACKAGE.rglob("*.py") for name in WRITTEN.findall(path.read_text())}
     shown |= set(re.findall(r'"(limit\.[a-z_0-9]+)"', (PACKAGE / "probes/attach/limits.py").read_text()))
+    shown |= {
+        name
+        for path in (PACKAGE / "probes/user").glob("*.py")
+        for name in re.findall(r'"(limit\.[a-z_0-9]+)"', path.read_text())
+    }
     assert {"silent.ftrace_off", "doctor.container", "hazard.lock"} <= shown
     assert shown - {page.id for page in (*finding_pages(), *rule_pages())} == set()
     objects = {row[0] for row in OBJECTS}  # tests/commands/test_lint.py

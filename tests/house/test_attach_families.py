@@ -34,7 +34,9 @@ def groups(text: str) -> list[int]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
             words = [one.value for one in node.elts if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-            if len(set(words) & set(attach.NAMES)) > 1:
+            # uprobe, uretprobe and usdt are also audit's and loaders' words for what they see, and kinds of events.
+            names = {one for one in attach.NAMES if not one.startswith(("uprobe", "uretprobe", "usdt"))}
+            if len(set(words) & names) > 1:
                 found.append(node.lineno)
     return found
 
@@ -67,7 +69,9 @@ def test_families():
     assert attach.BY_TRAMPOLINES == ("fentry.multi", "fexit.multi", "fsession.multi")
     assert (attach.LSM, attach.ITER) == (("lsm", "lsm.s", "lsm_cgroup"), ("iter", "iter.s"))
     assert attach.BY_EVENT == ("tp", "raw_tp", "tp_btf")
-    assert set(attach.WITHOUT_FTRACE) == {
+    user = {name for name in attach.ATTACH_TYPES if name.startswith(("uprobe", "uretprobe", "usdt"))}
+    assert set(attach.USER_RETURNS) == {name for name in user if name.startswith("uretprobe") or "session" in name}
+    assert set(attach.WITHOUT_FTRACE) - user == {
         *("tp", "tp.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s", "iter", "iter.s")
     }
     assert set(attach.RETURNS) == {
@@ -75,5 +79,6 @@ def test_families():
         *("fexit", "fexit.s", "fexit.multi", "fsession", "fsession.multi"),
     }
     assert {one.by for one in attach.ATTACH_TYPES.values()} == {
-        *("perf", "fprobe", "trampoline", "trampolines", "event", "tracepoint", "iterator")
+        *("perf", "fprobe", "trampoline", "trampolines", "event", "tracepoint", "iterator"),
+        *("uprobe", "uprobe_link"),
     }

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from probe_scout.model import facts
+from probe_scout.model.traits import UserTraits
 from tests.builders.tiny_kernel import BLACKLIST, BTF, FILTER, FILTER_ADDRS, INJECTION, LOCKDOWN, SYMBOL_BYTES, TRACING
 
 KALLSYMS, CONFIG = "proc/kallsyms", "boot/config"
@@ -59,6 +61,104 @@ UNCHECKED = ("validate_probe_symbol",)
 LOCAL_PROBE = {"create_local_trace_kprobe": ("90" * SYMBOL_BYTES, ())}  # a whole function
 # mov $':', %esi: what strchr is asked for
 LOCAL_PROBE_WITH_COLON = {"create_local_trace_kprobe": ("be3a000000" + "90" * (SYMBOL_BYTES - 5), ())}
+
+
+def user(attach: str, without: tuple[str, ...] = (), config: Any = None, caller: Any = None, **traits: Any) -> Ask:
+    """A place in a program, by its traits."""
+    kernel: dict[str, Any] = {"user": UserTraits(**traits), "symbols": ("foo",), "without": without}
+    if config is not None:
+        kernel["config"] = config
+    if caller is not None:
+        kernel["caller"] = caller
+    return Ask(attach, "/bin/program:foo", kernel)
+
+
+def unread(attach: str, fact: str, **traits: Any) -> tuple[Ask, str]:
+    return user(attach, unread=frozenset((fact,)), **traits), fact
+
+
+def _user_path_cases(gate: str, attach: str) -> dict[str, Case]:
+    """kern_path's refusals, by perf and by a link for many."""
+    gap = unread(attach, facts.USER_FILE)
+    problems = {"no_file": "missing", "link_loop": "loop", "name_too_long": "long_name"}
+    problems |= {"not_a_folder": "not_directory", "path_denied": "denied"}
+    return {
+        **{f"{gate}.{name}": Case(user(attach, path=path), user(attach), gap) for name, path in problems.items()},
+        f"{gate}.not_a_file": Case(user(attach, regular=False), user(attach), gap),
+    }
+
+
+_REFUSALS = ("breakpoint", "undecodable", "prefix", "masking", "opcode", "branch_prefix")
+USER_CASES: dict[str, Case] = {
+    "perf_uprobe.absent": Case(
+        user("uprobe", without=("perf_uprobe_init",)),
+        user("uprobe.multi", without=("perf_uprobe_init",)),
+        (
+            Ask("uprobe", "/x:y", {"user": UserTraits(), "symbols": ("foo",), "denied": (KALLSYMS, BTF, CONFIG)}),
+            "config",
+        ),
+    ),
+    "perf_uprobe.not_admin": Case(
+        user("uprobe", caller={**ME, "may_admin": False}),
+        user("uprobe.multi", caller={**ME, "may_admin": False}),
+        (user("uprobe", without=("BPF_TRACE_UPROBE_MULTI",), caller={**ME, "may_admin": False}), "btf"),
+    ),
+    "perf_uprobe_sleepable.not_sleepable": Case(
+        user("uprobe.s", without=("BPF_LSM_CGROUP", "BPF_TRACE_UPROBE_MULTI")),
+        user("uprobe", without=("BPF_LSM_CGROUP", "BPF_TRACE_UPROBE_MULTI")),
+        (Ask("uprobe.s", "/x:y", {"user": UserTraits(), "symbols": ("foo",), "denied": (BTF,)}), "btf"),
+    ),
+    **_user_path_cases("perf_uprobe_file", "uprobe"),
+    "perf_uprobe_file.path_too_long": Case(
+        user("uprobe", path_too_long=True), user("uprobe"), unread("uprobe", facts.USER_FILE)
+    ),
+    "uprobe_multi.unknown_type": Case(
+        user("uprobe.multi", without=("BPF_TRACE_UPROBE_MULTI",)),
+        user("uprobe", without=("BPF_TRACE_UPROBE_MULTI",)),
+        (Ask("uprobe.multi", "/x:y", {"user": UserTraits(), "symbols": ("foo",), "denied": (BTF,)}), "btf"),
+    ),
+    "uprobe_session.unknown_session": Case(
+        user("uprobe.session", without=("BPF_TRACE_UPROBE_SESSION",)),
+        user("uprobe.multi", without=("BPF_TRACE_UPROBE_SESSION",)),
+        (Ask("uprobe.session", "/x:y", {"user": UserTraits(), "symbols": ("foo",), "denied": (BTF,)}), "btf"),
+    ),
+    **_user_path_cases("uprobe_multi", "uprobe.multi"),
+    "uprobe_multi.path_too_long": Case(
+        user("uprobe.multi", without=("BPF_TRACE_FENTRY_MULTI", "insn_is_nop"), path_too_long=True),
+        user("uprobe.multi", without=("BPF_TRACE_FENTRY_MULTI", "insn_is_nop")),
+        (user("uprobe.multi", without=("BPF_TRACE_FENTRY_MULTI",), path_too_long=True), "btf"),
+    ),
+    "uprobe_multi.path_far_too_long": Case(
+        user("uprobe.multi", path_too_long=True),
+        user("uprobe.multi"),
+        (user("uprobe.multi", without=("BPF_TRACE_FENTRY_MULTI",), path_too_long=True), "btf"),
+    ),
+    "uprobe_multi.negative_offset": Case(
+        user("uprobe.multi", negative=True), user("uprobe", negative=True), unread("uprobe.multi", facts.USER_FILE)
+    ),
+    "uprobe_register.no_page_cache": Case(
+        user("uprobe", no_page_cache=True), user("uprobe"), unread("uprobe", facts.USER_FILE)
+    ),
+    "uprobe_register.past_end": Case(user("uprobe", past_end=True), user("uprobe"), unread("uprobe", facts.USER_FILE)),
+    "uprobe_register.counter_unaligned": Case(user("usdt", counter_odd=True), user("usdt"), NAME_ALONE),
+    "uprobe_instruction.at_end": Case(
+        user("uprobe", mapped=True, at_end=True),
+        user("uprobe", at_end=True),
+        unread("uprobe", facts.MAPPED, at_end=True),
+    ),
+    **{
+        f"uprobe_instruction.{word}": Case(
+            user("uprobe", mapped=True, refused=word),
+            user("uprobe", refused=word),
+            unread("uprobe.multi", facts.DECODER, refused=word, mapped=True),
+        )
+        for word in _REFUSALS
+    },
+    "usdt_spec.too_many_arguments": Case(
+        user("usdt", arguments_too_many=True), user("uprobe"), unread("usdt", facts.USER_FILE)
+    ),
+    "usdt_spec.argument": Case(user("usdt", argument_unknown=True), user("usdt"), unread("usdt", facts.USER_FILE)),
+}
 UNINJECTED = ("within_error_injection_list", "BPF_TRACE_FENTRY_MULTI")
 LIST_GONE = (*UNINJECTED, "btf_non_sleepable_error_inject")
 
@@ -538,3 +638,4 @@ CASES: dict[str, Case] = {
         (event("tp_btf.s", "raw_syscalls:sys_enter", events=SYSCALLS, denied=(BTF,)), "btf"),
     ),
 }
+CASES |= USER_CASES

@@ -6,6 +6,7 @@ import pytest
 
 from probe_scout.model.target import FUNCTION, TRACEPOINT, Target
 from probe_scout.probes.attach import verdicts
+from probe_scout.probes.user.report import of_traits
 from probe_scout.rules import REGISTRY, all_rules
 from tests.rules.every_rule import CASES, NAME_ALONE, Ask
 
@@ -39,9 +40,12 @@ def verdict_of(tiny_kernel):
     def verdict(ask):
         arguments = dict(ask.kernel)
         caller = arguments.pop("caller", None)
+        traits = arguments.pop("user", None)
         kernel = tiny_kernel(**arguments)._kernel
         if caller is not None:
             kernel.set_caller(caller.get)
+        if traits is not None:
+            return of_traits(kernel, traits, ask.attach, evidence=ask.target), kernel
         return verdicts.verdicts(kernel, target_of(ask.target), (ask.attach,))[0], kernel
 
     return verdict
@@ -82,7 +86,10 @@ def test_an_unread_fact_makes_it_unknown(rule_id, verdict_of):
 
 
 def test_only_a_rule_about_the_name_reads_nothing():
-    assert [rule_id for rule_id in CASES if CASES[rule_id].unread is NAME_ALONE] == ["symbol_lookup.name_too_long"]
+    assert [rule_id for rule_id in CASES if CASES[rule_id].unread is NAME_ALONE] == [
+        "symbol_lookup.name_too_long",
+        "uprobe_register.counter_unaligned",
+    ]
 
 
 def test_a_name_that_is_nowhere_is_not_said_to_be_in_a_module(verdict_of):

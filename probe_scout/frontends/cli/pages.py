@@ -133,7 +133,7 @@ def _audit_pages() -> list[RulePage]:
 
 
 def _own_pages() -> list[RulePage]:
-    from ...commands import finding_pages, limit_pages
+    from ...commands import finding_pages, limit_pages, user_pages
 
     return [
         RulePage(
@@ -149,5 +149,5 @@ def _own_pages() -> list[RulePage]:
             known="",
             types=tuple(types.split()),
         )
-        for name, text, decides, source, reads, types in finding_pages.TABLE + limit_pages.TABLE
+        for name, text, decides, source, reads, types in finding_pages.TABLE + limit_pages.TABLE + user_pages.TABLE
     ]

@@ -18,7 +18,7 @@ from .request import Request, read_fast
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.facts import Unread
-    from ...model.report import KernelInfo, TargetReport
+    from ...model.report import KernelInfo, TargetReport, UserReport
     from ...model.verdict import Verdict
     from ..session import OpenKernel
 
@@ -212,12 +212,31 @@ def _print_many(request: Request, info: KernelInfo, reports: Iterator[TargetRepo
 
 
 def _is_list(name: str) -> bool:
-    """A name that stands for several: -, @FILE, a pattern."""
-    return name[:1] in ("-", "@") or not _GLOB_SIGNS.isdisjoint(name)
+    """A name that stands for several: -, @FILE, a pattern (of kernel functions; those of user functions are few)."""
+    if name[:1] in ("-", "@"):
+        return True
+    if _GLOB_SIGNS.isdisjoint(name):
+        return False
+    from ...model.user_target import is_user, may_be_user
+
+    return not is_user(name) and not may_be_user(name)
 
 
-def target_code(request: Request, target: TargetReport) -> int:
+_USER = ("user_function", "usdt")
+_NO_GO = ("hazard.uretprobe_go", "hazard.uretprobe_start", "hazard.uretprobe_offset", "hazard.uprobe_syscall")
+
+
+def _is_vain(target: TargetReport | UserReport) -> bool:
+    """A user probe that attaches and never fires, or breaks the program, is no yes."""
+    return any(limit.effect in ("never", "corrupts") for limit in target.limits) or any(
+        hazard.id in _NO_GO for hazard in target.hazards
+    )
+
+
+def target_code(request: Request, target: TargetReport | UserReport) -> int:
     """The exit code of one target: of all its verdicts with --type or --all-types, else of those that count."""
+    if target.kind in _USER and _is_vain(target):
+        return NO
     verdicts = target.verdicts
     if not request.types and not request.all_types:
         from ...model.attach import counted

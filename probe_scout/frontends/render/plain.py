@@ -12,6 +12,10 @@ from ...model.report import Alternative, CheckReport, Coverage, KernelInfo, Targ
 from ...model.verdict import NO, UNKNOWN, YES, Finding, Verdict
 from .style import Style, printable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...model.report import UserReport
+
 _ANSWER = 9  # columns of the answer, with its gap
 _SHOWN_CALLERS = 6
 _SHOWN_COPIES = 8
@@ -33,7 +37,7 @@ def kernel_line(kernel: KernelInfo, style: Style) -> str:
     return style.paint(printable(" ".join(text.split())), "dim")
 
 
-def _target(target: TargetReport, style: Style, all_types: bool = True) -> Iterator[str]:
+def _target(target: TargetReport | UserReport, style: Style, all_types: bool = True) -> Iterator[str]:
     head = style.paint(printable(target.target), "name")
     where = f"  in {printable(target.module)}" if target.module and target.kind != "tracepoint" else ""
     yield f"{head}  {target.kind}{where}"
@@ -51,6 +55,10 @@ def _target(target: TargetReport, style: Style, all_types: bool = True) -> Itera
     yield from _calls(target, style)
     if len(target.copies) > 1:
         yield from _copies(target, style)
+    if (place := getattr(target, "place", None)) is not None:
+        from .user import place_lines
+
+        yield from place_lines(place, style, labelled)
     yield from _forms(target, style)
     for label, diagnosis in zip(_once("because"), target.diagnosis, strict=False):
         likely = "likely: " if diagnosis.certainty == "likely" else ""
@@ -141,7 +149,7 @@ def _kind(kind: str) -> str:
     return kind.replace("_", " ")
 
 
-def _calls(target: TargetReport, style: Style) -> Iterator[str]:
+def _calls(target: TargetReport | UserReport, style: Style) -> Iterator[str]:
     """Which calls go past an accepted probe: what no type sees first, then inlining, then the rest."""
     noted = {note.says for verdict in target.verdicts for note in verdict.notes}
     accepted = [verdict.attach for verdict in target.verdicts if verdict.answer != NO]
@@ -211,7 +219,7 @@ def _coverage(coverage: Coverage, attaches: bool) -> Iterator[str]:
     yield f"{text} ({basis})" if basis else text
 
 
-def _copies(target: TargetReport, style: Style) -> Iterator[str]:
+def _copies(target: TargetReport | UserReport, style: Style) -> Iterator[str]:
     yield from labelled("copies", f"{len(target.copies)} symbols carry this name", style)
     for copy in target.copies[:_SHOWN_COPIES]:
         traced = {True: "ftrace lists it", False: "ftrace does not list it", None: ""}[copy.traced]
@@ -223,7 +231,7 @@ def _copies(target: TargetReport, style: Style) -> Iterator[str]:
         yield f"             and {len(target.copies) - _SHOWN_COPIES} more"
 
 
-def _forms(target: TargetReport, style: Style) -> Iterator[str]:
+def _forms(target: TargetReport | UserReport, style: Style) -> Iterator[str]:
     for label, form in zip(_once("name it"), target.forms, strict=False):
         yield from labelled(label, f"{form.loader} {form.form}" + (f": {form.says}" if form.says else ""), style)
 

@@ -1,0 +1,249 @@
+"""Which file a user target means: by path, by a library's name, by process; live, below a root, or from a snapshot."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import Denied, Malformed, NotThere, ProbeScoutError, SourceError, UsageError
+from ...formats.elf.user_image import UserImage
+from ...model import facts
+from ...model.facts import Unread
+from ...sources import user_files
+
+if TYPE_CHECKING:
+    from ...kernel.kernel import Kernel
+    from ...model.user_target import UserTarget
+    from ...sources.user_files import FileState, Mapping
+
+LIVE, ROOT, SNAPSHOT = "live", "root", "snapshot"
+
+
+class Place(NamedTuple):
+    """Where a file was found. `shown` is the path a loader would be given, `path` the one that is opened."""
+
+    shown: str
+    path: str
+    says: tuple[str, ...] = ()  # what a person should know about the way there
+    forms: tuple[tuple[str, str], ...] = ()  # how loaders resolve the name: (loader, path or "")
+
+
+class UserFile:
+    """One file: what the kernel would say of its path, and its bytes, read when they are asked for."""
+
+    def __init__(self, k: Kernel, place: Place, kind: str) -> None:
+        self._k, self.place, self.kind = k, place, kind
+        self.unread: Unread | None = None
+        self._raw: bytes | None = None
+        self._image: UserImage | None = None
+        self._error: Malformed | None = None
+        self.state: FileState = self._find_state()
+
+    @property
+    def path(self) -> str:
+        """The path that the report shows."""
+        return self.place.shown
+
+    def _find_state(self) -> FileState:
+        if self.kind == LIVE:
+            return user_files.state(self.place.path)
+        try:
+            self._raw = self._k.source.read(self.place.path.lstrip("/"))
+        except NotThere as error:
+            if self.kind == SNAPSHOT:
+                cure = "take the snapshot with --user-file " + self.place.shown
+                self.unread = Unread(
+                    facts.USER_FILE, "not_recorded", f"{self.place.shown} is not in the snapshot", cure
+                )
+                return user_files.FileState("")
+            return user_files.FileState("missing" if error.kind == "not_there" else "denied")
+        except Denied as error:
+            self.unread = Unread(facts.USER_FILE, "denied", str(error))
+            return user_files.FileState("")
+        except SourceError as error:
+            if "folder" in str(error) or "regular" in str(error) or "is a" in str(error):
+                return user_files.FileState("", regular=False)
+            self.unread = Unread(facts.USER_FILE, "malformed", str(error))
+            return user_files.FileState("")
+        except ProbeScoutError as error:
+            raise UsageError(str(error)) from None
+        return user_files.FileState("", size=len(self._raw))
+
+    @property
+    def image(self) -> UserImage | None:
+        """The file as ELF; None where there is nothing to read, or it is no ELF file (`why_not` says so)."""
+        if self._image is None and self._error is None and not self.state.problem and self.state.regular:
+            raw = self.raw
+            if raw is not None:
+                try:
+                    self._image = UserImage(raw, self.path)
+                except Malformed as error:
+                    self._error = error
+        return self._image
+
+    @property
+    def why_not(self) -> str:
+        """Why the file was not read as ELF; "" where it was."""
+        if self.image is not None:
+            return ""
+        return str(self._error) if self._error else (self.unread.why if self.unread else f"{self.path}: no such file")
+
+    @property
+    def raw(self) -> bytes | None:
+        """The bytes; None where they may not be read (then `unread` says why)."""
+        if self._raw is None and self.kind == LIVE and self.unread is None and self.state.regular:
+            try:
+                self._raw = user_files.content(self.place.path)  # type: ignore[assignment]
+            except OSError as error:
+                self.unread = Unread(
+                    facts.USER_FILE, "denied", f"{self.path}: {error.strerror or error}", "read it as root"
+                )
+        return self._raw
+
+    def opened(self, path: str) -> bytes | None:
+        """The bytes of another file of the same tree (a debug file); None where it cannot be read."""
+        try:
+            if self.kind == LIVE:
+                return user_files.content(path) if os.path.isfile(path) else None  # type: ignore[return-value]
+            return self._k.source.read(path.lstrip("/"))
+        except (OSError, ProbeScoutError):
+            return None
+
+
+def kind_of(k: Kernel) -> str:
+    """live, root or snapshot: where files come from."""
+    return k.source.describe().kind
+
+
+def found(k: Kernel, target: UserTarget) -> UserFile:
+    """The file of a target. Raises UsageError for a process that cannot be asked about, or a library not found."""
+    kind = kind_of(k)
+    if target.pid is not None or target.container:
+        if kind != LIVE:
+            raise UsageError(f"{target}: only this machine's processes can be asked about; give a path")
+        return UserFile(k, of_process(target), LIVE)
+    if target.is_library_name:
+        return UserFile(k, library(k, target.file), kind)
+    path = target.file
+    return UserFile(k, Place(path, path), kind)
+
+
+# libraries by name
+
+
+def library(k: Kernel, name: str) -> Place:
+    """The file behind a library's name: as bpftrace finds it (ld.so.cache), and where libbpf would look.
+
+    Raises UsageError where neither finds one.
+    """
+    by_cache, by_folder = _in_cache(k, name), _in_folders(k, name)
+    path = by_cache or by_folder
+    if not path:
+        raise UsageError(f"no library {name} in etc/ld.so.cache or the loader's folders; give its path")
+    says = []
+    if ".so" not in name:
+        says.append(
+            f"libbpf takes {name} for a program in PATH and finds none: write {os.path.basename(path)} or {path}"
+        )
+    elif by_folder and by_cache and not _same(k, by_folder, by_cache):
+        says.append(f"libbpf takes {by_folder}, bpftrace {by_cache}")
+    elif not by_folder:
+        says.append(f"libbpf does not find {name}: it looks in LD_LIBRARY_PATH and its fixed folders; write {path}")
+    forms = (("bpftrace", by_cache), ("libbpf", by_folder if ".so" in name else ""))
+    return Place(path, path, tuple(says), forms)
+
+
+def _same(k: Kernel, one: str, other: str) -> bool:
+    return kind_of(k) == LIVE and os.path.realpath(one) == os.path.realpath(other)
+
+
+def _in_cache(k: Kernel, name: str) -> str:
+    from ...formats.elf import ld_cache
+
+    try:
+        entries = ld_cache.libraries(k.source.read(ld_cache.PATH))
+    except (SourceError, ProbeScoutError):
+        return ""
+    machine = k.arch()
+    wanted = name if ".so" in name else f"{name}.so"
+    for entry in entries:
+        if entry.is_for(machine) and (entry.name == wanted or entry.name.startswith(f"{wanted}.")):
+            return entry.path
+    return ""
+
+
+def _in_folders(k: Kernel, name: str) -> str:
+    live = kind_of(k) == LIVE
+    environment = os.environ.get("LD_LIBRARY_PATH", "") if live else ""
+    for folder in user_files.library_folders(k.arch(), environment):
+        try:
+            names = os.listdir(folder) if live else k.source.names(folder.lstrip("/"))
+        except (OSError, SourceError):
+            continue
+        if ".so" in name:
+            if name in names:
+                return f"{folder}/{name}"
+            continue
+        near = sorted(one for one in names if one == f"{name}.so" or one.startswith(f"{name}.so."))
+        if near:
+            return f"{folder}/{near[0]}"
+    return ""
+
+
+# processes
+
+
+def of_process(target: UserTarget) -> Place:
+    """The file that a process runs or maps. Raises UsageError for one that is not there or maps no such file."""
+    pid = target.pid
+    if target.container:
+        pid = user_files.in_container(target.container)
+        if pid is None:
+            raise UsageError(f"no process belongs to a container whose id begins with {target.container}")
+    assert pid is not None
+    if not user_files.exists(pid):
+        raise UsageError(f"there is no process {pid}")
+    root = f"/proc/{pid}/root"
+    if target.file.startswith("/"):
+        return Place(f"{root}{target.file}", f"{root}{target.file}")
+    try:
+        mapped = user_files.mappings(pid)
+        program = os.readlink(f"/proc/{pid}/exe")
+    except OSError as error:
+        raise UsageError(f"process {pid}: {error.strerror or error}; ask as root") from None
+    if not target.file:
+        wanted = [m for m in mapped if m.path == program] or mapped[:1]
+        if program.endswith(" (deleted)"):
+            return _of_mapping(pid, wanted[0]) if wanted else Place(f"/proc/{pid}/exe", f"/proc/{pid}/exe")
+        return Place(f"{root}{program}", f"/proc/{pid}/exe", (f"process {pid} runs {program}",))
+    stem = target.file if ".so" in target.file else f"{target.file}.so"
+    for mapping in mapped:
+        base = os.path.basename(mapping.path.removesuffix(" (deleted)"))
+        if base == stem or base.startswith((f"{stem}.", f"{target.file}-")):
+            return _of_mapping(pid, mapping)
+    raise UsageError(f"process {pid} maps no library {target.file}")
+
+
+def _of_mapping(pid: int, mapping: Mapping) -> Place:
+    """The file of one mapping: below the process's root, or by map_files where the path leads elsewhere by now."""
+    root = f"/proc/{pid}/root"
+    path = f"{root}{mapping.path}"
+    now = user_files.state(path)
+    if not mapping.path.endswith(" (deleted)") and not now.problem and now.inode == mapping.inode:
+        return Place(path, path, (f"process {pid} maps {mapping.path}",))
+    by_address = f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}"
+    gone = mapping.path.removesuffix(" (deleted)")
+    return Place(
+        by_address,
+        by_address,
+        (f"process {pid} maps a file that {gone} no longer leads to (replaced or deleted): probe {by_address}",),
+    )
+
+
+def all_of_process(pid: int) -> list[tuple[str, str]]:
+    """(path as the process has it, path to open) of every file that a process maps for execution."""
+    found: dict[str, str] = {}
+    for mapping in user_files.mappings(pid):
+        if "x" in mapping.flags and mapping.path.startswith("/") and mapping.path not in found:
+            found[mapping.path] = _of_mapping(pid, mapping).path
+    return list(found.items())

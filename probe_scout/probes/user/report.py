@@ -1,0 +1,572 @@
+"""`check` of a user function or a USDT probe: the file, the place in it, verdicts, limits, dangers, forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...arch import x86_uprobe
+from ...errors import UsageError
+from ...formats.elf import demangle, usdt
+from ...formats.elf.user_image import STT_FUNC, STT_GNU_IFUNC
+from ...model import facts
+from ...model.attach import ATTACH_TYPES, for_kind
+from ...model.facts import Unread
+from ...model.report import Alternative, Coverage, Diagnosis, Form, Limit, UserReport
+from ...model.traits import NOWHERE, UserTraits
+from ...model.user_report import UserArgument, UserPlace, UserSite
+from ...model.user_target import USDT, USER_FUNCTION, UserTarget, read
+from ...model.verdict import NO, UNKNOWN, YES, Verdict
+from ...rules import judge as engine
+from ...sources import user_files
+from ..attach import evidence as words
+from . import code, files, limits, symbols
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...formats.elf.usdt import Site
+    from ...formats.elf.user_image import Symbol
+    from ...kernel.kernel import Kernel
+    from ...model.report import Hazard
+    from ...sources.user_files import MappedBy
+    from .code import Verdicted
+    from .files import UserFile
+
+MATCHES_MAX = 64
+RETURNS_SHOWN = 64
+_WEIGHT = {limits.NEVER: 3, limits.CORRUPTS: 3}
+
+
+class _Asked(NamedTuple):
+    """One question while it is answered."""
+
+    k: Kernel
+    target: UserTarget
+    types: tuple[str, ...]
+    file: UserFile
+    mapped: MappedBy | None
+    editions: tuple[x86_uprobe.Edition, ...]
+
+
+def reports(k: Kernel, text: str, asked: Sequence[str]) -> list[UserReport]:
+    """The reports of one written target: one, or one for each symbol that a pattern matches.
+
+    Raises UsageError for a target that cannot be asked, and for a pattern that matches too much.
+    """
+    target = read(text)
+    types = types_for(target, asked)
+    file = files.found(k, target)
+    question = _Asked(k, target, types, file, None, code.editions(k))
+    if file.image is None:
+        return [_without_image(question)]
+    if file.kind == files.LIVE:
+        question = question._replace(mapped=user_files.mapped_by(file.place.path, file.state))
+    if target.kind == USDT:
+        return _usdt_reports(question)
+    return _function_reports(question)
+
+
+def types_for(target: UserTarget, asked: Sequence[str]) -> tuple[str, ...]:
+    """The attach types to judge. Raises UsageError for one that does not apply to this kind of target."""
+    for attach in asked:
+        if target.kind not in ATTACH_TYPES[attach].kinds.split():
+            words_of = " ".join(for_kind(target.kind))
+            raise UsageError(f"{attach} does not apply to {target}, which takes {words_of}")
+    if asked:
+        return tuple(asked)
+    if target.attach:
+        return (target.attach,)
+    found = tuple(a for a in for_kind(target.kind) if not a.endswith(".s"))
+    if target.kind == USER_FUNCTION and (target.offset or not target.name):
+        return tuple(a for a in found if a not in limits.RETURNS)  # a return probe belongs on a function's entry
+    return found
+
+
+# files that are no ELF files
+
+
+def _without_image(q: _Asked) -> UserReport:
+    """The kernel takes any regular file; what is not one of code never fires."""
+    traits = _traits(q, q.target.offset or None, None)
+    if not q.target.name and not q.file.state.problem and q.file.state.regular and q.file.unread is None:
+        evidence = q.file.why_not
+        limit = Limit(
+            "limit.uprobe_not_code", limits.NEVER, "The file is no program: it is never executed.", evidence, q.types
+        )
+        return _assembled(q, _verdicts(q, traits), None, (limit,), (), place=_place(q, ()))
+    diagnosis = (Diagnosis("user_file", f"{q.file.why_not}.", "is"),)
+    found = _verdicts(q, traits)
+    if not q.file.state.problem and q.file.state.regular and q.file.unread is None:
+        found = _nowhere(q, f"{q.file.path} has no symbols: {q.file.why_not}")
+    return _assembled(q, found, None, (), (), diagnosis)
+
+
+def _nowhere(q: _Asked, why: str) -> tuple[Verdict, ...]:
+    """No loader can turn the name into an offset, so the kernel is never asked: no, with the loader's ENOENT."""
+    from ...model.verdict import Finding
+
+    finding = Finding("user_symbol.not_found", why if why.endswith(".") else f"{why}.", q.file.path)
+    return tuple(Verdict(attach, NO, "ENOENT", True, (finding,)) for attach in q.types)
+
+
+# functions
+
+
+def _function_reports(q: _Asked) -> list[UserReport]:
+    target, image = q.target, q.file.image
+    assert image is not None
+    if not target.name:
+        return [_at_offset(q, target.offset)]
+    found = symbols.find(q.file, target.name)
+    if found.chosen is not None and target.is_glob and found.chosen.name != target.name:
+        places = {(s.name, s.address): s for s in found.symbols}
+        if len(places) > MATCHES_MAX:
+            raise UsageError(
+                f"{target}: {len(places)} functions match; narrow the pattern, or list them with scan FILE"
+            )
+        return [
+            _at_symbol(q._replace(target=target._replace(name=s.name)), symbols.Found((s,), s), s)
+            for s in places.values()
+        ]
+    if found.chosen is None:
+        return [_not_found(q, found)]
+    return [_at_symbol(q, found, found.chosen)]
+
+
+def _not_found(q: _Asked, found: symbols.Found) -> UserReport:
+    image = q.file.image
+    assert image is not None
+    name = q.target.name
+    diagnosis: list[Diagnosis] = []
+    alternatives: tuple[Alternative, ...] = ()
+    if found.imported:
+        why = f"{q.file.path} calls {name} and does not define it"
+        home = _home_of_import(q, name)
+        if home:
+            says = f"{home} defines it; a probe there sees the calls of every program that maps it"
+            diagnosis.append(Diagnosis("imported", says + ".", "is"))
+            alternatives = (Alternative("uprobe", f"{home}:{name}", UNKNOWN, "where the function is"),)
+    else:
+        why = f"There is no function {name} in {q.file.path}"
+        if not image.has_symbol_table:
+            tables = ", ".join(symbols.SOURCES[t] for t in image.names_from) or "no table of symbols"
+            debug = symbols.debug_file(q.file)
+            says = f"The file is stripped: it has {tables}"
+            says += (
+                f", and {debug[0]} was read as well."
+                if debug
+                else "; the names of local functions are in its debug file."
+            )
+            diagnosis.append(Diagnosis("stripped", says, "is"))
+    near = _similar(q.file, symbols.split_version(name)[0])
+    report = _assembled(q, _nowhere(q, why), None, (), (), tuple(diagnosis), place=_place(q, ()))
+    return report._replace(suggestions=near, alternatives=alternatives)
+
+
+def _home_of_import(q: _Asked, name: str) -> str:
+    """The library, among those the file names, that defines a function; "" if none is found."""
+    image = q.file.image
+    assert image is not None
+    bare = symbols.split_version(name)[0]
+    for needed in image.needed:
+        try:
+            other = files.UserFile(q.k, files.library(q.k, needed), q.file.kind)
+        except UsageError:
+            continue
+        if other.image is not None and any(s.is_function for s in other.image.named(bare)):
+            return other.path
+    return ""
+
+
+def _similar(file: UserFile, name: str) -> tuple[str, ...]:
+    """Up to five names like this one: with another case, a part of a longer one, spelt alike."""
+    import difflib
+
+    low = name.casefold()
+    if not low:
+        return ()
+    names = {s.name for s in symbols.everything(file)}
+    parts = sorted((n for n in names if low in n.casefold()), key=len)[:5]
+    return tuple(parts or difflib.get_close_matches(name, list(names)[:50_000], 5, 0.75))
+
+
+def _at_symbol(q: _Asked, found: symbols.Found, symbol: Symbol) -> UserReport:
+    image = q.file.image
+    assert image is not None
+    address = symbol.address + q.target.offset
+    offset = image.file_offset(address)
+    if offset is None:
+        return _assembled(q, _nowhere(q, f"{symbol.name} lies in no part of the file that is loaded"), None, (), ())
+    start = image.file_offset(symbol.address)
+    inside = q.target.offset
+    is_whole = start is not None and symbol.size and code.is_x86(image)
+    walk = code.walk(image, start, symbol.size) if is_whole and start is not None else None
+    return _placed(q, symbol, found, offset, inside, walk)
+
+
+def _at_offset(q: _Asked, offset: int) -> UserReport:
+    """A bare file offset: the function around it is looked for, to tell instructions from what is inside them."""
+    image = q.file.image
+    assert image is not None
+    address = image.address(offset)
+    symbol = None
+    if address is not None:
+        around = [
+            s for s in symbols.everything(q.file) if s.is_function and s.address <= address < s.address + max(s.size, 1)
+        ]
+        symbol = min(around, key=lambda s: s.size, default=None)
+    if symbol is None:
+        return _placed(q, None, None, offset, 0, None)
+    start = image.file_offset(symbol.address)
+    walk = code.walk(image, start, symbol.size) if start is not None and code.is_x86(image) else None
+    found = symbols.Found((symbol,), symbol)
+    return _placed(q, symbol, found, offset, (address or 0) - symbol.address, walk)
+
+
+def _placed(
+    q: _Asked, symbol: Symbol | None, found: symbols.Found | None, offset: int, inside: int, walk: code.Walk | None
+) -> UserReport:
+    image = q.file.image
+    assert image is not None
+    here = code.judge(image, offset, q.editions) if code.is_x86(image) and 0 <= offset < image.size else None
+    if here is not None and here.refused and q.mapped is not None:
+        q = q._replace(mapped=user_files.mapped_by(q.file.place.path, q.file.state, offset))
+    traits = _traits(q, offset, here)
+    go = symbols.is_go(image)
+    place = limits.Place(q.k, q.file, image, symbol, found, offset, inside, here, walk, q.mapped, go)
+    found_limits = tuple(limits.limits(place, q.types))
+    returns = tuple(offset - inside + at for at in walk.returns[:RETURNS_SHOWN]) if walk and not inside else ()
+    sites = _sites(q, found, symbol, offset, inside)
+    hazards = tuple(limits.hazards(place, q.types))
+    report = _assembled(q, _verdicts(q, traits), symbol, found_limits, hazards, _because(q, found, symbol))
+    return report._replace(
+        place=_place(q, sites, returns, "go" if go else ""),
+        forms=_forms(q, found, symbol, offset),
+        alternatives=_alternatives(place, returns),
+        coverage=_coverage(q, symbol),
+    )
+
+
+def _coverage(_q: _Asked, _symbol: Symbol | None) -> Coverage:
+    return Coverage()
+
+
+def _because(q: _Asked, found: symbols.Found | None, symbol: Symbol | None) -> tuple[Diagnosis, ...]:
+    said = [Diagnosis("user_file", says + ".", "is") for says in q.file.place.says]
+    if symbol is not None and symbol.table not in ("dynsym", "symtab"):
+        where = symbols.SOURCES.get(symbol.table, symbol.table)
+        said.append(
+            Diagnosis("name_source", f"The name comes from {where}; loaders that do not read it need the offset.", "is")
+        )
+    if found is not None and found.error:
+        said.append(Diagnosis("loader", f"{found.error}.", "is"))
+    if q.file.image is not None:
+        said += [Diagnosis("damaged", f"Part of the file is damaged: {one}.", "is") for one in q.file.image.damage[:3]]
+    return tuple(said)
+
+
+def _sites(
+    q: _Asked, found: symbols.Found | None, chosen: Symbol | None, offset: int, inside: int
+) -> tuple[UserSite, ...]:
+    image = q.file.image
+    assert image is not None
+    if found is None or chosen is None:
+        return (_site(q, "", "", offset, image.address(offset) or 0, 0, "offset", "offset", True),)
+    made = []
+    for s in sorted({(s.address, s.version): s for s in found.symbols}.values(), key=lambda s: s.address):
+        place = image.file_offset(s.address)
+        is_chosen = s.address == chosen.address and s.version == chosen.version
+        kind = "ifunc" if s.type == STT_GNU_IFUNC else "function"
+        where = offset if is_chosen else place
+        bare = chosen.name if is_chosen else s.name
+        name = f"{bare}+{inside:#x}" if inside and is_chosen else bare
+        made.append(
+            _site(q, name, s.version, where, s.address + (inside if is_chosen else 0), s.size, s.table, kind, is_chosen)
+        )
+    return tuple(made)
+
+
+def _site(
+    q: _Asked,
+    name: str,
+    version: str,
+    offset: int | None,
+    address: int,
+    size: int,
+    source: str,
+    kind: str,
+    chosen: bool,
+) -> UserSite:
+    image = q.file.image
+    assert image is not None
+    here = None
+    if offset is not None and code.is_x86(image) and 0 <= offset < image.size:
+        here = code.judge(image, offset, q.editions)
+    shown = image.code(offset, (here.length if here else 0) or 4).hex() if offset is not None else ""
+    refused, misread = (here.refused, "" if here.harmless else here.misread) if here else ("", "")
+    return UserSite(name, version, offset, address, size, source, kind, shown, refused, misread, chosen=chosen)
+
+
+def _forms(q: _Asked, found: symbols.Found | None, symbol: Symbol | None, offset: int) -> tuple[Form, ...]:
+    """How loaders name the place. The offset is what the kernel takes, and is never ambiguous."""
+    path = q.file.path
+    by_offset = f"{path}:{offset:#x}"
+    if symbol is None or found is None or q.target.offset:
+        return (Form("offset", by_offset, ""),)
+    plain = f"{path}:{symbol.name}"
+    where = f"{path}:{symbol.written.replace('@@', '@')}" if symbol.version and len(found.symbols) > 1 else plain
+    in_tables = symbol.table in ("dynsym", "symtab")
+    said: list[Form] = []
+    if in_tables and symbol.type == STT_FUNC:
+        said.append(Form("libbpf", f"uprobe/{where}", "by the name alone it is refused" if found.error else ""))
+    said.append(Form("offset", by_offset, "" if in_tables else "for loaders that do not know the name"))
+    if demangle.is_mangled(symbol.name):
+        said.append(Form("symbol", symbol.name, "the name as in the file"))
+    return tuple(said)
+
+
+def _alternatives(place: limits.Place, returns: tuple[int, ...]) -> tuple[Alternative, ...]:
+    made: list[Alternative] = []
+    here, path = place.verdicted, place.file.path
+    if place.is_go and returns:
+        made += [
+            Alternative("uprobe", f"{path}:{at:#x}", YES, "a RET of the function, for its return") for at in returns[:8]
+        ]
+    if here is not None and (here.refused or not here.harmless) and place.walk is not None:
+        later = [at for at in place.walk.starts if at > place.inside]
+        for at in later[:4]:
+            offset = place.offset - place.inside + at
+            other = code.judge(place.image, offset, code.editions(place.k))
+            if not other.refused and other.harmless and other.certain:
+                if not any(place.inside < target <= at for target in place.walk.jumps_to):
+                    name = place.symbol.name if place.symbol else ""
+                    text = f"{path}:{name}+{at:#x}" if name else f"{path}:{offset:#x}"
+                    made.append(Alternative("uprobe", text, YES, "the next instruction, which takes a probe"))
+                break
+    return tuple(made)
+
+
+# USDT
+
+
+def _usdt_reports(q: _Asked) -> list[UserReport]:
+    from fnmatch import fnmatchcase
+
+    image = q.file.image
+    assert image is not None
+    wanted: dict[tuple[str, str], list[Site]] = {}
+    everything = list(usdt.sites(image))
+    for site in everything:
+        if fnmatchcase(site.name, q.target.name) and (
+            not q.target.provider or fnmatchcase(site.provider, q.target.provider)
+        ):
+            wanted.setdefault((site.provider, site.name), []).append(site)
+    if not wanted:
+        why = f"There is no USDT probe {q.target.provider or '*'}:{q.target.name} in {q.file.path}"
+        names = sorted({f"{s.provider}:{s.name}" for s in everything})
+        report = _assembled(q, _nowhere(q, why), None, (), (), place=_place(q, ()))
+        part = q.target.name.casefold()
+        near = [n for n in names if part in n.casefold()] or names
+        return [report._replace(suggestions=tuple(near[:5]))]
+    if len(wanted) > MATCHES_MAX:
+        raise UsageError(f"{q.target}: {len(wanted)} probes match; narrow the pattern")
+    return [_usdt(q, provider, name, sites) for (provider, name), sites in wanted.items()]
+
+
+def _usdt(q: _Asked, provider: str, name: str, sites: list[Site]) -> UserReport:
+    image = q.file.image
+    assert image is not None
+    q = q._replace(target=q.target._replace(provider=provider, name=name))
+    judged = [
+        (s, code.judge(image, s.offset, q.editions) if s.offset is not None and code.is_x86(image) else None)
+        for s in sites
+    ]
+    refused = next((j for j in judged if j[1] is not None and j[1].refused), judged[0])
+    arguments = [argument for site in sites for argument in site.arguments]
+    traits = _traits(q, refused[0].offset, refused[1])._replace(
+        argument_unknown=any(argument.libbpf for argument in arguments),
+        arguments_too_many=any(len(site.arguments) > usdt.LIBBPF_ARGUMENTS_MAX for site in sites),
+        counter_odd=any((site.semaphore_offset or 0) & 1 for site in sites),
+    )
+    made = tuple(_usdt_site(q, site, here) for site, here in judged)
+    found: list[Limit] = []
+    where = f".note.stapsdt of {q.file.path}"
+    counters = {site.semaphore_offset for site in sites if site.semaphore}
+    if counters:
+        at = ", ".join(f"{c:#x}" for c in sorted(c or 0 for c in counters))
+        says = f"Without the reference counter at {at} (ref_ctr_offset) a guarded site never fires; libbpf sets it."
+        found.append(Limit("limit.usdt_semaphore", limits.PARTIAL, says, where, q.types))
+    if len(sites) > 1:
+        different = len({site.text for site in sites}) > 1
+        says = f"The probe has {len(sites)} sites, and all have to be attached"
+        says += "; their arguments lie in different places." if different else "."
+        found.append(Limit("limit.usdt_sites", limits.PARTIAL, says, where, q.types))
+    missing = [here for _, here in judged if here is not None and here.refused]
+    if missing:
+        effect = limits.NEVER if len(missing) == len(judged) else limits.PARTIAL
+        says = (
+            f"The kernel refuses the instruction of {len(missing)} of {len(judged)} sites once a process maps the file."
+        )
+        found.append(Limit("limit.uprobe_refused", effect, says, where, q.types))
+    report = _assembled(q, _verdicts(q, traits), None, tuple(found), ())
+    forms = (
+        Form("libbpf", f"usdt/{q.file.path}:{provider}:{name}", ""),
+        Form("bpftrace", f"usdt:{q.file.path}:{provider}:{name}", ""),
+    )
+    return report._replace(place=_place(q, made), forms=forms)
+
+
+def _usdt_site(q: _Asked, site: Site, here: Verdicted | None) -> UserSite:
+    image = q.file.image
+    assert image is not None
+    arguments = tuple(
+        UserArgument(f"arg{i}", a.type, a.size, a.text, a.kind, (f"libbpf: {a.libbpf}",) if a.libbpf else ())
+        for i, a in enumerate(site.arguments)
+    )
+    shown = image.code(site.offset, (here.length if here else 0) or 1).hex() if site.offset is not None else ""
+    return UserSite(
+        f"{site.provider}:{site.name}",
+        "",
+        site.offset,
+        site.location,
+        0,
+        "usdt",
+        "site",
+        shown,
+        here.refused if here else "",
+        "",
+        site.semaphore_offset,
+        arguments,
+        True,
+    )
+
+
+# verdicts
+
+
+def _traits(q: _Asked, offset: int | None, here: Verdicted | None) -> UserTraits:
+    state, unread = q.file.state, set()
+    if q.file.unread is not None:
+        unread.add(facts.USER_FILE)
+    at = 0 if offset is None else offset
+    size = q.file.image.size if q.file.image is not None else state.size
+    mapped = q.mapped is not None and (q.mapped.at_offset or (bool(q.mapped.pids) and at >= size))
+    refused = here.refused if here is not None else ""
+    if here is not None and not here.certain:
+        unread.add(facts.DECODER)
+    if (refused or (offset is not None and at >= size)) and (q.mapped is None or (q.mapped.denied and not mapped)):
+        unread.add(facts.MAPPED)
+    image = q.file.image
+    if image is not None and not code.is_x86(image):
+        unread.add(facts.DECODER)
+    return UserTraits(
+        path=state.problem,
+        path_too_long=len(q.file.place.path.encode()) >= user_files.PATH_MAX,
+        regular=state.regular,
+        no_page_cache=state.no_page_cache,
+        negative=at < 0,
+        past_end=offset is not None and at > size,
+        at_end=offset is not None and at == size,
+        mapped=mapped,
+        refused=refused,
+        unread=frozenset(unread) or NOWHERE,
+    )
+
+
+def of_traits(k: Kernel, traits: UserTraits, attach: str, unread: Sequence[Unread] = (), evidence: str = "") -> Verdict:
+    """The verdict of one attach type. `unread` says why facts of the traits are missing."""
+    outcome = engine.judge(k, attach, traits)
+    told = {one.fact: one for one in unread}
+    evidences = {facts.USER_FILE: evidence, facts.MAPPED: evidence, facts.DECODER: evidence} if evidence else {}
+    found = words.verdict(k, attach, outcome, evidences)
+    if not found.unread:
+        return found
+    return found._replace(unread=tuple(told.get(one.fact, _GAPS.get(one.fact, one)) for one in found.unread))
+
+
+_GAPS = {
+    facts.MAPPED: Unread(
+        facts.MAPPED,
+        "not_recorded",
+        "the instruction is refused if a process maps the file at that moment, and it is not known whether one does",
+        "ask on the machine itself, as root",
+    ),
+    facts.DECODER: Unread(
+        facts.DECODER,
+        "not_there",
+        "whether this kernel's decoder knows the instruction cannot be told: kernels alike to this one differ",
+        "take another instruction",
+    ),
+    facts.USER_FILE: Unread(facts.USER_FILE, "not_there", "the file could not be read"),
+}
+
+
+def _verdicts(q: _Asked, traits: UserTraits) -> tuple[Verdict, ...]:
+    unread = [q.file.unread] if q.file.unread else []
+    image = q.file.image
+    if image is not None and not code.is_x86(image):
+        unread.append(
+            Unread(
+                facts.DECODER,
+                "not_there",
+                f"which instructions of {image.machine_name} take a probe is not known here",
+                "ask the kernel: the attach fails if a process maps the file and the instruction is refused",
+            )
+        )
+    evidence = q.file.path
+    if image is not None:
+        evidence += f", build id {image.build_id[:16]}" if image.build_id else ""
+    return tuple(of_traits(q.k, traits, attach, unread, evidence) for attach in q.types)
+
+
+def _place(q: _Asked, sites: tuple[UserSite, ...], returns: tuple[int, ...] = (), language: str = "") -> UserPlace:
+    image = q.file.image
+    return UserPlace(
+        q.file.path,
+        image.build_id if image else "",
+        image.machine_name if image else "",
+        language,
+        sites,
+        q.mapped.pids if q.mapped else None,
+        q.mapped.old if q.mapped else (),
+        returns,
+    )
+
+
+def _assembled(
+    q: _Asked,
+    verdicts: tuple[Verdict, ...],
+    symbol: Symbol | None,
+    found_limits: tuple[Limit, ...],
+    hazards: tuple[Hazard, ...],
+    diagnosis: tuple[Diagnosis, ...] = (),
+    place: UserPlace | None = None,
+) -> UserReport:
+    said = diagnosis or tuple(Diagnosis("user_file", says + ".", "is") for says in q.file.place.says)
+    plain = demangle.demangle(symbol.name) if symbol is not None else ""
+    prototype = plain if symbol is not None and plain != symbol.name else None
+    is_refused = all(v.answer == NO for v in verdicts)
+    return UserReport(
+        str(q.target),
+        q.target.kind,
+        None,
+        verdicts,
+        Coverage(),
+        said,
+        (),
+        () if is_refused else hazards,
+        (),
+        (),
+        (),
+        prototype,
+        () if is_refused else found_limits,
+        place,
+    )
+
+
+def is_plain_yes(report: UserReport) -> bool:
+    """No limit says that the probe never fires or breaks the program."""
+    return not any(limit.effect in _WEIGHT for limit in report.limits)
+
+
+__all__ = ["USER_FUNCTION", "is_plain_yes", "of_traits", "reports", "types_for"]
