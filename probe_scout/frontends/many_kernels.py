@@ -16,14 +16,13 @@ from ..commands import matrix as cells
 from ..errors import ProbeScoutError, SourceError, UsageError
 from ..model.facts import Unread
 from ..model.matrix import Cell, Column, MatrixReport
-from ..model.report import KernelInfo
+from ..model.report import KernelInfo, TargetReport
 from . import session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..model.hooks import Hook
-    from ..model.report import TargetReport
 
 _MANY = 16  # names from which on the whole tables are read (commands/check_many.py)
 _AT_ONCE = 200  # below its WHOLE_MAX, so that every name has the full report
@@ -80,10 +79,13 @@ def _column(
 
 def _reports(kernel: session.OpenKernel, names: Sequence[str]) -> dict[str, TargetReport]:
     """What check says about each name."""
-    if len(names) <= _MANY:
-        return dict(zip(names, kernel.check(names).targets, strict=True))
     found: dict[str, TargetReport] = {}
-    for start in range(0, len(names), _AT_ONCE):
-        some = names[start : start + _AT_ONCE]
-        found.update(zip(some, kernel.check_many(some)[1], strict=True))
+    step = _MANY if len(names) <= _MANY else _AT_ONCE
+    for start in range(0, len(names), step):
+        some = names[start : start + step]
+        reports = kernel.check(some).targets if len(names) <= _MANY else kernel.check_many(some)[1]
+        for name, report in zip(some, reports, strict=True):
+            if not isinstance(report, TargetReport):
+                raise UsageError(f"{name[:60]!r}: places in programs are judged by check, not on many kernels")
+            found[name] = report
     return found
