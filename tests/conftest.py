@@ -39,10 +39,9 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_collection_modifyitems(config, items):
-    """The machine lane: what asks the machine that tests run on, only where it is asked for, `pytest -m machine`."""
-    if "machine" in config.getoption("-m"):
-        return
-    asking = [item for item in items if item.get_closest_marker("machine")]
+    """Lanes that run only where they are asked for, by `pytest -m LANE`: they ask the machine, or need files beside."""
+    left = [lane for lane in ("machine", "image", "corpus") if lane not in config.getoption("-m")]
+    asking = [item for item in items if any(item.get_closest_marker(lane) for lane in left)]
     if asking:
         config.hook.pytest_deselected(items=asking)
         items[:] = [item for item in items if item not in asking]

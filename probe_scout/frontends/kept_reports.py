@@ -46,9 +46,14 @@ def store(question: str, report: CheckReport, state: str = "") -> None:
     cache.keep(question, [report, state])
 
 
+def _kernel(raw: Any) -> KernelInfo:
+    found = KernelInfo(*raw)
+    return found._replace(assumed=tuple(found.assumed))
+
+
 def _report(raw: Any) -> CheckReport:
     kernel, targets, caller = raw
-    return CheckReport(KernelInfo(*kernel), tuple(map(_target, targets)), caller)
+    return CheckReport(_kernel(kernel), tuple(map(_target, targets)), caller)
 
 
 def _target(raw: Any) -> TargetReport:
@@ -108,7 +113,7 @@ def inline_report(raw: Any) -> InlineReport:
 
     report = InlineReport(*raw)
     return report._replace(
-        kernel=KernelInfo(*report.kernel),
+        kernel=_kernel(report.kernel),
         coverage=_coverage(report.coverage),
         debug=DebugSource(*report.debug) if report.debug is not None else None,
         functions=tuple(map(function, report.functions)),

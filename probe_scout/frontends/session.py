@@ -448,7 +448,7 @@ class OpenKernel:
 
         pack.check_name(out, force or stream is not None)
         extra = audit.saved(self._kernel)
-        if with_code or self._kernel.source.describe().kind == "live":
+        if with_code or self._kernel.source.describe().kind in ("live", "image"):
             from ..kernel import text as code
 
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from .. import arch as machines
 from ..model import facts
 
 if TYPE_CHECKING:
@@ -156,6 +157,16 @@ def _syscalls_sleepable(k: Code) -> bool | None:
     if ids.visible:
         return "btf_non_sleepable_error_inject" not in ids.sets
     return True if k.enumerator("BPF_TRACE_FENTRY_MULTI") else None  # later than the change
+
+
+def _stack_arguments(k: Code) -> bool | None:
+    """The JIT's trampoline passes arguments on that lie on the stack.
+
+    x86: 473e3150e30a. arm64: calc_arg_aux counts them; arch_bpf_trampoline_size is older there.
+    """
+    if k.arch() == "aarch64":
+        return None if k.btf() is None else k.has_struct("arg_aux") or bool(k.has_symbol("calc_arg_aux"))
+    return k.has_symbol("arch_bpf_trampoline_size", "save_args")
 
 
 def _sleepable_tracepoints(k: Code) -> bool | None:
@@ -439,9 +450,34 @@ WITNESSES = {
         contemporary=True,
     ),
     "stack_arguments": Witness(
-        lambda k: k.has_symbol("arch_bpf_trampoline_size", "save_args"),
-        "arch_bpf_trampoline_size or save_args in kallsyms",
+        _stack_arguments,
+        "arch_bpf_trampoline_size or save_args in kallsyms; on arm64 calc_arg_aux or struct arg_aux in BTF",
         facts.KALLSYMS,
+    ),
+    "stack_words_limited": Witness(
+        lambda k: machines.row(k.arch()).argument_words_max is not None,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
+    "eight_argument_registers": Witness(
+        lambda k: machines.row(k.arch()).argument_registers == 8,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
+    "pokes_bpf_only": Witness(
+        lambda k: machines.row(k.arch()).pokes_bpf_only,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
+    "kprobe_rules": Witness(
+        lambda k: machines.row(k.arch()).kprobes or None,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
+    "trampoline_rules": Witness(
+        lambda k: machines.row(k.arch()).trampolines or None,
+        "the architecture",
+        facts.ARCHITECTURE,
     ),
     "direct_calls": Witness(
         lambda k: k.built(

@@ -68,4 +68,5 @@ def _opened(raw: bytes, root: str, config: bytes | None) -> tuple[Source, bytes]
         raise Broken(root, f"no kernel image that can be read: {error}") from None
     release = found.release()
     notes = ("the kernel was not booted; assumed: " + "; ".join(tree.ASSUMED),)
-    return MemorySource(files, Description(KIND, root, "", release, "", notes), tree.not_known), found.elf
+    description = Description(KIND, root, "", release, "", notes, basis=KIND, assumed=tree.ASSUMED)
+    return MemorySource(files, description, tree.not_known), found.elf

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import arch as machines
 from ..errors import Malformed, SourceError
 from .symbols import Symbols
 
 if TYPE_CHECKING:
     from ..model.report import KernelInfo
     from ..sources.source import Source
-
-SYSCALL_PREFIXES = {
-    "x86_64": "__x64_",
-    "aarch64": "__arm64_",
-    "s390x": "__s390x_",
-    "riscv64": "__riscv_",
-    "i686": "__ia32_",
-}
 
 
 class Identity(Symbols):
@@ -63,22 +56,27 @@ class Identity(Symbols):
 
     def _find_arch(self) -> str:
         raw = self.kallsyms() or b""
-        for arch, prefix in SYSCALL_PREFIXES.items():
-            if b" " + prefix.encode() + b"sys_bpf\n" in raw:
+        for arch, row in machines.ARCHITECTURES.items():
+            if row.syscall_prefix and b" " + row.syscall_prefix.encode() + b"sys_bpf\n" in raw:
                 return arch
         if self.source.describe().kind == "live":
             import os
 
             return os.uname().machine
-        return "unknown"
+        try:
+            said = self.read("proc/sys/kernel/arch").decode("ascii", "replace").strip()
+        except SourceError:
+            said = ""
+        return said if said.isidentifier() else "unknown"
 
     def syscall_prefix(self) -> str:
-        """How this architecture names its system call wrappers; "__x64_" where the architecture is not told."""
-        return SYSCALL_PREFIXES.get(self.arch(), "__x64_")
+        """How this architecture names its system call wrappers, "" where it has none; "__x64_" where it is not told."""
+        return machines.row(self.arch()).syscall_prefix if self.arch() in machines.ARCHITECTURES else "__x64_"
 
     def info(self) -> KernelInfo:
         """The head of every report."""
         from ..model.report import KernelInfo
 
         description = self.source.describe()
-        return KernelInfo(self.release(), self.build_id(), self.arch(), description.kind, description.taken)
+        told = description.kind, description.taken, description.basis, description.assumed
+        return KernelInfo(self.release(), self.build_id(), self.arch(), *told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import arch as machines
 from ..errors import Malformed
 from ..model import facts
 from .identity import Identity
@@ -62,6 +63,13 @@ class Lists(Identity):
 
                     self._injection = {name: kind for (name, _), kind in error_injection.table(found[1]).items()}
         return self._injection
+
+    def _find_arch(self) -> str:
+        found = super()._find_arch()
+        options = ((arch, row.option) for arch, row in machines.ARCHITECTURES.items())
+        if found == "unknown":
+            return next((arch for arch, option in options if self.config(option) == "y"), found)
+        return found
 
     def config(self, option: str) -> str | None:
         """The value of a CONFIG_ option ("y", "m", …), "" if it is not set, None if no configuration can be read."""

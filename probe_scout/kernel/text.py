@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
+from .. import arch as machines
 from ..errors import ProbeScoutError, SourceError
 from .code_store import SLICES as SLICES
 from .code_store import Store
@@ -272,7 +273,7 @@ def entry_is_patched(k: Code, symbols: SymbolTable, row: int) -> bool | None:
     __pkru_allows_pkey of 6.19 and random_get_entropy of 7.3. Slices hold every entry that can be one.
     """
     if k.arch() != "x86_64":
-        return False
+        return False if machines.row(k.arch()).pokes_bpf_only else None
     if symbols.hidden:
         return None  # the code cannot be found without addresses
     from ..arch import x86_64 as x86_code

@@ -29,4 +29,5 @@ DEBUG = "debug"  # debug information (DWARF) of this build: a debug package, a b
 USER_FILE = "user_file"  # the program or library that is asked about
 MAPPED = "mapped"  # whether a process maps that file now
 DECODER = "decoder"  # which opcodes this kernel's instruction decoder knows
+ARCHITECTURE = "architecture"  # the rules of the kernel's architecture
 SYMBOL_CHOICE = "symbol_choice"  # which of several copies of a name ftrace lists

@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
 
 class KernelInfo(NamedTuple):
-    """Which kernel was asked. `source` is live, snapshot or root; `taken` when a snapshot was made."""
+    """Which kernel was asked. `source` is live, snapshot, root or image; `taken` when a snapshot was made.
+
+    `basis` is booted, or image for a kernel that was not booted, whose files were computed of its package; `assumed`
+    then says what was taken to be so of what boot decides.
+    """
 
     release: str
     build_id: str
     arch: str
     source: str
     taken: str
+    basis: str = "booted"
+    assumed: tuple[str, ...] = ()
 
 
 class Diagnosis(NamedTuple):

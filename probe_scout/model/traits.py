@@ -18,7 +18,7 @@ class Proto(NamedTuple):
     """A BTF prototype as far as rules look at it (kernel/bpf/btf.c btf_distill_func_proto).
 
     `args` and `slots` (8-byte words of arguments) are rounded down to the next limit that some rule has: 0, 12,
-    13 … and 0, 7, 13.
+    13 … and 0, 7, 9, 13.
     """
 
     args: int

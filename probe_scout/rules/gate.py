@@ -69,12 +69,16 @@ def _dedent(text: str) -> str:
 
 
 class Gate:
-    """One kernel function that may refuse, with its rules in order."""
+    """One kernel function that may refuse, with its rules in order.
 
-    __slots__ = ("entry", "name", "rules", "source")
+    `known_by`: the flag without which these rules are not all that this kernel's architecture asks; what they do not
+    refuse is unknown then.
+    """
 
-    def __init__(self, name: str, source: str, entry: str) -> None:
-        self.name, self.source, self.entry = name, source, entry
+    __slots__ = ("entry", "known_by", "name", "rules", "source")
+
+    def __init__(self, name: str, source: str, entry: str, known_by: str = "") -> None:
+        self.name, self.source, self.entry, self.known_by = name, source, entry, known_by
         self.rules: list[Rule] = []
 
     def rule(
@@ -106,7 +110,7 @@ class Gate:
 
     def part(self, *names: str) -> Gate:
         """The same gate with some of its rules: for paths that enter the kernel function half-way."""
-        gate = Gate(self.name, self.source, self.entry)
+        gate = Gate(self.name, self.source, self.entry, self.known_by)
         wanted = {f"{self.name}.{name}" for name in names}
         gate.rules = [rule for rule in self.rules if rule.id in wanted]
         if len(gate.rules) != len(wanted):

@@ -75,6 +75,9 @@ def judge(k: Asked, attach: str, traits: Any) -> Outcome:
             if not fired:
                 certain = not missing
             fired.append(rule)
+        if gate.known_by and not fired and k.flag(gate.known_by) is not True:
+            gap = k.flag_fact(gate.known_by), gate.known_by
+            missing += [gap] if gap not in missing else []
     if fired:
         return Outcome(NO, fired[0].errno, certain, tuple(fired), tuple(missing))
     return Outcome(UNKNOWN if missing else YES, None, True, (), tuple(missing))

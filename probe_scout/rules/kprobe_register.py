@@ -10,7 +10,12 @@ from ..model.facts import CODE, FILTER_FUNCTIONS, KALLSYMS, KPROBE_BLACKLIST, LO
 from ..model.traits import MODULE, NONE, OUTSIDE, TEXT, Traits
 from .gate import Flags, Gate
 
-GATE = Gate("kprobe_register", source="kernel/trace/trace_kprobe.c, kernel/kprobes.c", entry="__register_trace_kprobe")
+GATE = Gate(
+    "kprobe_register",
+    source="kernel/trace/trace_kprobe.c, kernel/kprobes.c",
+    entry="__register_trace_kprobe",
+    known_by="kprobe_rules",
+)
 
 
 @GATE.rule(

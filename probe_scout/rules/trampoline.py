@@ -6,12 +6,19 @@ arch_prepare_bpf_trampoline, bpf_arch_text_poke. A program that loaded can still
 
 from __future__ import annotations
 
-from ..model.facts import ENTRY_CODE, FILTER_FUNCTIONS, KALLSYMS
+from ..model.facts import BTF, ENTRY_CODE, FILTER_FUNCTIONS, KALLSYMS
 from ..model.traits import NONE, TEXT, Traits
 from .gate import Flags, Gate
 
-GATE = Gate("trampoline", source="kernel/bpf/trampoline.c", entry="bpf_trampoline_link_prog")
-MULTI = Gate("trampoline_multi", source="kernel/bpf/verifier.c", entry="bpf_check_attach_btf_id_multi")
+GATE = Gate(
+    "trampoline", source="kernel/bpf/trampoline.c", entry="bpf_trampoline_link_prog", known_by="trampoline_rules"
+)
+MULTI = Gate(
+    "trampoline_multi",
+    source="kernel/bpf/verifier.c",
+    entry="bpf_check_attach_btf_id_multi",
+    known_by="trampoline_rules",
+)
 
 
 @GATE.rule(
@@ -42,17 +49,53 @@ def no_trampoline(t: Traits, _k: Flags) -> bool:
     return t.target_site
 
 
-@GATE.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline: nr_args, nr_regs")
+def _too_many(t: Traits, k: Flags) -> bool:
+    if t.proto is None:
+        return False
+    if k.flag("stack_arguments"):
+        return t.proto.slots > 12 and k.flag("stack_words_limited") is not False
+    return t.proto.slots > (8 if k.flag("eight_argument_registers") else 6)
+
+
+@GATE.rule(
+    "argument_slots",
+    errno="ENOTSUPP",
+    decides="arch_prepare_bpf_trampoline: nr_args, nr_regs",
+    needs=(BTF,),
+    witness="trampoline_rules",
+)
 def argument_slots(t: Traits, k: Flags) -> bool:
     """The arguments need more 8-byte slots than this kernel's trampoline can pass.
 
-    x86-64: 6 until the JIT learned stack arguments (473e3150e30a, 6.6), 12 since.
+    A struct by value counts with each of its words. x86-64: 6 until the JIT learned stack arguments (473e3150e30a,
+    6.6), 12 since. arm64: 8 until then, and no limit of its own since (calc_arg_aux of its JIT).
     """
-    limit = 12 if k.flag("stack_arguments") else 6
-    return t.proto is not None and t.proto.slots > limit
+    return _too_many(t, k)
 
 
-@GATE.rule("not_text", errno="EINVAL", decides="bpf_arch_text_poke: is_kernel_text", needs=(KALLSYMS, FILTER_FUNCTIONS))
+@GATE.rule(
+    "not_patched",
+    errno="ENOTSUPP",
+    decides="bpf_arch_text_poke (arch/arm64/net/bpf_jit_comp.c): bpf_address_lookup",
+    needs=(KALLSYMS, FILTER_FUNCTIONS),
+    witness="pokes_bpf_only",
+    known="arm64",
+)
+def not_patched(t: Traits, _k: Flags) -> bool:
+    """ftrace has no site in this function, and this architecture lets ftrace alone patch the kernel's functions.
+
+    Wherever the function lies, in text, init text or a module: the kernel does not look at its first bytes.
+    """
+    return t.target_place != NONE and not t.target_site
+
+
+@GATE.rule(
+    "not_text",
+    errno="EINVAL",
+    decides="bpf_arch_text_poke: is_kernel_text",
+    needs=(KALLSYMS, FILTER_FUNCTIONS),
+    unless="pokes_bpf_only",
+)
 def not_text(t: Traits, _k: Flags) -> bool:
     """ftrace cannot patch this address, and it lies outside the kernel's own text: init code, data or a module.
 
@@ -66,6 +109,7 @@ def not_text(t: Traits, _k: Flags) -> bool:
     errno="EBUSY",
     decides="bpf_arch_text_poke: the five bytes at the entry are not a NOP",
     needs=(KALLSYMS, FILTER_FUNCTIONS, ENTRY_CODE),
+    unless="pokes_bpf_only",
 )
 def not_traced(t: Traits, _k: Flags) -> bool:
     """ftrace has no site in this function (notrace, noinstr, assembler), so there is nothing to patch.
@@ -88,11 +132,16 @@ def multi_no_site(t: Traits, _k: Flags) -> bool:
     return t.btf != NONE and not t.target_site
 
 
-@MULTI.rule("argument_slots", errno="ENOTSUPP", decides="arch_prepare_bpf_trampoline")
+@MULTI.rule(
+    "argument_slots",
+    errno="ENOTSUPP",
+    decides="arch_prepare_bpf_trampoline",
+    needs=(BTF,),
+    witness="trampoline_rules",
+)
 def multi_argument_slots(t: Traits, k: Flags) -> bool:
     """The arguments need more 8-byte slots than this kernel's trampoline can pass."""
-    limit = 12 if k.flag("stack_arguments") else 6
-    return t.proto is not None and t.proto.slots > limit
+    return _too_many(t, k)
 
 
 MULTI_SITE = MULTI.part("no_site")

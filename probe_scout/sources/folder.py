@@ -235,7 +235,8 @@ def description(kind: str, where: str, found: manifest.Manifest | None) -> Descr
     """The description of a snapshot, from its manifest where it has one."""
     if found is None:
         return Description(kind, where, notes=("no manifest.json",) if kind == "snapshot" else ())
-    return Description(kind, where, found.taken, found.release, found.tool_version, found.notes(), found.partial)
+    told = found.taken, found.release, found.tool_version, found.notes(), found.partial, found.basis, found.assumed
+    return Description(kind, where, *told)
 
 
 def _places(path: str) -> tuple[str, ...]:

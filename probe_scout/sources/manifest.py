@@ -26,6 +26,8 @@ class Manifest:
         "_where",
         "addresses",
         "arch",
+        "assumed",
+        "basis",
         "build_id",
         "partial",
         "release",
@@ -48,6 +50,12 @@ class Manifest:
         if not isinstance(partial, str | bool):
             raise Broken(where, f"{NAME}: partial must be text")
         self.partial = printable(partial) if isinstance(partial, str) else f"{NAME} says so" if partial else ""
+        # "image" and what was assumed, for a snapshot that was computed of a kernel's package or image.
+        basis, assumed = top.get("basis", "booted"), top.get("assumed", [])
+        if not isinstance(basis, str) or not isinstance(assumed, list):
+            raise Broken(where, f"{NAME}: basis must be text and assumed a list")
+        self.basis = printable(basis)
+        self.assumed = tuple(printable(each) for each in assumed if isinstance(each, str))
         files, unread, asked = top.get("files"), top.get("unread", {}), top.get("asked", [])
         if not (isinstance(files, dict) and isinstance(unread, dict) and isinstance(asked, list)):
             raise Broken(where, f"{NAME}: files and unread must be objects and asked a list")

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 
 class Description(NamedTuple):
-    """`kind`: live, snapshot or root. The manifest's fields are "" where there is no manifest."""
+    """`kind`: live, snapshot, root or image. The manifest's fields are "" where there is no manifest."""
 
     kind: str
     where: str
@@ -19,6 +19,8 @@ class Description(NamedTuple):
     tool_version: str = ""
     notes: tuple[str, ...] = ()
     partial: str = ""  # why it holds a part of its kernel only, by its manifest
+    basis: str = "booted"  # "image": computed of a kernel that was not booted
+    assumed: tuple[str, ...] = ()  # what boot would decide, and was taken to be so
 
 
 class Source(Protocol):

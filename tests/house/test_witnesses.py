@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe_scout.kernel import features as witnesses
-from probe_scout.rules import all_rules
+from probe_scout.rules import PATHS, all_rules, trampoline
 
 FLAGS = sorted({flag for rule in all_rules() for flag in (rule.witness, rule.unless) if flag})
 
@@ -18,9 +18,9 @@ def test_a_witness_is_known_and_has_words(flag):
 
 
 def test_no_witness_is_left_without_a_user():
-    used = set(FLAGS) | {
-        const for rule in all_rules() for const in rule.fires.__code__.co_consts if isinstance(const, str)
-    }
+    codes = [*(rule.fires.__code__ for rule in all_rules()), trampoline._too_many.__code__]
+    used = set(FLAGS) | {const for code in codes for const in code.co_consts if isinstance(const, str)}
+    used |= {gate.known_by for path in PATHS.values() for gate in path}
     elsewhere = {
         "dynamic_ftrace",
         "error_injection",

@@ -34,7 +34,7 @@ FILES = {
     "fsession": "fsession",
     "fentry_multi": "",
     "lsm": "",
-    "iter": "iter",
+    "iter": "",
     "tp": "tp",
     "tp_field": "tp_field",
     "raw_tp": "raw_tp",

@@ -39,6 +39,7 @@ def event(attach: str, target: str, **kernel: Any) -> Ask:
     return Ask(attach, f"tp:{target}", kernel)
 
 
+ARM64, X86 = ("__arm64_sys_bpf",), ("__x64_sys_bpf",)
 SILENT = (KALLSYMS, BTF, CONFIG)  # nothing that could tell how the kernel was built
 FILTERS = (FILTER, FILTER_ADDRS)
 ON_NOTRACE = {"without": ("within_notrace_func",), "config": {"CONFIG_KPROBE_EVENTS_ON_NOTRACE": "y"}}
@@ -471,6 +472,11 @@ CASES: dict[str, Case] = {
         ),  # a slice for each entry that may be a NOP
         ask("fentry", "foo", "foo", "foo notrace"),
         (ask("fentry", "foo", "foo notrace"), "entry_code"),
+    ),
+    "trampoline.not_patched": Case(
+        ask("fentry", "foo", "foo notrace", *ARM64, without=X86),
+        ask("fentry", "foo", "foo", *ARM64, without=X86),
+        (ask("fentry", "foo", "foo", *ARM64, without=X86, denied=FILTERS), "filter_functions"),
     ),
     "trampoline_multi.no_site": Case(
         ask("fentry.multi", "foo", "foo notrace"),

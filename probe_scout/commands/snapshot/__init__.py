@@ -163,6 +163,9 @@ def write_snapshot(
         "asked": sorted({*PATHS, *taken.answered, *_config_paths(release), *_module_paths(release)}),
         "unread": taken.unread,
     }
+    told = source.describe()
+    if told.basis != "booted":
+        top |= {"basis": told.basis, "assumed": list(told.assumed)}
     if before and before.partial:
         top["partial"] = before.partial
     members = _members(taken.files, top)

@@ -38,6 +38,7 @@ _DEFAULTS = {
     "sys/kernel/tracing/dynamic_events": b"",
 }
 # Below these the image tells everything that there is.
+_CONFIGS = ("boot/config", "proc/config.gz")
 _WHOLE = ("sys/kernel/tracing/events/", "sys/kernel/btf/", "sys/module/")
 
 
@@ -100,7 +101,12 @@ def not_known(path: str) -> SourceError:
     """Why a path is not in a tree: the kernel would not have it, or boot decides what it holds."""
     if path.startswith(_WHOLE) and not path.endswith("/format"):
         return NotThere(path, "not in this kernel image")
-    found = NotThere(path, "decided when the kernel boots; this is an image that was not booted")
+    why = "decided when the kernel boots, and this one was not booted"
+    if path.startswith(_CONFIGS) or path.endswith("/config"):
+        why = "neither the package nor the image holds the configuration"
+    elif "lib/modules/" in path:
+        why = "not read out of the package"
+    found = NotThere(path, why)
     found.kind = "not_recorded"
     return found
 

@@ -328,6 +328,8 @@ def table_names(raw: bytes, symbols: SymbolTable) -> Sites:
             last = address
     seen: set[tuple[int, bytes | None]] = set()
     for i in range(symbols.vmlinux_count, len(symbols.names)):
+        if i in symbols.marks:
+            continue
         key = (symbols.addresses[i], symbols.modules[i])
         if key not in seen:
             seen.add(key)

@@ -7,6 +7,8 @@ modules by name (kernel/module/kallsyms.c, module_kallsyms_lookup_name).
 
 The letters are kept and not trusted: from 6.18 on thousands of data symbols carry `t`. Whether an
 address is text is decided by ranges (`_stext`, `_etext`, `_sinittext`, `_einittext`).
+Mapping symbols of modules (`$x`, `$d`: where code and data begin, on arm64) count as names, but the kernel skips them
+when it names an address; they are in `marks`.
 Entries of the pseudo modules `bpf`, `__builtin__ftrace` and `__builtin__kprobes` are shown by the
 file but found by no lookup; they are left out and counted.
 """
@@ -53,6 +55,7 @@ class SymbolTable:
         "hidden",
         "letters",
         "limits",
+        "marks",
         "modules",
         "names",
         "pseudo_count",
@@ -92,6 +95,10 @@ class SymbolTable:
                     letters.append(letter)
                     modules.append(plain[owner])
         self.names, self.addresses, self.letters, self.modules = names, addresses, letters, modules
+        self.marks: frozenset[int] = frozenset()
+        if b" $" in raw or b" .L" in raw:
+            of_modules = range(self.vmlinux_count, len(names))
+            self.marks = frozenset(i for i in of_modules if is_mapping_symbol(names[i]))
         self.hidden = bool(addresses) and not any(addresses)
         first: dict[bytes, int] = {}
         firsts = list(map(first.setdefault, names, range(len(names))))
@@ -134,6 +141,8 @@ class SymbolTable:
         if not self._module_starts:
             found: dict[bytes, set[int]] = {}
             for i in range(self.vmlinux_count, len(self.names)):
+                if i in self.marks:
+                    continue
                 found.setdefault(self.modules[i] or b"", set()).add(self.addresses[i])
             self._module_starts = {name: sorted(addresses) for name, addresses in found.items()}
         return self._module_starts.get(module, [])
@@ -166,8 +175,10 @@ class SymbolTable:
             return self.names[bisect_left(self.addresses, address, 0, self.vmlinux_count)]
         if not self._first:
             for i in range(len(self.names) - 1, self.vmlinux_count - 1, -1):
+                if i in self.marks:
+                    continue
                 self._first[self.modules[i], self.addresses[i]] = i
-        return self.names[self._first[module, address]]
+        return self.names[self._first.get((module, address), row)]
 
     def is_core_text(self, address: int) -> bool:
         """Inside `_stext.._etext`, which is what core_kernel_text accepts once boot is over."""
@@ -190,6 +201,11 @@ class SymbolTable:
             self.names[row].decode("utf-8", "replace"),
             module.decode("utf-8", "replace") if module else None,
         )
+
+
+def is_mapping_symbol(name: bytes) -> bool:
+    """A mark for code and data, not a function: include/linux/module_symbol.h is_mapping_symbol."""
+    return name[:2] == b".L" or (name[:1] == b"$" and name[1:2] in b"adtx" and name[2:3] in (b"", b"."))
 
 
 def _columns(raw: bytes, base: int, width: int) -> tuple[list[bytes], list[int], list[bytes], list[bytes]]:

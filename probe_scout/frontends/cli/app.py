@@ -30,7 +30,7 @@ app = typer.Typer(
 Root = Annotated[
     str,
     typer.Option(
-        "--root", metavar="PATH", help="Snapshot archive, snapshot folder or mounted root; else this machine."
+        "--root", metavar="PATH", help="Snapshot, mounted root, or a kernel's package or image; else this machine."
     ),
 ]
 Types = Annotated[
@@ -445,7 +445,10 @@ def snapshot(
         str,
         typer.Option("-o", "--out", metavar="FILE", help="A .tar.xz, .tar.gz or .tar; - is standard output."),
     ],
-    root: Root = "",
+    root: Annotated[
+        str,
+        typer.Option("--root", "--from", metavar="PATH", help="Whose: as for other commands; also a package or image."),
+    ] = "",
     with_code: Annotated[
         bool, typer.Option("--with-code", help="Also save the machine code that rules look at.")
     ] = False,

@@ -24,9 +24,16 @@ _SHOWN_COPIES = 8
 def check_lines(report: CheckReport, style: Style, all_types: bool = True) -> Iterator[str]:
     """The lines of the whole report, without line ends. Without `all_types` what does not count is told in short."""
     yield kernel_line(report.kernel, style) + (", as the present caller" if report.caller == "me" else "")
+    yield from assumed_lines(report.kernel, style)
     for target in report.targets:
         yield ""
         yield from _target(target, style, all_types)
+
+
+def assumed_lines(kernel: KernelInfo, style: Style) -> Iterator[str]:
+    """What was assumed of a kernel that was not booted; nothing for others."""
+    if kernel.assumed:
+        yield from style.wrap("not booted; assumed: " + "; ".join(kernel.assumed), 2)
 
 
 def kernel_line(kernel: KernelInfo, style: Style) -> str:

@@ -40,7 +40,7 @@ class Line(NamedTuple):
 def is_function(view: View, row: int) -> bool:
     """Text by range (or letter, in modules), and not padding."""
     symbols = view.symbols
-    if symbols.names[row].startswith(_PADDING):
+    if symbols.names[row].startswith(_PADDING) or row in symbols.marks:
         return False
     if symbols.modules[row] is not None:
         return symbols.letter(row) in "tTwW"
@@ -101,7 +101,7 @@ class _Bulk:
         self.special.update(self._without_impl())
         if not ids.visible:
             self.special.update(never_try.DENIED, never_try.NORETURN)
-        self.syscalls = k.syscall_prefix()
+        self.syscalls = k.syscall_prefix() or "sys_"
         self.sliced = k.sliced_names()
         self.reads_code = k.source.describe().kind == "live" or k.image is not None
         # Nothing shows the code: an entry that ftrace does not patch may be the no-op that a trampoline looks for.
@@ -166,7 +166,11 @@ class _Bulk:
         yield None, rows
         grouped: dict[bytes, list[int]] = {}
         for row in range(symbols.vmlinux_count, len(names)):
-            if symbols.letters[row] in _TEXT_LETTERS and not names[row].startswith(_PADDING):
+            if (
+                symbols.letters[row] in _TEXT_LETTERS
+                and not names[row].startswith(_PADDING)
+                and row not in symbols.marks
+            ):
                 grouped.setdefault(symbols.modules[row] or b"", []).append(row)
         for module, members in grouped.items():
             yield module.decode("utf-8", "replace"), members

@@ -40,7 +40,7 @@ def verdict(
 def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
     if rule.id.startswith(_PROTOTYPE) and "prototype" in evidence:
         return f"{k.evidence(facts.BTF)}: {evidence['prototype']}"
-    if rule.unless:
+    if rule.unless and k.flag_fact(rule.unless) != facts.ARCHITECTURE:
         return f"looked for and not found: {k.flag_evidence(rule.unless)}"
     for fact in reversed(rule.needs):
         if fact in evidence:
@@ -63,6 +63,8 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
     """Why a fact or a witness could not be had, and what would open it."""
     if flag == "may_perf":
         return _paranoid(k)
+    if fact == facts.ARCHITECTURE:
+        return no_rules(k)
     known = k.unread(fact)
     if known is not None:
         return known
@@ -120,6 +122,15 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
             "a kernel with CONFIG_KALLSYMS_ALL=y; or ask the kernel itself",
         )
     return Unread(fact, "not_there", f"{k.evidence(fact)} does not tell", _CURES.get(fact, ""))
+
+
+def no_rules(k: Kernel) -> Unread:
+    """The one sentence for everything that hangs on an architecture whose rules are not known here."""
+    if k.arch() == "unknown":
+        why = "nothing that was read tells the kernel's architecture"
+        return Unread(facts.ARCHITECTURE, "not_recorded", why, "a snapshot with proc/kallsyms or the configuration")
+    why = f"the rules of {k.arch()} are not known here"
+    return Unread(facts.ARCHITECTURE, "not_there", why, "attach it on such a kernel: probe-scout verify")
 
 
 def _hidden_addresses() -> Unread:

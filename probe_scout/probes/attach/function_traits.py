@@ -182,7 +182,7 @@ def proto_of_shape(shape: Shape) -> Proto:
     """The prototype as rules see it: counts only as far as some rule compares them."""
     return Proto(
         args=shape.nargs if shape.nargs > 11 else 0,
-        slots=0 if shape.slots <= 6 else 7 if shape.slots <= 12 else 13,
+        slots=next(floor for floor in (13, 9, 7, 0) if shape.slots >= floor),
         variadic=shape.variadic,
         struct_args=bool(shape.struct_args),
         union_args=bool(shape.union_args),
@@ -234,7 +234,7 @@ def _typed_traits(
             if nop is None and k.flag("dynamic_ftrace") is not False:
                 # Without ftrace every function is without a site; that one of them begins with a jump label is rare
                 # and not worth an unknown for all (2 of 9,625 on 7.3).
-                unread.add(facts.ENTRY_CODE)
+                unread.update((facts.ENTRY_CODE,) if k.flag("trampoline_rules") else ())
             elif nop:
                 common["target_nop"] = True
     return common
@@ -258,7 +258,7 @@ def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> di
     common: dict[str, Any] = {}
     if name.startswith("security_"):
         common["security"] = True
-    if name.startswith(k.syscall_prefix()):
+    if name.startswith(k.syscall_prefix() or "sys_"):
         common["syscall"] = True
     if ids.visible:
         if ids.holds("btf_id_deny", name):

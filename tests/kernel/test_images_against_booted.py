@@ -1,0 +1,137 @@
+"""The image lane: what is computed of the lab's kernel packages against captures of the same builds, booted.
+
+`pytest -m image`. Needs the lab's kernels (`python -m tests.vm fetch`) and the captures, which lie beside the project
+or in the folder that PROBE_SCOUT_CAPTURES names, one KERNEL.tar.xz or folder each, booted without KASLR. A kernel of
+which either is missing fails: a lane that was asked for has to run.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import tarfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import probe_scout
+from tests.builders import package_writer
+from tests.vm import cache
+
+pytestmark = pytest.mark.image
+
+CAPTURES = Path(os.environ.get("PROBE_SCOUT_CAPTURES") or Path(__file__).parents[3] / "shared" / "kernels")
+KERNELS = ("5.10", "6.1", "6.12", "7.3")
+TRACING = "sys/kernel/tracing"
+COPIED_BY_CODE = {
+    "7.3": 243
+}  # system calls with pointers: an init function decides which get a copy of the user string
+
+
+class Both(NamedTuple):
+    """A kernel from its package, and as it was booted: a folder."""
+
+    package: probe_scout.OpenKernel
+    booted: Path
+    image: Path
+
+    def computed(self, path: str) -> bytes:
+        return self.package._kernel.source.read(path)
+
+    def shown(self, path: str) -> bytes:
+        return (self.booted / path).read_bytes()
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def both(request, tmp_path_factory) -> Both:
+    folder = cache.root() / "kernels" / request.param
+    tmp = tmp_path_factory.mktemp(request.param)
+    files = {f"boot/vmlinuz-{request.param}": folder / "vmlinuz", f"boot/config-{request.param}": folder / "config"}
+    package = tmp / "linux-image.deb"
+    package.write_bytes(package_writer.deb({name: path.read_bytes() for name, path in files.items()}, ""))
+    booted = CAPTURES / f"debian-{request.param}"
+    if not booted.is_dir():
+        booted = tmp / "booted"
+        with tarfile.open(CAPTURES / f"debian-{request.param}.tar.xz") as archive:
+            archive.extractall(booted, filter="data")
+    return Both(probe_scout.open_kernel(str(package)), booted, folder / "vmlinuz")
+
+
+def in_vmlinux(raw: bytes) -> list[bytes]:
+    """Lines without a module's name behind them."""
+    return [line for line in raw.splitlines() if not line.endswith(b"]")]
+
+
+def test_symbols(both):
+    assert both.computed("proc/kallsyms").splitlines() == in_vmlinux(both.shown("proc/kallsyms"))
+
+
+def test_types(both):
+    assert both.computed("sys/kernel/btf/vmlinux") == both.shown("sys/kernel/btf/vmlinux")
+
+
+def test_sites_of_ftrace(both):
+    path = f"{TRACING}/available_filter_functions"
+    assert both.computed(path).splitlines() == in_vmlinux(both.shown(path))
+
+
+def test_blacklist(both):
+    path = "sys/kernel/debug/kprobes/blacklist"
+    shown = [row for row in both.shown(path).splitlines() if not row.startswith(b"0xffffffffc")]  # not of modules
+    assert both.computed(path).splitlines() == shown
+
+
+def test_release(both):
+    assert both.computed("proc/sys/kernel/osrelease") == both.shown("proc/sys/kernel/osrelease")
+    version = both.shown("proc/sys/kernel/version").decode().strip()
+    assert both.computed("proc/version").decode().strip().endswith(version)
+
+
+@functools.cache
+def events(booted: Path) -> set[str]:
+    folder = booted / TRACING / "events"
+    return {f"{path.parent.name}/{path.name}" for path in folder.glob("*/*") if path.is_dir()}
+
+
+def test_events(both, request):
+    """Every event of vmlinux, its id and its fields; others are of modules, whose events lie behind in the list."""
+    names = both.package._kernel.source.names
+    ours = {f"{s}/{e}" for s in names(f"{TRACING}/events") for e in names(f"{TRACING}/events/{s}")}
+    assert ours <= events(both.booted)
+    without = 0
+    for name in sorted(ours):
+        folder = f"{TRACING}/events/{name}"
+        shown = both.shown(f"{folder}/format").decode("latin-1").partition("\nprint fmt")[0]
+        assert both.computed(f"{folder}/id").decode().strip() == re.search(r"ID: (\d+)", shown)[1]
+        if "format" not in names(folder):
+            without += 1
+            continue
+        assert both.computed(f"{folder}/format").decode("latin-1").partition("\nprint fmt")[0] == shown
+    assert without <= COPIED_BY_CODE.get(request.node.callspec.params["both"], 0)
+
+
+def test_available_events(both):
+    shown = both.shown(f"{TRACING}/available_events").splitlines()
+    ours = both.computed(f"{TRACING}/available_events").splitlines()
+    known = set(ours)
+    assert ours == [row for row in shown if row in known]
+    listed = {name.replace("/", ":", 1).encode() for name in events(both.booted)} & known
+    assert listed == known
+
+
+def test_every_verdict_of_scan(both):
+    """Both with the image's code. Names that a loaded module has as well are the one difference there is."""
+    package = _scanned(both.package)
+    booted = _scanned(probe_scout.open_kernel(str(both.booted), vmlinux=str(both.image)))
+    in_modules = {line.split()[2].decode() for line in both.shown("proc/kallsyms").splitlines() if line.endswith(b"]")}
+    assert package.keys() == booted.keys()
+    different = {name: (package[name], booted[name]) for name in package if package[name] != booted[name]}
+    assert {name: rows for name, rows in different.items() if name not in in_modules} == {}
+
+
+def _scanned(kernel) -> dict[str, tuple[object, object]]:
+    rows = map(json.loads, kernel.scan_ndjson("*"))
+    return {row["target"]: (row["answers"], row["errno"]) for row in rows if not row["module"]}

@@ -1,0 +1,76 @@
+"""An architecture whose rules are not known answers what does not hang on them, and says so of the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from probe_scout.model.target import parse
+from probe_scout.probes.attach import verdicts
+
+SYMBOLS = ("foo", "bar notrace", "bar.cold notrace")
+X86 = ("__x64_sys_bpf",)
+PROBED = ("kprobe", "kretprobe", "fentry", "fexit", "fentry.s", "fsession", "fentry.multi")
+
+
+@pytest.fixture
+def answers(tiny_kernel):
+    """Attach type to verdict, for one target on a kernel of one architecture."""
+
+    def of(arch_symbols, target, types, **more):
+        kernel = tiny_kernel(symbols=(*SYMBOLS, *arch_symbols), without=X86, **more)._kernel
+        return {one.attach: one for one in verdicts.verdicts(kernel, parse(target), types)}
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("symbol", "machine"), [("__riscv_sys_bpf", "riscv64"), ("__s390x_sys_bpf", "s390x"), ("__ia32_sys_bpf", "i686")]
+)
+@pytest.mark.parametrize("attach", PROBED)
+def test_what_hangs_on_unknown_rules_is_unknown_with_one_sentence(answers, symbol, machine, attach):
+    said = answers((symbol,), "foo", (attach,))[attach]
+    if attach in ("fentry.s", "fsession") and said.answer == "no":  # the verifier's rules are the same everywhere
+        assert said.findings[0].rule.startswith("attach_target.")
+        return
+    assert said.answer == "unknown"
+    assert [gap.why for gap in said.unread] == [f"the rules of {machine} are not known here"]
+    assert said.unread[0].fact == "architecture"
+
+
+def test_an_architecture_told_by_the_configuration_alone(answers):
+    said = answers((), "foo", ("kprobe",), config={"CONFIG_PPC64": "y"})["kprobe"]
+    assert [gap.why for gap in said.unread] == ["the rules of ppc64le are not known here"]
+
+
+def test_an_architecture_that_nothing_tells(answers):
+    said = answers((), "foo", ("kprobe", "fentry"))
+    assert {one.answer for one in said.values()} == {"unknown"}
+    assert said["kprobe"].unread[0].why == "nothing that was read tells the kernel's architecture"
+
+
+def test_rules_of_every_architecture_still_refuse(answers):
+    said = answers(("__riscv_sys_bpf",), "bar", ("kprobe", "kprobe.multi"))
+    assert (said["kprobe"].answer, said["kprobe"].errno) == ("no", "EINVAL")
+    assert answers(("__riscv_sys_bpf",), "nowhere", ("kprobe",))["kprobe"].errno == "ENOENT"
+
+
+def test_events_and_links_by_ftrace_do_not_hang_on_the_architecture(answers):
+    assert answers(("__riscv_sys_bpf",), "foo", ("kprobe.multi",))["kprobe.multi"].answer == "yes"
+    said = answers(("__riscv_sys_bpf",), "tp:sched:sched_switch", ("tp", "raw_tp", "tp_btf"))
+    assert {one.answer for one in said.values()} == {"yes"}
+
+
+@pytest.mark.parametrize(
+    ("structs", "more", "answer"),
+    [(4, {}, "yes"), (5, {}, "no"), (5, {"calc_arg_aux": 1}, "yes"), (12, {"calc_arg_aux": 1}, "yes")],
+)
+def test_arm64_passes_eight_words_until_its_jit_counts_the_stack(answers, structs, more, answer):
+    said = answers(("__arm64_sys_bpf", *more), "foo", ("fentry",), prototypes={"foo": ("int", ["struct16"] * structs)})
+    assert said["fentry"].answer == answer
+    assert said["fentry"].errno == ("ENOTSUPP" if answer == "no" else None)
+
+
+def test_arm64_refuses_functions_without_a_site_with_one_errno(answers):
+    for target in ("bar", "mod:late", "start"):
+        said = answers(("__arm64_sys_bpf", "late [mod] notrace", "start init notrace"), target, ("fentry",))["fentry"]
+        assert (said.answer, said.errno, said.findings[-1].rule) == ("no", "ENOTSUPP", "trampoline.not_patched")
