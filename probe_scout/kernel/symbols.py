@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Malformed, Unread
 from ..model import facts
@@ -41,6 +41,7 @@ class Symbols(Types):
         self._named: dict[bytes, frozenset[bytes]] = {}
         self._places: Places | None = None
         self._limits: bytes | None = None
+        self.located: dict[str, Any] = {}  # kept by located.py
 
     def kallsyms(self) -> bytes | None:
         """The bytes of proc/kallsyms, or None (unread)."""

@@ -26,6 +26,7 @@ class Types(Reading):
         self._has_types = False  # every table of BTF is built
         self._owners: dict[str, list[str]] | None = None
         self.module_gaps: dict[str, Unread] = {}  # modules whose BTF could not be read
+        self.prototypes: dict[tuple[str, str | None], str | None] = {}
         self.found_functions: dict[tuple[str, str | None], tuple[str | None, Btf, Func] | None] = {}
 
     def btf(self, module: str | None = None) -> Btf | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
+from ...kernel import located
 from ...kernel.reading import TRACING
 from ...model import never_try, trial
 from ...model.attach import ATTACH_TYPES, WITHOUT_FTRACE, family
@@ -304,7 +305,7 @@ def _question(k: Kernel, target: Target, written: str, attach: str) -> Question 
         return empty._replace(symbol=symbol, offset_bytes=target.offset_bytes, pmu=_pmu(k))
     if k.btf() is None:
         return Reply("ENOENT", attempt.LOOKUP, "sys/kernel/btf/vmlinux cannot be read, so no target can be named")
-    found = questions.btf_function(k, name, module)
+    found = located.btf_function(k, name, module)
     if found is None and attach.endswith(".multi"):
         return empty._replace(symbol=name)
     if found is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...kernel import located
 from ...model import facts, never_try
 from ...model.traits import INIT, MODULE, NONE, NOWHERE, TEXT, Proto, Traits
 from ...model.verdict import NO
@@ -45,7 +46,7 @@ def is_function(view: View, row: int) -> bool:
     if symbols.modules[row] is not None:
         return symbols.letter(row) in "tTwW"
     if symbols.hidden:
-        return questions.place(view, row) in (TEXT, INIT)
+        return located.place(view, row) in (TEXT, INIT)
     address = symbols.addresses[row]
     return symbols.is_core_text(address) or symbols.is_init_text(address)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ProbeScoutError, SourceError
+from ...kernel.located import btf_function, locate, prototype_text
 from ...model import facts
 from ...model.attach import BY_PERF, LSM, WITHOUT_FTRACE
 from ...model.facts import Unread
@@ -235,25 +236,22 @@ _DECIDING_SETS = (
 def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str]:
     """What was read about this very name, by fact."""
     found: dict[str, str] = {}
-    view = k.view((name.encode(),))
-    if view is not None:
-        symbols = view.symbols
-        rows = symbols.rows(name.encode())
-        count = len(rows)
+    at = locate(k, name)
+    if at is not None:
+        count = len(at.rows)
         found[facts.KALLSYMS] = f"proc/kallsyms: {count} symbol{'' if count == 1 else 's'} named {name}"
-        if rows and view.sites is not None:
-            sites = sum(1 for row in rows if view.sites.known(symbols, row))
+        if at.rows and at.sites is not None:
+            sites = sum(1 for site in at.sites if site)
             listed = f"a site in {name}" if sites else f"no site in {name}"
             if count > 1:
-                first = "and" if view.sites.known(symbols, rows[0]) else "but not"
+                first = "and" if at.sites[0] else "but not"
                 some = f"a site in {sites} of the {count} symbols named {name}, {first} in the first"
                 listed = some if sites else f"no site in any of the {count} symbols named {name}"
             found[facts.FILTER_FUNCTIONS] = f"{k.evidence(facts.FILTER_FUNCTIONS)}: {listed}"
-        blacklist = k.blacklist() if rows else None
-        if blacklist is not None:
-            base = symbols.canonical(rows[0]).partition(b".")[0]
+        if at.covered:
+            base = at.symbols.canonical(at.rows[0]).partition(b".")[0]
             covered = name
-            if not questions.blacklisted(blacklist, symbols, rows[0]) and base:
+            if not at.covered[0] and base:
                 covered = f"{base.decode('utf-8', 'replace')}, to which {name} belongs"
             found[facts.KPROBE_BLACKLIST] = f"{k.evidence(facts.KPROBE_BLACKLIST)}: a range of it covers {covered}"
     ids = k.ids()
@@ -269,11 +267,11 @@ def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str
                 if inside
                 else f"{name} is in none of the kernel's fmod_ret sets"
             )
-    btf = questions.btf_function(k, name, module)
+    btf = btf_function(k, name, module)
     if btf is None:
         found[facts.BTF] = f"{k.evidence(facts.BTF)}: no FUNC named {name}"
     else:
         where = btf[0] or "vmlinux"
         found[facts.BTF] = f"sys/kernel/btf/{where}: FUNC {name}"
-        found["prototype"] = btf[1].prototype(btf[2]).text
+        found["prototype"] = prototype_text(k, name, module) or ""
     return found

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...kernel.located import blacklisted, btf_function, locate
 from ...model import facts
 from ...model.never_try import DENIED, NORETURN
-from ...model.traits import DATA, INIT, MODULE, NOWHERE, OUTSIDE, TEXT, EventTraits, Proto, Traits
+from ...model.traits import MODULE, NOWHERE, TEXT, EventTraits, Proto, Traits
 
 if TYPE_CHECKING:
-    from ...formats.btf.kinds import Func
     from ...formats.btf.reader import Btf
-    from ...formats.text.kallsyms import SymbolTable
-    from ...formats.text.kprobe_blacklist import Blacklist
     from ...kernel.kernel import Kernel
+    from ...kernel.located import Located
     from ...kernel.symbols import View
     from ...model.prototype import Shape
 
@@ -39,56 +38,53 @@ FAULTABLE_TRACEPOINTS = ("sys_enter", "sys_exit")
 def function_traits(k: Kernel, name: str, module: str | None = None) -> Traits:
     """Traits of one function question. `module` None asks by the bare name, "vmlinux" for BTF's own."""
     plain = name.encode()
-    view = k.view((plain,))
+    located = locate(k, name)
     unread: set[str] = set()
-    symbol = _symbol_traits(k, view, name, plain, module, unread)
-    typed = _typed_traits(k, view, name, plain, module, unread)
-    if view is not None and not typed and not (symbol["vmlinux"] or symbol["modules"]) and k.partial():
+    symbol = _symbol_traits(k, located, name, plain, module, unread)
+    typed = _typed_traits(k, located, name, module, unread)
+    if located is not None and not typed and not (symbol["vmlinux"] or symbol["modules"]) and k.partial():
         # Left out, or not on the kernel: nothing tells. BTF itself is there, and tells what types the kernel knows.
         unread.update((facts.KALLSYMS, facts.MODULE_BTF))
     return Traits(**symbol, **typed, unread=frozenset(unread) if unread else NOWHERE)
 
 
 def _symbol_traits(
-    k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]
+    k: Kernel, located: Located | None, name: str, plain: bytes, module: str | None, unread: set[str]
 ) -> dict[str, Any]:
     """What the symbol table, ftrace's list, the blacklist and the code say."""
-    qualified = module not in (None, "vmlinux")
     common: dict[str, Any] = {
-        "qualified": qualified,
+        "qualified": module not in (None, "vmlinux"),
         "name_fits": len(plain) < KSYM_NAME_LEN,
         "padding": name.startswith(PADDING),
         "switch_to": name in KRETPROBE_BLACKLIST.get(k.arch(), ()),
     }
-    if view is None:
+    if located is None:
         return common
-    symbols = view.symbols
-    rows = list(symbols.rows(plain))
-    if qualified:
-        owner = (module or "").encode()
-        rows = [row for row in rows if symbols.modules[row] == owner]
+    view, symbols = located.view, located.symbols
+    mine = located.of(module)
+    rows = [located.rows[i] for i in mine]
     in_vmlinux = sum(1 for row in rows if symbols.modules[row] is None)
     common["vmlinux"] = min(in_vmlinux, 2)
     common["modules"] = min(len(rows) - in_vmlinux, 2)
     if not rows:
         return common
     row = rows[0]
-    common["place"] = place(view, row)
+    common["place"] = located.places[mine[0]]
     title = symbols.canonical(row)
     base_row = symbols.lookup(title.partition(b".")[0]) if b"." in title else None
     site = base_site = None
-    if view.sites is not None:
-        site = _site(k, view, row)
-        base_site = _site(k, view, base_row) if base_row is not None else False
+    if located.sites is not None:
+        several = [_site(k, view, located.rows[i], located.sites[i]) for i in mine]
+        site = several[0]
+        base_site = _site_of(k, view, base_row) if base_row is not None else False
         if site is None or (not site and base_site is None):
             unread.add(facts.FILTER_FUNCTIONS)
-        several = [_site(k, view, r) for r in rows]
         common["any_site"] = any(several)
         common["vmlinux_site"] = any(s for s, r in zip(several, rows, strict=True) if symbols.modules[r] is None)
     common["site"], common["base_site"] = bool(site), bool(base_site)
     blacklist = k.blacklist()
-    if blacklist is not None:
-        common["blacklisted"] = blacklisted(blacklist, symbols, row) or (
+    if blacklist is not None and located.covered is not None:
+        common["blacklisted"] = located.covered[mine[0]] or (
             base_row is not None and blacklisted(blacklist, symbols, base_row)
         )
     if common["place"] == MODULE and k.stale_bug(symbols, row):
@@ -107,75 +103,15 @@ def _symbol_traits(
     return common
 
 
-def _site(k: Kernel, view: View, row: int) -> bool | None:
+def _site(k: Kernel, view: View, row: int, known: bool | None) -> bool | None:
     """The symbol holds an ftrace site: by the list, else by the code of those that a line may mean."""
-    assert view.sites is not None
-    known = view.sites.known(view.symbols, row)
     return k.holds_site(view.symbols, row) if known is None else known
 
 
-def blacklisted(blacklist: Blacklist, symbols: SymbolTable, row: int) -> bool:
-    """The symbol lies in the kprobe blacklist: by address, or by name and owner where addresses are hidden."""
-    if not blacklist.hidden:
-        return bool(blacklist.covers(symbols.addresses[row]))
-    name, module = symbols.canonical(row), symbols.modules[row]
-    return name in blacklist.names if module is None else (name, module) in blacklist.in_modules
-
-
-def place(view: View, row: int) -> str:
-    """Where a symbol lies: TEXT, INIT, MODULE or DATA, by ranges and not by its letter."""
-    symbols = view.symbols
-    module = symbols.modules[row]
-    if module is not None:
-        return MODULE if symbols.letter(row) in "tTwW" else DATA
-    if symbols.hidden:
-        return _place_in_order(symbols, row)
-    address = symbols.addresses[row]
-    if symbols.is_core_text(address):
-        return TEXT
-    if symbols.is_init_text(address):
-        return INIT
-    is_offset = address < symbols.limits.get(b"_stext", 0) and symbols.letter(row) in "Aa"
-    return OUTSIDE if is_offset or address >= symbols.limits.get(b"_end", 1 << 64) else DATA
-
-
-def _place_in_order(symbols: SymbolTable, row: int) -> str:
-    """The place of a symbol of vmlinux whose address is hidden: kallsyms keeps the order of addresses."""
-    for place, first, last in ((TEXT, b"_stext", b"_etext"), (INIT, b"_sinittext", b"_einittext")):
-        low, high = symbols.lookup(first), symbols.lookup(last)
-        if low is not None and high is not None and low <= row < high:
-            return place
-    return DATA
-
-
-def btf_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, Btf, Func] | None:
-    """The BTF function a loader finds: vmlinux's first, then the modules'. None if there is none."""
-    key = (name, module)
-    if key not in k.found_functions:
-        k.found_functions[key] = _find_function(k, name, module)
-    return k.found_functions[key]
-
-
-def _find_function(k: Kernel, name: str, module: str | None) -> tuple[str | None, Btf, Func] | None:
-    base = k.btf()
-    if base is None:
-        return None
-    if module in (None, "vmlinux"):
-        found = base.find_functions(name)
-        if found:
-            return None, base, found[0]
-        if module == "vmlinux":
-            return None
-        modules = k.modules_with(name)
-    else:
-        modules = (module or "",) if module in k.btf_modules() else ()
-    for candidate in modules:
-        btf = k.btf(candidate)
-        if btf is not None:
-            found = btf.find_functions(name)
-            if found:
-                return candidate, btf, found[0]
-    return None
+def _site_of(k: Kernel, view: View, row: int) -> bool | None:
+    """As `_site`, of a symbol of another name."""
+    assert view.sites is not None
+    return _site(k, view, row, view.sites.known(view.symbols, row))
 
 
 def proto_of_shape(shape: Shape) -> Proto:
@@ -196,13 +132,13 @@ def proto_of_shape(shape: Shape) -> Proto:
 
 
 def _typed_traits(
-    k: Kernel, view: View | None, name: str, plain: bytes, module: str | None, unread: set[str]
+    k: Kernel, located: Located | None, name: str, module: str | None, unread: set[str]
 ) -> dict[str, Any]:
     """What BTF, the id sets and the address behind a BTF name say."""
     found = btf_function(k, name, module)
     if found is None:
-        if view is not None:
-            owners = {view.symbols.modules[row] for row in view.symbols.rows(plain)}
+        if located is not None:
+            owners = {located.symbols.modules[row] for row in located.rows}
             if any((owner or b"").decode("utf-8", "replace") in k.module_gaps for owner in owners):
                 unread.add(facts.MODULE_BTF)
         return {}
@@ -212,25 +148,21 @@ def _typed_traits(
     common.update(name_traits(k, name, shape.first_arg_struct, unread))
     if lacks_impl(k, btf, name, func.proto_id):
         common["implicit_args"] = True
-    if view is None:
+    if located is None:
         return common
-    symbols = view.symbols
-    row = None
-    if owner is not None and k.flag("module_scoped"):
-        wanted = owner.encode()
-        row = next((r for r in symbols.rows(plain) if symbols.modules[r] == wanted), None)
-    else:
-        row = symbols.lookup(plain)
-    if row is None:
+    # The verifier takes the first symbol of the name (kallsyms_lookup_name), or the module's own where it asks so.
+    scoped = owner if owner is not None and k.flag("module_scoped") else None
+    at = next(iter(located.of(scoped)), None)
+    if at is None:
         return common
-    common["target_place"] = place(view, row)
-    if view.sites is not None:
-        site = _site(k, view, row)
+    common["target_place"] = located.places[at]
+    if located.sites is not None:
+        site = _site(k, located.view, located.rows[at], located.sites[at])
         if site is None:
             unread.add(facts.FILTER_FUNCTIONS)
         common["target_site"] = bool(site)
         if site is False and common["target_place"] == TEXT:
-            nop = k.entry_is_patched(symbols, row)
+            nop = k.entry_is_patched(located.symbols, located.rows[at])
             if nop is None and k.flag("dynamic_ftrace") is not False:
                 # Without ftrace every function is without a site; that one of them begins with a jump label is rare
                 # and not worth an unknown for all (2 of 9,625 on 7.3).

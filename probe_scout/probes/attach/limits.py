@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import ProbeScoutError, SourceError
+from ...kernel import located
 from ...model.attach import family
 from ...model.report import Limit
 from ...model.target import FUNCTION, SYSCALL, TRACEPOINT
 from ...model.verdict import NO, YES, Finding
-from . import function_traits as questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -299,7 +299,7 @@ def _same_place(k: Kernel, name: str, other: str) -> bool:
         return False
     symbols = view.symbols
     if symbols.hidden:
-        found = questions.btf_function(k, name, None)
+        found = located.btf_function(k, name, None)
         return found is not None and found[1].prototype(found[2]).text.endswith("__unused)")
     places = [{symbols.addresses[row] for row in symbols.rows(one.encode())} for one in (name, other)]
     return bool(places[0] & places[1])

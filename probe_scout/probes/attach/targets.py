@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
+from ...kernel import located
 from ...model.attach import family
 from ...model.target import (
     EVENT_WORDS,
@@ -60,7 +61,7 @@ def asked(k: Kernel, text: str, types: Sequence[str] = ()) -> Asked:
     for types_of, head in ((LSM_TYPES, LSM_HEAD), (ITER_TYPES, ITER_HEAD)):
         if types and types_of.issuperset(types) and target.module is None:
             hook = headed(target.name, head)
-            if hook != target.name and questions.btf_function(k, hook, None) is not None:
+            if hook != target.name and located.btf_function(k, hook, None) is not None:
                 return found._replace(target=target._replace(name=hook))
     return found
 
@@ -133,7 +134,7 @@ def _is_text(k: Kernel, name: str) -> bool:
     view = k.view((name.encode(),))
     if view is None:
         return True
-    return any(questions.place(view, row) in (TEXT, INIT, MODULE) for row in view.symbols.rows(name.encode()))
+    return any(located.place(view, row) in (TEXT, INIT, MODULE) for row in view.symbols.rows(name.encode()))
 
 
 def pattern(k: Kernel, text: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
+from ...kernel import located
 from ...model import facts
 from ...model.attach import ATTACH_TYPES, BY_PERF, ITER, LSM, RETURNS, for_kind
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
@@ -90,7 +91,7 @@ def notes(k: Kernel, attach: str, name: str, traits: Traits) -> tuple[Finding, .
 
 def _void_note(k: Kernel, name: str) -> tuple[Finding, ...]:
     """Programs of lsm_cgroup on a hook without a return value: kernel/bpf/verifier.c return_retval_range."""
-    found = questions.btf_function(k, name, None)
+    found = located.btf_function(k, name, None)
     if found is None or not found[1].prototype(found[2]).text.startswith("void "):
         return ()
     says = "The hook returns nothing: the kernel refuses a program that returns anything but 1 (EINVAL at load)."

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ProbeScoutError
-from ...kernel import modules
+from ...kernel import located, modules
 from ...model.traits import INIT, MODULE, TEXT
-from ..attach import function_traits as questions
 from .protocol import SymbolView
 
 if TYPE_CHECKING:
@@ -39,27 +38,21 @@ class KernelLookup:
         return self._symbols[name]
 
     def _find(self, name: str) -> tuple[SymbolView, ...]:
-        view = self._k.view((name.encode(),))
-        if view is None:
+        at = located.locate(self._k, name)
+        if at is None:
             return ()
-        symbols, blacklist = view.symbols, self._k.blacklist()
         found = []
-        for row in symbols.rows(name.encode()):
-            symbol = symbols.symbol(row)
-            where = questions.place(view, row)
-            black = None
-            if blacklist is not None:
-                black = name.encode() in blacklist.names if blacklist.hidden else blacklist.covers(symbol.address)
-            traced = view.sites.known(symbols, row) if view.sites is not None else None
+        for i, row in enumerate(at.rows):
+            symbol = at.symbols.symbol(row)
             found.append(
                 SymbolView(
                     name,
                     symbol.module,
                     symbol.letter,
-                    where in (TEXT, INIT, MODULE),
-                    where == INIT,
-                    traced,
-                    black,
+                    at.places[i] in (TEXT, INIT, MODULE),
+                    at.places[i] == INIT,
+                    at.sites[i] if at.sites is not None else None,
+                    at.covered[i] if at.covered is not None else None,
                     symbol.address,
                 )
             )
@@ -80,12 +73,11 @@ class KernelLookup:
 
     def has_btf_function(self, name: str) -> bool:
         """BTF of vmlinux or of a module holds a FUNC of this name."""
-        return questions.btf_function(self._k, name, None) is not None
+        return located.btf_function(self._k, name, None) is not None
 
     def prototype_text(self, name: str) -> str | None:
         """The prototype in C; None if BTF has none."""
-        found = questions.btf_function(self._k, name, None)
-        return found[1].prototype(found[2]).text if found else None
+        return located.prototype_text(self._k, name, None)
 
     def function_names(self) -> Iterable[str]:
         """All names of text symbols, without padding."""
@@ -134,11 +126,11 @@ def last_in_module(k: Kernel, target: Target) -> bool | None:
     """Whether the target is the last text symbol of its module; None if it is in none or that is not told."""
     if "." not in target.name:
         return None
-    view = k.view((target.name.encode(),))
-    if view is None or view.symbols.hidden:
+    at = located.locate(k, target.name)
+    if at is None or at.symbols.hidden:
         return None
-    symbols = view.symbols
-    for row in symbols.rows(target.name.encode()):
+    symbols = at.symbols
+    for row in at.rows:
         module = symbols.modules[row]
         if module is not None and target.module in (None, module.decode()):
             text = [

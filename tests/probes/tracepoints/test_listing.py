@@ -7,6 +7,7 @@ import pytest
 from probe_scout.errors import Malformed, NoStub
 from probe_scout.frontends.session import open_kernel
 from probe_scout.kernel.kernel import Kernel
+from probe_scout.model.attach import BY_EVENT
 from probe_scout.probes.attach import verdicts
 from probe_scout.probes.tracepoints import listing as events
 from probe_scout.sources import open_source
@@ -168,7 +169,7 @@ def test_a_list_says_of_each_event_what_the_event_alone_says(recorded):
     found = events.listed(recorded)
     assert len(found) > 2400
     for category, name in found[::9]:
-        assert answers.verdicts(category, name) == verdicts.event_verdicts(recorded, category, name, events._TYPES)
+        assert answers.verdicts(category, name) == verdicts.event_verdicts(recorded, category, name, BY_EVENT)
 
 
 def test_the_kinds_of_a_real_kernels_events(recorded):
