@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..model.attach import counted
+from ..model.attach import ITER, counted
 from ..model.matrix import ATTACHES, INSTEAD, MISSES, REFUSED, UNTOLD, Cell, Other, RungVerdict
 from ..model.report import Coverage
 from ..model.target import FUNCTION, SYSCALL
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # Where a rung asks for no attach type: which accepted one is taken. Typed arguments and cheap calls first.
 PREFERRED = ("lsm", "iter", "ksyscall", "tp_btf", "fentry", "raw_tp", "kprobe", "tp", "kprobe.multi")
-_CALLED_BY_READERS = ("iter", "iter.s")  # nothing can go past: who reads the iterator's file calls it
 _ORDER = ("none", "partial", "unknown", "complete")  # of several words about calls, the first one holds
 
 
@@ -86,7 +85,7 @@ def _reason(verdict: Verdict) -> tuple[str, str]:
 def _sees(report: TargetReport, verdict: Verdict) -> tuple[str, tuple[str, ...]]:
     """Which calls go past an accepted probe, inlining and all else together; and the ids of what is not inlining."""
     words = ["complete"]
-    if report.kind in (FUNCTION, SYSCALL) and verdict.attach not in _CALLED_BY_READERS:
+    if report.kind in (FUNCTION, SYSCALL) and verdict.attach not in ITER:  # who reads an iterator's file calls it
         words.append(report.coverage.answer)
     limits = [one for one in report.limits if verdict.attach in one.types and one.effect != "reads"]
     words += ["none" if one.effect == "never" else one.effect for one in limits]
