@@ -17,6 +17,7 @@ ARRAY, STRING, DATA_LOC, REL_LOC = "array", "string", "data_loc", "rel_loc"
 
 # FieldAccess.access, a promise of the JSON contract
 UNREADABLE, READABLE, INDIRECT, ABSENT = "unreadable", "value", "indirect", "absent"
+UNTOLD = "unknown"  # what lies there was not told: the layout of what programs get could not be read
 THE_VALUE = "the value"  # EventField.says where there is no more to say
 
 
@@ -40,8 +41,24 @@ class TraceField(NamedTuple):
     is_common: bool = False
 
 
+class SyscallCopy(NamedTuple):
+    """Where a `tp` program on one system call's event finds its data, in bytes from ctx.
+
+    The private `struct syscall_tp_t` of kernel/trace/trace_syscalls.c, perf_call_bpf_enter and perf_call_bpf_exit:
+    `values_offset` is that of `args[0]` (unsigned long) or of `ret`.
+    """
+
+    number_offset: int
+    number_size: int
+    values_offset: int
+
+
 class TraceFormat(NamedTuple):
-    """One event. `category` is "" where the caller did not say. `notes`: what is odd about the file."""
+    """One event. `category` is "" where the caller did not say. `notes`: what is odd about the file.
+
+    As programs see the event of one system call: `copy` is the layout that the kernel's BTF tells; `is_untold` where
+    it tells none and the file does not prove it. `end_bytes` is where the last field ends by the file, else None.
+    """
 
     name: str
     id: int
@@ -49,6 +66,9 @@ class TraceFormat(NamedTuple):
     print_fmt: str
     category: str = ""
     notes: tuple[str, ...] = ()
+    copy: SyscallCopy | None = None
+    is_untold: bool = False
+    end_bytes: int | None = None
 
 
 class BtfIds(NamedTuple):
@@ -64,7 +84,7 @@ class BtfIds(NamedTuple):
 
 
 class FieldAccess(NamedTuple):
-    """What a `tp` program gets from a field. `access`: unreadable, value, indirect, absent.
+    """What a `tp` program gets from a field. `access`: unreadable, value, indirect, absent, unknown.
 
     `rule` is None for a field that one plain load reads.
     """
@@ -93,7 +113,9 @@ class EventField(NamedTuple):
     `size` where the field is an array, a structure, or not aligned; 0 where no load is taken. `memory` says
     where the data lies that the field leads to: "kernel" or "user" (a pointer's), "record" (of data_loc and
     rel_loc), None for a value; `memory_certainty` is "is" or "likely". `read_with` is the helper for that
-    data. `instead` tells how a program gets what an unreadable or absent field is named for.
+    data. `instead` tells how a program gets what an unreadable or absent field is named for. `offset` is where a
+    program finds the field; `record_offset` where the format file says it is, if that is elsewhere (the record that
+    perf and ftrace get), else None.
     """
 
     name: str
@@ -114,6 +136,7 @@ class EventField(NamedTuple):
     read_with: str | None = None
     instead: str | None = None
     common: bool = False
+    record_offset: int | None = None
 
 
 class RawArgument(NamedTuple):

@@ -8,7 +8,7 @@ kernel looks at offsets, never at names. Whether the event takes a `tp` program 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..model.trace import (
     ABSENT,
@@ -22,11 +22,16 @@ from ..model.trace import (
     STRUCT,
     THE_VALUE,
     UNREADABLE,
+    UNTOLD,
     FieldAccess,
     ReadAnswer,
+    SyscallCopy,
     TraceField,
     TraceFormat,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PERF_MAX_TRACE_SIZE = 8192  # include/linux/trace_events.h
 SYSCALL_NUMBER_BYTES = 4  # kernel/trace/trace_syscalls.c, struct syscall_tp_t: int nr
@@ -48,6 +53,9 @@ BEYOND_LIMIT = "tracepoint_access.beyond_limit"
 UNALIGNED = "tracepoint_access.unaligned"
 BEYOND_LAST_FIELD = "tracepoint_access.beyond_last_field"
 NO_STRINGS = "tracepoint_access.syscall_copy_has_no_strings"
+NOT_IN_COPY = "tracepoint_access.not_in_syscall_copy"
+COPY_LAYOUT = "tracepoint_access.syscall_copy_layout"
+COPY_UNTOLD = "tracepoint_access.syscall_copy_untold"
 COMMON_NOT_FILLED = "tracepoint_access.common_not_filled"
 LOCATED = "tracepoint_access.data_behind_record"
 
@@ -75,6 +83,23 @@ RULES: tuple[AccessRule, ...] = (
         "kernel/trace/trace_syscalls.c: perf_call_bpf_enter",
     ),
     AccessRule(
+        NOT_IN_COPY,
+        "Programs on a syscall's event get a copy without the common fields",
+        "kernel/trace/trace_syscalls.c: perf_call_bpf_enter, perf_call_bpf_exit",
+    ),
+    AccessRule(
+        COPY_LAYOUT,
+        "The copy that programs on a syscall's event get is laid out otherwise than the format file says: "
+        "kernels before 6.6 took no heed of common fields that are longer than 8 bytes",
+        "kernel/trace/trace_syscalls.c: struct syscall_tp_t, as the kernel's BTF has it",
+    ),
+    AccessRule(
+        COPY_UNTOLD,
+        "The layout of the copy that programs on a syscall's event get is not told: the BTF that was read has no "
+        "struct syscall_tp_t, and the kernels' layouts differ where the common fields are longer than 8 bytes",
+        "kernel/trace/trace_syscalls.c: struct syscall_tp_t",
+    ),
+    AccessRule(
         COMMON_NOT_FILLED,
         "The kernel fills the common fields after the program has run",
         "kernel/events/core.c: perf_trace_run_bpf_submit, perf_tp_event -> perf_trace_buf_update",
@@ -91,8 +116,10 @@ def record_end_bytes(fmt: TraceFormat) -> int | None:
     """Where the last defined field ends; None for an event without fields of its own.
 
     The last in the order of definition, as the format file prints them, not the one furthest out.
-    Decided in kernel/trace/trace_events.c, trace_event_get_offsets.
+    Decided in kernel/trace/trace_events.c, trace_event_get_offsets, which knows no private copy.
     """
+    if fmt.end_bytes is not None:
+        return fmt.end_bytes
     if not fmt.fields or fmt.fields[-1].is_common:
         return None
     return fmt.fields[-1].offset_bytes + fmt.fields[-1].size_bytes
@@ -127,6 +154,44 @@ def is_syscall_copy(fmt: TraceFormat) -> bool:
     return any(field.name == "__syscall_nr" for field in fmt.fields)
 
 
+def as_programs_see(fmt: TraceFormat, copy: SyscallCopy | None) -> TraceFormat:
+    """The event of one system call with its fields where a `tp` program finds them; any other event as it is.
+
+    The format file tells the record's layout, and programs get `struct syscall_tp_t`. `copy` is its layout by the
+    kernel's BTF, None if that does not tell it. Three layouts are known, and the first 8 bytes are a pointer in all:
+    {regs, unsigned long nr, args} from 4.14 on; {struct trace_entry, unsigned long nr, args} since d3c4db86c711 (6.5);
+    {struct trace_entry, int nr, args} since ba8ea72388a1 (6.6). They agree where struct trace_entry has 8 bytes.
+    """
+    if not is_syscall_copy(fmt):
+        return fmt
+    if copy is None:
+        return fmt if _layouts_agree(fmt) else fmt._replace(is_untold=True)
+    seen = tuple(_moved(fmt, copy))
+    end = record_end_bytes(fmt) if seen != fmt.fields else None
+    return fmt._replace(fields=seen, copy=copy, end_bytes=end)
+
+
+def _moved(fmt: TraceFormat, copy: SyscallCopy) -> Iterator[TraceField]:
+    at = copy.values_offset
+    for field in fmt.fields:
+        if field.is_common or field.kind in (DATA_LOC, REL_LOC):
+            yield field
+        elif field.name == "__syscall_nr":
+            yield field._replace(offset_bytes=copy.number_offset)
+        else:
+            yield field._replace(offset_bytes=at)
+            at += 8
+
+
+def _layouts_agree(fmt: TraceFormat) -> bool:
+    """Whether all known layouts put the number and the values where the file has them."""
+    common = max((f.offset_bytes + f.size_bytes for f in fmt.fields if f.is_common), default=None)
+    own = [f for f in fmt.fields if not f.is_common and f.kind not in (DATA_LOC, REL_LOC)]
+    numbers = [f.offset_bytes for f in own if f.name == "__syscall_nr"]
+    values = [f.offset_bytes for f in own if f.name != "__syscall_nr"]
+    return common == 8 and numbers in ([8], []) and values == list(range(16, 16 + 8 * len(values), 8))
+
+
 def load_size_bytes(offset_bytes: int, size_bytes: int) -> int:
     """The widest aligned load that stays inside: 8, 4, 2 or 1; 0 if the size is 0."""
     for size in reversed(LOAD_SIZES):
@@ -149,6 +214,12 @@ def field_access(field: TraceField, fmt: TraceFormat, pointer_bytes: int = 8) ->
         says = f"offset {offset} is not before the end of the last defined field ({end}); EACCES at attach"
         return FieldAccess(field.name, UNREADABLE, BEYOND_LAST_FIELD, says)
     copy = is_syscall_copy(fmt)
+    if copy and field.is_common:
+        says = "loads and attaches, but programs get a private copy that has other data there, or none"
+        return FieldAccess(field.name, ABSENT, NOT_IN_COPY, says)
+    if fmt.is_untold:
+        says = "loads and attaches; where the private copy that programs get has this field could not be read"
+        return FieldAccess(field.name, UNTOLD, COPY_UNTOLD, says)
     if copy and field.kind in (DATA_LOC, REL_LOC):
         says = (
             "loads and attaches, but programs get a private copy without this data; "
@@ -175,7 +246,7 @@ def field_access(field: TraceField, fmt: TraceFormat, pointer_bytes: int = 8) ->
 
 def load_bytes(field: TraceField, fmt: TraceFormat, access: str) -> int:
     """The widest load inside the field that is worth making; 0 for a field that cannot be read or holds nothing."""
-    if access in (UNREADABLE, ABSENT):
+    if access in (UNREADABLE, ABSENT, UNTOLD):
         return 0
     if field.name == "__syscall_nr" and is_syscall_copy(fmt):
         return load_size_bytes(field.offset_bytes, min(field.size_bytes, SYSCALL_NUMBER_BYTES))
@@ -229,13 +300,14 @@ _INSTEAD = {
     "common_flags": "no helper gives it: the interrupt state is written after the program has run",
     "common_preempt_count": "no helper gives it: it is written after the program has run",
     "common_pid": "(__u32)bpf_get_current_pid_tgid(), which is the same thread id",
+    "common_migrate_disable": "no helper gives it: it is written after the program has run",
     "common_preempt_lazy_count": "no helper gives it: it is written after the program has run",
 }
 
 
 def instead(field: TraceField, access: FieldAccess) -> str | None:
     """How a program gets what the field is named for; None where the field itself gives it."""
-    if access.access == ABSENT:
+    if access.access == ABSENT and not field.is_common:
         return from_pointer("bpf_probe_read_user_str", field.name)
     if field.is_common:
         return _INSTEAD.get(field.name)

@@ -144,6 +144,9 @@ def test_every_rule_that_is_reported_is_described():
         access.UNALIGNED,
         access.BEYOND_LAST_FIELD,
         access.NO_STRINGS,
+        access.NOT_IN_COPY,
+        access.COPY_LAYOUT,
+        access.COPY_UNTOLD,
         access.COMMON_NOT_FILLED,
         access.LOCATED,
     }

@@ -43,6 +43,13 @@ _TABLE = (
         "5.10.0-32-amd64",
         "the oldest supported: no kprobe.multi, no BPF LSM by default",
     ),
+    _kernel(
+        "5.10-rt",
+        "bullseye",
+        r"5\.10\.0-\d+-rt-amd64",
+        "5.10.0-32-rt-amd64",
+        "common fields of 12 bytes, the copy of a system call's event as if they had 8: asked anew, never recorded",
+    ),
     _kernel("6.1", "bookworm", r"6\.1\.0-\d+-amd64", "6.1.0-50-amd64", "kprobe.multi; lists before 6.2"),
     _kernel(
         "6.12", "trixie", r"6\.12\.\d+\+deb13-amd64", "6.12.107+deb13-amd64", "kprobe and fentry asked for all names"

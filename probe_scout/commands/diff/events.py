@@ -64,18 +64,24 @@ class Side:
         self._arguments: dict[str, Signature] | None = None
 
     def format_of(self, key: Key) -> TraceFormat | None:
-        """The event's record; None for a bare tracepoint and where there is no such file. Raises Malformed."""
+        """The event's fields as programs find them; None for a bare tracepoint and where there is no such file.
+
+        Raises Malformed.
+        """
         from ...formats.text import trace_format
+        from ...probes.tracepoints import syscall_copy
+        from ...rules.tracepoint_access import as_programs_see
 
         category, name = key
         if not category:
             return None
         path = f"{events.EVENTS}/{category}/{name}/format"
         try:
-            return trace_format.parse(self.k.read(path), path, category)
+            fmt = trace_format.parse(self.k.read(path), path, category)
         except SourceError as error:
             self.missing.append(error)
             return None
+        return as_programs_see(fmt, syscall_copy.layout(self.k, name)) if category == "syscalls" else fmt
 
     def gap(self) -> Unread | None:
         """Why some records were not compared; None if all were."""
@@ -191,6 +197,9 @@ def compare(
             if common is None:
                 common = _fields(_common(before), _common(after))
             fields = _fields(_own(before), _own(after))
+            if before.is_untold or after.is_untold:  # the file's offsets are not those of the programs' copy
+                fields = tuple(change for change in fields if change.what != ("moved",))
+                untold += 1
             if key[0] == "syscalls":
                 fields = tuple(_judged(change) for change in fields)
         arguments = _differing(one.arguments(key[1]), two.arguments(there[1]))

@@ -267,8 +267,8 @@ def _core(k: Kernel, told: EventReport, asked: bool) -> tuple[str, tuple[RecordM
     if record is None or record.differs:
         if asked and record is not None and record.basis == "syscall":
             raise NoStub(
-                f"{told.event}: programs get a copy whose number is 4 bytes, which {record.name} of BTF is not: "
-                "leave out --core, the copy has one layout on all kernels"
+                f"{told.event}: programs get a copy that is not the {record.name} of BTF ({record.differs[0]}): "
+                "leave out --core, then the stub has the layout of this kernel's copy"
             )
         if asked:
             why = f"{record.name} and the format differ ({record.differs[0]})" if record else "BTF has no struct of it"
@@ -448,11 +448,14 @@ def _near_call(k: Kernel, call: str) -> str:
     return f"; did you mean {' or '.join(near)}" if near else ""
 
 
+_COPIED = ("data_loc", "rel_loc")  # what an argument leads to, behind the record: no argument of its own
+
+
 def _call_arguments(k: Kernel, call: str) -> tuple[Argument, ...] | None:
     """Arguments as the call's event declares them, whose types are the source's; else as BTF types __do_sys_<call>."""
     try:
         told = events.report(k, "syscalls", f"sys_enter_{call}", False)
-        fields = [f for f in told.fields if not f.common and f.name != "__syscall_nr" and f.access == "value"]
+        fields = [f for f in told.fields if not f.common and f.name != "__syscall_nr" and f.kind not in _COPIED]
         if told.fields:
             return tuple(Argument(field.name, _declared(field.type), place, 1) for place, field in enumerate(fields))
     except SourceError:

@@ -1,6 +1,7 @@
 """From an event's fields to the members of its record: every byte named, nothing offered that cannot be read.
 
-The offsets are the format file's (kernel/trace/trace_events.c, f_show). What a program may load is decided in
+The offsets are the format file's (kernel/trace/trace_events.c, f_show), for one system call's event those of the copy
+that programs get. What a program may load is decided in
 rules/tracepoint_access.py and arrives here as the fields' `access`.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from ...errors import NoStub
 from ...model.stub import ARRAY, BYTES, INTEGER, LOCATED, PADDING, POINTER, RECORD, RESERVED, Member, RecordMember, Stub
-from ...model.trace import DATA_LOC, REL_LOC, SYSCALL, EventField, EventReport
+from ...model.trace import DATA_LOC, REL_LOC, SYSCALL, UNTOLD, EventField, EventReport
 from . import words
 
 TYPE_CHECKING = False
@@ -63,7 +64,9 @@ def alignment(member: Member) -> int:
 
 
 def _members(report: EventReport) -> tuple[list[Member], list[str]]:
-    common = max((f.offset + f.size for f in report.fields if f.common), default=0)
+    # A system call's copy has no common fields: its number may lie where the record has them.
+    is_copy = report.kind == SYSCALL
+    common = 0 if is_copy else max((f.offset + f.size for f in report.fields if f.common), default=0)
     at = max(_POINTER_BYTES, common)
     members = [Member("reserved", RESERVED, 0, at, 1, False, "", _RESERVED_SAYS)]
     notes: list[str] = []
@@ -72,6 +75,17 @@ def _members(report: EventReport) -> tuple[list[Member], list[str]]:
         notes.append(
             f"The common fields take {common} bytes on this kernel, not the usual 8; those behind byte 8 may be "
             "read but hold older data."
+        )
+    if untold := [f.name for f in report.fields if f.access == UNTOLD]:
+        raise NoStub(
+            f"{report.event}: where programs find {', '.join(untold)} is not told: BTF that has struct syscall_tp_t "
+            "tells it (the running kernel's own, whole)",
+            3,
+        )
+    for field in (f for f in report.fields if f.record_offset is not None):
+        notes.append(
+            f"{field.name} is at {field.offset} for programs; the format file says {field.record_offset}, and what "
+            "goes by it (bpftrace's args) reads something else."
         )
     for field in sorted((f for f in report.fields if not f.common), key=lambda f: (f.offset, f.size)):
         if not field.size:

@@ -154,3 +154,34 @@ def members(btf: Btf, type_id: int) -> Members | None:
     if fields and fields[-1][0] == "__data":
         del fields[-1]
     return Members(type_id, tuple(fields))
+
+
+_COPY = "syscall_tp_t"  # kernel/trace/trace_syscalls.c: two structs of this name, each inside a function
+
+
+def syscall_copies(btf: Btf, value: str) -> set[tuple[int, int, int]]:
+    """Layouts of `struct syscall_tp_t` whose last member is `value` ("args" or "ret"): offset and size of the call's
+    number, and the value's offset, in bytes.
+
+    Empty where BTF has none: it was cut, or made without the types of functions. Raises Malformed.
+    """
+    found = set()
+    for type_id in btf.find_ids(_COPY, frozenset((STRUCT,))):
+        one = members(btf, type_id)
+        at = dict(one.fields) if one is not None else {}
+        if "syscall_nr" in at and value in at:
+            size = _number_bytes(btf, type_id)
+            if size:
+                found.add((at["syscall_nr"], size, at[value]))
+    return found
+
+
+def _number_bytes(btf: Btf, type_id: int) -> int | None:
+    """Size of the member syscall_nr: an unsigned long, since Linux 6.6 and stable kernels an int."""
+    owner, at = btf.locate(type_id)
+    words = owner.words
+    for place in range(at + 2, at + 2 + 3 * (words[at] & VLEN_MASK), 3):
+        if owner.string(words[place], at) == "syscall_nr":
+            inner, target = owner.skip_modifiers(words[place + 1], at)
+            return inner.words[target + 1] if target and inner.words[target] >> 24 & KIND_MASK == INT else None
+    return None

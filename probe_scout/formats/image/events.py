@@ -18,15 +18,8 @@ if TYPE_CHECKING:
 
 _FUNCTION_TYPE = (1 << 64) - 1  # TRACE_FUNCTION_TYPE
 _FIELDS_MAX = 256
-_ENTRY_BYTES = 8  # sizeof(struct trace_entry)
 _ARGUMENTS_MAX = 6
 _SYSCALLS_MAX = 2048
-_COMMON = (
-    "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"
-    "\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n"
-    "\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n"
-    "\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n"
-)
 
 
 class Field(NamedTuple):
@@ -70,6 +63,7 @@ class _Offsets:
         self.length = at("trace_event_fields", "len")
         self.field_bytes = facts.size("trace_event_fields") or 0
         self.signed = _bit(facts, "trace_event_fields", "is_signed")
+        self.entry_bytes = facts.size("trace_entry") or 0
 
 
 def _bit(facts: Facts, struct: str, member: str) -> tuple[int, int]:
@@ -101,6 +95,7 @@ def read(facts: Facts) -> Iterator[Event]:
     point_flag, ignored = values.get("TRACE_EVENT_FL_TRACEPOINT", 0), values.get("TRACE_EVENT_FL_IGNORE_ENABLE", 0)
     following = facts.records().btf.enumerators("trace_type").get("__TRACE_LAST_TYPE", 0)
     syscalls = _Syscalls(facts)
+    has_common = common_fields(facts) is not None
     for call in calls:
         kind = facts.pointer(call + at.call_class)
         system = facts.string(facts.pointer(kind + at.system))
@@ -113,7 +108,9 @@ def read(facts: Facts) -> Iterator[Event]:
         listed = bool(facts.pointer(kind + at.reg)) and not flags & ignored
         if system == "ftrace":
             number = facts.number(call + at.call_type, 4)
-            yield Event(system, name, number, tuple(_fields(facts, at, kind)), print_fmt, listed)
+            yield Event(
+                system, name, number, tuple(_fields(facts, at, kind)) if has_common else None, print_fmt, listed
+            )
             continue
         fields: tuple[Field, ...] | None
         if system == "syscalls":
@@ -123,7 +120,7 @@ def read(facts: Facts) -> Iterator[Event]:
             fields = syscalls.fields(name, meta)
         else:
             fields = tuple(_fields(facts, at, kind))
-        yield Event(system, name, following, fields, print_fmt, listed)
+        yield Event(system, name, following, fields if has_common else None, print_fmt, listed)
         following += 1
 
 
@@ -137,9 +134,32 @@ def _flags(facts: Facts) -> dict[str, int]:
     return found
 
 
+def common_fields(facts: Facts) -> tuple[Field, ...] | None:
+    """The fields that every event begins with: the members of struct trace_entry, in their order.
+
+    Four in the kernel as released, 8 bytes; kernels of PREEMPT_RT (5.10-rt) and of distributions have more. None where
+    BTF has no such struct. kernel/trace/trace_events.c, trace_define_common_fields, names each member.
+    """
+    records = facts.records()
+    ids = records.btf.find_ids("trace_entry", frozenset((kinds.STRUCT,)))
+    if not ids:
+        return None
+    found = []
+    for each in records.members(ids[0]):
+        record = records.record(records.resolve(each.type_id))
+        size = records.size(each.type_id)
+        if record.kind != kinds.INT or each.bits or not size:
+            return None
+        is_signed = bool(records.int_word(records.resolve(each.type_id))[0] & 1)
+        word = {1: "char", 2: "short", 4: "int", 8: "long"}.get(size, "int")
+        declared = word if is_signed and size > 1 else f"unsigned {word}"
+        found.append(Field(declared, f"common_{each.name}", each.bit_offset // 8, size, is_signed))
+    return tuple(found)
+
+
 def _fields(facts: Facts, at: _Offsets, kind: int) -> Iterator[Field]:
     entry = facts.pointer(kind + at.fields)
-    offset = _ENTRY_BYTES
+    offset = at.entry_bytes
     for _ in range(_FIELDS_MAX):
         type_at = facts.pointer(entry + at.type) if entry else 0
         if not type_at or type_at == _FUNCTION_TYPE:
@@ -165,9 +185,12 @@ class _Syscalls:
         self._types, self._args = facts.offset("syscall_metadata", "types"), facts.offset("syscall_metadata", "args")
         self._has_user_copies = facts.offset("syscall_metadata", "user_mask") is not None
         self._count_bytes = 1 if facts.offset("syscall_metadata", "user_arg_size") is not None else 4
-        self._args_at = facts.offset("syscall_trace_enter", "args")
-        self._nr_at = facts.offset("syscall_trace_enter", "nr")
-        self._ret_at = facts.offset("syscall_trace_exit", "ret")
+        # struct syscall_trace_enter and _exit: {struct trace_entry ent; int nr; unsigned long args[] or long ret}.
+        self._nr_at = facts.size("trace_entry") or 0
+        self._value_at = (self._nr_at + 4 + 7) // 8 * 8
+        for struct, member in (("syscall_trace_enter", "args"), ("syscall_trace_exit", "ret")):
+            if (told := facts.offset(struct, member)) is not None:
+                self._value_at = told
         self._present: set[str] | None = None
 
     def is_there(self, meta: int) -> bool:
@@ -201,13 +224,13 @@ class _Syscalls:
 
     def fields(self, name: str, meta: int) -> tuple[Field, ...] | None:
         facts = self._facts
-        number = Field("int", "__syscall_nr", self._nr_at if self._nr_at is not None else 8, 4, True)
+        number = Field("int", "__syscall_nr", self._nr_at, 4, True)
         if name.startswith("sys_exit_"):
-            return number, Field("long", "ret", self._ret_at if self._ret_at is not None else 16, 8, True)
+            return number, Field("long", "ret", self._value_at, 8, True)
         count = min(facts.number(meta + (self._count or 0), self._count_bytes), _ARGUMENTS_MAX)
         types, names = facts.pointer(meta + (self._types or 0)), facts.pointer(meta + (self._args or 0))
         found = [number]
-        offset = self._args_at if self._args_at is not None else 16
+        offset = self._value_at
         for position in range(count):
             kind = facts.string(facts.pointer(types + 8 * position))
             if self._has_user_copies and "*" in kind:
@@ -217,17 +240,18 @@ class _Syscalls:
         return tuple(found)
 
 
-def format_text(event: Event) -> str:
+def format_text(event: Event, common: tuple[Field, ...]) -> str:
     """The event's format file. Only for events whose fields are known."""
-    lines = [f"name: {event.name}\nID: {event.id}\nformat:\n", _COMMON, "\n"]
-    for field in event.fields or ():
-        declared = f"{field.type} {field.name}"
-        bracket = -1 if field.type.startswith("__data_loc") else field.type.find("[")
-        if bracket >= 0:
-            extent = f"[{field.length}]" if field.length else field.type[bracket:]
-            declared = f"{field.type[:bracket]} {field.name}{extent}"
-        lines.append(
-            f"\tfield:{declared};\toffset:{field.offset};\tsize:{field.size};\tsigned:{int(field.is_signed)};\n"
-        )
+    lines = [f"name: {event.name}\nID: {event.id}\nformat:\n", *map(_line, common), "\n"]
+    lines += [_line(field) for field in event.fields or ()]
     lines.append(f"\nprint fmt: {event.print_fmt}\n")
     return "".join(lines)
+
+
+def _line(field: Field) -> str:
+    declared = f"{field.type} {field.name}"
+    bracket = -1 if field.type.startswith("__data_loc") else field.type.find("[")
+    if bracket >= 0:
+        extent = f"[{field.length}]" if field.length else field.type[bracket:]
+        declared = f"{field.type[:bracket]} {field.name}{extent}"
+    return f"\tfield:{declared};\toffset:{field.offset};\tsize:{field.size};\tsigned:{int(field.is_signed)};\n"

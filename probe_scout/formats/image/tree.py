@@ -81,10 +81,12 @@ class Tree:
             found["sys/kernel/security/lockdown"] = lambda: b"[none] integrity confidentiality\n"
         for path, text in _DEFAULTS.items():
             found[path] = lambda text=text: text  # type: ignore[misc]
-        for event in self._read_events():
+        events = self._read_events()
+        common = event_table.common_fields(facts) if events else ()
+        for event in events:
             folder = f"{TRACING}/events/{event.system}/{event.name}"
             if event.fields is not None:
-                found[f"{folder}/format"] = lambda event=event: event_table.format_text(event).encode()  # type: ignore[misc]
+                found[f"{folder}/format"] = lambda event=event: event_table.format_text(event, common or ()).encode()  # type: ignore[misc]
             found[f"{folder}/id"] = lambda event=event: b"%d\n" % event.id  # type: ignore[misc]
         return found
 

@@ -16,6 +16,7 @@ from ...rules import judge as engine
 from ..attach import evidence as words
 from ..attach import function_traits as questions
 from ..attach import verdicts as judged
+from . import syscall_copy
 from .record import describe_event, event_read
 
 if TYPE_CHECKING:
@@ -323,6 +324,7 @@ def _report(
         kind=kind,
         record=record,
         loads=loads,
+        copy=syscall_copy.layout(k, name) if kind == SYSCALL else None,
     )
     from ..attach import closed_helpers
 

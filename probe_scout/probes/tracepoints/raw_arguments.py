@@ -13,6 +13,7 @@ from ...errors import Malformed
 from ...formats.btf import tracepoint as btf_trace
 from ...model import facts
 from ...model.trace import DATA_LOC, READABLE, REL_LOC, UNREADABLE, RawArgument, RecordType
+from . import syscall_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ...formats.btf.reader import Btf
     from ...formats.btf.tracepoint import Members, Parameter
     from ...kernel.kernel import Kernel
-    from ...model.trace import BtfIds, TraceFormat
+    from ...model.trace import BtfIds, SyscallCopy, TraceFormat
 
 _VMLINUX = "vmlinux"
 _NULL_TABLE = "raw_tp_null_args"
@@ -186,8 +187,9 @@ class TraceTypes:
         one = None if btf is None else btf_trace.record_struct(btf, name)
         if one is None:
             return None
-        differs = ("its first member is 8 bytes long; the program's copy fills 4 of them with the call's number",)
-        return RecordType(name, "syscall", _VMLINUX, one.type_id, (), differs)
+        return RecordType(
+            name, "syscall", _VMLINUX, one.type_id, (), _unlike_copy(syscall_copy.layout(self._k, event), one)
+        )
 
     def _nullable(self, tracepoint: str, owner: str, place: int, name: str, param: Parameter) -> tuple[str, str, str]:
         """nullable, why, and the shape as the verifier takes it."""
@@ -264,6 +266,17 @@ class TraceTypes:
 
                 self._null_bytes = kallsyms.extent_bytes(raw, _NULL_TABLE)
         return self._null_bytes
+
+
+def _unlike_copy(copy: SyscallCopy | None, one: Members) -> tuple[str, ...]:
+    """What the struct of every system call's record and the copy that programs get disagree about."""
+    number, value = (*(at for _, at in one.fields), None, None)[:2]
+    if copy is not None and (number, value) != (copy.number_offset, copy.values_offset):
+        here = f"{copy.number_offset} and {copy.values_offset}"
+        return (f"its members are at {number} and {value}, and the program's copy has number and values at {here}",)
+    if copy is not None and copy.number_size == 8:
+        return ("it is the record of another event; here the program's copy happens to have the same layout",)
+    return ("its first member is 8 bytes long; the program's copy fills 4 of them with the call's number",)
 
 
 def _wanted(fmt: TraceFormat) -> tuple[tuple[str, int], ...]:

@@ -17,6 +17,7 @@ from ...model.trace import (
     READABLE,
     REL_LOC,
     STRING,
+    UNTOLD,
     EventField,
     EventRead,
     EventReport,
@@ -26,10 +27,13 @@ from ...model.trace import (
 from ...model.verdict import NO, UNKNOWN, YES, Finding
 from ...rules.tracepoint_access import (
     COMMON_NOT_FILLED,
+    COPY_LAYOUT,
+    COPY_UNTOLD,
     NOWHERE,
     RULES,
     SYSCALL_NUMBER_BYTES,
     argument_of,
+    as_programs_see,
     field_access,
     from_pointer,
     instead,
@@ -43,7 +47,7 @@ from ...rules.tracepoint_access import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...model.trace import RawArgument, ReadAnswer, RecordType, TraceField
+    from ...model.trace import RawArgument, ReadAnswer, RecordType, SyscallCopy, TraceField
     from ...model.verdict import Verdict
 
 EVENTS = "sys/kernel/tracing/events"
@@ -54,7 +58,7 @@ _KNOWN: dict[tuple[bool, int], dict[TraceField, EventField]] = {}
 
 
 def event_fields(fmt: TraceFormat, pointer_bytes: int = 8) -> tuple[EventField, ...]:
-    """Every field in the file's order with what a `tp` program gets from it."""
+    """Every field in the file's order with what a `tp` program gets from it. `fmt` is as programs see the event."""
     copy = is_syscall_copy(fmt)
     found = _each(fmt, copy, pointer_bytes)
     return _from_pointers(found) if copy and found and found[-1].access == ABSENT else found
@@ -72,7 +76,7 @@ def _from_pointers(fields: tuple[EventField, ...]) -> tuple[EventField, ...]:
 
 
 def _each(fmt: TraceFormat, copy: bool, pointer_bytes: int) -> tuple[EventField, ...]:
-    if fmt.notes or not fmt.fields or not fmt.fields[-1].size_bytes:
+    if fmt.notes or fmt.is_untold or fmt.end_bytes is not None or not fmt.fields or not fmt.fields[-1].size_bytes:
         return tuple([_described(field, fmt, copy, pointer_bytes) for field in fmt.fields])
     # No field lies beyond the last one, so what is said of a field hangs on nothing but itself.
     known = _KNOWN.setdefault((copy, pointer_bytes), {})
@@ -195,7 +199,10 @@ def _refused(offset: int, size: int, answer: ReadAnswer, where: str | None, says
 
 
 def _field_at(offset_bytes: int, fmt: TraceFormat | None) -> str | None:
-    for field in fmt.fields if fmt is not None else ():
+    fields = fmt.fields if fmt is not None else ()
+    if fmt is not None and is_syscall_copy(fmt):  # the number first: the common fields are not in the copy
+        fields = tuple(sorted(fields, key=lambda field: field.is_common))
+    for field in fields:
         if field.offset_bytes <= offset_bytes < field.offset_bytes + field.size_bytes:
             return field.name
     return None
@@ -208,11 +215,22 @@ def _worth(offset_bytes: int, size_bytes: int, fmt: TraceFormat) -> str:
     inside = [f for f in fmt.fields if f.offset_bytes < end and offset_bytes < f.offset_bytes + f.size_bytes]
     for field in inside:
         access = field_access(field, fmt)
-        if access.access == ABSENT or access.rule == COMMON_NOT_FILLED:
+        if access.access in (ABSENT, UNTOLD) or access.rule == COMMON_NOT_FILLED:
+            others = [f for f in inside if not f.is_common]
+            if copy and field.is_common and others:
+                continue  # the copy has the call's number where the record has common fields
             return f"accepted, but {field.name}: {access.says}"
-        if copy and field.name == "__syscall_nr" and end > field.offset_bytes + SYSCALL_NUMBER_BYTES:
-            return "accepted, but some kernels fill only the first 4 bytes of __syscall_nr"
+        if copy and field.name == "__syscall_nr":
+            filled = field.offset_bytes + (fmt.copy.number_size if fmt.copy is not None else SYSCALL_NUMBER_BYTES)
+            if end <= filled and offset_bytes >= field.offset_bytes and size_bytes > field.size_bytes:
+                return "the call's number, which this kernel's copy holds as 8 bytes"
+            if end > filled:
+                few = "some kernels fill only" if fmt.copy is None else "this kernel fills only"
+                return f"accepted, but {few} the first {SYSCALL_NUMBER_BYTES} bytes of __syscall_nr"
+    inside = [field for field in inside if not (copy and field.is_common)] or inside
     if not inside:
+        if fmt.copy is not None and fmt.copy.number_offset < end <= fmt.copy.number_offset + fmt.copy.number_size:
+            return "accepted: the upper half of the call's number, which the copy holds as 8 bytes"
         return "accepted, but no field lies there: padding"
     if len(inside) > 1:
         return "accepted; the load covers " + ", ".join(field.name for field in inside)
@@ -232,24 +250,29 @@ def describe_event(
     kind: str = EVENT,
     record: RecordType | None = None,
     loads: Sequence[tuple[int, int]] = (),
+    copy: SyscallCopy | None = None,
 ) -> EventReport:
     """The event's report. None for a file that was not there; `verdicts`, `raw_args`, `record` pass through.
 
-    `loads` are (offset, size) of loads to judge. The id is the `id` file's, else the format's own. Raises
-    Malformed with the path of the file that cannot be read.
+    `copy` is the layout that programs on one system call's event get, by BTF; None if BTF does not tell. `loads` are
+    (offset, size) of loads to judge. The id is the `id` file's, else the format's own. Raises Malformed with the path
+    of the file that cannot be read.
     """
     folder = f"{EVENTS}/{category}/{name}"
-    fmt = trace_format.parse(format_raw, f"{folder}/format", category)
+    plain = trace_format.parse(format_raw, f"{folder}/format", category)
+    fmt = as_programs_see(plain, copy)
     number = fmt.id if id_raw is None else event_ids.event_id(id_raw, f"{folder}/id")
     ids = None if btf_ids_raw is None else event_ids.btf_ids(btf_ids_raw, f"{folder}/btf_ids")
     tp = next((verdict for verdict in verdicts if verdict.attach == "tp"), None) if loads else None
     return EventReport(
         f"{category}:{name}",
         number,
-        event_fields(fmt, pointer_bytes),
+        _with_places(event_fields(fmt, pointer_bytes), fmt, plain)
+        if fmt.end_bytes is not None
+        else event_fields(fmt, pointer_bytes),
         verdicts,
         raw_args,
-        _notes(fmt, folder, name, number, record, bool(raw_args)),
+        _notes(fmt, plain, folder, name, number, record, bool(raw_args)),
         ids,
         fmt.print_fmt,
         kind=kind,
@@ -261,11 +284,41 @@ def describe_event(
     )
 
 
+def _with_places(fields: tuple[EventField, ...], fmt: TraceFormat, plain: TraceFormat) -> tuple[EventField, ...]:
+    """The fields; those that the format file has elsewhere with its offset."""
+    if fmt.end_bytes is None:
+        return fields
+    return tuple(
+        field._replace(record_offset=by_file.offset_bytes) if field.offset != by_file.offset_bytes else field
+        for field, by_file in zip(fields, plain.fields, strict=True)
+    )
+
+
+def _layout_notes(fmt: TraceFormat, plain: TraceFormat, where: str) -> list[Finding]:
+    """What is odd about the copy that programs on one system call's event get."""
+    if fmt.is_untold:
+        says = (
+            "where programs find the number and the values is not told: the BTF that was read has no struct "
+            "syscall_tp_t; the BTF of the running kernel (/sys/kernel/btf/vmlinux), whole, tells it"
+        )
+        return [Finding(COPY_UNTOLD, says, where)]
+    moved = [
+        f"{field.name} at {field.offset_bytes}, by the file at {by_file.offset_bytes}"
+        for field, by_file in zip(fmt.fields, plain.fields, strict=True)
+        if field.offset_bytes != by_file.offset_bytes
+    ]
+    if not moved:
+        return []
+    says = f"programs get a copy that is laid out otherwise than the format file says: {'; '.join(moved)}"
+    return [Finding(COPY_LAYOUT, says, "sys/kernel/btf/vmlinux: struct syscall_tp_t")]
+
+
 def _notes(
-    fmt: TraceFormat, folder: str, name: str, number: int, record: RecordType | None, typed: bool
+    fmt: TraceFormat, plain: TraceFormat, folder: str, name: str, number: int, record: RecordType | None, typed: bool
 ) -> tuple[Finding, ...]:
     """What is odd about the files, and the mistakes this event invites."""
     notes = [Finding("trace_format.odd_fields", says, f"{folder}/format") for says in fmt.notes]
+    notes += _layout_notes(fmt, plain, f"{folder}/format")
     if number != fmt.id:
         says = f"the format file says ID {fmt.id} and the id file {number}: they were not read from the same boot"
         notes.append(Finding("trace_format.ids_differ", says, f"{folder}/id"))

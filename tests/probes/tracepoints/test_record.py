@@ -108,9 +108,9 @@ def test_padding_is_named_by_what_follows_it():
 @pytest.mark.parametrize(
     ("category", "field", "memory", "certainty", "helper"),
     [
-        ("syscalls", Field("const char *", "filename", 8, 8), "user", "is", "bpf_probe_read_user_str"),
-        ("syscalls", Field("const char *", "buf", 8, 8), "user", "is", "bpf_probe_read_user"),
-        ("syscalls", Field("struct stat *", "statbuf", 8, 8), "user", "is", "bpf_probe_read_user"),
+        ("syscalls", Field("const char *", "filename", 16, 8), "user", "is", "bpf_probe_read_user_str"),
+        ("syscalls", Field("const char *", "buf", 16, 8), "user", "is", "bpf_probe_read_user"),
+        ("syscalls", Field("struct stat *", "statbuf", 16, 8), "user", "is", "bpf_probe_read_user"),
         ("skb", Field("void *", "skbaddr", 8, 8), "kernel", "likely", "bpf_probe_read_kernel"),
         ("irq", Field("const char *", "name", 8, 8), "kernel", "likely", "bpf_probe_read_kernel_str"),
         ("a", Field("const void __user *", "p", 8, 8), "user", "is", "bpf_probe_read_user"),
