@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..model import facts
 from ..model.attach import for_kind
-from ..model.report import KernelInfo, ScanRow
+from ..model.report import KernelInfo, ScanRow, UserScanRow
 from ..model.target import FUNCTION
 from ..model.traits import Traits
 from ..probes.attach.bulk import Group, Sweep, groups
@@ -22,7 +22,7 @@ class ScanReport(NamedTuple):
     """`probe-scout scan`. `rows` can be walked once."""
 
     kernel: KernelInfo
-    rows: Iterable[ScanRow]
+    rows: Iterable[ScanRow | UserScanRow]
     unread: tuple[Unread, ...]
 
 

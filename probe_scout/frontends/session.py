@@ -190,10 +190,21 @@ class OpenKernel:
         from ..probes.attach import targets
 
         k = self._kernel
+        if self.is_user(glob):
+            from ..probes.user import listing
+
+            return scan.ScanReport(k.info(), listing.rows(k, glob, types, answer), ())
         glob, attach = targets.pattern(k, glob)
         self._full()
         types = types or ((attach,) if attach else ())
         return scan.ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
+
+    @staticmethod
+    def is_user(text: str) -> bool:
+        """The text names a program or library, or places in it."""
+        from ..model import user_target
+
+        return ("/" in text or ":" in text) and user_target.is_user(text)
 
     def scan_ndjson(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> Iterator[bytes]:
         """The rows of `scan` as ready NDJSON lines."""

@@ -169,6 +169,19 @@ class ScanRow(NamedTuple):
     errno: dict[str, str]
 
 
+class UserScanRow(NamedTuple):
+    """One function or USDT site of a file; `offset` in bytes of the file, `refused` and `misread` as in UserSite."""
+
+    target: str
+    module: str | None
+    answers: dict[str, str]
+    errno: dict[str, str]
+    offset: int | None
+    source: str
+    refused: str
+    misread: str
+
+
 class SourceState(NamedTuple):
     """One line of `doctor`: a file, whether it was read, and what would open it. `state`: read, denied, …"""
 

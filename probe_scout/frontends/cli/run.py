@@ -273,7 +273,7 @@ def _scan(request: Request) -> int:
     kernel = _open(request)
     glob = request.names[0]
     answer = request.answer or None
-    if request.format == "ndjson" and _ndjson(kernel, glob, request.types, answer):
+    if request.format == "ndjson" and not _is_user(glob) and _ndjson(kernel, glob, request.types, answer):
         return _told(kernel.gaps())
     report = kernel.scan(glob, request.types, answer)
     rows = list(report.rows)
@@ -295,12 +295,26 @@ def _scan(request: Request) -> int:
         from ..render import json
 
         streams.write([json.document("scan", report._replace(rows=rows))])
+    elif request.format == "ndjson":
+        from ..render import json
+
+        streams.write(json.lines(rows))
     else:
         from ..render import listing
 
         types = listing.scan_types(rows)
         output.table(request, ("function", "module", *types), listing.scan_rows(rows, types))
+    misread = [row.target for row in rows if getattr(row, "misread", "")]
+    if misread:
+        output.note(f"do not probe {', '.join(misread[:8])}: the kernel misreads the instruction (hazard.uprobe_vex)")
     return _told(report.unread)
+
+
+def _is_user(text: str) -> bool:
+    """The text names a program or library, or places in it."""
+    from ...model.user_target import is_user
+
+    return is_user(text)
 
 
 def _told(unread: Sequence[Unread]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ...model.report import CheckReport, DoctorReport, ScanRow
+from ...model.report import CheckReport, DoctorReport, ScanRow, UserScanRow
 from . import table
 from .plain import kernel_line
 from .style import Style
@@ -31,7 +31,7 @@ def check_rows(report: CheckReport) -> Rows:
     return ("target", "module", "attach", "answer", "errno", "rules", "says", "unread"), rows
 
 
-def scan_types(rows: Sequence[ScanRow]) -> tuple[str, ...]:
+def scan_types(rows: Sequence[ScanRow | UserScanRow]) -> tuple[str, ...]:
     """The attach types that occur, in order of first appearance."""
     types: dict[str, None] = {}
     for row in rows:
@@ -40,7 +40,7 @@ def scan_types(rows: Sequence[ScanRow]) -> tuple[str, ...]:
     return tuple(types)
 
 
-def scan_rows(rows: Iterable[ScanRow], types: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def scan_rows(rows: Iterable[ScanRow | UserScanRow], types: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """One row for each function: name, module, then a cell for each attach type."""
     for row in rows:
         answers, errno = row.answers, row.errno
@@ -51,7 +51,7 @@ def _cell(answer: str, errno: str | None) -> str:
     return f"no {errno}" if errno and answer == "no" else answer
 
 
-def scan_lines(rows: Sequence[ScanRow], style: Style) -> Iterator[str]:
+def scan_lines(rows: Sequence[ScanRow | UserScanRow], style: Style) -> Iterator[str]:
     """A table of functions. Attach types with equal answers in every row share a column, named by the first.
 
     A cell is `yes`, the errno of a *no* (or `no`), `?` for unknown, `-` where the type does not apply.

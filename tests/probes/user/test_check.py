@@ -380,3 +380,42 @@ def test_a_type_of_another_kind_is_a_usage_error(kernel):
         kernel.check(["/app/places:calls"], ["fentry"])
     with pytest.raises(UsageError, match="uprobe does not apply"):
         kernel.check(["vfs_read"], ["uprobe"])
+
+
+# scan
+
+
+def test_scan_lists_every_function_with_its_answer(kernel):
+    rows = {row.target.rpartition(":")[2]: row for row in kernel.scan("/app/places", ["uprobe"]).rows}
+    symbols = programs.run(programs.tool("nm"), "--defined-only", str(Path(kernel._root) / "app/places"))
+    assert set(rows) == set(re.findall(r"^\w+ [Tt] (\S+)$", symbols, re.M)) - _labels(symbols)
+    assert (rows["locked"].answers, rows["locked"].errno) == ({"uprobe": "no"}, {"uprobe": "ENOTSUPP"})
+    assert rows["calls"].answers == {"uprobe": "yes"}
+    assert (rows["stores"].misread, rows["clears"].misread) == ("jump", "")
+
+
+def _labels(symbols: str) -> set[str]:
+    """Symbols of the start files that are no functions."""
+    return {name for name in re.findall(r"\w+ [Tt] (\S+)", symbols) if name.startswith("__") and name.endswith("_end")}
+
+
+def test_scan_of_a_pattern_and_of_static_probes(kernel):
+    assert {row.target for row in kernel.scan("libps.so.1:*tw*").rows} == {
+        *("/usr/lib/libps.so.1:twice", "/usr/lib/libps.so.1:twice@PS_1.0"),
+        *("/usr/lib/libps.so.1:new_twice", "/usr/lib/libps.so.1:old_twice"),
+    }
+    rows = list(kernel.scan("usdt:/app/traced:*:*").rows)
+    assert [row.target for row in rows].count("usdt:/app/traced:prov:plain") == 2
+    assert {answer for row in rows for answer in row.answers.values()} == {"yes"}
+
+
+def test_scan_says_what_is_misread(kernel, capsys):
+    assert run.main(["scan", "/app/places:s*", "--root", str(kernel._root), "--format", "csv"]) == 0
+    out, err = capsys.readouterr()
+    assert "/app/places:stores,," in out
+    assert "do not probe /app/places:stores" in err
+
+
+def test_scan_of_a_file_that_is_none(kernel):
+    with pytest.raises(UsageError):
+        list(kernel.scan("/app/nothing").rows)
