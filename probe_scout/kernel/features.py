@@ -159,6 +159,13 @@ def _syscalls_sleepable(k: Code) -> bool | None:
     return True if k.enumerator("BPF_TRACE_FENTRY_MULTI") else None  # later than the change
 
 
+def _refuses_mops(k: Code) -> bool | None:
+    """arm64's kprobes refuse memory copy and set; kernels that do not know these instructions take them for plain."""
+    if k.has_symbol("aarch64_insn_gen_load_acq_store_rel"):
+        return True
+    return False if k.has_symbol("do_el0_mops") is False else None
+
+
 def _stack_arguments(k: Code) -> bool | None:
     """The JIT's trampoline passes arguments on that lie on the stack.
 
@@ -468,6 +475,18 @@ WITNESSES = {
         lambda k: machines.row(k.arch()).pokes_bpf_only,
         "the architecture",
         facts.ARCHITECTURE,
+    ),
+    "exact_exclusive_masks": Witness(
+        lambda k: k.has_symbol("aarch64_insn_gen_load_acq_store_rel"),
+        "aarch64_insn_gen_load_acq_store_rel in BTF or kallsyms, a contemporary of the change",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "refuses_mops": Witness(
+        _refuses_mops,
+        "aarch64_insn_gen_load_acq_store_rel in BTF or kallsyms, which is later; do_el0_mops is not there",
+        facts.BTF,
+        contemporary=True,
     ),
     "kprobe_rules": Witness(
         lambda k: machines.row(k.arch()).kprobes or None,

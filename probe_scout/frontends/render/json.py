@@ -35,6 +35,7 @@ SCHEMAS = {
         "inline_all",
         "survey",
         "lint",
+        "matrix",
         "error",
     )
 }
@@ -165,6 +166,11 @@ def lines(items: Iterable[object]) -> Iterator[str]:
     """One line for each item of any list."""
     for item in items:
         yield _dump(plain(item))
+
+
+def line(value: object) -> str:
+    """Any value of report types on one line."""
+    return _dump(plain(value))
 
 
 def dump(value: object) -> str:
