@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ...model.document import SCHEMAS, plain
+from ...model.document import SCHEMAS
 from ...model.document import document as dictionary
+from ...model.document import plain as plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ def lines(items: Iterable[object]) -> Iterator[str]:
     """One line for each item of any list."""
     for item in items:
         yield _dump(plain(item))
+
+
+def line(value: object) -> str:
+    """Any value of report types on one line."""
+    return _dump(plain(value))
 
 
 def dump(value: object) -> str:
