@@ -112,6 +112,10 @@ class OpenKernel:
         told = f"{self._root!r}" if self._root else "this machine"
         return f"<OpenKernel {told}{f', {self._opened.release()}' if self._opened is not None else ''}>"
 
+    def partial(self) -> str:
+        """What shows that this snapshot holds a part of its kernel only; "" for a whole one."""
+        return self._kernel.partial()
+
     def check(
         self, names: str | Sequence[str], types: str | Sequence[str] = (), as_me: bool = False, debug: str = ""
     ) -> CheckReport:

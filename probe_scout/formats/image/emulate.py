@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 _MASKS = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF, 8: (1 << 64) - 1}
 _STEPS_MAX = 20_000
+_POINTER_BYTES = 8
+_KERNEL = 1 << 63
 _STACK = 0x7FFF_0000_0000
 _RETURN = 0x6666_0000
 _NAMES = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{number}" for number in range(8, 16)))
-_BLOCK_BYTES = 512
+# What called functions are taken to return, where they return pointers, and what this CPU's variables point to: zeros,
+# unless written.
+SCRATCH, SCRATCH_BYTES = 0x4000_0000, 1 << 20
 ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 
 
@@ -30,10 +34,16 @@ class GaveUp(Exception):
 
 class Machine:
     """Registers, flags and written memory over the image's own. `call` is asked for every call: the value it returns
-    in rax, or None to follow it. Reads of addresses that nothing tells give up."""
+    in rax, or None to follow it; of jumps as well, where `is_function` says that a function begins there. Reads of
+    addresses that nothing tells give up."""
 
-    def __init__(self, code: Callable[[int, int], bytes | None], call: Callable[[Machine, int], int | None]) -> None:
-        self._code, self._call = code, call
+    def __init__(
+        self,
+        code: Callable[[int, int], bytes | None],
+        call: Callable[[Machine, int], int | None],
+        is_function: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        self._code, self._call, self._is_function = code, call, is_function
         self._blocks: dict[int, Any] = {}
         self._reader: Any = None
         self.registers: dict[str, int] = {}
@@ -67,7 +77,11 @@ class Machine:
             found = next(self._reader.disasm(raw, at, 1), None) if raw else None
             if found is None:
                 raise GaveUp(f"no instruction at {at:#x}")
-            found = (found.mnemonic, tuple(map(_operand, found.operands, [found] * 4)), at + found.size)
+            found = (
+                found.mnemonic.removeprefix("lock "),
+                tuple(map(_operand, found.operands, [found] * 4)),
+                at + found.size,
+            )
             self._blocks[at] = found
         return found
 
@@ -82,7 +96,12 @@ class Machine:
         if name == "ret":
             return self._pop()
         if name == "jmp":
-            return self._target(operands[0])
+            target = self._target(operands[0])
+            result = self._call(self, target) if self._is_function(target) else None
+            if result is None:
+                return target
+            self.registers["rax"] = result  # a call in tail position
+            return self._pop()
         if name[0] == "j":
             return int(operands[0][1]) if self._holds(name[1:]) else following
         if name == "call":
@@ -137,9 +156,7 @@ class Machine:
     # Operands: ("reg", name, size), ("imm", value, size), ("mem", base, index, scale, displacement, size, segment).
 
     def _address(self, operand: tuple[Any, ...]) -> int:
-        _, base, index, scale, displacement, _, segment = operand
-        if segment:
-            raise GaveUp("memory of the running CPU")
+        _, base, index, scale, displacement, _, _ = operand
         address = displacement
         if base:
             address += self.registers[base]
@@ -152,6 +169,8 @@ class Machine:
             return int(operand[1] & _MASKS[operand[2]])
         if operand[0] == "reg":
             return self._register(operand[1], operand[2])
+        if operand[6]:  # of the running CPU: the task, the stack's guard
+            return SCRATCH if operand[5] == _POINTER_BYTES else 0
         return self._load(self._address(operand), operand[5])
 
     def _register(self, name: str, size: int) -> int:
@@ -159,16 +178,25 @@ class Machine:
             return self.registers[_wide(name[0] + "l")] >> 8 & 0xFF
         return self.registers[_wide(name)] & _MASKS[size]
 
+    def load(self, address: int, size: int) -> int:
+        """The number in memory, for who answers a call."""
+        return self._load(address, size)
+
     def _load(self, address: int, size: int) -> int:
         if any(address + step in self.memory for step in range(size)):
             value = 0
             for step in range(size):
                 byte = self.memory.get(address + step)
                 if byte is None:
-                    raise GaveUp(f"memory at {address:#x} is partly unknown")
+                    byte = self._outside(address + step, 1)
                 value |= byte << 8 * step
             return value
-        raw = self._code(address, size)
+        return self._outside(address, size)
+
+    def _outside(self, address: int, size: int) -> int:
+        if SCRATCH <= address < SCRATCH + SCRATCH_BYTES:
+            return 0
+        raw = self._code(address, size) if address >= _KERNEL else None  # a null pointer, or per-CPU data linked at 0
         if raw is None:
             raise GaveUp(f"memory at {address:#x} is not in the image")
         return int.from_bytes(raw, "little")
@@ -181,6 +209,8 @@ class Machine:
             wide = _wide(name)
             kept = self.registers[wide] & ~_MASKS[size] if size < 4 else 0
             self.registers[wide] = kept | value & _MASKS[size]
+            return
+        if operand[6]:
             return
         self._store(self._address(operand), value, operand[5])
 
@@ -316,6 +346,41 @@ class Machine:
     def _do_cdqe(self, _: tuple[Any, ...]) -> None:
         self.registers["rax"] = _signed(self.registers["rax"] & _MASKS[4], 4) & _MASKS[8]
 
+    def _do_cdq(self, _: tuple[Any, ...]) -> None:
+        self._write(("reg", "edx", 4), -(self.registers["rax"] >> 31 & 1))
+
+    def _do_cmpxchg(self, operands: tuple[Any, ...]) -> None:
+        size = _size(operands[0])
+        name = {8: "rax", 4: "eax"}.get(size)
+        if name is None:
+            raise GaveUp("cmpxchg of bytes")
+        old, expected = self._read(operands[0]), self.registers["rax"] & _MASKS[size]
+        if old == expected:
+            self._write(operands[0], self._read(operands[1]))
+        else:
+            self._write(("reg", name, size), old)
+        self._compare(expected, old, size)
+
+    def _do_cqo(self, _: tuple[Any, ...]) -> None:
+        self.registers["rdx"] = -(self.registers["rax"] >> 63 & 1) & _MASKS[8]
+
+    def _do_div(self, operands: tuple[Any, ...]) -> None:
+        self._divide(operands[0], lambda value, _: value)
+
+    def _do_idiv(self, operands: tuple[Any, ...]) -> None:
+        self._divide(operands[0], _signed)
+
+    def _divide(self, operand: tuple[Any, ...], read: Callable[[int, int], int]) -> None:
+        """rdx:rax by the operand: the quotient, rounded towards zero, to rax and the rest to rdx."""
+        size = _size(operand)
+        low, high = self.registers["rax"] & _MASKS[size], self.registers["rdx"] & _MASKS[size]
+        dividend, divisor = read(high << 8 * size | low, 2 * size), read(self._read(operand), size)
+        if size < 4 or not divisor:
+            raise GaveUp("a division of bytes or by zero")
+        quotient = abs(dividend) // abs(divisor) * (1 if (dividend < 0) == (divisor < 0) else -1)
+        self._write(("reg", "rax" if size == 8 else "eax", size), quotient)
+        self._write(("reg", "rdx" if size == 8 else "edx", size), dividend - quotient * divisor)
+
     def _do_leave(self, _: tuple[Any, ...]) -> None:
         self.registers["rsp"] = self.registers["rbp"]
         self.registers["rbp"] = self._pop()
@@ -326,7 +391,7 @@ def _size(operand: tuple[Any, ...]) -> int:
 
 
 def _signed(value: int, size: int) -> int:
-    value &= _MASKS[size]
+    value &= (1 << 8 * size) - 1
     return value - (1 << 8 * size) if value >> (8 * size - 1) else value
 
 

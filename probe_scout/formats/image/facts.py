@@ -39,6 +39,7 @@ class Facts:
             self._first[name] = address
         self._records: Records | None = None
         self._sites: list[int] | None = None
+        self._offsets: dict[tuple[str, ...], int | None] = {}
 
     # Reading memory and symbols.
 
@@ -125,6 +126,12 @@ class Facts:
 
     def offset(self, struct: str, *path: str) -> int | None:
         """Offset in bytes of a member, through anonymous structs; None where this kernel has no such member."""
+        key = (struct, *path)
+        if key not in self._offsets:
+            self._offsets[key] = self._offset(struct, path)
+        return self._offsets[key]
+
+    def _offset(self, struct: str, path: tuple[str, ...]) -> int | None:
         records = self.records()
         ids = records.btf.find_ids(struct, frozenset((kinds.STRUCT, kinds.UNION)))
         at, type_id = 0, ids[0] if ids else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .emulate import GaveUp, Machine
+from .emulate import SCRATCH, GaveUp, Machine
 
 if TYPE_CHECKING:
     from .facts import Facts
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 _REGISTER = ("register_btf_kfunc_id_set", "register_btf_fmodret_id_set")
 _INNER = "__register_btf_kfunc_id_set"
 _MEMBERS_MAX = 100_000
-_PROG, _AUX, _KSET = 0x10_0000, 0x20_0000, 0x30_0000
-_SOMEWHERE = 0x40_0000
-_FREE_BYTES = 0x4000
+NO_HOOK = -1  # kernels before the common hook: programs of this type may call no kfunc
+_PROG, _AUX, _KSET, _SETS = 0x5000_0000, 0x5010_0000, 0x5020_0000, 0x5030_0000
+_SET_STEP = 0x100
+_HOOKS_MAX = 64
 FLAGS = {
     0: "acquire",
     1: "release",
@@ -66,7 +67,7 @@ def read(facts: Facts) -> Kfuncs:
 class _Reader:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.machine = Machine(facts.image.text_at, self._call)
+        self.machine = Machine(facts.image.text_at, self._call, lambda at: bool(facts.first_name(at)))
         self.found: list[Registration] = []
         self.hook: int | None = None
         self.set_at = facts.offset("btf_kfunc_id_set", "set") or 0
@@ -83,23 +84,18 @@ class _Reader:
         return Kfuncs(tuple(self.found), self._hooks(lost), tuple(lost))
 
     def _hooks(self, lost: list[str]) -> dict[int, int]:
-        """Runs register_btf_kfunc_id_set for every type up to the call of the function behind it."""
-        start = self.facts.address(_REGISTER[0])
-        found: dict[int, int] = {}
-        if start is None:
-            return found
+        """Runs, for every type, the function that turns the type into a hook, up to the call behind it."""
         self._register = {}
         types = self.facts.records().btf.enumerators("bpf_prog_type")
+        inner = any(name.startswith(_INNER.encode()) for name in self.facts.table.names)
+        run = self._hook_of_register if inner else self._hook_of_search
+        found: dict[int, int] = {}
         for name, number in types.items():
             if not name.startswith("BPF_PROG_TYPE_"):
                 continue
             self.hook = None
-            memory = dict.fromkeys(range(_KSET, _KSET + 64), 0)
-            memory.update(_pointer(_KSET + self.set_at, _SOMEWHERE))
-            memory.update(dict.fromkeys(range(_SOMEWHERE, _SOMEWHERE + 64), 0))
-            memory[_SOMEWHERE + 4] = 1  # BTF_SET8_KFUNCS: sets that are not marked so are refused before
             try:
-                self.machine.run(start, number, _KSET, memory=memory)
+                run(number)
             except GaveUp as error:
                 if self.hook is None:
                     lost.append(f"{_REGISTER[0]}({name}): {error}")
@@ -107,19 +103,49 @@ class _Reader:
                 found[number] = self.hook
         return found
 
+    def _hook_of_register(self, number: int) -> None:
+        """register_btf_kfunc_id_set hands the hook on."""
+        start = self.facts.address(_REGISTER[0])
+        if start is None:
+            return
+        memory = dict.fromkeys(range(_KSET, _KSET + 64), 0)
+        memory.update(_pointer(_KSET + self.set_at, SCRATCH))
+        memory[SCRATCH + 4] = 1  # BTF_SET8_KFUNCS: sets that are not marked so are refused before
+        self.machine.run(start, number, _KSET, memory=memory)
+
+    def _hook_of_search(self, number: int) -> None:
+        """btf_kfunc_id_set_contains(btf, type, id) searches the set of the hook: one of sets at known places."""
+        start = self.facts.address("btf_kfunc_id_set_contains")
+        table, sets = self.facts.offset("btf", "kfunc_set_tab"), self.facts.offset("btf_kfunc_set_tab", "sets")
+        if start is None or table is None or sets is None:
+            return
+        memory = _pointer(_PROG + table, _AUX)
+        for hook in range(_HOOKS_MAX):
+            at = _SETS + hook * _SET_STEP
+            memory.update(_pointer(_AUX + sets + 8 * hook, at))
+            memory.update({**dict.fromkeys(range(at, at + _SET_STEP), 0), at: 1})
+        self.machine.run(start, _PROG, number, 1, memory=memory)
+        if self.hook is None:
+            self.hook = NO_HOOK
+
     def _call(self, machine: Machine, target: int) -> int | None:
         name = self._register.get(target)
         if name is not None:
             if name == _REGISTER[0]:
                 self._note(machine.registers["rdi"] & 0xFFFFFFFF, machine.registers["rsi"])
             return 0
+        for register in ("rdi", "rsi"):
+            place = machine.registers[register] - _SETS
+            if 0 <= place < _HOOKS_MAX * _SET_STEP:
+                self.hook = place // _SET_STEP
+                return 0
         title = self.facts.first_name(target) or self.facts.first_name(target - 4)
         if title == _INNER or title.startswith(_INNER + "."):
             self.hook = machine.registers["rdi"] & 0xFFFFFFFF
             return 0
-        if title == "bpf_prog_type_to_kfunc_hook":
+        if title == "bpf_prog_type_to_kfunc_hook" or title.startswith("__x86_"):
             return None
-        return self.facts.returns_pointer(title) * _SOMEWHERE
+        return self.facts.returns_pointer(title) * SCRATCH
 
     def _note(self, program_type: int, kset: int) -> None:
         facts = self.facts
@@ -147,33 +173,100 @@ def flag_names(flags: int) -> tuple[str, ...]:
     return tuple(name for bit, name in FLAGS.items() if flags >> bit & 1)
 
 
-def filtered(facts: Facts, check: int, program_type: int, kfunc: int) -> bool | None:
-    """Whether a filter refuses a program of this type, run for one without further traits; None: not told."""
-    kind, aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
-    if kind is None or aux is None:
-        return None
-    memory = dict.fromkeys((*range(_PROG, _PROG + 256), *range(_AUX, _AUX + _FREE_BYTES // 4)), 0)
-    memory.update({_PROG + kind + step: program_type >> 8 * step & 0xFF for step in range(4)})
-    memory.update(_pointer(_PROG + aux, _AUX))
-    contains = {facts.address(name) for name in ("btf_id_set8_contains", "btf_id_set_contains")}
+class Permissions:
+    """Whether a program may call a kfunc of vmlinux. Answers are kept."""
 
-    def call(machine: Machine, target: int) -> int | None:
-        if target in contains:
-            return _contains(facts, target, machine.registers["rdi"], machine.registers["rsi"] & 0xFFFFFFFF)
-        return 0 if facts.first_name(target).startswith(("__fentry__", "__x86")) else None
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.kfuncs = read(facts)
+        records = facts.records()
+        self.ids = {records.record(kfunc).name: kfunc for row in self.kfuncs.registrations for kfunc in row.members}
+        self.flags: dict[str, int] = {}
+        for row in self.kfuncs.registrations:
+            for kfunc, flags in row.members.items():
+                name = records.record(kfunc).name
+                self.flags[name] = self.flags.get(name, 0) | flags
+        self._machine = Machine(facts.image.text_at, self._call, lambda at: bool(facts.first_name(at)))
+        self._contains = {
+            facts.address("btf_id_set8_contains"): 8,
+            facts.address("btf_id_set_contains"): 4,
+        }
+        self._kept: dict[tuple[int, int, int, int | None], bool | None] = {}
 
-    try:
-        result = Machine(facts.image.text_at, call).run(check, _PROG, kfunc, memory=memory)
-    except GaveUp:
-        return None
-    return bool(result & 0xFFFFFFFF)
+    def allowed(self, name: str, program_type: int, attach_type: int | None = None) -> bool | None:
+        """For a program of this type and attach type, by the kernel's numbers.
+
+        kernel/bpf/btf.c, btf_kfunc_id_set_contains: the kfunc is in a set of the common hook or of the type's, and no
+        filter of that hook refuses. None: a filter looks at what is not known of the program, or some function could
+        not be run.
+        """
+        hooks = self.kfuncs.hooks
+        kfunc = self.ids.get(name)
+        if self.kfuncs.gave_up or program_type not in hooks:
+            return None
+        is_open = False
+        for hook in {hooks.get(0), hooks[program_type]} - {None, NO_HOOK} if kfunc is not None else ():
+            rows = [row for row in self.kfuncs.registrations if hooks.get(row.program_type) == hook]
+            if kfunc is None or not any(kfunc in row.members for row in rows):
+                continue
+            checks = {row.filter for row in rows} - {0}
+            refused = {self.filtered(check, program_type, kfunc, attach_type) for check in checks}
+            if True not in refused and None not in refused:
+                return True
+            is_open = is_open or True not in refused
+        return None if is_open else False
+
+    def filtered(self, check: int, program_type: int, kfunc: int, attach_type: int | None = None) -> bool | None:
+        """Whether a filter refuses a program of this type; None where it asks for more than type and attach type."""
+        key = (check, program_type, kfunc, attach_type)
+        if key not in self._kept:
+            self._kept[key] = self._run(*key)
+        return self._kept[key]
+
+    def _run(self, check: int, program_type: int, kfunc: int, attach_type: int | None) -> bool | None:
+        facts = self.facts
+        kind, aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
+        expected = facts.offset("bpf_prog", "expected_attach_type")
+        if kind is None or aux is None:
+            return None
+        memory = _number(_PROG + kind, program_type)
+        memory.update(_pointer(_PROG + aux, _AUX))
+        if expected is not None and attach_type is not None:
+            memory.update(_number(_PROG + expected, attach_type))
+        try:
+            return bool(self._machine.run(check, _PROG, kfunc, memory=memory) & 0xFFFFFFFF)
+        except GaveUp:
+            return None
+
+    def _call(self, machine: Machine, target: int) -> int | None:
+        if target in self._contains:
+            wanted = machine.registers["rsi"] & 0xFFFFFFFF
+            return _contains(self.facts, self._contains[target], machine.registers["rdi"], wanted)
+        name = self.facts.first_name(target)
+        if name == "bsearch":
+            return _search(self.facts, machine)
+        return 0 if name.startswith("__fentry__") else None
 
 
-def _contains(facts: Facts, function: int, address: int, wanted: int) -> int:
-    step = 8 if function == facts.address("btf_id_set8_contains") else 4
+def _search(facts: Facts, machine: Machine) -> int:
+    """lib/bsearch.c, of a BTF id in a set: the address of the entry, or 0."""
+    key, base, count, size = (machine.registers[name] for name in ("rdi", "rsi", "rdx", "rcx"))
+    wanted = machine.load(key, 4)
+    for at in range(base, base + size * min(count, _MEMBERS_MAX), max(size, 4)):
+        if facts.number(at, 4) == wanted:
+            return at
+    return 0
+
+
+def _contains(facts: Facts, step: int, address: int, wanted: int) -> int:
+    """btf_id_set8_contains (8 bytes an entry) and btf_id_set_contains (4)."""
     count = facts.number(address, 4)
-    first = address + (8 if step == 8 else 4)
+    first = address + step
     return int(any(facts.number(first + step * i, 4) == wanted for i in range(min(count, _MEMBERS_MAX))))
+
+
+def _number(at: int, value: int) -> dict[int, int]:
+    return {at + step: value >> 8 * step & 0xFF for step in range(4)}
 
 
 def _pointer(at: int, value: int) -> dict[int, int]:

@@ -721,6 +721,21 @@ def _to_file(path: str, text: str) -> None:
         raise streams.OutputError(f"{path}: cannot be written: {why}") from None
 
 
+# matrix, report
+
+
+def _matrix(request: Request) -> int:
+    from . import matrix
+
+    return matrix.run(request, open_kernel, _progress("asking kernels"))
+
+
+def _report(request: Request) -> int:
+    from . import matrix
+
+    return matrix.page(request, open_kernel, _progress("asking kernels"))
+
+
 # rules
 
 
@@ -838,6 +853,8 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "inline": _inline,
     "survey": _survey,
     "lint": _lint,
+    "matrix": _matrix,
+    "report": _report,
     "scan": _scan,
     "tracepoint": _tracepoint,
     "audit": _audit,

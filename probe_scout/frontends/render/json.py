@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ...model.document import SCHEMAS, plain
+from ...model.document import SCHEMAS
 from ...model.document import document as dictionary
+from ...model.document import plain as plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def check_ndjson(report: CheckReport) -> Iterator[str]:
         for verdict in target.verdicts:
             body = plain(verdict)
             assert isinstance(body, dict)
-            yield _dump({"target": target.target, "kind": target.kind, "module": target.module, **body})
+            limits = [plain(limit) for limit in target.limits if verdict.attach in limit.types]
+            about = {"target": target.target, "kind": target.kind, "module": target.module}
+            yield _dump({**about, **body, "limits": limits})
 
 
 def scan_ndjson(rows: Iterable[ScanRow]) -> Iterator[str]:
@@ -120,6 +123,11 @@ def lines(items: Iterable[object]) -> Iterator[str]:
     """One line for each item of any list."""
     for item in items:
         yield _dump(plain(item))
+
+
+def line(value: object) -> str:
+    """Any value of report types on one line."""
+    return _dump(plain(value))
 
 
 def dump(value: object) -> str:

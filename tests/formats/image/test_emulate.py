@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.formats.image.emulate import GaveUp, Machine
+from probe_scout.formats.image.emulate import SCRATCH, GaveUp, Machine
 
 pytest.importorskip("capstone")
 START = 0x1000
@@ -62,3 +62,50 @@ def test_a_loop_without_end_gives_up():
 def test_an_instruction_that_is_not_known_gives_up():
     with pytest.raises(GaveUp):
         run("0fa2 c3")  # cpuid
+
+
+def test_a_jump_to_a_function_is_a_call_in_tail_position():
+    # call +1; ret; jmp +1 (to a function); nop; mov eax, 7; ret
+    code = bytes.fromhex("e801000000 c3 eb01 90 b807000000 c3".replace(" ", ""))
+
+    def machine(is_function):
+        def read(address, size):
+            begin = address - START
+            return code[begin : begin + size].ljust(size, b"\x90") if 0 <= begin < len(code) else None
+
+        return Machine(read, lambda _, target: 9 if target == START + 9 else None, is_function)
+
+    assert machine(lambda at: at == START + 9).run(START) == 9
+    assert machine(lambda at: False).run(START) == 7
+
+
+@pytest.mark.parametrize(("dividend", "quotient", "rest"), [(7, 2, 1), (-7 & 0xFFFFFFFF, -2 & 0xFFFFFFFF, 0xFFFFFFFF)])
+def test_signed_division_rounds_towards_zero(dividend, quotient, rest):
+    # mov eax, edi; cdq; mov ecx, 3; idiv ecx; ret / mov eax, edx; ret
+    code = "89f8 99 b903000000 f7f9"
+    assert run(code + "c3", dividend) == quotient
+    assert run(code + "89d0 c3", dividend) == rest
+
+
+def test_a_division_by_zero_gives_up():
+    with pytest.raises(GaveUp):
+        run("89f8 99 31c9 f7f9 c3", 7)
+
+
+def test_what_a_called_function_returns_points_to_zeros():
+    # mov rax, [rdi+8]; ret
+    assert run("488b4708 c3", SCRATCH) == 0
+    # the running CPU's: mov rax, gs:[0x28]; mov rax, [rax]; ret
+    assert run("65488b042528000000 488b00 c3") == 0
+
+
+def test_a_null_pointer_is_no_address_of_the_image():
+    with pytest.raises(GaveUp):
+        run("488b4708 c3", START - 8)
+
+
+def test_compare_and_exchange():
+    # xor eax, eax; mov ecx, 5; lock cmpxchg [rdi], rcx; mov rax, [rdi]; ret
+    code = "31c0 b905000000 f0480fb10f 488b07 c3"
+    assert run(code, SCRATCH) == 5
+    assert run(code, 0x5000, memory={0x5000 + step: int(not step) for step in range(8)}) == 1

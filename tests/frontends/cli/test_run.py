@@ -116,7 +116,7 @@ def test_scan_table_merges_attach_types_with_equal_answers(stub, capsys):
     assert run.main(["scan", "vfs_*"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "kprobe +1: kprobe kretprobe" in lines
-    assert lines[-3].split() == ["vfs_read", "yes", "EBUSY"]
+    assert lines[-3].split() == ["vfs_read", "yes", "no", "EBUSY"]
 
 
 @pytest.mark.parametrize("format", ["table", "json", "ndjson", "csv", "md"])

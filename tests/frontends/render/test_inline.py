@@ -87,8 +87,8 @@ def test_many_copies_are_cut_for_people_only():
 def test_rows_and_lines_of_json():
     heads, rows = inline_rows(REPORT)
     assert dict(zip(heads, rows[1], strict=True)) == {
-        "function": "f",
-        "class": "partial",
+        "name": "f",
+        "kind": "partial",
         "place": "g+0x29",
         "kprobe": "yes",
         "errno": "",
@@ -110,9 +110,9 @@ def test_the_table_of_a_whole_file():
         InlineRow("g", "xfs", "transformed", 0, 0, ("g.isra.0",), "", 0),
     ]
     assert list(table_lines(rows, Style())) == [
-        "function  module  class        copies  missed  symbols   source",
-        "f                 partial           3       2            a.c:7",
-        "g         xfs     transformed       0       0  g.isra.0",
+        "name  module  kind         copies  missed  symbols   source",
+        "f             partial           3       2            a.c:7",
+        "g     xfs     transformed       0       0  g.isra.0",
     ]
 
 
