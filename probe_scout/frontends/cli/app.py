@@ -417,6 +417,32 @@ def report(
 
 
 @app.command()
+def fleet(
+    words: Annotated[list[str], typer.Argument(metavar="ACTION [WORD]...", show_default=False)],
+    store: Annotated[
+        str, typer.Option("--store", metavar="FILE", help="The fleet's file; fleet.sqlite if left out.")
+    ] = "",
+    types: Types = [],  # noqa: B006
+    answer: Annotated[
+        str, typer.Option("--answer", metavar="|".join(ANSWERS), help="With ask, only what has this answer.")
+    ] = "",
+    jobs: Annotated[str, typer.Option("--jobs", metavar="N", help="With add, so many processes; 1 if left out.")] = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Keep the answers for every function of many builds in one file, and ask across builds.
+
+    add SNAPSHOT...; list; ask FUNCTION or ask PATTERN; diff BUILD BUILD [PATTERN]; export. BUILD is a release or the
+    beginning of a build-id.
+    Exit code: 0, 1 a no, a difference or no match, 2 usage, 3 cannot tell, 4 a snapshot or the file is broken.
+    """
+    return build(
+        "fleet", names=words, store=store, types=types, answer=answer, jobs=jobs, json=json, format=format, color=color
+    )
+
+
+@app.command()
 def rules(
     rule: Annotated[
         str, typer.Argument(metavar="[ID|GROUP]", show_default=False, help="As symbol_lookup.ambiguous, or audit.")

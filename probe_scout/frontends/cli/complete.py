@@ -39,6 +39,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),
     "matrix": ("--root", "--output", "--json", "--format", "--color", "--help"),
     "report": ("--root", "--out", "--help"),
+    "fleet": ("--store", "--type", "--answer", "--jobs", "--json", "--format", "--color", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
     "snapshot": ("--out", "--with-code", "--keep-addresses", "--force", *_COMMON),
@@ -48,9 +49,9 @@ TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
-    "--output",
+    *("--output", "--store", "--jobs"),
 )
-_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from")
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
 
@@ -103,6 +104,10 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _diff(before[1:], word, open_kernel)
     if command in ("survey", "lint", "matrix", "report"):
         return [FILES]
+    if command == "fleet":
+        from .fleet import ACTIONS
+
+        return _starting(word, ACTIONS) if len(before) == 1 else [FILES]
     if command == "completion":
         return _starting(word, SHELLS)
     if command == "rules":

@@ -731,6 +731,15 @@ def _report(request: Request) -> int:
     return matrix.page(request, open_kernel, _progress("asking kernels"))
 
 
+# fleet
+
+
+def _fleet(request: Request) -> int:
+    from . import fleet
+
+    return fleet.run(request, _progress("judging"))
+
+
 # rules
 
 
@@ -850,6 +859,7 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "lint": _lint,
     "matrix": _matrix,
     "report": _report,
+    "fleet": _fleet,
     "scan": _scan,
     "tracepoint": _tracepoint,
     "audit": _audit,

@@ -36,6 +36,10 @@ SCHEMAS = {
         "survey",
         "lint",
         "matrix",
+        "fleet-add",
+        "fleet-list",
+        "fleet-ask",
+        "fleet-diff",
         "error",
     )
 }

@@ -33,6 +33,7 @@ LINES: dict[str, tuple[tuple[str, ...], bool, bool]] = {
     "survey": (("survey",), False, True),
     "matrix": (("matrix", str(ROOT / "fixtures/hooks.txt")), True, True),
     "report": (("report", str(ROOT / "fixtures/hooks.txt"), "-o", "-"), True, False),
+    "fleet": (("fleet", "list", "--store", "no_such_fleet"), False, True),
     "lint": (("lint", str(ROOT / "fixtures/objects/strong.bpf.o")), True, True),
     "scan": (("scan", "vfs_re*"), True, True),
     "scan nothing": (("scan", "no_such_function*"), True, True),
