@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..commands import fleet
 from ..errors import ProbeScoutError, UsageError
 from ..model.fleet import Added, AddReport
+from ..model.report import ScanRow
 from . import session
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def judge(root: str) -> fleet.Judged | str:
     try:
         kernel = session.open_kernel(root)
         report = kernel.scan("*")
-        found = fleet.judged(report.kernel, bool(kernel.partial()), report.rows)
+        found = fleet.judged(
+            report.kernel, bool(kernel.partial()), (row for row in report.rows if isinstance(row, ScanRow))
+        )
         gaps = [gap for gap in report.unread if gap.fact == "kallsyms" and gap.kind != "not_recorded"]
         if gaps or not found.rows:
             return f"{root}: no function is listed" + (f": {gaps[0].why}" if gaps else "")
