@@ -42,7 +42,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "fleet": ("--store", "--type", "--answer", "--jobs", "--json", "--format", "--color", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
-    "snapshot": ("--out", "--with-code", "--keep-addresses", "--force", *_COMMON),
+    "snapshot": ("--out", "--from", "--with-code", "--keep-addresses", "--force", *_COMMON),
     "completion": ("--help",),
 }
 TAKES_VALUE = (
