@@ -22,8 +22,8 @@ def run(request: Request, progress: Progress | None) -> int:
     """Do it; the exit code."""
     import gc
 
+    from ...model.asked import one_of
     from ...sources.fleet_store import Store
-    from .request import one_of
 
     gc.disable()  # as for scan
     action, *words = request.names
