@@ -35,6 +35,8 @@ SCHEMAS = {
         "inline_all",
         "survey",
         "lint",
+        "features",
+        "kfunc",
         "error",
     )
 }
