@@ -129,8 +129,6 @@ class Calls:
             if told.answer == YES and sleeps is False and self.may_sleep(name):
                 says = f"{name} may sleep, and the program is not sleepable"
                 return Told(NO, says, "the kernel's image: KF_SLEEPABLE")
-                    NO, f"{name} may sleep, and the program is not sleepable", "the kernel's image: KF_SLEEPABLE"
-                )
             return told
         if not ids.visible:
             return Told(UNKNOWN, f"kallsyms does not show which program types may call {name}", "")
