@@ -1,6 +1,6 @@
 """The errors of probe-scout: each says what was asked, what was found and what helps.
 
-Sources raise `NotThere`, `Denied` or `Broken`; scanners raise `Malformed`. Only `kernel.Kernel`
+Sources raise `NotThere`, `Denied` or `Broken`; formats raise `Malformed`. Only `kernel/reading.py`
 turns them into `Unread` facts, only the command line prints them, and rules never see them.
 """
 

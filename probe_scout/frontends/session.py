@@ -85,6 +85,10 @@ class OpenKernel:
         """Which kernel this is. Raises SourceError where the source cannot be opened."""
         return self._kernel.info()
 
+    def partial(self) -> str:
+        """What shows that this snapshot holds a part of its kernel only; "" for a whole one."""
+        return self._kernel.partial()
+
     def check(
         self, names: Sequence[str], types: Sequence[str] = (), as_me: bool = False, debug: str = ""
     ) -> CheckReport:

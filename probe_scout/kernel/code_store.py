@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import Malformed, ProbeScoutError, SourceError
+from ..formats.text import kallsyms
 from .events import Events
 
 if TYPE_CHECKING:
+    from ..formats.arm64_image import FlatImage
     from ..formats.code_slices import Slice
     from ..formats.elf.kernel_image import KernelImage
     from ..sources.source import Source
-    from .patch_sites import Tables
+    from .patch_sites import Arm64Tables, Tables
 
 SLICES = "code/slices"
 
@@ -21,13 +23,14 @@ class Store:
 
     __slots__ = (
         *("image", "image_tried", "init_bases", "init_bugs", "live", "modules", "_body", "_slices"),
-        *("stale", "tables", "tables_tried", "why"),
+        *("arm64", "stale", "tables", "tables_tried", "why"),
     )
 
     def __init__(self, k: Events) -> None:
         self._body: bytes | None = None
         self._slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
-        self.image: KernelImage | None = None
+        self.image: KernelImage | FlatImage | None = None
+        self.arm64: Arm64Tables | None = None
         self.image_tried = False
         self.tables: Tables | None = None
         self.tables_tried = False
@@ -74,13 +77,11 @@ class Store:
             self.why, self._body = str(error), None
             return ()
 
-    def open_image(self, k: Events) -> KernelImage | None:
+    def open_image(self, k: Events) -> KernelImage | FlatImage | None:
         """The kernel image named by the user or found in /boot, if its build-id is this kernel's."""
         if self.image_tried:
             return self.image
         self.image_tried = True
-        from ..formats.elf import kernel_image
-
         release = k.release()
         raws = [] if k.image is None else [("the image named", k.image)]
         if k.image is None and self.live:
@@ -98,9 +99,8 @@ class Store:
                     continue
         for path, raw in raws:
             try:
-                elf = kernel_image.vmlinux_of(raw, path) if kernel_image.is_bzimage(raw) else raw
-                image = kernel_image.KernelImage(elf, path)
                 ours = k.build_id()
+                image = _image(k, raw, path, ours)
                 if ours and image.build_id and image.build_id != ours:
                     self.why = f"{path} is of another build ({image.build_id[:12]}, this kernel is {ours[:12]})"
                     continue
@@ -108,6 +108,22 @@ class Store:
             except (Malformed, ProbeScoutError) as error:
                 self.why = str(error)
         return self.image
+
+
+def _image(k: Events, raw: bytes, path: str, build_id: str) -> KernelImage | FlatImage:
+    """What an image is, by its first bytes. Raises Malformed."""
+    from ..formats.elf import kernel_image
+
+    if raw[:2] == b"\x1f\x8b" and k.arch() == "aarch64":
+        raw = kernel_image.unpack(raw, path, kernel_image.UNPACKED_BYTES_MAX)
+    if raw[56:60] == b"ARM\x64" or raw[4:8] == b"zimg":
+        from ..formats import arm64_image
+
+        symbols = k.kallsyms() or b""
+        text, stext = (kallsyms.find(symbols, name) for name in ("_text", "_stext"))
+        offset = stext[0].address - text[0].address if text and stext else None
+        return arm64_image.FlatImage(raw, path, offset, build_id)
+    return kernel_image.KernelImage(kernel_image.vmlinux_of(raw, path) if kernel_image.is_bzimage(raw) else raw, path)
 
 
 class Code(Events):

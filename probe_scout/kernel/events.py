@@ -25,6 +25,7 @@ class Events(Lists):
         self._made_events: bytes | None = None
         self.listed_events: tuple[tuple[str, str], ...] | None = None  # kept for questions that come again
         self._partial: str | None = None
+        self._is_cut = False
 
     def available_events(self) -> bytes | None:
         """The bytes of available_events; None marks EVENTS as unread."""
@@ -127,6 +128,10 @@ class Events(Lists):
                 self._partial = f"{cut} has no twin"
         return self._partial
 
+    def is_cut(self) -> bool:
+        """The snapshot is a slice, for whatever names it was cut: a witness of a later rule may be left out."""
+        return bool(self.partial()) or self._is_cut
+
     def _event_without_twin(self) -> str:
         """An event which shows that a snapshot lacks others; "" where none does.
 
@@ -150,4 +155,5 @@ class Events(Lists):
 
     def take_as_whole(self) -> None:
         """Nothing that will be asked was left out of the snapshot: the caller knows for which names it was cut."""
+        self._is_cut = self.is_cut()
         self._partial = ""

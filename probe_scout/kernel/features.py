@@ -159,6 +159,13 @@ def _syscalls_sleepable(k: Code) -> bool | None:
     return True if k.enumerator("BPF_TRACE_FENTRY_MULTI") else None  # later than the change
 
 
+def _refuses_mops(k: Code) -> bool | None:
+    """arm64's kprobes refuse memory copy and set; kernels that do not know these instructions take them for plain."""
+    if k.has_symbol("aarch64_insn_gen_load_acq_store_rel"):
+        return True
+    return False if k.has_symbol("do_el0_mops") is False else None
+
+
 def _stack_arguments(k: Code) -> bool | None:
     """The JIT's trampoline passes arguments on that lie on the stack.
 
@@ -237,6 +244,12 @@ def _apx(k: Code) -> bool | None:
     return k.has_symbol("__x64_sys_uretprobe", "inat_get_xop_attribute")
 
 
+def _seen(k: Code, name: str) -> bool | None:
+    """A function is there; None where it is not and the snapshot is a slice, which may have been cut without it."""
+    found = k.has_symbol(name)
+    return None if found is False and k.is_cut() else found
+
+
 def _invalid64(k: Code) -> bool | None:
     """The decoder stops at opcodes that 64-bit code has not; between the system call uretprobe and XOP."""
     if k.has_symbol("inat_get_xop_attribute", "arch_uprobe_optimize"):
@@ -246,7 +259,7 @@ def _invalid64(k: Code) -> bool | None:
 
 def _nop10(k: Code) -> bool | None:
     """The 10-byte nop is replaced by a call; before, the 5-byte nop was. insn_is_nop came in between."""
-    if k.has_symbol("arch_uprobe_optimize") is False or k.has_symbol("insn_is_nop") is False:
+    if _seen(k, "arch_uprobe_optimize") is False or _seen(k, "insn_is_nop") is False:
         return False
     return k.enumerator("BPF_TRACE_FENTRY_MULTI") or None
 
@@ -289,12 +302,12 @@ WITNESSES = {
         _invalid64, "inat_get_xop_attribute or arch_uprobe_optimize in kallsyms, which are later", facts.KALLSYMS
     ),
     "decoder_xop": Witness(
-        lambda k: k.has_symbol("inat_get_xop_attribute"), "inat_get_xop_attribute in kallsyms", facts.KALLSYMS
+        lambda k: _seen(k, "inat_get_xop_attribute"), "inat_get_xop_attribute in kallsyms", facts.KALLSYMS
     ),
     "uprobe_nop10": Witness(
         _nop10, "arch_uprobe_optimize and insn_is_nop in kallsyms", facts.KALLSYMS, contemporary=True
     ),
-    "uprobe_nops": Witness(lambda k: k.has_symbol("insn_is_nop"), "insn_is_nop in kallsyms", facts.KALLSYMS),
+    "uprobe_nops": Witness(lambda k: _seen(k, "insn_is_nop"), "insn_is_nop in kallsyms", facts.KALLSYMS),
     "bpf_syscall": Witness(
         lambda k: k.built(("bpf_prog_load", "__sys_bpf"), "CONFIG_BPF_SYSCALL"),
         "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
@@ -468,6 +481,18 @@ WITNESSES = {
         lambda k: machines.row(k.arch()).pokes_bpf_only,
         "the architecture",
         facts.ARCHITECTURE,
+    ),
+    "exact_exclusive_masks": Witness(
+        lambda k: k.has_symbol("aarch64_insn_gen_load_acq_store_rel"),
+        "aarch64_insn_gen_load_acq_store_rel in BTF or kallsyms, a contemporary of the change",
+        facts.BTF,
+        contemporary=True,
+    ),
+    "refuses_mops": Witness(
+        _refuses_mops,
+        "aarch64_insn_gen_load_acq_store_rel in BTF or kallsyms, which is later; do_el0_mops is not there",
+        facts.BTF,
+        contemporary=True,
     ),
     "kprobe_rules": Witness(
         lambda k: machines.row(k.arch()).kprobes or None,

@@ -34,8 +34,11 @@ class Kernel(Code):
 
     def first_instruction(self, symbols: SymbolTable, row: int) -> str | None:
         """What the first instruction of a symbol is to kprobes: "" fine, "bug", "int", "indirect"; None if unread."""
+        from . import arm64_text
         from . import text as code
 
+        if self.arch() == "aarch64":
+            return arm64_text.first(self, symbols, row)
         return code.first(self, symbols, row)
 
     def stale_bug(self, symbols: SymbolTable, row: int) -> bool:

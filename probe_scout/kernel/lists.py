@@ -103,9 +103,12 @@ class Lists(Identity):
         return all(value not in ("", "n") for value in values)
 
     def built(self, symbols: tuple[str, ...], *options: str) -> bool | None:
-        """A feature is built: by its global functions, else by the configuration."""
+        """A feature is built: by its global functions, else by the configuration.
+
+        A slice may have been cut before these functions were asked for: there the configuration has a word too.
+        """
         by_symbol = self.has_symbol(*symbols)
-        if by_symbol is not None:
+        if by_symbol or (by_symbol is False and not self.is_cut()):
             return by_symbol
         return self.option(*options)
 

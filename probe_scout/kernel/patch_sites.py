@@ -36,6 +36,17 @@ class Tables(NamedTuple):
     static_call: frozenset[int]
 
 
+class Arm64Tables:
+    """The tables of vmlinux: `alternatives` maps an address to what else boot may put there, () for anything."""
+
+    __slots__ = ("alternatives", "exceptions", "sites")
+
+    def __init__(
+        self, alternatives: dict[int, tuple[int, ...]] | None, exceptions: frozenset[int] | None, sites: Tables | None
+    ) -> None:
+        self.alternatives, self.exceptions, self.sites = alternatives, exceptions, sites
+
+
 def tables(raw_kallsyms: bytes, read: Callable[[SymbolTable, int, int], bytes | None]) -> Tables | None:
     """The tables of vmlinux; None where one cannot be read. A kernel may be built without one of them.
 
@@ -58,7 +69,7 @@ def tables(raw_kallsyms: bytes, read: Callable[[SymbolTable, int, int], bytes | 
             return None
         for size in sizes:
             at = kernel_image.relative_sites(got, start, size) if (stop - start) % size == 0 else ()
-            if at and _in_text(bounds, at) >= 0.99 * len(at):
+            if at and in_text(bounds, at) >= 0.99 * len(at):
                 found[word] = frozenset(at)
                 break
         else:
@@ -68,7 +79,7 @@ def tables(raw_kallsyms: bytes, read: Callable[[SymbolTable, int, int], bytes | 
     return Tables(*(found.get(word, frozenset()) for word in WORDS))
 
 
-def _in_text(bounds: SymbolTable, addresses: tuple[int, ...]) -> int:
+def in_text(bounds: SymbolTable, addresses: tuple[int, ...]) -> int:
     """How many of the addresses lie in the kernel's text or in that of its start-up."""
     limits = bounds.limits
     low, high = limits.get(b"_stext", 0), limits.get(b"_etext", 0)

@@ -55,6 +55,10 @@ class Reading:
         """Whether the kernel has a feature: settled by kernel.py, from what all the parts below it read."""
         raise NotImplementedError(name)
 
+    def is_cut(self) -> bool:
+        """Whether a name that is not in this snapshot may be on the kernel: told by events.py."""
+        raise NotImplementedError
+
     def read(self, path: str) -> bytes:
         """The bytes of a path, read once. Raises NotThere, Denied or Broken."""
         if path not in self._raw:

@@ -48,7 +48,8 @@ class Traits(NamedTuple):
     blacklisted: bool = False  # in the kprobe blacklist, itself or by that base name
     padding: bool = False  # __pfx_ or __cfi_
     switch_to: bool = False  # the architecture's kretprobe blacklist
-    first: str = ""  # first instruction where it matters: "" fine, "bug", "stale" (another module's), "int", "indirect"
+    # First instruction where it matters: "" fine, "bug", "stale" (another module's), "int", "indirect", "rejected".
+    first: str = ""
     any_site: bool = False  # some copy holds a site
     vmlinux_site: bool = False  # some copy in vmlinux does
     # BTF (fentry and relatives)

@@ -150,6 +150,12 @@ def not_emulated(t: Traits, _k: Flags) -> bool:
     return t.first == "indirect"
 
 
+@GATE.rule("rejected", errno="EINVAL", decides="arch_prepare_kprobe: arm_kprobe_decode_insn", needs=(CODE,))
+def rejected(t: Traits, _k: Flags) -> bool:
+    """arm64: the first instruction can neither be stepped out of line nor simulated, or may fault."""
+    return t.first == "rejected"
+
+
 _ENTRY = (
     "locked_down",
     "notrace",
@@ -161,6 +167,7 @@ _ENTRY = (
     "stale_bug",
     "trap_instruction",
     "not_emulated",
+    "rejected",
 )
 KPROBE = GATE.part(*_ENTRY)
 KRETPROBE = GATE

@@ -1,7 +1,7 @@
 """Unpack xz, gzip and zstd a piece at a time, so that a bomb is refused before it fills the memory.
 
-Formats: the .xz file format (tukaani.org), RFC 1952 (gzip), RFC 8878 (zstd). zstd needs Python 3.14,
-which has compression.zstd; no third-party package is used for it.
+Formats: the .xz file format (tukaani.org), RFC 1952 (gzip), RFC 8878 (zstd). zstd needs Python 3.14
+or the package zstandard (zstd.py).
 """
 
 from __future__ import annotations
@@ -106,11 +106,12 @@ def _opener(packing: str, path: str) -> tuple[Callable[[], Unpacker], tuple[type
         import zlib
 
         return _Gunzip, (zlib.error, EOFError)
+    from . import zstd
+
     try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+        return zstd.opener()
     except ImportError:
-        raise Broken(path, "packed with zstd, which Python unpacks from 3.14 on", "unpack it with zstd -d") from None
-    return zstd.ZstdDecompressor, (zstd.ZstdError, EOFError)
+        raise Broken(path, f"packed with zstd, which {zstd.CURE}", "unpack it with zstd -d") from None
 
 
 class _Gunzip:

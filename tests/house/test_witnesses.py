@@ -26,6 +26,8 @@ def test_no_witness_is_left_without_a_user():
         "error_injection",
         "module_scoped",
         "refuses_traps",
+        "exact_exclusive_masks",
+        "refuses_mops",
     }  # asked by questions, offsets and the kernel
     elsewhere |= {flag for flag in witnesses.WITNESSES if flag.startswith(("decoder_", "uprobe_nop"))}  # user/code.py
     assert set(witnesses.WITNESSES) - used - elsewhere == set()

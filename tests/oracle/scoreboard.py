@@ -44,11 +44,11 @@ ANSWERS, KERNELS = ROOT / "fixtures" / "answers", ROOT / "fixtures" / "kernels"
 ATTACH_GATES = ("trampoline", "trampoline_multi")
 ATTACH_FACTS = {facts.ENTRY_CODE, facts.FILTER_FUNCTIONS}  # only those rules need them
 TRACEFS = {"kprobe_event": "kprobe", "kretprobe_event": "kretprobe"}
-EVENTS = ("tp", "tp.s", "raw_tp", "raw_tp.s", "tp_btf", "tp_btf.s")
+EVENTS = ("tp", "tp.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s")
 SYSCALLS = ("ksyscall", "kretsyscall")
 BY_SYMBOL = ("kprobe", "kretprobe", "kprobe.multi", "kretprobe.multi", "kprobe.session")
 # Questions whose answers are kept and not judged yet.
-NOT_JUDGED = ("kfunc", "raw_tp_arg", "raw_tp.w", "tp_btf_arg", "uprobe", "uretprobe", "uprobe.multi", "uprobe.session")
+NOT_JUDGED = ("kfunc", "raw_tp_arg", "tp_btf_arg", "uprobe", "uretprobe", "uprobe.multi", "uprobe.session")
 # Targets whose set of answers few others share are always judged; of the rest a default run judges one in so many.
 RARE = 40
 ONE_IN = 8

@@ -297,6 +297,12 @@ CASES: dict[str, Case] = {
         ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("c3", ())}),
         (ask("kprobe", "foo.cold", *COLD, code={"foo.cold": ("ff1500000000", ())}), "code"),
     ),
+    # arch/arm64/kernel/probes/decode-insn.c: autiasp, paciasp, and an instruction that stands for another
+    "kprobe_register.rejected": Case(
+        ask("kprobe", "foo.cold", *COLD, *ARM64, without=X86, code={"foo.cold": ("bf2303d5", ("running",))}),
+        ask("kprobe", "foo.cold", *COLD, *ARM64, without=X86, code={"foo.cold": ("3f2303d5", ("running",))}),
+        (ask("kprobe", "foo.cold", *COLD, *ARM64, without=X86, code={"foo.cold": ("800020d4", ("running",))}), "code"),
+    ),
     # kernel/trace/bpf_trace.c
     "kprobe_multi.unknown_type": Case(
         foo("kprobe.multi", without=("BPF_TRACE_KPROBE_MULTI",)),

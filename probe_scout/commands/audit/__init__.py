@@ -23,7 +23,7 @@ _CHANGING = (
 )
 # A contemporary of the change that made every kind of program count its misses (trace_call_bpf in
 # kernel/trace/bpf_trace.c): enum bpf_attach_type got this member in the same release.
-_OTHER_WORDS = frozenset(("net", "release", "build_id", "arch", "source", "taken"))
+_OTHER_WORDS = frozenset(("net", "release", "build_id", "arch", "source", "taken", "basis"))
 _COUNTS_ALL = "BPF_CGROUP_UNIX_CONNECT"
 
 

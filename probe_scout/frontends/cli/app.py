@@ -16,7 +16,7 @@ import typer
 from ...errors import UsageError
 from ...model.version import __version__
 from . import streams
-from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS, Request, build
+from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, MATRIX_FORMATS, SHELLS, Request, build
 
 app = typer.Typer(
     name="probe-scout",
@@ -401,6 +401,49 @@ def stub(
         format=format,
         color=color,
     )
+
+
+Roots = Annotated[
+    list[str],
+    typer.Option("--root", metavar="PATH", help="A kernel, as for check, or a folder of snapshots; repeat it."),
+]
+
+
+@app.command()
+def matrix(
+    hooks: Annotated[str, typer.Argument(metavar="[HOOKS]", show_default=False)] = "",
+    roots: Roots = [],  # noqa: B006
+    outputs: Annotated[
+        list[str],
+        typer.Option("--output", metavar="FORMAT=FILE", help="Write this format there as well; repeat it."),
+    ] = [],  # noqa: B006
+    json: Json = False,
+    format: Annotated[
+        str, typer.Option("--format", metavar="|".join(MATRIX_FORMATS), help="How to print the answer.")
+    ] = "",
+    color: Color = "auto",
+) -> Request:
+    """Hooks on kernels: the best way to attach each hook on each kernel, or why there is none.
+
+    HOOKS is a probe-scout.toml (the one of this folder if left out), a list with a target or a ladder of targets in
+    each line, or - for standard input. Kernels are those of --root, else those that the file names, else this machine.
+    Exit code: 0 every hook that must attach does, 1 one does not, 2 usage, 3 cannot tell, 4 a source is broken.
+    """
+    return build("matrix", names=[hooks], roots=roots, outputs=outputs, json=json, format=format, color=color)
+
+
+@app.command()
+def report(
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="The page to write; - is standard output.")],
+    hooks: Annotated[str, typer.Argument(metavar="[HOOKS]", show_default=False)] = "",
+    roots: Roots = [],  # noqa: B006
+) -> Request:
+    """Write the matrix of hooks and kernels as one HTML page that needs no network.
+
+    HOOKS and --root are as for matrix. Each cell leads to its reasons.
+    Exit code: 0 written, 2 usage, 3 nothing could be told, 4 a source is broken.
+    """
+    return build("report", names=[hooks], roots=roots, out=out)
 
 
 @app.command()

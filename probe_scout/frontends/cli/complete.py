@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from ...errors import ProbeScoutError
 from . import streams
-from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, SHELLS
+from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, MATRIX_FORMATS, SHELLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
     "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
     "stub": ("--lang", "--attach", "--core", "--program", "--out", *_COMMON),
+    "matrix": ("--root", "--output", "--json", "--format", "--color", "--help"),
+    "report": ("--root", "--out", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
     "snapshot": ("--out", "--with-code", "--keep-addresses", "--force", *_COMMON),
@@ -48,6 +50,7 @@ TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
+    "--output",
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from")
 
@@ -92,15 +95,15 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _starting(word, (*OPTIONS, "--version", "--help"))
     command, last = before[0], before[-1]
     if last in takes_value(command):
-        return _value(last, word, "")
+        return _value(last, word, "", command)
     if word.startswith("-"):
         option, equals, value = word.partition("=")
         if equals:
-            return _value(option, value, option + "=")
+            return _value(option, value, option + "=", command)
         return _starting(word, OPTIONS.get(command, ()))
     if command == "diff":
         return _diff(before[1:], word, open_kernel)
-    if command in ("survey", "lint"):
+    if command in ("survey", "lint", "matrix", "report"):
         return [FILES]
     if command == "completion":
         return _starting(word, SHELLS)
@@ -125,7 +128,12 @@ def _diff(before: Sequence[str], word: str, open_kernel: Open) -> list[str]:
     return [FILES] if len(words) < 2 else _names(word, "" if words[1] == "live" else words[1], open_kernel)
 
 
-def _value(option: str, word: str, prefix: str) -> list[str]:
+def _value(option: str, word: str, prefix: str, command: str = "") -> list[str]:
+    if option == "--output":
+        form, equals, _ = word.partition("=")
+        return [FILES] if equals else [prefix + one + "=" for one in _starting(form, MATRIX_FORMATS)]
+    if option == "--format" and command == "matrix":
+        return [prefix + one for one in _starting(word, MATRIX_FORMATS)]
     if option in _TAKES_FILE:
         return [FILES]
     if option == "--type":

@@ -57,6 +57,7 @@ def _field_pages() -> list[RulePage]:
 def _instruction_pages() -> list[RulePage]:
     """Pages of what kprobes say about the instruction at an offset."""
     from ...rules.kprobe_instruction import PAGES
+    from ...rules.kprobe_instruction_arm64 import PAGES as ARM64_PAGES
 
     return [
         RulePage(
@@ -72,7 +73,7 @@ def _instruction_pages() -> list[RulePage]:
             known="every kernel covered",
             types=page.types,
         )
-        for page in PAGES
+        for page in (*PAGES, *ARM64_PAGES)
     ]
 
 

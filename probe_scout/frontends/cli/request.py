@@ -17,6 +17,7 @@ COLORS = ("auto", "always", "never")
 ANSWERS = ("yes", "no", "unknown")
 KINDS = ("functions", "events")
 SHELLS = ("bash", "zsh", "fish")
+MATRIX_FORMATS = (*FORMATS, "sarif", "junit", "github")
 LEVELS = ("note", "warning", "broken")
 PID_MAX = 1 << 22  # PID_MAX_LIMIT
 
@@ -65,6 +66,7 @@ class Request(NamedTuple):
     roots: tuple[str, ...] = ()
     libbpf: str = ""
     only: str = ""
+    outputs: tuple[tuple[str, str], ...] = ()
 
 
 def one_of(value: str, choices: Sequence[str], option: str) -> str:
@@ -164,6 +166,19 @@ def _classes(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one_of(name, CLASSES, "--class") for name in names))
 
 
+def _outputs(values: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """(format, file) of each FORMAT=FILE. Raises UsageError for anything else, and for a file that is named twice."""
+    found: dict[str, str] = {}
+    for value in values:
+        form, equals, path = value.partition("=")
+        if not equals or not path:
+            raise UsageError(f"--output {value!r} is not FORMAT=FILE, such as sarif=hooks.sarif")
+        if path in found:
+            raise UsageError(f"--output names {path!r} twice")
+        found[path] = one_of(form, MATRIX_FORMATS, "--output")
+    return tuple((form, path) for path, form in found.items())
+
+
 def _facts(values: Sequence[str]) -> tuple[str, ...]:
     """Facts of an audit, each one name or several with commas. Raises UsageError for one that does not exist."""
     if not values:
@@ -219,6 +234,7 @@ def build(
     roots: Sequence[str] = (),
     libbpf: str = "",
     only: str = "",
+    outputs: Sequence[str] = (),
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -230,7 +246,7 @@ def build(
         tuple(names),
         attach_types(types),
         root,
-        "json" if json else one_of(format or "table", FORMATS, "--format"),
+        "json" if json else one_of(format or "table", MATRIX_FORMATS if command == "matrix" else FORMATS, "--format"),
         one_of(color, COLORS, "--color"),
         as_me,
         vmlinux,
@@ -267,6 +283,7 @@ def build(
         roots=tuple(roots),
         libbpf=libbpf,
         only=only,
+        outputs=_outputs(outputs),
     )
 
 

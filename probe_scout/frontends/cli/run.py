@@ -766,6 +766,21 @@ def _to_file(path: str, text: str) -> None:
         raise streams.OutputError(f"{path}: cannot be written: {why}") from None
 
 
+# matrix, report
+
+
+def _matrix(request: Request) -> int:
+    from . import matrix
+
+    return matrix.run(request, open_kernel, _progress("asking kernels"))
+
+
+def _report(request: Request) -> int:
+    from . import matrix
+
+    return matrix.page(request, open_kernel, _progress("asking kernels"))
+
+
 # rules
 
 
@@ -885,6 +900,8 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "lint": _lint,
     "features": _features,
     "kfunc": _kfunc,
+    "matrix": _matrix,
+    "report": _report,
     "scan": _scan,
     "tracepoint": _tracepoint,
     "audit": _audit,

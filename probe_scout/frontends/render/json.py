@@ -37,6 +37,7 @@ SCHEMAS = {
         "lint",
         "features",
         "kfunc",
+        "matrix",
         "error",
     )
 }
@@ -167,6 +168,11 @@ def lines(items: Iterable[object]) -> Iterator[str]:
     """One line for each item of any list."""
     for item in items:
         yield _dump(plain(item))
+
+
+def line(value: object) -> str:
+    """Any value of report types on one line."""
+    return _dump(plain(value))
 
 
 def dump(value: object) -> str:

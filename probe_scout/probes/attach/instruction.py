@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from ...arch import aarch64
 from ...kernel import text as code
 from ...model import facts
 from ...model.verdict import NO, UNKNOWN, YES, Finding, Verdict
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ...model.target import Target
 
 _CODE_BYTES_MAX = 64 << 10
+_BY_PLACE = (".not_entry", ".inside_ftrace_site", ".offset_range", ".unaligned", ".ftrace_site")
 
 
 def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
@@ -131,10 +133,42 @@ def _nowhere(k: Kernel, target: Target) -> tuple[Unread, ...]:
 
 
 def _said(k: Kernel, attach: str, judged: rules.Judgement, unread: tuple[Unread, ...]) -> Verdict:
-    place = judged.rule.endswith((".not_entry", ".inside_ftrace_site", ".offset_range"))
+    place = judged.rule.endswith(_BY_PLACE)
     evidence = "the offset asked for, and the function's ftrace site" if place else k.evidence(facts.CODE)
     finding = Finding(judged.rule, judged.says[:1].upper() + judged.says[1:] + ".", evidence)
     return Verdict(attach, judged.answer, judged.errno, judged.errno is not None, (finding,), unread)
+
+
+def _arm64(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:
+    """The instruction's rules of arm64, which share nothing with those of x86-64 but the ids of some."""
+    from ...kernel import arm64_text
+    from ...rules import kprobe_instruction_arm64 as arm64
+
+    row, offset = _row(target, view.symbols), target.offset_bytes
+    sites = _arm64_sites(k, view, row)
+    is_told = offset % 4 or (is_return and offset) or offset in sites or (sites and not offset)
+    asked = arm64.OffsetFacts(
+        offset,
+        is_return,
+        sites,
+        () if is_told or view.symbols.hidden else arm64_text.words(k, view.symbols, row, offset),
+        "" if is_told else arm64_text.reserved(k, view.symbols, row, offset),
+    )
+    return arm64.judge_offset(asked, arm64.Witnesses(k.flag("exact_exclusive_masks"), k.flag("refuses_mops")))
+
+
+def _arm64_sites(k: Kernel, view: View, row: int) -> tuple[int, ...]:
+    """Where ftrace's record lies in the symbol; without the file of addresses the compiler's options tell."""
+    if view.sites is None:
+        return ()
+    site = view.sites.site(view.symbols, row)
+    if site is not None:
+        return (site,)
+    if (view.sites.addresses is not None and not view.symbols.hidden) or not view.sites.known(view.symbols, row):
+        return ()
+    behind_bti = k.option("CONFIG_ARM64_BTI_KERNEL")
+    both = aarch64.SITE_OFFSET, aarch64.SITE_OFFSET_BTI
+    return both if behind_bti is None else (both[behind_bti],)
 
 
 def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:
@@ -149,6 +183,8 @@ def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rule
             "kprobe_instruction.other_symbol",
             f"the offset lies behind the end of {target.name} ({end - start:#x} bytes), in another symbol",
         )
+    if k.arch() == "aarch64":
+        return _arm64(k, target, view, is_return)
     size = end - start if end < 1 << 64 else None
     site = view.sites.site(symbols, row) if view.sites is not None else None
     found = _code(k, symbols, row, min(size or _CODE_BYTES_MAX, _CODE_BYTES_MAX))

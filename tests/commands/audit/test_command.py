@@ -427,6 +427,10 @@ def test_bpftool_is_not_asked_about_a_snapshot(asked):
     assert "running kernel alone" in said.err
 
 
+def _no_code(k):
+    raise UsageError("no code can be read here")
+
+
 def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, capsys):
     """The inputs go into the archive without addresses, and come back as the same rows."""
     from probe_scout.commands import audit
@@ -446,6 +450,7 @@ def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, cap
     del taken["symbols"]
     monkeypatch.setattr(audit, "inputs", lambda k, net="auto", calls=None: json.loads(json.dumps(taken)))
     now = audit.judged(k, audit.inputs(k)).attachments
+    monkeypatch.setattr("probe_scout.kernel.text.slices_for_snapshot", _no_code)  # it would read this machine's kcore
     kernel.snapshot(str(tmp_path / "saved.tar.xz"))
     monkeypatch.undo()
     monkeypatch.setenv("PROBE_SCOUT_CACHE", "off")

@@ -31,6 +31,8 @@ LINES: dict[str, tuple[tuple[str, ...], bool, bool]] = {
     "inline": (("inline", "do_execve"), True, True),
     "inline --all": (("inline", "--all", "vfs_re*"), True, True),
     "survey": (("survey",), False, True),
+    "matrix": (("matrix", str(ROOT / "fixtures/hooks.txt")), True, True),
+    "report": (("report", str(ROOT / "fixtures/hooks.txt"), "-o", "-"), True, False),
     "lint": (("lint", str(ROOT / "fixtures/objects/strong.bpf.o")), True, True),
     "features": (("features",), True, True),
     "kfunc": (("kfunc", "bpf_task_acquire"), True, True),
