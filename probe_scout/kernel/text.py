@@ -38,8 +38,11 @@ def _store(k: Code) -> Store:
 
 
 def image_of(k: Code) -> KernelImage | None:
-    """The kernel's uncompressed image: named, or of this build in /boot; None where there is none."""
-    return _store(k).open_image(k)
+    """The kernel's uncompressed ELF image: named, or of this build in /boot; None where there is none."""
+    from ..formats.elf.kernel_image import KernelImage
+
+    image = _store(k).open_image(k)
+    return image if isinstance(image, KernelImage) else None
 
 
 def slice_of(k: Code, symbols: SymbolTable, row: int) -> Slice | None:

@@ -43,7 +43,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "report": ("--root", "--out", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
-    "snapshot": ("--out", "--with-code", "--keep-addresses", "--force", *_COMMON),
+    "snapshot": ("--out", "--from", "--with-code", "--keep-addresses", "--force", *_COMMON),
     "completion": ("--help",),
 }
 TAKES_VALUE = (
