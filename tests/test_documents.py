@@ -33,6 +33,12 @@ def test_the_examples_of_the_api(at_root):
     assert tried >= 6
 
 
+def test_the_examples_of_the_page_on_python(at_root):
+    failed, tried = doctest.testfile(str(ROOT / "docs" / "api.md"), module_relative=False)
+    assert failed == 0
+    assert tried >= 18
+
+
 def commands():
     """Every command line inside a code block or in back-quotes, without its comment, once."""
     found = {}

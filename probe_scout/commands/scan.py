@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..model import facts
 from ..model.attach import for_kind
-from ..model.report import KernelInfo, ScanRow, UserScanRow
+from ..model.report import ScanRow
 from ..model.target import FUNCTION
 from ..model.traits import Traits
 from ..probes.attach.bulk import Group, Sweep, groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..kernel.kernel import Kernel
     from ..model.facts import Unread
-
-
-class ScanReport(NamedTuple):
-    """`probe-scout scan`. `rows` can be walked once."""
-
-    kernel: KernelInfo
-    rows: Iterable[ScanRow | UserScanRow]
-    unread: tuple[Unread, ...]
 
 
 def default_types() -> tuple[str, ...]:

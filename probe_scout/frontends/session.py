@@ -17,15 +17,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import ProbeScoutError, UsageError
-from ..model import facts
-from ..model.report import CheckReport, DoctorReport, KernelInfo, TargetReport
+from ..model import asked, facts
+from ..model.report import CheckReport, DoctorReport, KernelInfo, ScanReport, SnapshotResult, TargetReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from os import PathLike
 
     from ..commands.audit.kept import Kept
-    from ..commands.scan import ScanReport
-    from ..commands.snapshot import SnapshotResult
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
     from ..model.calls import FeaturesReport, KfuncReport
@@ -33,14 +32,18 @@ if TYPE_CHECKING:
     from ..model.facts import Unread
     from ..model.inline import InlineReport, InlineTable
     from ..model.lint import LintReport
-    from ..model.report import KernelInfo, UserReport
+    from ..model.report import UserReport
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
     from ..sources.pack import Stream
 
+_GLOB_SIGNS = frozenset("*?[")
+_ANSWERS = ("yes", "no", "unknown")
+_KINDS = ("functions", "events")
 
-def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
+
+def open_kernel(root: str | PathLike[str] = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
     """The kernel behind a path: "" for this machine, a snapshot (archive or folder), a mounted root, or a kernel that
     was not booted: its package (.deb, .rpm, Arch) or image (vmlinuz, vmlinux).
 
@@ -48,11 +51,26 @@ def open_kernel(root: str = "", *, vmlinux: str | None = None, cache: bool = Fal
     `cache` keeps answers of `check` between runs (see cache.py); the command line does. The source is opened
     when it is first needed: then NotThere, Denied or Broken is raised, with one sentence.
     """
-    return OpenKernel(root, vmlinux, cache)
+    return OpenKernel(_path(root), vmlinux, cache)
+
+
+def _path(root: object) -> str:
+    """The path as text. Raises UsageError for what is no path."""
+    from os import fsdecode, fspath
+
+    try:
+        return fsdecode(fspath(root))  # type: ignore[call-overload]  # tried, whatever it is
+    except TypeError:
+        raise UsageError(f'{root!r} is no path of a kernel; "" is this machine') from None
+
+
+def _types(types: str | Iterable[str]) -> tuple[str, ...]:
+    """Attach types, also one string with commas. Raises UsageError for one that does not exist."""
+    return asked.attach_types(asked.several(types, "types"), "types:") if types else ()
 
 
 class OpenKernel:
-    """One kernel, ready to be asked. Reads what a question needs, once."""
+    """One kernel, ready to be asked. Reads what a question needs, once. A string where several are taken is one."""
 
     def __init__(self, root: str = "", vmlinux: str | None = None, cache: bool = False) -> None:
         self._root, self._vmlinux, self._cache = root, vmlinux, cache
@@ -85,19 +103,34 @@ class OpenKernel:
         """Which kernel this is. Raises SourceError where the source cannot be opened."""
         return self._kernel.info()
 
+    @property
+    def kernel(self) -> KernelInfo:
+        """The same as `info()`, as reports have it."""
+        return self.info()
+
+    def __repr__(self) -> str:
+        """Which kernel, without opening anything."""
+        told = f"{self._root!r}" if self._root else "this machine"
+        return f"<OpenKernel {told}{f', {self._opened.release()}' if self._opened is not None else ''}>"
+
     def partial(self) -> str:
         """What shows that this snapshot holds a part of its kernel only; "" for a whole one."""
         return self._kernel.partial()
 
     def check(
-        self, names: Sequence[str], types: Sequence[str] = (), as_me: bool = False, debug: str = ""
+        self, names: str | Sequence[str], types: str | Sequence[str] = (), as_me: bool = False, debug: str = ""
     ) -> CheckReport:
         """The verdicts of each target for each attach type (all that apply where `types` is empty).
 
         Judged for a fully privileged root, or with `as_me` for the present process. `debug` names a file with debug
         information, which says whether calls were inlined. Raises UsageError for
-        a name or an attach type that cannot be asked, ProbeScoutError for a kernel file that makes no sense.
+        a name, a pattern (see `check_many`) or an attach type that cannot be asked, ProbeScoutError for a kernel file
+        that makes no sense.
         """
+        names, types = asked.several(names, "names"), _types(types)
+        for name in names:
+            if not _GLOB_SIGNS.isdisjoint(name):
+                raise UsageError(f"{name!r} is a pattern: check_many takes patterns, check takes names")
         question = None
         if self._cache:
             from ..sources import cache
@@ -128,8 +161,8 @@ class OpenKernel:
 
     def check_many(
         self,
-        names: Sequence[str],
-        types: Sequence[str] = (),
+        names: str | Sequence[str],
+        types: str | Sequence[str] = (),
         as_me: bool = False,
         debug: str = "",
         all_types: bool = False,
@@ -143,6 +176,7 @@ class OpenKernel:
         from ..commands import check
         from ..commands import check_many as many
 
+        names, types = asked.several(names, "names"), _types(types)
         k = self._kernel
         k.set_caller(None)
         if as_me:
@@ -185,20 +219,23 @@ class OpenKernel:
                 error.unread = (found,)
                 raise error
 
-    def scan(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> ScanReport:
+    def scan(self, glob: str = "*", types: str | Sequence[str] = (), answer: str | None = None) -> ScanReport:
         """Every function that matches, with its answers; `answer` keeps rows that have it for some type."""
         from ..commands import scan
         from ..probes.attach import targets
 
+        types = _types(types)
+        if answer is not None:
+            asked.one_of(answer, _ANSWERS, "answer:")
         k = self._kernel
         if self.is_user(glob):
             from ..probes.user import listing
 
-            return scan.ScanReport(k.info(), listing.rows(k, glob, types, answer), ())
+            return ScanReport(k.info(), listing.rows(k, glob, types, answer), ())
         glob, attach = targets.pattern(k, glob)
         self._full()
         types = types or ((attach,) if attach else ())
-        return scan.ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
+        return ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
 
     @staticmethod
     def is_user(text: str) -> bool:
@@ -207,11 +244,16 @@ class OpenKernel:
 
         return ("/" in text or ":" in text) and user_target.is_user(text)
 
-    def scan_ndjson(self, glob: str = "*", types: Sequence[str] = (), answer: str | None = None) -> Iterator[bytes]:
+    def scan_ndjson(
+        self, glob: str = "*", types: str | Sequence[str] = (), answer: str | None = None
+    ) -> Iterator[bytes]:
         """The rows of `scan` as ready NDJSON lines."""
         from ..commands import scan
         from ..probes.attach import targets
 
+        types = _types(types)
+        if answer is not None:
+            asked.one_of(answer, _ANSWERS, "answer:")
         glob, attach = targets.pattern(self._kernel, glob)
         self._full()
         return scan.ndjson(self._kernel, glob, types or ((attach,) if attach else ()), answer)
@@ -240,6 +282,7 @@ class OpenKernel:
         from ..model.trace import TracepointReport
         from ..probes.tracepoints import listing as events
 
+        reads = asked.ranges(reads)
         found, unread, notes = events.reports(self._kernel, glob, reads, names_only)
         return TracepointReport(self._kernel.info(), found, unread, notes)
 
@@ -247,8 +290,8 @@ class OpenKernel:
         self,
         other: OpenKernel,
         glob: str = "",
-        kinds: Sequence[str] = (),
-        types: Sequence[str] = (),
+        kinds: str | Sequence[str] = (),
+        types: str | Sequence[str] = (),
         whole: bool = True,
     ) -> DiffReport:
         """What differs in `other`: functions and events that match `glob` ("" for all), their fields and verdicts.
@@ -257,6 +300,8 @@ class OpenKernel:
         """
         from ..commands import diff
 
+        kinds = tuple(asked.one_of(kind, _KINDS, "kinds:") for kind in asked.several(kinds, "kinds"))
+        types = _types(types)
         report = diff.report(self._kernel, other._kernel, glob, kinds, types, whole)
         self._broken()
         other._broken()
@@ -276,8 +321,8 @@ class OpenKernel:
 
     def verify(
         self,
-        names: Sequence[str],
-        types: Sequence[str] = (),
+        names: str | Sequence[str],
+        types: str | Sequence[str] = (),
         *,
         as_me: bool = False,
         dry: bool = False,
@@ -295,8 +340,8 @@ class OpenKernel:
 
         found = trial.report(
             self._kernel,
-            names,
-            types,
+            asked.several(names, "names"),
+            _types(types),
             as_me=as_me,
             dry=dry,
             limit=limit or trial.LIMIT,
@@ -316,6 +361,7 @@ class OpenKernel:
         from ..commands import audit
         from ..commands.audit.kept import Kept
 
+        asked.one_of(net, ("auto", "yes", "no"), "net:")
         if self._kept is None:
             question = None
             if self._cache:
@@ -331,7 +377,7 @@ class OpenKernel:
         return audit.report(self._kernel, net, owner, target, kept=self._kept, with_bpftool=with_bpftool)
 
     def lint(
-        self, files: Sequence[str], others: Sequence[OpenKernel] = (), libbpf: str = "", program: str = ""
+        self, files: str | Sequence[str], others: Sequence[OpenKernel] = (), libbpf: str = "", program: str = ""
     ) -> LintReport:
         """Whether compiled BPF objects open, relocate, load and attach here and on `others`, each program alone.
 
@@ -345,7 +391,7 @@ class OpenKernel:
         kernels = [self._kernel, *(other._kernel for other in others)]
         return lint.report(
             kernels,
-            files,
+            asked.several(files, "files"),
             lint.version(libbpf) if libbpf else lint.NEWEST,
             program,
             lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX),
@@ -364,7 +410,7 @@ class OpenKernel:
         return kfunc.report(self._kernel, glob, types)
 
     def stub(
-        self, names: Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False
+        self, names: str | Sequence[str], lang: str = "c", attach: str = "", core: bool = False, program: bool = False
     ) -> StubReport:
         """Source text of what a program on these events or functions sees; `StubReport.text`.
 
@@ -374,6 +420,8 @@ class OpenKernel:
         """
         from ..commands import stub
 
+        names = asked.several(names, "names")
+        lang, attach = asked.language(lang, "lang:"), asked.stub_attach(attach, "attach:")
         return stub.report(self._kernel, names, lang, attach, core, program)
 
     def inline(
@@ -423,7 +471,7 @@ class OpenKernel:
     def inline_all(
         self,
         glob: str = "*",
-        kinds: Sequence[str] = (),
+        kinds: str | Sequence[str] = (),
         debug: str = "",
         announce: Callable[[str], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -433,8 +481,10 @@ class OpenKernel:
         `kinds`: only these classes. `progress` is told bytes read and bytes in all.
         """
         from ..commands import inline
+        from ..formats.dwarf.classes import CLASSES
         from ..probes.attach import targets
 
+        kinds = tuple(asked.one_of(kind, CLASSES, "kinds:") for kind in asked.several(kinds, "kinds"))
         glob = targets.pattern(self._kernel, glob)[0]
         module, colon, pattern = glob.rpartition(":")
         found = inline.table(self._kernel, pattern if colon else glob, kinds, module or None, debug, announce, progress)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .document import Document
 from .facts import Unread
 from .report import KernelInfo
 
@@ -133,9 +134,7 @@ class Loaded(NamedTuple):
         return Attachment(LOADED, None, prog=self.prog, owners=self.owners, pins=self.pins, findings=self.findings)
 
 
-class AuditReport(NamedTuple):
-    """`probe-scout audit`. `net`: scanned, or why the interfaces were not looked at."""
-
+class _AuditReport(NamedTuple):
     kernel: KernelInfo
     attachments: tuple[Attachment, ...]
     loaded: tuple[Loaded, ...]
@@ -143,3 +142,10 @@ class AuditReport(NamedTuple):
     unread: tuple[Unread, ...]
     findings: tuple[AuditFinding, ...] = ()  # about the whole: disagreement of bpftool, what is not told here
     boot: str | None = None  # tells one boot from another: ids of programs and links count within a boot
+
+
+class AuditReport(Document, _AuditReport):
+    """`probe-scout audit`. `net`: scanned, or why the interfaces were not looked at."""
+
+    __slots__ = ()
+    COMMAND = "audit"

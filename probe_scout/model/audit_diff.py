@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .document import Document
 from .facts import Unread
 from .report import KernelInfo
 
@@ -48,14 +49,19 @@ class AuditChange(NamedTuple):
     differs: tuple[str, ...] = ()
 
 
-class AuditDiff(NamedTuple):
+class _AuditDiff(NamedTuple):
+    kernel: KernelInfo
+    changes: tuple[AuditChange, ...]
+    same_boot: bool | None = None
+    unread: tuple[Unread, ...] = ()  # of the later audit
+
+
+class AuditDiff(Document, _AuditDiff):
     """`probe-scout audit --diff OLD.json`. Empty `changes`: nothing appeared, went, grew or was replaced.
 
     `same_boot` is None where one of the two audits does not tell its boot. Between boots every id is another, so that
     programs are then told apart by tag and user alone.
     """
 
-    kernel: KernelInfo
-    changes: tuple[AuditChange, ...]
-    same_boot: bool | None = None
-    unread: tuple[Unread, ...] = ()  # of the later audit
+    __slots__ = ()
+    COMMAND = "audit-diff"

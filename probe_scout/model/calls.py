@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .document import Document
 from .facts import Unread
 from .report import KernelInfo
 
@@ -31,14 +32,19 @@ class HelperRow(NamedTuple):
     attach: dict[str, tuple[str, ...]]
 
 
-class FeaturesReport(NamedTuple):
-    """`probe-scout features`. `basis` tells where the helpers' answers come from: image, recorded or none."""
-
+class _FeaturesReport(NamedTuple):
     kernel: KernelInfo
     basis: str
     features: tuple[Feature, ...]
     helpers: tuple[HelperRow, ...]
     unread: tuple[Unread, ...] = ()
+
+
+class FeaturesReport(Document, _FeaturesReport):
+    """`probe-scout features`. `basis` tells where the helpers' answers come from: image, recorded or none."""
+
+    __slots__ = ()
+    COMMAND = "features"
 
 
 class KfuncRow(NamedTuple):
@@ -54,10 +60,15 @@ class KfuncRow(NamedTuple):
     evidence: str
 
 
-class KfuncReport(NamedTuple):
-    """`probe-scout kfunc`. `types` are the program types, or the attach types that were asked for."""
-
+class _KfuncReport(NamedTuple):
     kernel: KernelInfo
     types: tuple[str, ...]
     kfuncs: tuple[KfuncRow, ...]
     unread: tuple[Unread, ...] = ()
+
+
+class KfuncReport(Document, _KfuncReport):
+    """`probe-scout kfunc`. `types` are the program types, or the attach types that were asked for."""
+
+    __slots__ = ()
+    COMMAND = "kfunc"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .document import Document
 from .facts import Unread
 from .report import KernelInfo
 
@@ -135,12 +136,7 @@ class Gap(NamedTuple):
     unread: Unread
 
 
-class DiffReport(NamedTuple):
-    """`probe-scout diff`. `types`: attach types that one kernel refuses whatever the target is; told once, here.
-
-    `common`: fields that every event begins with. `whole` is false where rows were left out (no pattern was given).
-    """
-
+class _DiffReport(NamedTuple):
     a: KernelInfo
     b: KernelInfo
     glob: str
@@ -153,6 +149,16 @@ class DiffReport(NamedTuple):
     functions: tuple[FunctionChange, ...] = ()
     events: tuple[EventChange, ...] = ()
     unread: tuple[Gap, ...] = ()
+
+
+class DiffReport(Document, _DiffReport):
+    """`probe-scout diff`. `types`: attach types that one kernel refuses whatever the target is; told once, here.
+
+    `common`: fields that every event begins with. `whole` is false where rows were left out (no pattern was given).
+    """
+
+    __slots__ = ()
+    COMMAND = "diff"
 
     def differs(self) -> bool:
         """Anything at all, told in rows or not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from .document import Document
 from .facts import Unread
 from .report import Alternative, Coverage, KernelInfo
 from .verdict import Verdict
@@ -67,13 +68,7 @@ class InlinedFunction(NamedTuple):
     without_code: int
 
 
-class InlineReport(NamedTuple):
-    """`probe-scout inline NAME`. Several functions of one name are told apart by file and line.
-
-    Where only a survey knows the name (`coverage.basis`) there is one function, without file and line, and its copies
-    have a place and a verdict, and neither chain, call nor parameters.
-    """
-
+class _InlineReport(NamedTuple):
     kernel: KernelInfo
     target: str
     module: str | None
@@ -84,6 +79,17 @@ class InlineReport(NamedTuple):
     notes: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
+
+
+class InlineReport(Document, _InlineReport):
+    """`probe-scout inline NAME`. Several functions of one name are told apart by file and line.
+
+    Where only a survey knows the name (`coverage.basis`) there is one function, without file and line, and its copies
+    have a place and a verdict, and neither chain, call nor parameters.
+    """
+
+    __slots__ = ()
+    COMMAND = "inline"
 
 
 class InlineRow(NamedTuple):
@@ -102,11 +108,16 @@ class InlineRow(NamedTuple):
     line: int
 
 
-class InlineTable(NamedTuple):
-    """`probe-scout inline --all`."""
-
+class _InlineTable(NamedTuple):
     kernel: KernelInfo
     debug: DebugSource | None
     rows: Iterable[InlineRow]
     unread: tuple[Unread, ...] = ()
     basis: str = "dwarf"  # or "survey": of this very build
+
+
+class InlineTable(Document, _InlineTable):
+    """`probe-scout inline --all`."""
+
+    __slots__ = ()
+    COMMAND = "inline_all"

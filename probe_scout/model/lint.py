@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .document import Document
 from .report import Alternative, KernelInfo
 from .verdict import Finding
 
@@ -52,8 +53,13 @@ class LintedObject(NamedTuple):
     kernels: tuple[OnKernel, ...]
 
 
-class LintReport(NamedTuple):
-    """`probe-scout lint`. `skipped`: files that hold no object, with the reason."""
-
+class _LintReport(NamedTuple):
     objects: tuple[LintedObject, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+
+
+class LintReport(Document, _LintReport):
+    """`probe-scout lint`. `skipped`: files that hold no object, with the reason."""
+
+    __slots__ = ()
+    COMMAND = "lint"

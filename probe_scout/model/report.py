@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from .document import Document
 from .facts import Unread
 from .verdict import Finding, Verdict
 
@@ -92,6 +94,10 @@ class Coverage(NamedTuple):
     kind: str = ""
     missed: int = 0
 
+    def written(self) -> dict[str, object]:
+        """What differs in a document: places have names."""
+        return {"inlined_into": [{"caller": caller, "offset": offset} for caller, offset in self.inlined_into]}
+
     @property
     def is_fact(self) -> bool:
         """It was read for this very build: *is* and not *likely*."""
@@ -152,12 +158,27 @@ class UserReport(NamedTuple):
     unread: tuple[Unread, ...] = ()
 
 
-class CheckReport(NamedTuple):
-    """`probe-scout check`."""
-
+class _CheckReport(NamedTuple):
     kernel: KernelInfo
     targets: tuple[TargetReport | UserReport, ...]
     caller: str = "root"  # "root" (fully privileged) or "me" with --as-me
+
+
+class CheckReport(Document, _CheckReport):
+    """`probe-scout check`."""
+
+    __slots__ = ()
+    COMMAND = "check"
+
+    def __repr__(self) -> str:
+        told = [
+            f"{one.target} "
+            + " ".join(f"{v.attach}:{v.errno or v.answer}" for v in one.verdicts[:4])
+            + (" …" if len(one.verdicts) > 4 else "")
+            for one in self.targets[:3]
+        ]
+        rest = f"; {len(self.targets) - 3} more" if len(self.targets) > 3 else ""
+        return f"<CheckReport of {self.kernel.release}: {'; '.join(told)}{rest}>"
 
 
 class ScanRow(NamedTuple):
@@ -192,10 +213,42 @@ class SourceState(NamedTuple):
     cure: str
 
 
-class DoctorReport(NamedTuple):
-    """`probe-scout doctor`."""
-
+class _DoctorReport(NamedTuple):
     kernel: KernelInfo
     sources: tuple[SourceState, ...]
     findings: tuple[Finding, ...]
     unread: tuple[Unread, ...]
+
+
+class DoctorReport(Document, _DoctorReport):
+    """`probe-scout doctor`."""
+
+    __slots__ = ()
+    COMMAND = "doctor"
+
+
+class _ScanReport(NamedTuple):
+    kernel: KernelInfo
+    rows: Iterable[ScanRow | UserScanRow]
+    unread: tuple[Unread, ...]
+
+
+class ScanReport(Document, _ScanReport):
+    """`probe-scout scan`. `rows` can be walked once."""
+
+    __slots__ = ()
+    COMMAND = "scan"
+
+
+class _SnapshotResult(NamedTuple):
+    path: str
+    size_bytes: int
+    members: int
+    left_out: tuple[tuple[str, str], ...]
+
+
+class SnapshotResult(Document, _SnapshotResult):
+    """`left_out` names what could not be read and why; what the kernel simply does not have is not in it."""
+
+    __slots__ = ()
+    COMMAND = "snapshot"

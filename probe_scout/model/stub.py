@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .attach import BY_TRAMPOLINES, ITER
+from .document import Document
 from .report import KernelInfo
 
 # Stub.shape
@@ -147,12 +148,17 @@ class Stub(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class StubReport(NamedTuple):
-    """`probe-scout stub`. `skipped` names targets that a pattern matched and that take no such program."""
-
+class _StubReport(NamedTuple):
     kernel: KernelInfo
     language: str
     text: str
     stubs: tuple[Stub, ...]
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+class StubReport(Document, _StubReport):
+    """`probe-scout stub`. `skipped` names targets that a pattern matched and that take no such program."""
+
+    __slots__ = ()
+    COMMAND = "stub"

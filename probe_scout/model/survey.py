@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .document import Document
+
 
 class SurveyedKernel(NamedTuple):
     """One kernel. `build_id`: of its vmlinux, "" if only modules were read. `path`: the survey's file.
@@ -19,7 +21,12 @@ class SurveyedKernel(NamedTuple):
     added: tuple[str, ...] = ()
 
 
-class SurveyReport(NamedTuple):
+class _SurveyReport(NamedTuple):
+    kernels: tuple[SurveyedKernel, ...]
+
+
+class SurveyReport(Document, _SurveyReport):
     """`probe-scout survey`: every surveyed kernel, or those that were just read."""
 
-    kernels: tuple[SurveyedKernel, ...]
+    __slots__ = ()
+    COMMAND = "survey"

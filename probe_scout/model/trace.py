@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .document import Document
 from .facts import Unread
 from .report import KernelInfo
 from .verdict import Finding, Verdict
@@ -242,10 +243,15 @@ class EventReport(NamedTuple):
     reads: tuple[EventRead, ...] = ()
 
 
-class TracepointReport(NamedTuple):
-    """`probe-scout tracepoint`. `notes`: where available_events and the events tree disagree."""
-
+class _TracepointReport(NamedTuple):
     kernel: KernelInfo
     events: tuple[EventReport, ...]
     unread: tuple[Unread, ...] = ()  # why the list is not whole
     notes: tuple[Finding, ...] = ()
+
+
+class TracepointReport(Document, _TracepointReport):
+    """`probe-scout tracepoint`. `notes`: where available_events and the events tree disagree."""
+
+    __slots__ = ()
+    COMMAND = "tracepoint"

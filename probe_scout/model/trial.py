@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .document import Document
 from .report import KernelInfo
 from .verdict import Verdict
 
@@ -41,11 +42,16 @@ class BugReport(NamedTuple):
     body: str
 
 
-class VerifyReport(NamedTuple):
-    """`probe-scout verify`. `caller` as in CheckReport; `dry` when nothing was asked."""
-
+class _VerifyReport(NamedTuple):
     kernel: KernelInfo
     dry: bool
     caller: str
     trials: tuple[Trial, ...]
     reports: tuple[BugReport, ...] = ()
+
+
+class VerifyReport(Document, _VerifyReport):
+    """`probe-scout verify`. `caller` as in CheckReport; `dry` when nothing was asked."""
+
+    __slots__ = ()
+    COMMAND = "verify"

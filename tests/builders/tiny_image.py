@@ -124,6 +124,9 @@ class TinyImage:
         """BTF of the structures above."""
         b = BtfWriter()
         number, pointer = b.int("int", 4, True), b.ptr(0)
+        byte = b.int("unsigned char", 1)
+        entry = [("type", b.int("unsigned short", 2), 0), ("flags", byte, 16), ("preempt_count", byte, 24)]
+        b.struct("trace_entry", 8, [*entry, ("pid", number, 32)])
         event = b.struct("trace_event", 16, [("type", number, 32)])
         name = b.union("", 8, [("name", pointer, 0), ("tp", pointer, 0)])
         b.struct(

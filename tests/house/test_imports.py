@@ -23,7 +23,7 @@ DOWN = {
     "probes": "rules kernel formats sources arch model errors",
     "commands": "probes rules kernel formats sources arch model errors",
     "frontends": "commands probes rules kernel formats sources arch model errors",
-    "__init__": "frontends model",
+    "__init__": "frontends model errors",
     "__main__": "frontends",
 }
 # Parts of a package to the parts of the same package that they may import; parts that are not named here are free.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from probe_scout.errors import UsageError
-from probe_scout.frontends.cli.request import attach_types
 from probe_scout.frontends.session import open_kernel
+from probe_scout.model.asked import attach_types
 from probe_scout.model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse, read
 from tests.conftest import RECORDED
 

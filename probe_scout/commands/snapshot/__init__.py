@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from stat import S_ISREG
-from typing import NamedTuple
 
 from ...errors import Broken, NotThere, SourceError, UsageError
+from ...model.report import SnapshotResult
 from ...sources import manifest, pack, tar, unpack
 from ...sources.reading import plain_parts, printable, refusal
 
@@ -82,15 +82,6 @@ _ARCH_CONFIGS = (
     ("CONFIG_LOONGARCH", "loongarch64"),
 )
 _NT_GNU_BUILD_ID = 3
-
-
-class SnapshotResult(NamedTuple):
-    """`left_out` names what could not be read and why; what the kernel simply does not have is not in it."""
-
-    path: str
-    size_bytes: int
-    members: int
-    left_out: tuple[tuple[str, str], ...]
 
 
 class _Taken:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
 
 import typer
 
 from ...errors import UsageError
+from ...model.attach import ATTACH_TYPES
 from ...model.version import __version__
 from . import streams
 from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, MATRIX_FORMATS, SHELLS, Request, build
@@ -24,8 +25,28 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
+    epilog="""\b
+Exit code: 0 yes, 1 no, 2 usage, 3 cannot tell, 4 a source is broken.
+Examples:
+  probe-scout check vfs_read
+  probe-scout check --help""",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+_Made = TypeVar("_Made", bound=Callable[..., Request])
+
+
+def _command(*examples: str) -> Callable[[_Made], _Made]:
+    """A command whose page ends with examples; in the list of commands its first sentence is never cut."""
+    lines = "".join(f"\n  probe-scout {line}" for line in examples)
+
+    def add(function: _Made) -> _Made:
+        says = (function.__doc__ or "").partition("\n")[0]
+        app.command(short_help=says, epilog=f"\b\nExamples:{lines}")(function)
+        return function
+
+    return add
+
 
 Root = Annotated[
     str,
@@ -35,7 +56,9 @@ Root = Annotated[
 ]
 Types = Annotated[
     list[str],
-    typer.Option("--type", metavar="TYPE", help="Attach type, such as fentry; repeat it or separate with commas."),
+    typer.Option(
+        "--type", metavar="TYPE", help=f"Repeat it or separate with commas. One of: {', '.join(ATTACH_TYPES)}."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, the same as --format json.")]
 Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print the answer.")]
@@ -59,7 +82,7 @@ def frame(
     return None
 
 
-@app.command()
+@_command("check vfs_read", "check tp:sched:sched_switch syscall:execve --type tp --json")
 def check(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)] = [],  # noqa: B006
     types: Types = [],  # noqa: B006  typer reads the default and never changes it
@@ -78,6 +101,7 @@ def check(
 
     NAME is vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME, or as libbpf, bpftrace
     and perf write it; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line.
+
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken. Without --type
     the answers for kprobe, kprobe.multi, fentry and their returns count, as far as this kernel knows them.
     """
@@ -98,7 +122,7 @@ def check(
     )
 
 
-@app.command()
+@_command("inline vfs_fsync_range", "inline --all 'vfs_*' --class full")
 def inline(
     name: Annotated[str, typer.Argument(metavar="[NAME]", show_default=False)] = "",
     debug: Debug = "",
@@ -114,6 +138,7 @@ def inline(
     """Say where a function was inlined and which calls a probe on it misses.
 
     NAME is as the source has it, or MODULE:NAME. Needs debug information: a debug package, or --debug FILE.
+
     Exit code: 0 no call is inlined away, 1 some are, 2 usage, 3 cannot tell, 4 a source is broken.
     """
     return build(
@@ -129,7 +154,7 @@ def inline(
     )
 
 
-@app.command()
+@_command("lint prog.bpf.o", "lint prog.bpf.o --root old.tar.xz --root new.tar.xz")
 def lint(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", show_default=False)],
     roots: Annotated[
@@ -147,12 +172,13 @@ def lint(
 
     FILE is an object, an executable with embedded objects, an ar archive, a Debian package, a folder, or - for standard
     input. The verifier's check of a program's logic is not repeated: yes means that nothing else stands against it.
+
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a file holds no object or is broken.
     """
     return build("lint", names=files, roots=roots, libbpf=libbpf, only=only, json=json, format=format, color=color)
 
 
-@app.command()
+@_command("features", "features --root linux-image.deb --json")
 def features(
     root: Root = "", vmlinux: Vmlinux = "", json: Json = False, format: Format = "", color: Color = "auto"
 ) -> Request:
@@ -164,7 +190,7 @@ def features(
     return build("features", root=root, vmlinux=vmlinux, json=json, format=format, color=color)
 
 
-@app.command()
+@_command("kfunc bpf_task_acquire", "kfunc 'bpf_iter_*' --type fentry --root vmlinuz")
 def kfunc(
     glob: Annotated[str, typer.Argument(metavar="[NAME|GLOB]", show_default=False)] = "*",
     types: Types = [],  # noqa: B006
@@ -182,7 +208,7 @@ def kfunc(
     return build("kfunc", names=[glob], types=types, root=root, vmlinux=vmlinux, json=json, format=format, color=color)
 
 
-@app.command()
+@_command("survey", "survey /usr/lib/debug/boot/vmlinux-6.12.0")
 def survey(
     files: Annotated[list[str], typer.Argument(metavar="[FILE...]", show_default=False)] = [],  # noqa: B006
     json: Json = False,
@@ -192,12 +218,13 @@ def survey(
     """List the kernels whose inlining is known; with FILE, add a kernel of your own.
 
     FILE is a vmlinux or a module with debug information. It is read once, a vmlinux in some 10 seconds.
+
     Exit code: 0, 2 usage, 4 a file holds no debug information or is broken.
     """
     return build("survey", names=files, json=json, format=format, color=color)
 
 
-@app.command()
+@_command("scan 'tcp_*'", "scan 'vfs_*' --type fentry,kprobe --answer no --format csv")
 def scan(
     glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
     types: Types = [],  # noqa: B006
@@ -209,11 +236,17 @@ def scan(
     format: Format = "",
     color: Color = "auto",
 ) -> Request:
-    """Answer for every function that matches GLOB."""
+    """Answer for every function that matches GLOB.
+
+    GLOB is a pattern such as 'vfs_*', also MODULE:PATTERN. Columns are attach types, cells yes, the errno of a no, ?
+    for unknown, - where a type does not apply; rows come in the order of the symbol table.
+
+    Exit code: 0 there are rows, 1 nothing matches, 2 usage, 3 something could not be read, 4 a source is broken.
+    """
     return build("scan", names=[glob], types=types, root=root, json=json, format=format, color=color, answer=answer)
 
 
-@app.command()
+@_command("tracepoint sched:sched_switch", "tracepoint sched:sched_switch --reads 24:4")
 def tracepoint(
     glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
     reads: Annotated[
@@ -229,14 +262,16 @@ def tracepoint(
     """List events; for one event, its fields and arguments.
 
     A field has an offset, a size, and whether a program may read it, and if not, why.
-    Exit code with --reads: 0 every load is accepted, 1 one is refused, 3 cannot tell.
+
+    Exit code: 0 there are events, 1 nothing matches, 2 usage, 3 something could not be read, 4 a source is broken; with
+    --reads 0 every load is accepted, 1 one is refused, 3 cannot tell.
     """
     return build(
         "tracepoint", names=[glob], root=root, json=json, format=format, color=color, reads=reads, fields=fields
     )
 
 
-@app.command()
+@_command("audit", "audit --diff yesterday.json --fail-on warning --quiet")
 def audit(
     owner: Annotated[str, typer.Option("--owner", metavar="PID", help="Only what this process holds.")] = "",
     target: Annotated[
@@ -272,6 +307,7 @@ def audit(
     """Show everything that is attached, by whom, and what is not sound about it.
 
     BPF by links, perf events, cgroups, interfaces; dynamic events, kprobes, ftrace users and live patches.
+
     Exit code: 0, 1 with --fail-on, --diff or --allow, 2 usage, 3 something may not be seen, 4 a source is broken.
     """
     return build(
@@ -294,7 +330,7 @@ def audit(
     )
 
 
-@app.command()
+@_command("verify vfs_read --dry", "verify vfs_read --type kprobe,fentry")
 def verify(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
     types: Types = [],  # noqa: B006
@@ -313,6 +349,7 @@ def verify(
     """Ask the running kernel for real and compare with check. Attaches for a moment; needs root.
 
     NAME as for check, or a glob. Each program does nothing and is detached at once.
+
     Exit code: 0 the kernel agrees, 1 a difference, 2 usage, 3 something could not be asked, 4 a source is broken.
     """
     return build(
@@ -329,7 +366,7 @@ def verify(
     )
 
 
-@app.command()
+@_command("diff old.tar.xz new.tar.xz 'vfs_*'", "diff live new.tar.xz --kind events --all")
 def diff(
     root_a: Annotated[str, typer.Argument(metavar="ROOT_A", show_default=False)],
     root_b: Annotated[str, typer.Argument(metavar="ROOT_B", show_default=False)],
@@ -347,6 +384,7 @@ def diff(
 
     ROOT is as for --root; "live" is this machine. Gone, appeared, renamed by the compiler; arguments,
     fields, verdicts. Without GLOB a summary.
+
     Exit code: 0 nothing differs, 1 something does, 2 usage, 3 something could not be read, 4 a source is broken.
     """
     if not root_a or not root_b:
@@ -363,7 +401,7 @@ def diff(
     )
 
 
-@app.command()
+@_command("stub sched:sched_switch", "stub vfs_read --attach fentry --lang rust")
 def stub(
     names: Annotated[list[str], typer.Argument(metavar="EVENT...", show_default=False)],
     lang: Annotated[str, typer.Option("--lang", metavar="LANGUAGE", help="c, rust, go, python or bpftrace.")] = "c",
@@ -386,6 +424,7 @@ def stub(
     """Write the struct that a program on an event or a function sees, as source text.
 
     EVENT is sched:sched_switch, a glob, or a function. Offsets and sizes are asserted where the text is compiled.
+
     Exit code: 0 written, 1 no such target or it takes no such program, 2 usage, 3 cannot tell, 4 a source is broken.
     """
     return build(
@@ -409,7 +448,7 @@ Roots = Annotated[
 ]
 
 
-@app.command()
+@_command("matrix", "matrix hooks.txt --root old.tar.xz --root new.tar.xz --format md")
 def matrix(
     hooks: Annotated[str, typer.Argument(metavar="[HOOKS]", show_default=False)] = "",
     roots: Roots = [],  # noqa: B006
@@ -427,12 +466,13 @@ def matrix(
 
     HOOKS is a probe-scout.toml (the one of this folder if left out), a list with a target or a ladder of targets in
     each line, or - for standard input. Kernels are those of --root, else those that the file names, else this machine.
+
     Exit code: 0 every hook that must attach does, 1 one does not, 2 usage, 3 cannot tell, 4 a source is broken.
     """
     return build("matrix", names=[hooks], roots=roots, outputs=outputs, json=json, format=format, color=color)
 
 
-@app.command()
+@_command("report -o page.html", "report hooks.txt --root snapshots/ -o page.html")
 def report(
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="The page to write; - is standard output.")],
     hooks: Annotated[str, typer.Argument(metavar="[HOOKS]", show_default=False)] = "",
@@ -441,12 +481,13 @@ def report(
     """Write the matrix of hooks and kernels as one HTML page that needs no network.
 
     HOOKS and --root are as for matrix. Each cell leads to its reasons.
+
     Exit code: 0 written, 2 usage, 3 nothing could be told, 4 a source is broken.
     """
     return build("report", names=[hooks], roots=roots, out=out)
 
 
-@app.command()
+@_command("rules", "rules symbol_lookup.ambiguous")
 def rules(
     rule: Annotated[
         str, typer.Argument(metavar="[ID|GROUP]", show_default=False, help="As symbol_lookup.ambiguous, or audit.")
@@ -459,17 +500,22 @@ def rules(
 
     A rule says one reason for a no, which kernel function decides it, and since when. Findings that refuse nothing
     (silent, doctor, hazard, events, audit) are listed by their group.
+
+    Exit code: 0, 2 usage (also a rule that does not exist).
     """
     return build("rules", names=[rule] if rule else [], json=json, format=format, color=color)
 
 
-@app.command()
+@_command("doctor", "doctor --root host.tar.xz")
 def doctor(root: Root = "", json: Json = False, format: Format = "", color: Color = "auto") -> Request:
-    """Say what can be read here, and what would open the rest."""
+    """Say what can be read here, and what would open the rest.
+
+    Exit code: 0, also where little can be read; 2 usage, 4 a source is broken.
+    """
     return build("doctor", root=root, json=json, format=format, color=color)
 
 
-@app.command()
+@_command("snapshot -o host.tar.xz", "snapshot -o - --root /mnt")
 def snapshot(
     out: Annotated[
         str,
@@ -505,9 +551,14 @@ def snapshot(
     )
 
 
-@app.command()
+@_command("completion bash", "completion fish")
 def completion(shell: Annotated[str, typer.Argument(metavar="|".join(SHELLS), show_default=False)]) -> Request:
-    """Print the completion script of a shell. For bash: eval "$(probe-scout completion bash)"."""
+    """Print the completion script of a shell.
+
+    For bash: eval "$(probe-scout completion bash)".
+
+    Exit code: 0, 2 usage.
+    """
     return build("completion", names=[shell])
 
 

@@ -179,7 +179,7 @@ def _names(word: str, root: str, open_kernel: Open) -> list[str]:
 
 def script(shell: str) -> str:
     """The completion script of bash, zsh or fish. Raises UsageError for another shell."""
-    from .request import one_of
+    from ...model.asked import one_of
 
     return _SCRIPTS[one_of(shell, SHELLS, "shell")]
 

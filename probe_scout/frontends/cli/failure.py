@@ -40,13 +40,14 @@ SOURCE = "source"  # the fact of a root that cannot be opened at all
 
 def document(request: Request, error: Exception, sentence: str, open_kernel: Callable[..., OpenKernel]) -> str | None:
     """The document as text; None for a command that has none."""
+    from ...model.document import SCHEMAS
     from ..render import json
 
     command = "inline_all" if request.command == "inline" and request.whole else request.command
     lists = _LISTS.get(command)
     if lists is None:
         return None
-    body: dict[str, object] = {"schema": json.SCHEMAS[command]}
+    body: dict[str, object] = {"schema": SCHEMAS[command]}
     unread: list[object]
     if command == "diff":
         roots = ["" if root == "live" else root for root in request.names[:2]]

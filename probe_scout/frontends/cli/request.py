@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ...errors import UsageError
+from ...model.asked import attach_types, language, one_of, stub_attach
 
 FORMATS = ("table", "json", "ndjson", "csv", "md", "grid")
 COLORS = ("auto", "always", "never")
@@ -69,13 +70,6 @@ class Request(NamedTuple):
     outputs: tuple[tuple[str, str], ...] = ()
 
 
-def one_of(value: str, choices: Sequence[str], option: str) -> str:
-    """The value itself. Raises UsageError that lists the choices when it is none of them."""
-    if value not in choices:
-        raise UsageError(f"{option} {value!r} is not known: choose {', '.join(choices[:-1])} or {choices[-1]}")
-    return value
-
-
 def count(value: str, option: str, most: int = 999999) -> int:
     """A number above 0. Raises UsageError for anything else."""
     if not (value.isascii() and value.isdigit() and len(value) <= 7 and 0 < int(value) <= most):
@@ -102,58 +96,6 @@ def loads(values: Sequence[str]) -> tuple[tuple[int, int], ...]:
             raise UsageError(f"--reads {value!r}: a load has 1, 2, 4 or 8 bytes")
         found.append((int(digits, 16 if is_hex else 10), int(size)))
     return tuple(found)
-
-
-def attach_types(values: Sequence[str]) -> tuple[str, ...]:
-    """Attach types from `--type` values, each one name or several with commas; order kept, repeats dropped.
-
-    Raises UsageError that names the nearest attach types for a misspelt one.
-    """
-    from ...model.attach import ATTACH_TYPES
-
-    found: dict[str, None] = {}
-    for value in values:
-        for name in value.split(","):
-            name = name.strip()
-            if name not in ATTACH_TYPES:
-                raise UsageError(f"--type {name!r} is not an attach type: {_nearest(name, tuple(ATTACH_TYPES))}")
-            found[name] = None
-    return tuple(found)
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    import difflib  # only on the way to an error
-
-    from ...model.target import WORDS
-
-    if WORDS.get(name):
-        return f"did you mean {WORDS[name]}"
-    if name in WORDS:  # words for any program on an event or a system call
-        return f"did you mean {'ksyscall' if name == 'syscall' else 'tp'}"
-    near = difflib.get_close_matches(name, known, 4, 0.5)
-    return f"did you mean {' or '.join(near)}" if near else f"choose from {' '.join(known)}"
-
-
-def _language(value: str) -> str:
-    if not value:
-        return "c"
-    from ...model.stub import LANGUAGES
-
-    return one_of(value, LANGUAGES, "--lang")
-
-
-def _stub_attach(value: str) -> str:
-    if not value:
-        return ""
-    from ...model.stub import STUB_ATTACH, STUB_LIKE, STUB_NOT
-
-    if value in STUB_LIKE:
-        other, says = STUB_LIKE[value]
-        raise UsageError(f"there is no stub of {value} apart: choose --attach {other} ({says})")
-    if value in STUB_NOT:
-        raise UsageError(f"there is no stub of {value}: {STUB_NOT[value]}")
-
-    return one_of(value, STUB_ATTACH, "--attach")
 
 
 def _classes(values: Sequence[str]) -> tuple[str, ...]:
@@ -260,8 +202,8 @@ def build(
         whole,
         reads=loads(reads),
         fields=fields,
-        lang=_language(lang),
-        attach=_stub_attach(attach),
+        lang=language(lang),
+        attach=stub_attach(attach),
         core=core,
         program=program,
         debug=debug,

@@ -95,8 +95,8 @@ def _said(answer: str, errno: str | None) -> str:
 
 def diff_lines(report: DiffReport, style: Style) -> Iterator[str]:
     """For people: both kernels, how much differs, then what (where rows were asked for)."""
-    yield "A " + kernel_line(report.a, style)
-    yield "B " + kernel_line(report.b, style)
+    yield kernel_line(report.a, style, "A ")
+    yield kernel_line(report.b, style, "B ")
     yield ""
     found = [total for total in report.totals if total.in_a or total.in_b]
     for total in found or report.totals:

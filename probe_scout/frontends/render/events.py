@@ -171,7 +171,7 @@ def _fields(event: EventReport, style: Style) -> Iterator[str]:
         place = (str(field.offset), str(field.size), field.access, _kind(field))
         rows.append((*place, f"{field.type} {field.name}", how or ""))
     heads = ("offset", "size", "access", "kind", "field", "how to get it")
-    places = list(table.plain(heads[:-1], [row[:-1] for row in rows], style))
+    places = list(table.plain(heads[:-1], [row[:-1] for row in rows], Style(style.color)))
     if max(map(len, places)) + _BESIDE > style.width:  # no room beside the fields: below each of them
         yield "  " + places[0]
         for line, row in zip(places[1:], rows, strict=True):

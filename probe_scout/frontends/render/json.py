@@ -1,13 +1,12 @@
-"""Reports as JSON. Keys are promises: they are the field names of the report types, never renamed.
-
-A new field of a report type appears here by itself; a changed meaning needs a new schema number.
-"""
+"""Reports as JSON text. What their values are is said in model/document.py: keys are promises."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from ...model.report import Coverage
+from ...model.document import SCHEMAS
+from ...model.document import document as dictionary
+from ...model.document import plain as plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,56 +16,10 @@ if TYPE_CHECKING:
     from ...model.report import CheckReport, ScanRow
     from ...model.trace import EventReport, TracepointReport
 
-SCHEMAS = {
-    name: f"probe-scout/{name}/1"
-    for name in (
-        "check",
-        "scan",
-        "tracepoint",
-        "diff",
-        "doctor",
-        "rules",
-        "snapshot",
-        "verify",
-        "stub",
-        "audit",
-        "audit-diff",
-        "inline",
-        "inline_all",
-        "survey",
-        "lint",
-        "features",
-        "kfunc",
-        "matrix",
-        "error",
-    )
-}
-
-
-def plain(value: object) -> object:
-    """A value of str, int, bool, None, list and dict: a NamedTuple becomes a dict of its fields."""
-    if value is None or isinstance(value, (str, int)):
-        return value
-    if isinstance(value, Coverage):
-        return {
-            **{name: plain(part) for name, part in zip(value._fields, value, strict=True)},
-            "inlined_into": [{"caller": caller, "offset": offset} for caller, offset in value.inlined_into],
-        }
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return {name: plain(part) for name, part in zip(value._fields, value, strict=True)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
-        return [plain(part) for part in value]
-    raise TypeError(f"no JSON form for {type(value).__name__}")
-
 
 def document(command: str, report: object) -> str:
     """The report of a command as one JSON document with its schema, without a line end."""
-    body = plain(report)
-    if not isinstance(body, dict):
-        raise TypeError(f"{command}: a report is a NamedTuple")
-    return _dump({"schema": SCHEMAS[command], **body}, indent=1)
+    return _dump(dictionary(command, report), indent=1)
 
 
 def tracepoint_document(report: TracepointReport) -> str:

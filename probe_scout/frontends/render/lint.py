@@ -25,7 +25,7 @@ def lint_lines(report: LintReport, style: Style) -> Iterator[str]:
 
 
 def _kernel(on: OnKernel, style: Style) -> Iterator[str]:
-    yield "  " + plain.kernel_line(on.kernel, style)
+    yield plain.kernel_line(on.kernel, style, "  ")
     yield from ("  " + line for line in plain.assumed_lines(on.kernel, style))
     whole = on.object
     says = "loads as a whole, as far as can be known" if whole.answer == "yes" else "does not load as a whole"

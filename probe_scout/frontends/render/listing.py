@@ -54,25 +54,41 @@ def _cell(answer: str, errno: str | None) -> str:
 def scan_lines(rows: Sequence[ScanRow | UserScanRow], style: Style) -> Iterator[str]:
     """A table of functions. Attach types with equal answers in every row share a column, named by the first.
 
-    A cell is `yes`, the errno of a *no* (or `no`), `?` for unknown, `-` where the type does not apply.
+    A cell is `yes`, the errno of a *no* (or `no`), `?` for unknown, `-` where the type does not apply. Where the heads
+    make it wider than the lines, columns have letters.
     """
     types = scan_types(rows)
     columns: dict[tuple[str, ...], list[str]] = {}
     for name in types:
         cells = tuple(_short(row.answers.get(name, ""), row.errno.get(name)) for row in rows)
         columns.setdefault(cells, []).append(name)
-    heads = ["function", "module"]
-    for names in columns.values():
-        heads.append(names[0] + (f" +{len(names) - 1}" if len(names) > 1 else ""))
-        if len(names) > 1:
-            first, *rest = style.wrap(f"{heads[-1]}: {' '.join(names)}", 4, 0)
-            yield style.paint(first, "dim")
-            yield from (style.paint(line, "dim") for line in rest)
     body = [(row.target, row.module or "", *cells) for row, *cells in zip(rows, *columns, strict=True)]
+    owners = ["function", "module"]
     if not any(row[1] for row in body):
-        heads.pop(1)
+        owners.pop()
         body = [(row[0], *row[2:]) for row in body]
-    yield from table.plain(heads, body)
+    heads = [names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") for names in columns.values()]
+    widths = [max(len(head), *(len(row[at]) for row in body)) for at, head in enumerate((*owners, *heads))]
+    lettered = sum(widths) + 2 * len(widths) - 2 > style.width and len(heads) <= len(_LETTERS)
+    if lettered:
+        heads = list(_LETTERS[: len(heads)])
+    for head, names in zip(heads, columns.values(), strict=True):
+        if lettered or len(names) > 1:
+            yield from _dim(style, f"{head}: {' '.join(names)}")
+    yield from _dim(style, _SCAN_KEY)
+    yield from table.plain((*owners, *heads), body, style)
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SCAN_KEY = (
+    "yes, or the errno of a no; ? unknown; - does not apply. "
+    "In the order of the symbol table: the kernel by address, then each module."
+)
+
+
+def _dim(style: Style, text: str) -> Iterator[str]:
+    for line in style.wrap(text, 4, 0):
+        yield style.paint(line, "dim")
 
 
 def _short(answer: str, errno: str | None) -> str:

@@ -23,7 +23,7 @@ _SHOWN_COPIES = 8
 
 def check_lines(report: CheckReport, style: Style, all_types: bool = True) -> Iterator[str]:
     """The lines of the whole report, without line ends. Without `all_types` what does not count is told in short."""
-    yield kernel_line(report.kernel, style) + (", as the present caller" if report.caller == "me" else "")
+    yield kernel_line(report.kernel, style, after=", as the present caller" if report.caller == "me" else "")
     yield from assumed_lines(report.kernel, style)
     for target in report.targets:
         yield ""
@@ -36,12 +36,13 @@ def assumed_lines(kernel: KernelInfo, style: Style) -> Iterator[str]:
         yield from style.wrap("not booted; assumed: " + "; ".join(kernel.assumed), 2)
 
 
-def kernel_line(kernel: KernelInfo, style: Style) -> str:
-    """Which kernel answered, in one line."""
+def kernel_line(kernel: KernelInfo, style: Style, before: str = "", after: str = "") -> str:
+    """Which kernel answered, in one line, or more where lines are short; `before` and `after` are said with it."""
     taken = f", taken {kernel.taken}" if kernel.taken else ""
     build = f", build {kernel.build_id[:12]}" if kernel.build_id else ""
     text = f"kernel {kernel.release or 'of unknown release'} {kernel.arch} ({kernel.source}{taken}{build})"
-    return style.paint(printable(" ".join(text.split())), "dim")
+    text = f"{before}{' '.join(text.split())}{after}"
+    return "\n".join(style.paint(line, "dim") for line in style.wrap(text, 2, 0))
 
 
 def _target(target: TargetReport | UserReport, style: Style, all_types: bool = True) -> Iterator[str]:

@@ -13,8 +13,9 @@ from .style import Style, printable
 def plain(heads: Sequence[str], rows: Sequence[Sequence[str]], style: Style | None = None) -> Iterator[str]:
     """The lines of a table: columns two blanks apart, left aligned, numbers right aligned, no rules.
 
-    The last column is never padded and, where `style` has a width, is wrapped under itself.
-    Every row must have as many cells as there are heads.
+    Where the table is wider than `style` allows, a last column of text is wrapped under itself, or stands below the
+    others; in a table of short cells a long first one has a line of its own. The last column is never padded. Every row
+    must have as many cells as there are heads.
     """
     style = style or Style()
     cells = [[printable(cell) for cell in row] for row in rows]
@@ -25,15 +26,44 @@ def plain(heads: Sequence[str], rows: Sequence[Sequence[str]], style: Style | No
     ]
     last = len(heads) - 1
     indent = sum(widths[:last]) + 2 * last
-    yield style.paint(_line(heads, widths, numeric).rstrip(), "dim")
+    draw = _in_line
+    if last and indent + widths[last] > style.width:
+        if widths[last] <= _SHORT:
+            draw = _first_apart
+            widths[0] = max(min(widths[0], style.width - sum(widths[1:]) - 2 * last), len(heads[0]))
+        else:
+            draw = _last_wrapped if indent + _LEAST <= style.width else _last_below
+    for line in draw(heads, widths, [False, *numeric[1:]] if draw is _first_apart else numeric, style):
+        yield style.paint(line, "dim")
     for row in cells:
-        if last == 0 or indent + 20 > style.width or indent + len(row[last]) <= style.width:
-            yield _line(row, widths, numeric).rstrip()
-            continue
-        head = _line(row[:last], widths, numeric) + "  "
-        first, *rest = style.wrap(row[last], indent)
-        yield head + first[indent:]
-        yield from rest
+        yield from draw(row, widths, numeric, style)
+
+
+_SHORT = 16  # columns of a cell that is no text
+_LEAST = 20  # columns that text is wrapped in, at least
+
+
+def _in_line(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool], style: Style) -> list[str]:
+    return [_line(row, widths, numeric).rstrip()]
+
+
+def _last_wrapped(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool], style: Style) -> list[str]:
+    head = _line(row[:-1], widths, numeric) + "  "
+    first, *rest = style.wrap(row[-1], len(head))
+    return [(head + first[len(head) :]).rstrip(), *rest]
+
+
+def _last_below(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool], style: Style) -> list[str]:
+    head = _line(row[:-1], widths, numeric).rstrip()
+    if len(head) > style.width:
+        head = "  ".join(filter(None, row[:-1]))
+    return [*style.wrap(head, 4, 0), *(style.wrap(row[-1], 4) if row[-1] else [])]
+
+
+def _first_apart(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool], style: Style) -> list[str]:
+    if len(row[0]) <= widths[0]:
+        return _in_line(row, widths, numeric, style)
+    return [row[0], *_in_line(["", *row[1:]], widths, numeric, style)]
 
 
 def _line(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:

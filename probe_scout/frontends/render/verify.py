@@ -25,7 +25,7 @@ _NO_MESSAGE = (trial.EQUAL, trial.PLANNED)
 
 def verify_lines(report: VerifyReport, style: Style) -> Iterator[str]:
     """The lines of the whole report, without line ends."""
-    yield kernel_line(report.kernel, style) + (", as the present caller" if report.caller == "me" else "")
+    yield kernel_line(report.kernel, style, after=", as the present caller" if report.caller == "me" else "")
     if report.dry:
         yield "dry run: nothing was loaded or attached"
     target = ""

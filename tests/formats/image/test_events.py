@@ -23,6 +23,12 @@ def read(image: TinyImage) -> list[events.Event]:
     return list(events.read(Facts(KernelImage(image.elf()))))
 
 
+def text_of(image: TinyImage) -> str:
+    facts = Facts(KernelImage(image.elf()))
+    (event,) = events.read(facts)
+    return events.format_text(event, events.common_fields(facts) or ())
+
+
 def test_fields_are_aligned_behind_the_common_ones_and_arrays_have_their_length():
     image = TinyImage()
     image.event(SWITCH)
@@ -31,7 +37,7 @@ def test_fields_are_aligned_behind_the_common_ones_and_arrays_have_their_length(
     assert [(f.name, f.offset, f.size, f.is_signed) for f in found.fields or ()] == [
         *(("comm", 8, 16, False), ("tiny", 24, 1, False), ("state", 32, 8, True), ("text", 40, 4, False)),
     ]
-    text = events.format_text(found)
+    text = text_of(image)
     assert "\tfield:char comm[16];\toffset:8;\tsize:16;\tsigned:0;\n" in text
     assert "\tfield:__data_loc char[] text;\toffset:40;\tsize:4;\tsigned:0;\n" in text
     assert text.startswith(f"name: sched_switch\nID: {FIRST_ID}\nformat:\n\tfield:unsigned short common_type;")
@@ -41,7 +47,7 @@ def test_fields_are_aligned_behind_the_common_ones_and_arrays_have_their_length(
 def test_a_kernel_that_keeps_no_length_prints_the_text_in_brackets():
     image = TinyImage(length=False)
     image.event(SWITCH)
-    assert "field:char comm[TASK_COMM_LEN];" in events.format_text(read(image)[0])
+    assert "field:char comm[TASK_COMM_LEN];" in text_of(image)
 
 
 def test_ids_count_registered_events_and_those_of_ftrace_have_their_own():

@@ -28,6 +28,34 @@ def test_plain_table_wraps_its_last_column_under_itself():
     assert lines == ["n", "a  one two three four", "   five six"]
 
 
+def test_a_wide_table_of_text_has_it_below_the_rest():
+    rows = [("a" * 20, "read", "what the file is good for"), ("b", "denied", "")]
+    assert list(table.plain(("path", "state", "says"), rows, Style(False, 40))) == [
+        "path                  state",
+        "    says",
+        "aaaaaaaaaaaaaaaaaaaa  read",
+        "    what the file is good for",
+        "b                     denied",
+    ]
+    assert max(map(len, table.plain(("path", "state", "says"), rows, Style(False, 25)))) <= 26
+
+
+def test_a_wide_table_of_short_cells_gives_a_long_first_one_a_line():
+    rows = [("vfs_read", "yes", "1"), ("a_function_of_a_long_name", "no", "2")]
+    assert list(table.plain(("function", "fentry", "n"), rows, Style(False, 19))) == [
+        "function  fentry  n",
+        "vfs_read  yes     1",
+        "a_function_of_a_long_name",
+        "          no      2",
+    ]
+
+
+def test_scan_columns_have_letters_where_lines_are_short():
+    rows = [ScanRow("f", None, {"kprobe.multi": "yes", "fentry.multi": "no"}, {"fentry.multi": "EBUSY"})]
+    assert list(listing.scan_lines(rows, Style(False, 30)))[-2:] == ["function  A    B", "f         yes  EBUSY"]
+    assert list(listing.scan_lines(rows, Style(False, 30)))[:2] == ["A: kprobe.multi", "B: fentry.multi"]
+
+
 def test_plain_table_without_rows_is_its_heads():
     assert list(table.plain(("a", "b"), [])) == ["a  b"]
 
@@ -45,6 +73,12 @@ def test_csv_is_read_back_by_the_standard_library(rows):
     assert list(csv.reader(io.StringIO(text, newline=""))) == [["a", "b"], *map(list, rows)]
 
 
+KEY = (
+    "yes, or the errno of a no; ? unknown; - does not apply. "
+    "In the order of the symbol table: the kernel by address, then each module."
+)
+
+
 def test_scan_columns_are_shared_only_when_every_row_agrees():
     rows = [
         ScanRow("f", None, {"kprobe": "yes", "kretprobe": "yes", "fentry": "no"}, {"fentry": "EBUSY"}),
@@ -52,6 +86,7 @@ def test_scan_columns_are_shared_only_when_every_row_agrees():
         ScanRow("h", None, {"kprobe": "no"}, {}),
     ]
     assert list(listing.scan_lines(rows, Style())) == [
+        KEY,
         "function  module  kprobe  kretprobe  fentry",
         "f                 yes     yes        EBUSY",
         "g         xfs     yes     ?          yes",
@@ -59,6 +94,7 @@ def test_scan_columns_are_shared_only_when_every_row_agrees():
     ]
     assert list(listing.scan_lines(rows[:1], Style())) == [
         "kprobe +1: kprobe kretprobe",
+        KEY,
         "function  kprobe +1  fentry",
         "f         yes        EBUSY",
     ]
