@@ -81,7 +81,9 @@ def check_ndjson(report: CheckReport) -> Iterator[str]:
         for verdict in target.verdicts:
             body = plain(verdict)
             assert isinstance(body, dict)
-            yield _dump({"target": target.target, "kind": target.kind, "module": target.module, **body})
+            limits = [plain(limit) for limit in target.limits if verdict.attach in limit.types]
+            about = {"target": target.target, "kind": target.kind, "module": target.module}
+            yield _dump({**about, **body, "limits": limits})
 
 
 def scan_ndjson(rows: Iterable[ScanRow]) -> Iterator[str]:

@@ -24,11 +24,12 @@ def check_rows(report: CheckReport) -> Rows:
             " ".join(f.rule for f in verdict.findings),
             verdict.findings[0].says if verdict.findings else "",
             " ".join(u.fact for u in verdict.unread),
+            " ".join(limit.id for limit in target.limits if verdict.attach in limit.types),
         )
         for target in report.targets
         for verdict in target.verdicts
     ]
-    return ("target", "module", "attach", "answer", "errno", "rules", "says", "unread"), rows
+    return ("target", "module", "attach", "answer", "errno", "rules", "says", "unread", "limits"), rows
 
 
 def scan_types(rows: Sequence[ScanRow | UserScanRow]) -> tuple[str, ...]:
