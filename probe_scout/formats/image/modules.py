@@ -4,8 +4,8 @@ Mirrors kernel/module/kallsyms.c (is_core_symbol, elf_type, find_kallsyms_symbol
 (ftrace_process_locs) and trace_events.c (trace_module_add_events). Addresses are made up: sections one after the other,
 modules one after the other, as no boot is like another; only their order inside a module is the kernel's.
 
-Not part of a tree yet: what modules close to kprobes (their _kprobe_blacklist, .noinstr.text) is not computed, and without
-it verdicts about their functions would be wrong.
+Not part of a tree yet: what modules close to kprobes (their _kprobe_blacklist, .noinstr.text) is not computed;
+without it verdicts about their functions would be wrong.
 """
 
 from __future__ import annotations
