@@ -56,6 +56,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     types = judged.types_for(target, asked or ((meant,) if meant else ()))
     found = judged.verdicts(k, target, types)
     from ..probes.attach import limits
+    from ..probes.attach.instruction import in_ops_pointer
     from ..probes.explain import alternatives as advice
     from ..probes.explain import explain, hazards, spelling
     from ..probes.explain import name_forms as forms
@@ -90,7 +91,13 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
         if points or any(v.answer != YES for v in found)
         else (),
         hazards=hazards.hazards(
-            lookup, target, found, last_in_module(k, target), words.ftrace_off(k), _is_helper(k, target.name)
+            lookup,
+            target,
+            found,
+            last_in_module(k, target),
+            words.ftrace_off(k),
+            _is_helper(k, target.name),
+            in_ops_pointer(k, target),
         ),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),
