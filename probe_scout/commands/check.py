@@ -47,6 +47,14 @@ def _is_library(k: Kernel, text: str) -> bool:
     return True
 
 
+def _in_ops_pointer(k: Kernel, target: Target) -> bool:
+    if target.kind != OFFSET:
+        return False
+    from ..probes.attach.instruction import in_ops_pointer
+
+    return in_ops_pointer(k, target)
+
+
 def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> TargetReport:
     """Everything about one target. `debug` names a file with debug information.
 
@@ -56,7 +64,6 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     types = judged.types_for(target, asked or ((meant,) if meant else ()))
     found = judged.verdicts(k, target, types)
     from ..probes.attach import limits
-    from ..probes.attach.instruction import in_ops_pointer
     from ..probes.explain import alternatives as advice
     from ..probes.explain import explain, hazards, spelling
     from ..probes.explain import name_forms as forms
@@ -97,7 +104,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
             last_in_module(k, target),
             words.ftrace_off(k),
             _is_helper(k, target.name),
-            in_ops_pointer(k, target),
+            _in_ops_pointer(k, target),
         ),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),
