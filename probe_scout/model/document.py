@@ -30,6 +30,8 @@ SCHEMAS = {
         "inline_all",
         "survey",
         "lint",
+        "features",
+        "kfunc",
         "matrix",
         "fleet-add",
         "fleet-list",

@@ -27,6 +27,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "check": ("--type", "--all-types", "--any", "--from", "--as-me", "--vmlinux", "--debug", *_COMMON),
     "inline": ("--debug", "--all", "--class", *_COMMON),
     "lint": ("--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
+    "features": ("--vmlinux", *_COMMON),
+    "kfunc": ("--type", "--vmlinux", *_COMMON),
     "survey": ("--json", "--format", "--color", "--help"),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),

@@ -35,6 +35,8 @@ LINES: dict[str, tuple[tuple[str, ...], bool, bool]] = {
     "report": (("report", str(ROOT / "fixtures/hooks.txt"), "-o", "-"), True, False),
     "fleet": (("fleet", "list", "--store", "no_such_fleet"), False, True),
     "lint": (("lint", str(ROOT / "fixtures/objects/strong.bpf.o")), True, True),
+    "features": (("features",), True, True),
+    "kfunc": (("kfunc", "bpf_task_acquire"), True, True),
     "scan": (("scan", "vfs_re*"), True, True),
     "scan nothing": (("scan", "no_such_function*"), True, True),
     "tracepoint": (("tracepoint", "sched:sched_switch"), True, True),
