@@ -20,6 +20,7 @@ KINDS = ("functions", "events")
 SHELLS = ("bash", "zsh", "fish")
 MATRIX_FORMATS = (*FORMATS, "sarif", "junit", "github")
 LEVELS = ("note", "warning", "broken")
+JOBS_MAX = 256
 PID_MAX = 1 << 22  # PID_MAX_LIMIT
 
 
@@ -68,6 +69,8 @@ class Request(NamedTuple):
     libbpf: str = ""
     only: str = ""
     outputs: tuple[tuple[str, str], ...] = ()
+    store: str = ""
+    jobs: int = 0
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -177,6 +180,8 @@ def build(
     libbpf: str = "",
     only: str = "",
     outputs: Sequence[str] = (),
+    store: str = "",
+    jobs: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -226,6 +231,8 @@ def build(
         libbpf=libbpf,
         only=only,
         outputs=_outputs(outputs),
+        store=store,
+        jobs=count(jobs, "--jobs", JOBS_MAX) if jobs else 0,
     )
 
 
@@ -259,6 +266,13 @@ _LINES = {
         {**_VALUES, "--lang": "lang", "--attach": "attach", "--out": "out"},
         {**_FLAGS, "--core": "core", "--program": "program"},
         {},
+        names_least=1,
+        names_most=_MANY,
+    ),
+    "fleet": _Line(
+        {"--format": "format", "--color": "color", "--store": "store", "--answer": "answer", "--jobs": "jobs"},
+        _FLAGS,
+        _TYPES,
         names_least=1,
         names_most=_MANY,
     ),
