@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .frontends.session import open_kernel as open_kernel
     from .model.attach import ATTACH_TYPES as ATTACH_TYPES
     from .model.audit import AuditReport as AuditReport
+    from .model.calls import FeaturesReport as FeaturesReport
+    from .model.calls import KfuncReport as KfuncReport
     from .model.diff import DiffReport as DiffReport
     from .model.document import plain as to_dict
     from .model.facts import Unread as Unread
@@ -48,6 +50,7 @@ _HOMES = {
     "errors": "Broken CannotAsk Denied Malformed NoStub NotThere ProbeScoutError SourceError UsageError",
     "model.attach": "ATTACH_TYPES",
     "model.audit": "AuditReport",
+    "model.calls": "FeaturesReport KfuncReport",
     "model.diff": "DiffReport",
     "model.document": "to_dict",
     "model.facts": "Unread",
@@ -70,10 +73,12 @@ __all__ = [
     "Denied",
     "DiffReport",
     "DoctorReport",
+    "FeaturesReport",
     "Finding",
     "InlineReport",
     "InlineTable",
     "KernelInfo",
+    "KfuncReport",
     "LintReport",
     "Malformed",
     "NoStub",

@@ -47,6 +47,14 @@ def _is_library(k: Kernel, text: str) -> bool:
     return True
 
 
+def _in_ops_pointer(k: Kernel, target: Target) -> bool:
+    if target.kind != OFFSET:
+        return False
+    from ..probes.attach.instruction import in_ops_pointer
+
+    return in_ops_pointer(k, target)
+
+
 def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> TargetReport:
     """Everything about one target. `debug` names a file with debug information.
 
@@ -90,7 +98,13 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
         if points or any(v.answer != YES for v in found)
         else (),
         hazards=hazards.hazards(
-            lookup, target, found, last_in_module(k, target), words.ftrace_off(k), _is_helper(k, target.name)
+            lookup,
+            target,
+            found,
+            last_in_module(k, target),
+            words.ftrace_off(k),
+            _is_helper(k, target.name),
+            _in_ops_pointer(k, target),
         ),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),

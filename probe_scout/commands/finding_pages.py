@@ -177,11 +177,24 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "hazard.noreturn",
         """The function never returns, so the trampoline of a return program is never released.
 
-        Newer kernels refuse it (noreturn_deny).""",
+        Newer kernels refuse it (noreturn_deny). That list is made of x86's functions: __arm64_sys_exit and
+        __arm64_sys_exit_group take fexit on 6.12 and 7.3, and never give the trampoline back.""",
         "noreturn_deny",
         "kernel/bpf/verifier.c",
         "the function's name",
         "fexit fsession fmod_ret",
+    ),
+    (
+        "hazard.ops_pointer",
+        """The address lies in ftrace's pointer in front of a traced function (arm64, DYNAMIC_FTRACE_WITH_CALL_OPS).
+
+        By kallsyms the eight bytes belong to the function before. They are text, so the kernel takes a kprobe there
+        (68 of 70 tried on 7.3); armed, its breakpoint overwrites half of the pointer, and the next call of the traced
+        function may jump anywhere. Probe the function itself, or another offset.""",
+        "ftrace_call_adjust, ftrace_rec_set_ops; arch_prepare_kprobe does not look",
+        "arch/arm64/kernel/ftrace.c",
+        "available_filter_functions_addrs, the configuration",
+        "kprobe",
     ),
     (
         "hazard.cannot_sleep",

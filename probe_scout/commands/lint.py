@@ -16,6 +16,7 @@ from ..formats.elf import bpf_object, embedded
 from ..model.lint import LintedObject, LintReport, OnKernel
 from ..model.target import parse
 from ..probes.attach import verdicts
+from ..probes.calls import Calls
 from ..probes.objects.judge import Judge
 from ..probes.objects.kernel_types import KernelTypes
 from ..rules import section_names
@@ -43,7 +44,7 @@ def report(
 
     `program` names one program of each object.
     """
-    judges = [(k, Judge(KernelTypes(k, _is_partial(k)), _kept(k), libbpf)) for k in kernels]
+    judges = [(k, Judge(KernelTypes(k, _is_partial(k)), _kept(k), libbpf, Calls(k, search=False))) for k in kernels]
     found: list[LintedObject] = []
     skipped: list[tuple[str, str]] = []
     seen: set[str] = set()

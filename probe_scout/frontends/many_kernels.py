@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..commands import matrix as cells
 from ..errors import ProbeScoutError, SourceError, UsageError
 from ..model.facts import Unread
-from ..model.matrix import Cell, Column, MatrixReport
+from ..model.matrix import Cell, Column, FieldPlace, MatrixReport, Timeline
 from ..model.report import KernelInfo, TargetReport
 from . import session
 
@@ -51,6 +51,48 @@ def matrix(
         progress(len(roots), len(roots))
     ordered = [found[place] for place in range(len(hooks)) for found in by_kernel]
     return MatrixReport(tuple(columns), tuple(hooks), tuple(ordered))
+
+
+def timelines(
+    report: MatrixReport, open_kernel: Callable[[str], session.OpenKernel] = session.open_kernel
+) -> tuple[Timeline, ...]:
+    """The fields of every event that a hook names, over the kernels of a report; common fields are left out."""
+    events = dict.fromkeys(
+        one.target.removeprefix("tp:")
+        for cell in report.cells
+        for one in cell.rungs
+        if one.target.startswith("tp:") and one.target.count(":") == 2
+    )
+    by_kernel = [_records(column, tuple(events), open_kernel) for column in report.kernels] if events else []
+    return tuple(_timeline(event, [records[event] for records in by_kernel]) for event in events)
+
+
+def _timeline(event: str, sides: Sequence[tuple[str, dict[str, FieldPlace]]]) -> Timeline:
+    names = dict.fromkeys(name for _, fields in sides for name in fields)
+    rows = tuple((name, tuple(fields.get(name) for _, fields in sides)) for name in names)
+    return Timeline(event, tuple(told for told, _ in sides), rows)
+
+
+def _records(
+    column: Column, events: Sequence[str], open_kernel: Callable[[str], session.OpenKernel]
+) -> dict[str, tuple[str, dict[str, FieldPlace]]]:
+    """For each event whether the kernel has it, and its own fields in their order."""
+    found: dict[str, tuple[str, dict[str, FieldPlace]]] = dict.fromkeys(events, ("unknown", {}))
+    if column.error:
+        return found
+    kernel = open_kernel(column.root)
+    for event in events:
+        try:
+            report = kernel.tracepoint(event)
+        except (ProbeScoutError, OSError):
+            continue  # its cell says why
+        if report.events:
+            own = [field for field in report.events[0].fields if not field.common]
+            fields = {field.name: FieldPlace(field.offset, field.size, field.access) for field in own}
+            found[event] = ("yes" if fields else "unknown", fields)
+        elif not report.unread and not column.partial:
+            found[event] = ("no", {})
+    return found
 
 
 def _column(

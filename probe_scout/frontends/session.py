@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..commands.audit.kept import Kept
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
+    from ..model.calls import FeaturesReport, KfuncReport
     from ..model.diff import DiffReport
     from ..model.facts import Unread
     from ..model.inline import InlineReport, InlineTable
@@ -395,6 +396,18 @@ class OpenKernel:
             program,
             lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX),
         )
+
+    def features(self) -> FeaturesReport:
+        """Program, map, attach and link types, commands, and helpers by program type."""
+        from ..commands import features
+
+        return features.report(self._kernel)
+
+    def kfunc(self, glob: str = "*", types: Sequence[str] = ()) -> KfuncReport:
+        """Kfuncs whose names match, and which programs may call them: of `types` (attach types), or of every type."""
+        from ..commands import kfunc
+
+        return kfunc.report(self._kernel, glob, types)
 
     def stub(
         self,

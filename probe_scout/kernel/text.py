@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..formats.code_slices import Slice
+    from ..formats.elf.kernel_image import KernelImage
     from ..formats.text.filter_functions import Doubt
     from ..formats.text.kallsyms import SymbolTable
     from .code_store import Code
@@ -34,6 +35,14 @@ def _store(k: Code) -> Store:
     if k.code_store is None:
         k.code_store = Store(k)
     return k.code_store
+
+
+def image_of(k: Code) -> KernelImage | None:
+    """The kernel's uncompressed ELF image: named, or of this build in /boot; None where there is none."""
+    from ..formats.elf.kernel_image import KernelImage
+
+    image = _store(k).open_image(k)
+    return image if isinstance(image, KernelImage) else None
 
 
 def slice_of(k: Code, symbols: SymbolTable, row: int) -> Slice | None:

@@ -30,7 +30,13 @@ SCHEMAS = {
         "inline_all",
         "survey",
         "lint",
+        "features",
+        "kfunc",
         "matrix",
+        "fleet-add",
+        "fleet-list",
+        "fleet-ask",
+        "fleet-diff",
         "error",
     )
 }

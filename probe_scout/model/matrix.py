@@ -106,6 +106,25 @@ class MatrixReport(NamedTuple):
         return tuple(cell for cell in self.cells if self.hooks[cell.hook].need == MUST)
 
 
+class FieldPlace(NamedTuple):
+    """Where a field of an event's record lies on one kernel: bytes, and how a program reads it (FieldAccess.access)."""
+
+    offset: int
+    size: int
+    access: str
+
+
+class Timeline(NamedTuple):
+    """The fields of one event over the kernels of a report; a place is None where the kernel has no such field.
+
+    `told`: for each kernel, whether it has the event: yes, no, or unknown where that could not be read.
+    """
+
+    event: str
+    told: tuple[str, ...]
+    fields: tuple[tuple[str, tuple[FieldPlace | None, ...]], ...]
+
+
 def titles(columns: tuple[Column, ...]) -> tuple[str, ...]:
     """A short name for each kernel that no other has: its release; with the build or the path where releases repeat."""
     names = [column.kernel.release or _base(column.root) or "this machine" for column in columns]

@@ -42,6 +42,12 @@ NORETURN = dict.fromkeys(
     ),
     _NORETURN,
 )
+# The same system calls elsewhere: the kernel's list names those of x86 only, so others take fexit and never
+# release it (measured on arm64, 6.12 and 7.3).
+SYSTEM_EXITS = dict.fromkeys(
+    (f"__{arch}_sys_{call}" for arch in ("arm64", "riscv", "s390x") for call in ("exit", "exit_group")),
+    "it never returns, so the trampoline is never released; the kernel's list of such functions names x86's only",
+)
 # iovisor/bcc#2300, bpftrace#534 and bpftrace#3144: kretprobe, fentry and fexit with a map or a perf buffer.
 LOCKS = dict.fromkeys(
     (
@@ -56,4 +62,4 @@ LOCKS = dict.fromkeys(
 )
 
 # Name -> reason. No live attempt of any attach type may be made on these.
-NEVER_TRY: dict[str, str] = {**DENIED, **NORETURN, **LOCKS}
+NEVER_TRY: dict[str, str] = {**DENIED, **NORETURN, **SYSTEM_EXITS, **LOCKS}

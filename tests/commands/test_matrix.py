@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from probe_scout.commands.matrix import cell
-from probe_scout.frontends.many_kernels import matrix
+from probe_scout.frontends.many_kernels import matrix, timelines
 from probe_scout.frontends.session import open_kernel
 from probe_scout.model.hooks import Hook
 from probe_scout.model.report import Alternative, Coverage, Limit, TargetReport
 from probe_scout.model.verdict import Verdict
+from probe_scout.sources import open_source
 from tests.conftest import ROOT
 from tests.oracle.recorded import unpack
 
@@ -195,3 +198,16 @@ def test_a_hook_that_nothing_calls_sees_none():
 def test_inlining_does_not_concern_events():
     one = choose(told("tp:a:b", ("tp_btf", "yes"), kind="tracepoint"), coverage="complete")
     assert (one.state, one.sees, one.answer) == ("attaches", "complete", "yes")
+
+
+def test_fields_of_events_are_those_of_the_format_files(report):
+    found = {one.event: one for one in timelines(report)}
+    assert {"sched:sched_switch", "block:block_rq_issue", "sock:inet_sock_set_state"} <= set(found)
+    line = found["sched:sched_switch"]
+    assert line.told == ("yes",) * 8
+    for place, path in enumerate(KERNELS):
+        raw = open_source(str(path)).read("sys/kernel/tracing/events/sched/sched_switch/format").decode()
+        own = re.findall(r"field:[^;]*?(\w+)(?:\[\d+\])?;\toffset:(\d+);\tsize:(\d+)", raw)[4:]
+        said = [(name, str(at[place].offset), str(at[place].size)) for name, at in line.fields]
+        assert said == own
+    assert found["sock:inet_sock_set_state"].told.count("yes") >= 2

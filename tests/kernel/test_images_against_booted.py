@@ -7,6 +7,7 @@ which either is missing fails: a lane that was asked for has to run.
 
 from __future__ import annotations
 
+import collections
 import functools
 import json
 import os
@@ -18,6 +19,10 @@ from typing import NamedTuple
 import pytest
 
 import probe_scout
+from probe_scout.formats.elf.kernel_image import KernelImage
+from probe_scout.formats.image import events as event_table
+from probe_scout.formats.image.facts import Facts
+from probe_scout.formats.image.modules import Module
 from tests.builders import package_writer
 from tests.vm import cache
 
@@ -120,6 +125,45 @@ def test_available_events(both):
     assert ours == [row for row in shown if row in known]
     listed = {name.replace("/", ":", 1).encode() for name in events(both.booted)} & known
     assert listed == known
+
+
+def test_loaded_modules(both):
+    """Symbols, ftrace records and types of every loaded module, in the kernel's order, and the fields of its events."""
+    facts = Facts(KernelImage(both.package._kernel.image))
+    files = {
+        path.name.partition(".")[0].replace("-", "_"): path for path in (both.image.parent / "tree").rglob("*.ko*")
+    }
+    symbols, sites = (
+        by_module(both.shown("proc/kallsyms")),
+        by_module(both.shown(f"{TRACING}/available_filter_functions")),
+    )
+    loaded = [line.split()[0].decode() for line in both.shown("proc/modules").splitlines()]
+    assert loaded
+    for name in loaded:
+        module = Module(files[name].read_bytes(), str(files[name]))
+        ours = [line.split()[1:3] for line in module.kallsyms().splitlines()]
+        assert ours == [row[1:3] for row in symbols[name]], name
+        ours = [line.split()[0] for line in module.filter_functions(facts._has_marker()).splitlines()]
+        assert ours == [row[0] for row in sites[name]], name
+        if (both.booted / "sys/kernel/btf" / name).exists():
+            assert module.btf() == both.shown(f"sys/kernel/btf/{name}"), name
+        for event in module.events(facts):
+            shown = both.shown(f"{TRACING}/events/{event.system}/{event.name}/format").decode("latin-1")
+            text = event_table.format_text(event, event_table.common_fields(facts) or ())
+            assert fields(text) == fields(shown), event.name
+
+
+def by_module(raw: bytes) -> dict[str, list[list[bytes]]]:
+    found: dict[str, list[list[bytes]]] = collections.defaultdict(list)
+    for line in raw.splitlines():
+        if line.endswith(b"]"):
+            words = line.split()
+            found[words[-1][1:-1].decode()].append(words)
+    return found
+
+
+def fields(text: str) -> str:
+    return re.sub(r"ID: \d+", "", text.partition("\nprint fmt")[0])
 
 
 def test_every_verdict_of_scan(both):

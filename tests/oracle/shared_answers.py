@@ -28,6 +28,8 @@ FILES = {
     "fentry_attach": "fentry",
     "fexit": "fexit_load",
     "fexit_attach": "fexit",
+    "fexit.s_load": "fexit.s_load",
+    "fmod_ret.s_load": "fmod_ret.s_load",
     "fmod_ret": "fmod_ret_load",
     "fmod_ret_attach": "fmod_ret",
     "fentry_sleep": "fentry.s_load",
@@ -51,6 +53,12 @@ def rows(folder: Path) -> Iterator[tuple[str, Answer]]:
             with gzip.open(path, "rt") as lines:
                 for line in lines:
                     yield from _row(name, type_, json.loads(line))
+    for path in sorted(folder.glob("more-*.jsonl.gz")):  # kinds of their own: the line tells the type
+        with gzip.open(path, "rt") as lines:
+            for line in lines:
+                row = json.loads(line)
+                errno, stage = ("0", "-") if row["ok"] else (str(row["errno"]), str(row["stage"]))
+                yield str(row["symbol"]), Answer(str(row["type"]), str(row.get("more", "")), errno, stage)
 
 
 def _row(name: str, type_: str, row: dict[str, object]) -> Iterator[tuple[str, Answer]]:

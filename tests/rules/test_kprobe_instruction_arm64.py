@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from probe_scout.model.verdict import NO, UNKNOWN, YES
 from probe_scout.rules.kprobe_instruction_arm64 import OffsetFacts, Witnesses, judge_offset
 
+# Words of Debian 6.12's functions, and which offsets its kernel took; what the tables hold is told by `held`.
+RECORDED = Path(__file__).with_name("recorded") / "arm64_offsets.jsonl"
 NEW, OLD, BLIND = Witnesses(True, True), Witnesses(False, False), Witnesses(None, None)
 MOV, SITE, PACIASP, AUTIASP, RET = 0xAA1E03E9, 0xD503201F, 0xD503233F, 0xD50323BF, 0xD65F03C0
 LDXR, STXR, LDAR, STLR, ADD, LDR, B = 0xC85F7C20, 0xC8027C20, 0xC8DFFC20, 0xC89FFC20, 0x91000421, 0xF9400020, 0x14000004
@@ -89,3 +94,16 @@ def test_what_boot_may_put_there_must_agree():
 @pytest.mark.parametrize(("kernel", "said"), [(NEW, NO), (OLD, YES), (BLIND, UNKNOWN)])
 def test_memory_copy_is_refused_where_the_kernel_knows_it(kernel, said):
     assert ask(8, MOV, SITE, 0x19010440, kernel=kernel)[0] == said
+
+
+@pytest.mark.parametrize("line", RECORDED.read_text().splitlines(), ids=lambda line: json.loads(line)["name"])
+def test_offsets_of_a_booted_kernel(line):
+    one = json.loads(line)
+    words = tuple((int(one["words"][at : at + 8], 16),) for at in range(0, len(one["words"]), 8))
+    kernel = Witnesses(exact_masks=False, refuses_mops=None)  # 6.12
+    said = {YES: [], NO: [], UNKNOWN: []}
+    for offset in sorted(one["yes"] + one["no"]):
+        held = one["held"].get(str(offset), "")
+        facts = OffsetFacts(offset, False, (one["site"],), words[: offset // 4 + 1], held)
+        said[judge_offset(facts, kernel).answer].append(offset)
+    assert said == {YES: one["yes"], NO: one["no"], UNKNOWN: []}

@@ -436,7 +436,7 @@ def test_a_missing_program_names_its_package(monkeypatch, name, package):
 def test_an_unknown_kernel_and_one_not_fetched_are_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PROBE_SCOUT_LAB", str(tmp_path))
     assert main(["run", "-k", "2.6", "--", "true"]) == boot.LAB_ERROR
-    assert capsys.readouterr().err.startswith("lab: no kernel '2.6' in the lab's table; known: 5.10, 6.1")
+    assert capsys.readouterr().err.startswith("lab: no kernel '2.6' in the lab's table; known: 5.10, ")
     with pytest.raises(problems.LabError, match=r"kernel 7.3 is not fetched: python -m tests.vm fetch 7.3"):
         cache.get("7.3")
 

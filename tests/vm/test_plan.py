@@ -48,7 +48,7 @@ def test_every_name_of_code_is_asked_in_a_full_plan(files):
     assert "table" not in of_type(parts, "kprobe_event")
     assert of_type(parts, "tp") == {"sched:sched_switch", "irq:irq_entry"}
     assert {"sched_switch", "irq_entry"} <= of_type(parts, "raw_tp") & of_type(parts, "tp_btf")
-    assert of_type(parts, "ksyscall") == {"read", "bpf"}
+    assert of_type(parts, "ksyscall") == {"read", "bpf", "uretprobe"}
     assert of_type(parts, "lsm") == {"bpf_lsm_file_open", "bpf_lsm_verify_prog"}
     assert "bpf_iter_task" in of_type(parts, "iter")
 

@@ -136,13 +136,13 @@ class World:
 
     def never_returns(self, name: str) -> bool:
         """In the kernel's own list, or in that of all kernels."""
-        from ...model.never_try import NORETURN
+        from ...model.never_try import NORETURN, SYSTEM_EXITS
 
         def ask() -> bool:
             ids = self.k.ids()
             return ids.visible and ids.holds("noreturn_deny", name)
 
-        return name in NORETURN or bool(self.kept.ask("noreturn", name, ask))
+        return name in NORETURN or name in SYSTEM_EXITS or bool(self.kept.ask("noreturn", name, ask))
 
     def is_site(self, name: str, module: str | None) -> bool:
         """ftrace can patch the function's entry, where a kprobe then goes through it; False where that is not known."""

@@ -25,6 +25,7 @@ _RESULTS = {
     "bpf_token_capable": 1,
     "security_locked_down": 0,
     "___ratelimit": 0,
+    "queue_work_on": 1,
     "metadata_dst_alloc_percpu": SCRATCH,
 }
 
@@ -48,12 +49,17 @@ class Helpers:
         self._sleeper = self.types.get("SYSCALL")  # BPF_PROG_TYPE_SYSCALL: always sleepable
         self._zeros = _plain_program(facts)
         self._machine = Machine(facts.image.text_at, self._call, lambda at: bool(facts.first_name(at)))
-        self._kept: dict[tuple[int, int, int | None], bool | None] = {}
+        self._kept: dict[tuple[int, int, int | None, bool], bool | None] = {}
         self._returns: dict[str, int | None] = {}
 
-    def allowed(self, program_type: int, helper: int, attach_type: int | None = None) -> bool | None:
-        """By the kernel's numbers. None: the function gives up, or asks for more than is known of the program."""
-        key = (program_type, helper, attach_type)
+    def allowed(
+        self, program_type: int, helper: int, attach_type: int | None = None, sleeps: bool = False
+    ) -> bool | None:
+        """By the kernel\'s numbers, `sleeps` for a sleepable program.
+
+        None: the function gives up, or asks for more than is known of the program.
+        """
+        key = (program_type, helper, attach_type, sleeps)
         if key not in self._kept:
             self._kept[key] = self._run(*key)
         return self._kept[key]
@@ -65,11 +71,11 @@ class Helpers:
         ops = self.facts.pointer(self._table + 8 * program_type)
         return self.facts.pointer(ops + self._function) if ops else 0
 
-    def _run(self, program_type: int, helper: int, attach_type: int | None) -> bool | None:
+    def _run(self, program_type: int, helper: int, attach_type: int | None, sleeps: bool) -> bool | None:
         start = self.function(program_type)
         if not start or self._kind is None or self._aux is None:
             return None
-        memory = {} if program_type == self._sleeper else dict(self._zeros)
+        memory = {} if sleeps or program_type == self._sleeper else dict(self._zeros)
         memory.update(_bytes(_PROG + self._kind, program_type, 4))
         memory.update(_bytes(_PROG + self._aux, _AUX, 8))
         if self._token is not None:

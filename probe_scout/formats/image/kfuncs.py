@@ -26,6 +26,7 @@ FLAGS = {
     0: "acquire",
     1: "release",
     2: "ret_null",
+    3: "kptr_get",
     4: "trusted_args",
     5: "sleepable",
     6: "destructive",
@@ -39,6 +40,8 @@ FLAGS = {
     14: "arena_arg1",
     15: "arena_arg2",
     16: "implicit_args",
+    17: "spinlock_safe",
+    18: "perfmon",
 }
 
 

@@ -178,6 +178,39 @@ def lint(
     return build("lint", names=files, roots=roots, libbpf=libbpf, only=only, json=json, format=format, color=color)
 
 
+@_command("features", "features --root linux-image.deb --json")
+def features(
+    root: Root = "", vmlinux: Vmlinux = "", json: Json = False, format: Format = "", color: Color = "auto"
+) -> Request:
+    """List the program, map, attach and link types of a kernel, and which helpers each type of program may call.
+
+    Helpers are exact where the kernel's image is there: --root vmlinuz or a package, --vmlinux, or /boot.
+
+    Exit code: 0, 2 usage, 3 types cannot be read, 4 a source is broken.
+    """
+    return build("features", root=root, vmlinux=vmlinux, json=json, format=format, color=color)
+
+
+@_command("kfunc bpf_task_acquire", "kfunc 'bpf_iter_*' --type fentry --root vmlinuz")
+def kfunc(
+    glob: Annotated[str, typer.Argument(metavar="[NAME|GLOB]", show_default=False)] = "*",
+    types: Types = [],  # noqa: B006
+    root: Root = "",
+    vmlinux: Vmlinux = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Say which kfuncs a kernel has, with prototype and flags, and which programs may call them.
+
+    Flags and program types are in the kernel's image: --root vmlinuz or a package, --vmlinux, or /boot.
+
+    Exit code: 0 there, 1 not there, 2 usage, 4 a source is broken; with --type 0 every answer is yes, 1 at least one no,
+    3 cannot tell.
+    """
+    return build("kfunc", names=[glob], types=types, root=root, vmlinux=vmlinux, json=json, format=format, color=color)
+
+
 @_command("survey", "survey /usr/lib/debug/boot/vmlinux-6.12.0")
 def survey(
     files: Annotated[list[str], typer.Argument(metavar="[FILE...]", show_default=False)] = [],  # noqa: B006
@@ -460,6 +493,33 @@ def report(
     Exit code: 0 written, 2 usage, 3 nothing could be told, 4 a source is broken.
     """
     return build("report", names=[hooks], roots=roots, out=out)
+
+
+@_command("fleet add snapshots/ --jobs 4", "fleet ask 'tcp_*' --type fentry --answer no")
+def fleet(
+    words: Annotated[list[str], typer.Argument(metavar="ACTION [WORD]...", show_default=False)],
+    store: Annotated[
+        str, typer.Option("--store", metavar="FILE", help="The fleet's file; fleet.sqlite if left out.")
+    ] = "",
+    types: Types = [],  # noqa: B006
+    answer: Annotated[
+        str, typer.Option("--answer", metavar="|".join(ANSWERS), help="With ask, only what has this answer.")
+    ] = "",
+    jobs: Annotated[str, typer.Option("--jobs", metavar="N", help="With add, so many processes; 1 if left out.")] = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Keep the answers for every function of many builds in one file, and ask across builds.
+
+    add SNAPSHOT...; list; ask FUNCTION or ask PATTERN; diff BUILD BUILD [PATTERN]; export. BUILD is a release or the
+    beginning of a build-id.
+
+    Exit code: 0, 1 a no, a difference or no match, 2 usage, 3 cannot tell, 4 a snapshot or the file is broken.
+    """
+    return build(
+        "fleet", names=words, store=store, types=types, answer=answer, jobs=jobs, json=json, format=format, color=color
+    )
 
 
 @_command("rules", "rules symbol_lookup.ambiguous")

@@ -27,6 +27,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "check": ("--type", "--all-types", "--any", "--from", "--as-me", "--vmlinux", "--debug", *_COMMON),
     "inline": ("--debug", "--all", "--class", *_COMMON),
     "lint": ("--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
+    "features": ("--vmlinux", *_COMMON),
+    "kfunc": ("--type", "--vmlinux", *_COMMON),
     "survey": ("--json", "--format", "--color", "--help"),
     "scan": ("--type", "--answer", *_COMMON),
     "tracepoint": ("--reads", "--fields", *_COMMON),
@@ -39,6 +41,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stub": ("--lang", "--attach", "--core", "--program", "--package", "--name", "--out", *_COMMON),
     "matrix": ("--root", "--output", "--json", "--format", "--color", "--help"),
     "report": ("--root", "--out", "--help"),
+    "fleet": ("--store", "--type", "--answer", "--jobs", "--json", "--format", "--color", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
     "snapshot": ("--out", "--from", "--with-code", "--keep-addresses", "--force", *_COMMON),
@@ -48,9 +51,9 @@ TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
-    *("--output", "--package", "--name"),
+    *("--output", "--store", "--jobs", "--package", "--name"),
 )
-_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from")
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
 
@@ -103,6 +106,10 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _diff(before[1:], word, open_kernel)
     if command in ("survey", "lint", "matrix", "report"):
         return [FILES]
+    if command == "fleet":
+        from .fleet import ACTIONS
+
+        return _starting(word, ACTIONS) if len(before) == 1 else [FILES]
     if command == "completion":
         return _starting(word, SHELLS)
     if command == "rules":

@@ -30,6 +30,8 @@ _LISTS: dict[str, tuple[str, ...]] = {
     "inline_all": ("rows",),
     "survey": ("kernels",),
     "lint": ("objects", "skipped"),
+    "features": ("features", "helpers"),
+    "kfunc": ("types", "kfuncs"),
     "doctor": ("sources", "findings"),
     "snapshot": ("left_out",),
 }

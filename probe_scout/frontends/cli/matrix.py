@@ -52,11 +52,12 @@ def page(request: Request, open_kernel: Open, progress: Progress | None) -> int:
     import gc
 
     from ...model.version import __version__
+    from ..many_kernels import timelines
     from ..render.page import html
 
     gc.disable()  # as for scan
     report = answer(request, open_kernel, progress)
-    text = html(report, f"probe-scout {__version__}")
+    text = html(report, f"probe-scout {__version__}", timelines(report, open_kernel))
     if request.out == "-":
         streams.put(text)
     else:

@@ -20,6 +20,7 @@ KINDS = ("functions", "events")
 SHELLS = ("bash", "zsh", "fish")
 MATRIX_FORMATS = (*FORMATS, "sarif", "junit", "github")
 LEVELS = ("note", "warning", "broken")
+JOBS_MAX = 256
 PID_MAX = 1 << 22  # PID_MAX_LIMIT
 
 
@@ -70,6 +71,8 @@ class Request(NamedTuple):
     package: str = ""
     name: str = ""
     outputs: tuple[tuple[str, str], ...] = ()
+    store: str = ""
+    jobs: int = 0
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -181,6 +184,8 @@ def build(
     package: str = "",
     name: str = "",
     outputs: Sequence[str] = (),
+    store: str = "",
+    jobs: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -232,6 +237,8 @@ def build(
         package=package,
         name=name,
         outputs=_outputs(outputs),
+        store=store,
+        jobs=count(jobs, "--jobs", JOBS_MAX) if jobs else 0,
     )
 
 
@@ -265,6 +272,13 @@ _LINES = {
         {**_VALUES, "--lang": "lang", "--attach": "attach", "--out": "out", "--package": "package", "--name": "name"},
         {**_FLAGS, "--core": "core", "--program": "program"},
         {},
+        names_least=1,
+        names_most=_MANY,
+    ),
+    "fleet": _Line(
+        {"--format": "format", "--color": "color", "--store": "store", "--answer": "answer", "--jobs": "jobs"},
+        _FLAGS,
+        _TYPES,
         names_least=1,
         names_most=_MANY,
     ),

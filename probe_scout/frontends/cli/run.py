@@ -647,6 +647,56 @@ def _lint(request: Request) -> int:
     return lint.code_of(report)
 
 
+# features, kfunc
+
+
+def _features(request: Request) -> int:
+    import gc
+
+    gc.disable()  # as for scan
+    report = _open(request).features()
+    if request.format == "table":
+        from ..render.calls import features_lines
+
+        streams.write(features_lines(report, output.style(request)))
+    elif request.format in ("json", "ndjson"):
+        from ..render import json
+
+        rows = (*report.features, *report.helpers)
+        streams.write([json.document("features", report)] if request.format == "json" else json.lines(rows))
+    else:
+        from ..render.calls import feature_rows
+
+        output.table(request, *feature_rows(report))
+    output.unread(report.unread)
+    return CANNOT_TELL if report.unread else YES
+
+
+def _kfunc(request: Request) -> int:
+    import gc
+
+    from ...commands import kfunc
+
+    gc.disable()  # as for scan
+    report = _open(request).kfunc(request.names[0], request.types)
+    if request.format == "table":
+        from ..render.calls import kfunc_lines
+
+        streams.write(kfunc_lines(report, output.style(request)))
+    elif request.format in ("json", "ndjson"):
+        from ..render import json
+
+        streams.write([json.document("kfunc", report)] if request.format == "json" else json.lines(report.kfuncs))
+    else:
+        from ..render.calls import kfunc_rows
+
+        output.table(request, *kfunc_rows(report))
+    output.unread(report.unread)
+    if not report.kfuncs and not report.unread:
+        output.note(f"no kfunc matches {request.names[0]!r}")
+    return kfunc.code_of(report, request.types)
+
+
 # survey
 
 
@@ -734,6 +784,15 @@ def _report(request: Request) -> int:
     from . import matrix
 
     return matrix.page(request, open_kernel, _progress("asking kernels"))
+
+
+# fleet
+
+
+def _fleet(request: Request) -> int:
+    from . import fleet
+
+    return fleet.run(request, _progress("judging"))
 
 
 # rules
@@ -853,8 +912,11 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "inline": _inline,
     "survey": _survey,
     "lint": _lint,
+    "features": _features,
+    "kfunc": _kfunc,
     "matrix": _matrix,
     "report": _report,
+    "fleet": _fleet,
     "scan": _scan,
     "tracepoint": _tracepoint,
     "audit": _audit,

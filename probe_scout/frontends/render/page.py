@@ -22,6 +22,7 @@ from ...model.matrix import (
     Column,
     MatrixReport,
     RungVerdict,
+    Timeline,
     titles,
 )
 from ...model.report import Coverage
@@ -38,7 +39,7 @@ _BASIS = {
 }
 
 
-def html(report: MatrixReport, made_by: str) -> str:
+def html(report: MatrixReport, made_by: str, timelines: Sequence[Timeline] = ()) -> str:
     """The whole page, with a line end. `made_by`: the tool and its version."""
     names = titles(report.kernels)
     heading = f"{_count(len(report.hooks), 'hook')} on {_count(len(report.kernels), 'kernel')}"
@@ -58,6 +59,7 @@ def html(report: MatrixReport, made_by: str) -> str:
             el("h2", "Reasons", id="reasons"),
             el("p", "Choose a cell: its reasons are shown here.", class_="hint"),
             join(blocks),
+            *(_timeline(one, names) for one in timelines),
         ),
         el("script", Markup(SCRIPT)),
     )
@@ -269,3 +271,34 @@ def _verdicts(rungs: Sequence[RungVerdict], hook: Hook) -> Markup:
     words = (*(("target",) if several else ()), "answer", "attach types", "errno", "why")
     heads = el("thead", el("tr", *(el("th", word, scope="col") for word in words)))
     return el("div", el("table", heads, el("tbody", *rows), class_="verdicts"), class_="scroll")
+
+
+# fields of events
+
+
+def _timeline(one: Timeline, names: Sequence[str]) -> Markup:
+    """The fields of an event, kernel by kernel; a place that differs from the one before is marked by a sign too."""
+    heads = [el("th", "field", scope="col"), *(el("th", name, scope="col") for name in names)]
+    rows = []
+    for name, places in one.fields:
+        cells = []
+        before = None
+        for place, told in zip(places, one.told, strict=True):
+            if place is None:
+                cells.append(
+                    el("td", {"yes": "no such field", "no": "no such event"}.get(told, "not told"), class_="none")
+                )
+                continue
+            moved = before is not None and place != before
+            words = [el("code", f"@{place.offset}"), el("small", f" {_count(place.size, 'byte')} · {place.access}")]
+            mark = [el("span", "≠ ", aria_hidden="true"), el("span", "changed: ", class_="unseen")] if moved else []
+            cells.append(el("td", *mark, *words, class_="moved" if moved else None))
+            before = place
+        rows.append(el("tr", el("th", el("span", name, class_="name"), scope="row"), *cells))
+    title = f"{one.event}: where its fields lie, kernel by kernel"
+    if not rows:
+        return el("section", el("h2", title), el("p", "No kernel here tells its fields.", class_="hint"))
+    table = el("table", el("caption", title, class_="unseen"), el("thead", el("tr", *heads)), el("tbody", *rows))
+    label = f"Fields of {one.event}"
+    box = el("div", table, class_="scroll fields", tabindex="0", role="region", aria_label=label)
+    return el("section", el("h2", title), box)

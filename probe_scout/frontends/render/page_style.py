@@ -61,6 +61,11 @@ overflow-wrap:anywhere}
 .answer{padding:0 .4rem;border-radius:4px;font-weight:700}
 .answer.yes{color:var(--yes);background:var(--yes-in)}.answer.no{color:var(--no);background:var(--no-in)}
 .rule{color:var(--quiet)}
+.fields{border:1px solid var(--line);border-radius:8px}
+.fields th,.fields td{text-align:left;padding:.3rem .6rem;border-top:1px solid var(--line);vertical-align:top}
+.fields thead th{background:var(--head);border-top:0}.fields tbody th{font-weight:400}
+.fields small{display:inline}.fields .none{color:var(--quiet)}
+.moved{background:var(--part-in);color:var(--part)}.moved small{color:inherit}
 pre{border:1px solid var(--line);border-radius:6px;background:var(--page);padding:.5rem .75rem;margin:.5rem 0;
 white-space:pre-wrap}
 a{color:var(--else)}

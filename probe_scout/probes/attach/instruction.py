@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...arch import aarch64
 from ...kernel import text as code
 from ...model import facts
+from ...model.target import OFFSET
 from ...model.verdict import NO, UNKNOWN, YES, Finding, Verdict
 from ...rules import judge as engine
 from ...rules import kprobe_instruction as rules
@@ -169,6 +170,26 @@ def _arm64_sites(k: Kernel, view: View, row: int) -> tuple[int, ...]:
     behind_bti = k.option("CONFIG_ARM64_BTI_KERNEL")
     both = aarch64.SITE_OFFSET, aarch64.SITE_OFFSET_BTI
     return both if behind_bti is None else (both[behind_bti],)
+
+
+def in_ops_pointer(k: Kernel, target: Target) -> bool:
+    """The address lies in the pointer that arm64's ftrace keeps in front of every traced function.
+
+    arch/arm64/Makefile, DYNAMIC_FTRACE_WITH_CALL_OPS: two words of padding before the function, and two more inside.
+    """
+    if target.kind != OFFSET or k.arch() != "aarch64" or not k.option("CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS"):
+        return False
+    view = k.full()
+    if view is None or view.sites is None or view.sites.addresses is None or view.symbols.hidden:
+        return False
+    rows = view.symbols.rows(target.name.encode())
+    if len(rows) != 1:
+        return False
+    place = view.symbols.addresses[rows[0]] + target.offset_bytes
+    sites = view.sites.addresses.get(view.symbols.modules[rows[0]], [])
+    at = bisect_right(sites, place)
+    entry = sites[at] - aarch64.SITE_OFFSET if at < len(sites) else 0
+    return entry - aarch64.OPS_BYTES <= place < entry
 
 
 def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:

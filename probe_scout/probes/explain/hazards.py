@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...model.attach import ITER, KPROBES, family
-from ...model.never_try import DENIED, LOCKS, NEVER_TRY, NORETURN
+from ...model.never_try import DENIED, LOCKS, NEVER_TRY, NORETURN, SYSTEM_EXITS
 from ...model.report import Hazard
 from . import symbol_names as names
 
@@ -48,20 +48,29 @@ def hazards(
     last_in_module: bool | None = None,
     ftrace_off: bool = False,
     is_helper: bool = False,
+    ops_pointer: bool = False,
 ) -> tuple[Hazard, ...]:
     """What may go wrong when a probe that the kernel accepts is put on this function.
 
     Only attach types whose verdict is not *no* count: what the kernel refuses harms nobody.
     `last_in_module` says whether the symbol is the last text symbol of its module; None is unknown. `ftrace_off`:
-    kernel.ftrace_enabled is 0. `is_helper`: programs call it as a helper.
+    kernel.ftrace_enabled is 0. `is_helper`: programs call it as a helper. `ops_pointer`: the
+    address lies in the pointer of ftrace in front of a traced function.
     """
     name = target.name
     allowed = {v.attach for v in verdicts if v.answer != "no" and v.attach not in ITER}
     found: list[Hazard] = []
     if name in DENIED and not allowed.isdisjoint(_TRAMPOLINE):
         found.append(Hazard("hazard.trampoline_recursion", f"Do not attach fentry or fexit to {name}: {DENIED[name]}."))
-    if name in NORETURN and not allowed.isdisjoint(_RETURNING):
-        found.append(Hazard("hazard.noreturn", f"Do not attach fexit or fmod_ret to {name}: {NORETURN[name]}."))
+    no_return = NORETURN.get(name) or SYSTEM_EXITS.get(name)
+    if no_return and not allowed.isdisjoint(_RETURNING):
+        found.append(Hazard("hazard.noreturn", f"Do not attach fexit or fmod_ret to {name}: {no_return}."))
+    if ops_pointer and not allowed.isdisjoint(KPROBES):
+        says = (
+            f"Do not arm a kprobe on {target}: eight bytes in front of a traced function are a pointer of ftrace: the "
+            "kernel takes the probe, and its breakpoint overwrites half of the pointer."
+        )
+        found.append(Hazard("hazard.ops_pointer", says))
     if name in LOCKS and not allowed.isdisjoint((*_TRAMPOLINE, *family("perf fprobe", "return"))):
         found.append(Hazard("hazard.lock", f"A probe on {name} can deadlock: {LOCKS[name]}."))
     elif allowed and (is_helper or (name.startswith(_MACHINERY) and not name.startswith(_NOT_RUN))):

@@ -88,6 +88,8 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     owners = homes(k, symbol)
     module = home_among(target, owners)
     name = base_name(symbol)
+    if module is None and target.module is None and not owners:
+        module = _only_module(k, name)
     build_id = modules.build_id(k, module) if module is not None else ""
     if k.kallsyms() is None:
         has_symbol = None
@@ -103,6 +105,21 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
         return None
     variants = _variants(k, name, entry)
     return Surveyed(symbol, module, entry, variants, _told(symbol, name, entry, variants))
+
+
+def _only_module(k: Kernel, name: str) -> str | None:
+    """The module whose function of this name has no symbol here: the only scope of the surveys, and loaded.
+
+    Of a module that is not loaded the missing symbol tells nothing.
+    """
+    from . import survey
+
+    try:
+        found = survey.scopes(name)
+    except ProbeScoutError:
+        return None
+    loaded = {one.replace("-", "_"): one for one in k.btf_modules()}
+    return loaded.get(next(iter(found))) if len(found) == 1 else None
 
 
 def _told(symbol: str, name: str, entry: Entry, variants: tuple[str, ...]) -> Coverage:

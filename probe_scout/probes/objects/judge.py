@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...formats.elf.bpf_object import BpfObject, Program
     from ...model.bpf_map import MapDefinition
     from ...model.verdict import Verdict
+    from ..calls import Calls
     from .kernel_types import KernelTypes
 
 _CALL = 0x85
@@ -71,8 +72,9 @@ class Judge:
         types: KernelTypes,
         verdict: Callable[[str, str], Verdict],
         libbpf: tuple[int, int] = section_names.NEWEST,
+        calls: Calls | None = None,
     ) -> None:
-        self.types, self.verdict, self.libbpf = types, verdict, libbpf
+        self.types, self.verdict, self.libbpf, self.calls = types, verdict, libbpf, calls
 
     def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
         """The object's answer and those of its programs; `only` names one program."""
@@ -352,6 +354,14 @@ class Judge:
             if not ids.is_kfunc(name):
                 says = f"{name} is a function of this kernel and no kfunc"
                 raise _No(LOAD, "object_load.kfunc_not_allowed", "EACCES", says, "proc/kallsyms: __BTF_ID__ sets")
+            told = self.calls.kfunc(name, section.program, section.attach) if self.calls is not None else None
+            if told is not None and told.answer == YES:
+                if not section.sleepable and self.calls is not None and self.calls.may_sleep(name):
+                    says = f"{name} may sleep: only a sleepable program or a callback that may sleep can call it"
+                    raise _Unknown(LOAD, "object_load.kfunc_unknown", says)
+                continue
+            if told is not None and told.answer == NO:
+                raise _No(LOAD, "object_load.kfunc_not_allowed", "EACCES", told.says, told.evidence)
             says = f"{name} is a kfunc here; which program types may call it is code that no file shows"
             raise _Unknown(LOAD, "object_load.kfunc_unknown", says)
 
@@ -417,6 +427,10 @@ class Judge:
         if helper == _OVERRIDE_RETURN and section.program == "KPROBE":
             built = self.types.kernel.config("CONFIG_BPF_KPROBE_OVERRIDE")
             return helper_sets.UNTOLD if built is None else helper_sets.ALLOWED if built else helper_sets.REFUSED
+        if self.calls is not None and self.calls.from_image() is not None:
+            state = self.calls.helper(section.program, helper, section.attach, section.sleepable)
+            if state in (helper_sets.ALLOWED, helper_sets.REFUSED):
+                return state
         if section.sleepable and helper in helper_sets.SLEEPS:
             return helper_sets.UNTOLD
         return helper_sets.allowed(section.program, helper)

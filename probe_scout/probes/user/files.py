@@ -51,7 +51,7 @@ class UserFile:
             self._raw = self._k.source.read(self.place.path.lstrip("/"))
         except NotThere as error:
             if self.kind == SNAPSHOT:
-                cure = "take the snapshot with --user-file " + self.place.shown
+                cure = f"ask on the machine itself, or put {self.place.shown} into a folder and name that with --root"
                 self.unread = Unread(
                     facts.USER_FILE, "not_recorded", f"{self.place.shown} is not in the snapshot", cure
                 )

@@ -8,7 +8,7 @@ import pytest
 
 from probe_scout.commands.verify import attr
 from probe_scout.commands.verify.attempt import Question, Reply, ask, errno_name, module_btfs
-from probe_scout.model.attach import NAMES
+from probe_scout.model.attach import NAMES, family
 from tests.builders.fake_calls import FakeCalls
 
 EINVAL, EBUSY, EAGAIN = 22, 16, 11
@@ -24,7 +24,8 @@ WAYS = {
     **dict.fromkeys(("lsm", "lsm.s", "raw_tp", "raw_tp.s", "raw_tp.w", "tp_btf", "tp_btf.s"), RAW),
 }
 
-ASKED = [name for name in NAMES if name != "lsm_cgroup"]  # trial.py refuses it: a cgroup's processes would run it
+# verify refuses lsm_cgroup (a cgroup's processes would run it), and asks about no user functions.
+ASKED = [name for name in NAMES if name not in ("lsm_cgroup", *family("uprobe uprobe_link"))]
 
 
 def asked(attach, **options):

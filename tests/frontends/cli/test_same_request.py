@@ -136,9 +136,20 @@ def read_both(line):
     return results
 
 
+fleet_good = st.one_of(
+    st.tuples(st.just("--jobs"), st.sampled_from(["1", "0", "257", "x"])),
+    st.tuples(st.just("--type"), st.sampled_from(["kprobe", "fentry,fexit", "tp_bft"])),
+    st.sampled_from([("--json",), ("--store=f",), ("ask",), ("a",), ("--answer", "no"), ("--format=csv",)]),
+)
+fleet_lines = st.one_of(
+    st.lists(st.one_of(names, values, options), max_size=6),
+    st.lists(fleet_good, max_size=5).map(lambda parts: [word for part in parts for word in part]),
+).map(lambda words: ["fleet", *words])
+
+
 @pytest.mark.property
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.one_of(lines, tracepoint_lines, inline_lines, audit_lines, scan_lines, stub_lines))
+@given(st.one_of(lines, tracepoint_lines, inline_lines, audit_lines, scan_lines, stub_lines, fleet_lines))
 def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
     try:
         if read_fast(line) is None:
@@ -169,6 +180,9 @@ def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
         ["tracepoint"],
         ["tracepoint", "sched:*", "--fields", "--root=x", "--format", "ndjson"],
         ["tracepoint", "a:b", "--reads", "8:4", "--reads=0x10:8", "--json", "--color", "never"],
+        ["fleet", "list"],
+        ["fleet", "ask", "tcp_*", "--type", "fentry,kprobe", "--answer=no", "--store", "f", "--json"],
+        ["fleet", "add", "a", "b", "--jobs=2", "--format", "csv", "--color", "never"],
     ],
 )
 def test_everyday_lines_take_the_fast_road(line):

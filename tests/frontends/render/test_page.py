@@ -12,7 +12,7 @@ import pytest
 from probe_scout.frontends.render.markup import Markup, el, escape
 from probe_scout.frontends.render.page import html
 from probe_scout.model.hooks import Hook
-from probe_scout.model.matrix import SIGNS, Cell, Column, MatrixReport, Other, RungVerdict
+from probe_scout.model.matrix import SIGNS, Cell, Column, FieldPlace, MatrixReport, Other, RungVerdict, Timeline
 from probe_scout.model.report import Coverage, KernelInfo
 
 HOSTILE = [
@@ -137,3 +137,13 @@ def test_text_is_escaped_where_it_becomes_markup(text):
     assert not set(escape(text)) & set("<>\"'\x00")
     assert read(el("p", text, title=text)).elements[0][0] == "p"
     assert escape(Markup("<b>")) == "<b>"
+
+
+def test_a_field_that_moved_is_marked_by_a_sign():
+    first, second = FieldPlace(8, 4, "value"), FieldPlace(12, 4, "value")
+    line = Timeline("a:<b>", ("yes", "yes", "yes", "no", "unknown"), (("<f>", (first, first, second, None, None)),))
+    text = html(report(["a"], tuple("12345")), "", (line,))
+    read(text)
+    assert text.count("≠ ") == 1
+    assert "&lt;f&gt;" in text
+    assert ("no such event" in text, "not told" in text) == (True, True)

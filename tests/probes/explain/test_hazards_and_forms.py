@@ -37,6 +37,20 @@ def test_functions_that_never_return():
     assert dangers(FakeLookup(["T do_exit"]), "do_exit", (Verdict("fentry", "yes"),)) == []
 
 
+def test_system_exits_that_the_kernels_list_leaves_out():
+    name = "__arm64_sys_exit_group"
+    assert dangers(FakeLookup([f"T {name}"]), name, (Verdict("fexit", "yes"),)) == ["hazard.noreturn"]
+    assert dangers(FakeLookup([f"T {name}"]), name, (Verdict("fexit", "no"),)) == []
+    assert never_try(name)
+
+
+def test_a_kprobe_in_the_pointer_of_ftrace():
+    lookup, target = FakeLookup(["T vfs_read"]), parse("vfs_read+0x38")
+    for answer, told in (("yes", ["hazard.ops_pointer"]), ("unknown", ["hazard.ops_pointer"]), ("no", [])):
+        found = hazards(lookup, target, (Verdict("kprobe", answer),), ops_pointer=True)
+        assert [one.id for one in found] == told
+
+
 def test_locks_that_programs_take_themselves():  # 19
     assert dangers(FakeLookup(["T _raw_spin_lock"]), "_raw_spin_lock", (Verdict("kretprobe", "yes"),)) == [
         "hazard.lock"

@@ -123,6 +123,11 @@ def lookup(
     )
 
 
+def scopes(name: str) -> set[str]:
+    """Where surveyed builds have a function of this name: "vmlinux" or modules, as the survey spells them."""
+    return {found.scope for table in tables() for found in table.find(name)}
+
+
 def functions(build_id: str, module: str | None = None) -> Iterator[tuple[str, Cell]] | None:
     """Every function of a surveyed build, or of a module of it, with its class, by name; None for any other build.
 

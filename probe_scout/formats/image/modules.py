@@ -1,0 +1,239 @@
+"""Modules out of their files (.ko), as the kernel shows them once loaded: symbols, types, ftrace records, events.
+
+Mirrors kernel/module/kallsyms.c (is_core_symbol, elf_type, find_kallsyms_symbol), kernel/trace/ftrace.c
+(ftrace_process_locs) and trace_events.c (trace_module_add_events). Addresses are made up: sections one after the other,
+modules one after the other, as no boot is like another; only their order inside a module is the kernel's.
+
+Not part of a tree yet: what modules close to kprobes (their _kprobe_blacklist, .noinstr.text) is not computed;
+without it verdicts about their functions would be wrong.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from struct import iter_unpack
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import Malformed
+from ..elf import kernel_image
+from . import events
+from .facts import Facts
+
+if TYPE_CHECKING:
+    from array import array
+
+    from ..elf.kernel_image import Section
+
+FIRST = 0xFFFF_FFFF_C000_0000  # MODULES_VADDR of x86-64
+_PAGE = 4096
+_ALLOC, _EXEC, _WRITE = 2, 4, 1
+_NOBITS, _RELA, _SYMTAB = 8, 4, 2
+_WEAK, _OBJECT = 2, 1
+_R_X86_64_64 = 1
+_STT_SECTION, _STT_FILE = 3, 4
+_FTRACE_MAX_OFFSET = 4
+
+
+class Row(NamedTuple):
+    """A symbol that kallsyms keeps: its made-up address, letter and name."""
+
+    address: int
+    letter: str
+    name: str
+
+
+class Module:
+    """One .ko, laid out from `base` on. Raises Malformed for a file that is no x86-64 module."""
+
+    def __init__(self, raw: bytes, path: str, base: int = FIRST) -> None:
+        self.raw, self.path = kernel_image.unpack(raw, path), path
+        self.sections = kernel_image.sections(self.raw, path)
+        self._places: dict[int, int] = {}
+        at = base
+        for wanted in (_EXEC, 0):
+            for number, section in enumerate(self.sections):
+                if section.flags & _ALLOC and section.flags & _EXEC == wanted and not self._is_dropped(section):
+                    self._places[number] = at
+                    at += (section.size + 63) // 64 * 64
+        if at - base > 1 << 28:
+            raise Malformed(path, 0, "sections of at most 256 MiB", f"{at - base} bytes")
+        self.base, self.end = base, (at + _PAGE - 1) // _PAGE * _PAGE
+        told = dict(entry.split(b"=", 1) for entry in self._content(".modinfo").split(b"\0") if b"=" in entry)
+        self.name = told.get(b"name", b"").decode("ascii", "replace")
+        self.depends = tuple(filter(None, told.get(b"depends", b"").decode("ascii", "replace").split(",")))
+        if not self.name:
+            raise Malformed(path, 0, "the name of a module in .modinfo")
+        self._symbols = self._read_symbols()
+
+    @staticmethod
+    def _is_dropped(section: Section) -> bool:
+        return section.name.startswith((".init", ".modinfo", "__versions"))
+
+    def _content(self, name: str) -> bytes:
+        for section in self.sections:
+            if section.name == name and section.type != _NOBITS:
+                return self.raw[section.offset : section.offset + section.size]
+        return b""
+
+    def _read_symbols(self) -> list[tuple[str, int, int, int]]:
+        """(name, info, section, value) of every symbol."""
+        for section in self.sections:
+            if section.type == _SYMTAB and section.link < len(self.sections):
+                strings = self.sections[section.link]
+                texts = self.raw[strings.offset : strings.offset + strings.size]
+                raw = self.raw[section.offset : section.offset + section.size // 24 * 24]
+                found = []
+                for text, info, _, place, value, _ in iter_unpack("<IBBHQQ", raw[: len(raw) // 24 * 24]):
+                    end = texts.find(b"\0", text)
+                    found.append((texts[text:end].decode("utf-8", "replace") if end >= 0 else "", info, place, value))
+                return found
+        raise Malformed(self.path, 0, "a symbol table")
+
+    # Symbols.
+
+    def rows(self) -> list[Row]:
+        """What /proc/kallsyms has of it, in the order of its symbol table."""
+        # is_exported looks into __ksymtab and not into __ksymtab_gpl, which newer modules do not have.
+        tables = {number for number, section in enumerate(self.sections) if section.name == "__ksymtab"}
+        exported = {
+            name.removeprefix("__ksymtab_")
+            for name, _, place, _ in self._symbols
+            if place in tables and name.startswith("__ksymtab_")
+        }
+        found = []
+        for name, info, place, value in self._symbols:
+            if not name or place not in self._places or info & 15 in (_STT_SECTION, _STT_FILE):
+                continue
+            if self.sections[place].name == ".data..percpu":
+                found.append(Row(value, "A" if name in exported else "a", name))
+                continue
+            letter = self._letter(info, self.sections[place])
+            found.append(Row(self._places[place] + value, letter.upper() if name in exported else letter, name))
+        return found
+
+    def _letter(self, info: int, section: Section) -> str:
+        if info >> 4 == _WEAK:
+            return "v" if info & 15 == _OBJECT else "w"
+        if section.flags & _EXEC:
+            return "t"
+        if section.type == _NOBITS:
+            return "b"
+        return "d" if section.flags & _WRITE else "r"
+
+    def kallsyms(self) -> bytes:
+        """Its lines of /proc/kallsyms."""
+        return "".join(f"{row.address:016x} {row.letter} {row.name}\t[{self.name}]\n" for row in self.rows()).encode()
+
+    def line(self) -> bytes:
+        """Its line of /proc/modules."""
+        return f"{self.name} {self.end - self.base} 0 - Live 0x{self.base:016x}\n".encode()
+
+    def btf(self) -> bytes | None:
+        """Its type information; None where there is none, or where it is rebased at load (.BTF.base)."""
+        return None if self._content(".BTF.base") else self._content(".BTF") or None
+
+    def build_id_note(self) -> bytes:
+        """The section .note.gnu.build-id."""
+        return self._content(".note.gnu.build-id")
+
+    # ftrace.
+
+    def filter_functions(self, checks: bool) -> bytes:
+        """Its lines of available_filter_functions. `checks`: the kernel has placeholders for sites without a symbol."""
+        best: dict[int, str] = {}
+        for row in self.rows():
+            best.setdefault(row.address, row.name)
+        addresses = sorted(best)
+        lines = []
+        for site in sorted(self._pointers("__mcount_loc").values()):
+            at = bisect_right(addresses, site) - 1
+            if at < 0:
+                continue
+            name, distance = best[addresses[at]], site - addresses[at]
+            if checks and distance > _FTRACE_MAX_OFFSET:
+                name = f"__ftrace_invalid_address___{distance}"
+            lines.append(f"{name} [{self.name}]\n")
+        return "".join(lines).encode()
+
+    def _pointers(self, table: str) -> dict[int, int]:
+        """Offset in a section to the address that is written there when the module is loaded."""
+        found: dict[int, int] = {}
+        for section in self.sections:
+            if section.type != _RELA or section.name != ".rela" + table:
+                continue
+            raw = self.raw[section.offset : section.offset + section.size // 24 * 24]
+            for offset, info, addend in iter_unpack("<QQq", raw[: len(raw) // 24 * 24]):
+                symbol = info >> 32
+                if info & 0xFFFFFFFF != _R_X86_64_64 or symbol >= len(self._symbols):
+                    continue
+                _, _, place, value = self._symbols[symbol]
+                if place in self._places:
+                    found[offset] = self._places[place] + value + addend
+        return found
+
+    # Events.
+
+    def memory(self) -> dict[int, bytes]:
+        """Address to content of each section, with pointers between them written in."""
+        found = {}
+        for number, address in self._places.items():
+            section = self.sections[number]
+            raw = bytearray(
+                self.raw[section.offset : section.offset + section.size] if section.type != _NOBITS else b""
+            )
+            for offset, value in self._pointers(section.name).items():
+                if offset + 8 <= len(raw):
+                    raw[offset : offset + 8] = value.to_bytes(8, "little")
+            found[address] = bytes(raw)
+        return found
+
+    def events(self, kernel: Facts) -> list[events.Event]:
+        """Its events, whose ids depend on the order of loading: 0."""
+        if not any(section.name == "_ftrace_events" for section in self.sections):
+            return []
+        return [event._replace(id=0) for event in events.read(_ModuleFacts(self, kernel))]
+
+
+class _Memory:
+    """The module's sections over the kernel's image, as the reader of events asks for them."""
+
+    def __init__(self, module: Module, kernel: Facts) -> None:
+        self._image = kernel.image
+        held = module.memory()
+        self._starts = sorted(held)
+        self._held = [held[start] for start in self._starts]
+
+    def text_at(self, address: int, size: int) -> bytes | None:
+        """As KernelImage.text_at."""
+        at = bisect_right(self._starts, address) - 1
+        if at < 0 or address - self._starts[at] >= len(self._held[at]):
+            return self._image.text_at(address, size)
+        begin = address - self._starts[at]
+        found = self._held[at][begin : begin + size]
+        return found if len(found) == size else None
+
+    def tail_at(self, address: int, size: int) -> bytes:
+        """As KernelImage.tail_at."""
+        at = bisect_right(self._starts, address) - 1
+        if at < 0 or address - self._starts[at] >= len(self._held[at]):
+            return self._image.tail_at(address, size)
+        begin = address - self._starts[at]
+        return self._held[at][begin : begin + size]
+
+
+class _ModuleFacts(Facts):
+    """A module's tables with the kernel's types and symbols."""
+
+    def __init__(self, module: Module, kernel: Facts) -> None:
+        kernel.records()
+        self.__dict__.update(kernel.__dict__)
+        self.image = _Memory(module, kernel)  # type: ignore[assignment]
+        self._calls = module._pointers("_ftrace_events")
+
+    def pointers(self, start: str, stop: str) -> array[int] | None:
+        """Its events, in the order of the section."""
+        from array import array
+
+        if start != "__start_ftrace_events":
+            return super().pointers(start, stop)
+        return array("Q", (self._calls[offset] for offset in sorted(self._calls)))

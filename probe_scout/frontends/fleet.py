@@ -1,0 +1,109 @@
+"""A fleet, for programs: judge snapshots, one after the other or in several processes, and keep what they say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..commands import fleet
+from ..errors import ProbeScoutError, UsageError
+from ..model.fleet import Added, AddReport
+from ..model.report import ScanRow
+from . import session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ..sources.fleet_store import Store
+
+
+def judge(root: str) -> fleet.Judged | str:
+    """Every answer for the functions of one kernel; a sentence where it cannot be asked. Pure: fit for any pool."""
+    import gc
+
+    gc.disable()  # as for scan
+    try:
+        kernel = session.open_kernel(root)
+        report = kernel.scan("*")
+        found = fleet.judged(
+            report.kernel, bool(kernel.partial()), (row for row in report.rows if isinstance(row, ScanRow))
+        )
+        gaps = [gap for gap in report.unread if gap.fact == "kallsyms" and gap.kind != "not_recorded"]
+        if gaps or not found.rows:
+            return f"{root}: no function is listed" + (f": {gaps[0].why}" if gaps else "")
+        return found
+    except ProbeScoutError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename or root}: {error.strerror or error}"
+
+
+def add(
+    store: Store,
+    roots: Sequence[str],
+    version: str,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> AddReport:
+    """Judge and keep. A snapshot that cannot be read is an error of its own row; the others are kept.
+
+    A build that this version has judged before is left as it is. Raises Broken where the store cannot be written.
+    """
+    import time
+
+    state = fleet.rules_state(version)
+    done: dict[str, Added] = {}
+    for root in roots:
+        if (known := _known(store, root, state)) is not None:
+            done[root] = known
+    wanted = [root for root in roots if root not in done]
+    for number, (root, found) in enumerate(_judged(wanted, jobs)):
+        if progress is not None:
+            progress(number + 1, len(wanted))
+        if isinstance(found, str):
+            done[root] = Added(root, "error", says=found)
+            continue
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        kernel = found.kernel
+        try:
+            was_there = fleet.keep(store, found, state, now)
+        except UsageError as error:
+            done[root] = Added(root, "error", kernel.release, says=str(error))
+            continue
+        done[root] = Added(root, "again" if was_there else "added", kernel.release, kernel.build_id, len(found.rows))
+    return AddReport(store.path, tuple(done[root] for root in roots))
+
+
+def _known(store: Store, root: str, state: str) -> Added | None:
+    """The row of a snapshot whose build is kept already, judged by this version; None for what must be judged."""
+    try:
+        kernel = session.open_kernel(root)
+        info = kernel.info()
+        row = store.kept(fleet.key(info)) if info.build_id else None
+        partial = bool(kernel.partial()) if row is not None else False
+    except (ProbeScoutError, OSError):
+        return None  # said when it is judged
+    if row is None:
+        return None
+    if partial and not row[5]:
+        return Added(root, "kept", row[1], row[2], row[4], "a whole snapshot of this build is kept already")
+    if row[6] == state and partial == bool(row[5]):
+        return Added(root, "kept", row[1], row[2], row[4])
+    return None
+
+
+def _judged(roots: Sequence[str], jobs: int) -> Iterator[tuple[str, fleet.Judged | str]]:
+    """Each root with what came of it, in the order of coming."""
+    if jobs <= 1 or len(roots) <= 1:
+        for root in roots:
+            yield root, judge(root)
+        return
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+
+    with ProcessPoolExecutor(min(jobs, len(roots))) as pool:
+        waiting = {pool.submit(judge, root): root for root in roots}
+        for future in as_completed(waiting):
+            try:
+                yield waiting[future], future.result()
+            except BrokenProcessPool:
+                yield waiting[future], f"{waiting[future]}: the process that judged it was ended"

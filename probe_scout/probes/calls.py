@@ -1,0 +1,177 @@
+"""Which helpers and kfuncs a program may call on a kernel: exact where its image can be had, else from recorded sets.
+
+The kernel decides in code (get_func_proto, btf_kfunc_id_set_contains), which only the image shows; formats/image runs
+it. Without an image, rules/helper_sets knows what four recorded kernels agree on, and kallsyms which functions are in
+a set of kfuncs at all. Assumed throughout: all capabilities and no lockdown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import Malformed
+from ..kernel import text
+from ..model.verdict import NO, UNKNOWN, YES
+from ..rules import helper_sets, section_names
+
+if TYPE_CHECKING:
+    from ..formats.image.helpers import Helpers
+    from ..formats.image.kfuncs import Permissions
+    from ..kernel.code_store import Code
+
+IMAGE, RECORDED, NONE = "image", "recorded", "none"
+_ANSWERS = {helper_sets.ALLOWED: YES, helper_sets.REFUSED: NO}
+SLEEPABLE = 1 << 5  # KF_SLEEPABLE, include/linux/btf.h
+_ARCH = "x86_64"  # whose instructions formats/image/emulate.py runs
+
+
+class Told(NamedTuple):
+    """An answer (yes, no, unknown) with what decided it."""
+
+    answer: str
+    says: str
+    evidence: str
+
+
+class Calls:
+    """The helpers and kfuncs of one kernel. The image is opened at the first question that needs it."""
+
+    def __init__(self, k: Code, *, search: bool = True) -> None:
+        """`search`: also look for the running kernel's image in /boot, and not only for one that was named."""
+        self.k = k
+        self._search = search
+        self._tried = False
+        self._helpers: Helpers | None = None
+        self._kfuncs: Permissions | None = None
+
+    def from_image(self) -> Helpers | None:
+        """The image's helpers; None where there is no image, or one that cannot be run."""
+        if not self._tried:
+            self._tried = True
+            self._open()
+        return self._helpers
+
+    def kfuncs(self) -> Permissions | None:
+        """The image's kfuncs; None as for `from_image`."""
+        self.from_image()
+        return self._kfuncs
+
+    def basis(self) -> str:
+        """Where answers about helpers come from."""
+        if self.from_image() is not None:
+            return IMAGE
+        return RECORDED if self.k.btf() is not None else NONE
+
+    def _open(self) -> None:
+        if (self.k.image is None and not self._search) or self.k.arch() != _ARCH:
+            return
+        image = text.image_of(self.k)
+        if image is None:
+            return
+        from ..formats.image.facts import Facts
+        from ..formats.image.helpers import Helpers
+        from ..formats.image.kfuncs import Permissions
+
+        try:
+            facts = Facts(image)
+            self._helpers = Helpers(facts)
+            self._kfuncs = Permissions(facts)
+        except (Malformed, ImportError):
+            self._helpers = self._kfuncs = None
+
+    def helper(self, program: str, number: int, attach: str | None = None, sleeps: bool = False) -> str:
+        """ALLOWED, REFUSED, DIFFERS or UNTOLD of rules/helper_sets.
+
+        `program` and `attach` are enumerators without BPF_PROG_TYPE_ and BPF_; attach "" is the number 0 that loaders
+        leave, None is not said.
+        """
+        image = self.from_image()
+        if image is not None and program in image.types:
+            kind = image.attach_types.get(attach, 0) if attach is not None else None
+            told = image.allowed(image.types[program], number, kind, sleeps)
+            if told is not None:
+                return helper_sets.ALLOWED if told else helper_sets.REFUSED
+            return helper_sets.DIFFERS
+        return helper_sets.allowed(program, number)
+
+    def helper_types(self, program: str, number: int) -> tuple[str, tuple[str, ...]]:
+        """The answer of a type for all its attach types, and where these differ, the ones that may call it."""
+        state = self.helper(program, number)
+        image = self.from_image()
+        if state != helper_sets.DIFFERS or image is None or not image.function(image.types[program]):
+            return _ANSWERS.get(state, UNKNOWN), ()
+        kinds = [kind for kind in attach_types(program) if not kind or kind in image.attach_types]
+        states = {kind: self.helper(program, number, kind) for kind in kinds}
+        found = set(states.values())
+        if len(found) == 1:
+            return _ANSWERS.get(found.pop(), UNKNOWN), ()
+        allowed = tuple(kind.lower() for kind, one in states.items() if kind and one == helper_sets.ALLOWED)
+        return UNKNOWN, allowed
+
+    def kfunc(
+        self,
+        name: str,
+        program: str,
+        attach: str | None = None,
+        module: str | None = None,
+        sleeps: bool | None = None,
+    ) -> Told:
+        """Whether a program of this type may call a kfunc (kernel/bpf/verifier.c, check_kfunc_call: EACCES).
+
+        `sleeps` false: the program is not sleepable, which a kfunc with KF_SLEEPABLE wants. None: not said.
+        """
+        ids = self.k.ids()
+        if module:
+            return Told(UNKNOWN, f"{name} is a kfunc of {module}, whose registrations are not read", "")
+        image = self.kfuncs()
+        if image is not None:
+            told = self._kfunc_of_image(image, name, program, attach)
+            if told.answer == YES and sleeps is False and self.may_sleep(name):
+                says = f"{name} may sleep, and the program is not sleepable"
+                return Told(NO, says, "the kernel's image: KF_SLEEPABLE")
+            return told
+        if not ids.visible:
+            return Told(UNKNOWN, f"kallsyms does not show which program types may call {name}", "")
+        if not ids.is_kfunc(name):
+            return Told(NO, f"{name} is a function of this kernel and no kfunc", "proc/kallsyms: __BTF_ID__ sets")
+        return Told(
+            UNKNOWN,
+            f"{name} is a kfunc here; which program types may call it is code, which the kernel's image shows",
+            "proc/kallsyms: __BTF_ID__ sets",
+        )
+
+    def may_sleep(self, name: str) -> bool:
+        """Whether the image marks a kfunc with KF_SLEEPABLE; False where there is no image."""
+        image = self.kfuncs()
+        return image is not None and bool(image.flags.get(name, 0) & SLEEPABLE)
+
+    def _kfunc_of_image(self, image: Permissions, name: str, program: str, attach: str | None) -> Told:
+        facts = image.facts.records().btf
+        number = facts.enumerators("bpf_prog_type").get(f"BPF_PROG_TYPE_{program}")
+        evidence = "the kernel's image: register_btf_kfunc_id_set"
+        if number is None:
+            return Told(NO, f"this kernel knows no program type {program.lower()}", "enum bpf_prog_type")
+        if program == "EXT":
+            return Told(UNKNOWN, "a replacement may call what the program that it replaces may call", "")
+        if image.kfuncs.gave_up:
+            return Told(UNKNOWN, f"a registration of kfuncs could not be run: {image.kfuncs.gave_up[0]}", evidence)
+        kind = facts.enumerators("bpf_attach_type").get(f"BPF_{attach}", 0) if attach is not None else None
+        told = image.allowed(name, number, kind)
+        if told is None:
+            return Told(UNKNOWN, f"whether {name} is refused depends on more than the type of the program", evidence)
+        if told:
+            return Told(YES, f"{name} is registered for programs of type {program.lower()}", evidence)
+        if name not in image.ids:
+            return Told(NO, f"{name} is in no set of kfuncs of this kernel", evidence)
+        return Told(NO, f"{name} is not for programs of type {program.lower()}", evidence)
+
+
+def attach_types(program: str) -> tuple[str, ...]:
+    """Expected attach types of a program type in libbpf's table; "" where loaders leave 0."""
+    return tuple(dict.fromkeys(row.attach for row in section_names.TABLE if row.program == program))
+
+
+def program_of(attach: str) -> tuple[str, str, bool] | None:
+    """(program type, expected attach type, whether it sleeps) of an attach type's name; None for one without."""
+    row = section_names.of(attach)
+    return None if row is None else (row.program, row.attach, row.sleepable)
