@@ -205,8 +205,8 @@ def kfunc(
 
     Flags and program types are in the kernel's image: --root vmlinuz or a package, --vmlinux, or /boot.
 
-    Exit code: 0 there, 1 not there, 2 usage, 4 a source is broken; with --type 0 every answer is yes, 1 at least one no,
-    3 cannot tell.
+    Exit code: 0 there, 1 not there, 2 usage, 4 a source is broken; with --type 0 every answer is yes, 1 at least one
+    no, 3 cannot tell.
     """
     return build("kfunc", names=[glob], types=types, root=root, vmlinux=vmlinux, json=json, format=format, color=color)
 
