@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from .. import arch as machines
-from ..errors import ProbeScoutError, SourceError
+from ..errors import ProbeScoutError, SourceError, UsageError
 from .code_store import SLICES as SLICES
 from .code_store import Store
 
@@ -310,11 +310,13 @@ def sliced_names(k: Code) -> frozenset[str]:
 def slices_for_snapshot(k: Code) -> bytes:
     """The member code/slices of a new snapshot, from the kernel's image, else from its running text.
 
-    Raises UsageError where there is neither.
+    Raises UsageError where there is neither, and for an architecture whose code is not recorded.
     """
     from . import module_text as slices
     from . import modules
 
+    if k.arch() not in ("x86_64", "unknown"):
+        raise UsageError(f"code of {k.arch()} is not recorded: take the snapshot without --with-code")
     image: slices.Image | None = _store(k).open_image(k)
     reader = _running_reader(k)
     if image is None and reader is not None and k.stext():

@@ -188,7 +188,7 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "object_load.kfunc_not_allowed",
-        "The function is no kfunc: it is in no set that programs may call.",
+        "The function is no kfunc, or none of its sets is registered for programs of this type.",
         "bpf_object__load",
         "kernel/bpf/verifier.c",
         "proc/kallsyms",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from probe_scout.errors import UsageError
+from probe_scout.kernel import text
 from probe_scout.model.target import parse
 from probe_scout.probes.attach import verdicts
 
@@ -74,3 +76,9 @@ def test_arm64_refuses_functions_without_a_site_with_one_errno(answers):
     for target in ("bar", "mod:late", "start"):
         said = answers(("__arm64_sys_bpf", "late [mod] notrace", "start init notrace"), target, ("fentry",))["fentry"]
         assert (said.answer, said.errno, said.findings[-1].rule) == ("no", "ENOTSUPP", "trampoline.not_patched")
+
+
+def test_code_of_another_architecture_is_not_recorded_as_x86s(tiny_kernel):
+    kernel = tiny_kernel(symbols=("__arm64_sys_bpf",), without=X86)._kernel
+    with pytest.raises(UsageError, match="code of aarch64 is not recorded"):
+        text.slices_for_snapshot(kernel)
