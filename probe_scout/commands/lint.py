@@ -65,8 +65,8 @@ def report(
 
 
 def _is_partial(kernel: Kernel) -> bool:
-    is_partial = getattr(kernel, "is_partial", None)
-    return bool(is_partial()) if callable(is_partial) else False
+    """What is not in these files may be on the kernel: a slice, or an image, whose modules are not loaded."""
+    return bool(kernel.partial()) or kernel.source.describe().kind == "image"
 
 
 def _kept(kernel: Kernel) -> Callable[[str, str], Verdict]:

@@ -134,7 +134,7 @@ class Judge:
             wanted |= program_code.extent(found, row.program)
         try:
             core = self.types.core() if self.types.vmlinux is not None else None
-            self._prepared = program_code.prepare(found, core, self._externs, wanted)
+            self._prepared = program_code.prepare(found, core, self._externs, wanted, self.types.is_partial)
         except program_code.Broken as error:
             raise _No(LOAD, error.rule, error.errno, error.says) from None
         self._maps(found, is_alone)
@@ -326,6 +326,8 @@ class Judge:
             return None
         for place in sorted(walked.places):
             poison = prepared.poison.get(place)
+            if poison is not None and poison.kind == "unrecorded":
+                raise _Unknown(LOAD, "object_load.not_recorded", f"{poison.says}, as far as these files tell")
             if poison is not None:
                 raise _No(LOAD, f"object_load.{_POISONS[poison.kind]}", "EINVAL", poison.says, "sys/kernel/btf/vmlinux")
         self._helpers(found, row, section, prepared, walked)

@@ -26,7 +26,10 @@ _MASK64 = (1 << 64) - 1
 
 
 class Poison(NamedTuple):
-    """An instruction that does not work on this kernel. `kind`: core, resize or kfunc; `says` what is absent."""
+    """An instruction that does not work on this kernel; `says` what is absent.
+
+    `kind`: core, resize or kfunc; unrecorded where these files cannot tell.
+    """
 
     kind: str
     says: str
@@ -38,6 +41,7 @@ class Prepared(NamedTuple):
     code: Code
     poison: dict[Place, Poison]
     kfuncs: dict[Place, str]
+    no_type: set[Place]
 
 
 class Broken(Exception):
@@ -80,10 +84,15 @@ def _function_at(found: BpfObject, section: int, index: int) -> tuple[int, int, 
     return section, index, end - index
 
 
-def prepare(found: BpfObject, core: relocation.Kernel | None, externs: Externs, wanted: set[Place]) -> Prepared:
-    """Relocates everything in `wanted`. Raises Broken where libbpf refuses the object."""
+def prepare(
+    found: BpfObject, core: relocation.Kernel | None, externs: Externs, wanted: set[Place], is_partial: bool = False
+) -> Prepared:
+    """Relocates everything in `wanted`. Raises Broken where libbpf refuses the object.
+
+    `is_partial`: a type that is not there at all may be that of a module which these files leave out.
+    """
     code = Code()
-    prepared = Prepared(code, {}, {})
+    prepared = Prepared(code, {}, {}, set())
     for section in {place.section for place in wanted}:
         rows = [
             Insn(op, regs & 15, regs >> 4, off, imm)
@@ -96,6 +105,9 @@ def prepare(found: BpfObject, core: relocation.Kernel | None, externs: Externs, 
             if insn.code == _LD_IMM64 and index + 1 < len(rows):
                 rows[index] = insn._replace(value=((rows[index + 1].imm << 32) | (insn.imm & 0xFFFFFFFF)) & _MASK64)
     _relocate_core(found, core, wanted, prepared)
+    if is_partial:
+        for place in prepared.no_type:
+            prepared.poison[place] = prepared.poison[place]._replace(kind="unrecorded")
     _refer(found, externs, prepared)
     for index, part in enumerate(found.sections):
         if part.name.startswith(".rodata") and part.type == 1:
@@ -143,6 +155,8 @@ def _patch(
     rows = prepared.code.insns[place.section]
     insn = rows[place.number]
     kind = insn.code & 7
+    if result.poison and not result.candidates:
+        prepared.no_type.add(place)
     if result.poison:
         prepared.poison[place] = Poison("core", f"{says()} does not exist on this kernel")
         return
