@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Broken, Malformed, UsageError
 from ..formats.elf import bpf_object, embedded
+from ..model import facts
 from ..model.lint import LintedObject, LintReport, OnKernel
 from ..model.target import parse
 from ..probes.attach import verdicts
@@ -61,7 +62,8 @@ def report(
             continue
         rows = tuple(OnKernel(k.info(), whole, programs) for k, (whole, programs) in answers)
         found.append(LintedObject(path, digest, read.license, rows))
-    return LintReport(tuple(found), tuple(skipped))
+    gaps = (k.unread(fact) for k in kernels for fact in (facts.KALLSYMS, facts.BTF, facts.CONFIG))
+    return LintReport(tuple(found), tuple(skipped), tuple(gap for gap in gaps if gap is not None))
 
 
 def _is_partial(kernel: Kernel) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .document import Document
+from .facts import Unread
 from .report import Alternative, KernelInfo
 from .verdict import Finding
 
@@ -56,10 +57,11 @@ class LintedObject(NamedTuple):
 class _LintReport(NamedTuple):
     objects: tuple[LintedObject, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    unread: tuple[Unread, ...] = ()
 
 
 class LintReport(Document, _LintReport):
-    """`probe-scout lint`. `skipped`: files that hold no object, with the reason."""
+    """`probe-scout lint`. `skipped`: files that hold no object, with the reason; `unread`: facts of the kernels."""
 
     __slots__ = ()
     COMMAND = "lint"

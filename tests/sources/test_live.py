@@ -11,6 +11,7 @@ import pytest
 from probe_scout.errors import Broken, Denied, NotThere, SourceError
 from probe_scout.sources import reading
 from probe_scout.sources.live import LiveSource
+from probe_scout.sources.source import Description
 from tests.builders.tree import SMALL, write_tree
 
 
@@ -165,7 +166,7 @@ def test_this_machine_answers():
         pytest.skip("this machine has no readable /proc/version")
     assert source.read("proc/version").startswith(b"Linux version")
     assert "version" in source.names("proc")
-    assert source.describe() == ("live", "/", "", os.uname().release, "", ())
+    assert source.describe() == Description("live", "/", release=os.uname().release)
 
 
 @pytest.mark.machine

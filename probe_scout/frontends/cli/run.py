@@ -644,6 +644,7 @@ def _lint(request: Request) -> int:
         from ..render.lint import lint_rows
 
         output.table(request, *lint_rows(report))
+    output.unread(report.unread)
     return lint.code_of(report)
 
 
