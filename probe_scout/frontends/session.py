@@ -129,7 +129,7 @@ class OpenKernel:
         """
         names, types = asked.several(names, "names"), _types(types)
         for name in names:
-            if not _GLOB_SIGNS.isdisjoint(name):
+            if not _GLOB_SIGNS.isdisjoint(name) and self._is_kernel_pattern(name):
                 raise UsageError(f"{name!r} is a pattern: check_many takes patterns, check takes names")
         question = None
         if self._cache:
@@ -236,6 +236,12 @@ class OpenKernel:
         self._full()
         types = types or ((attach,) if attach else ())
         return ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
+
+    @staticmethod
+    def _is_kernel_pattern(text: str) -> bool:
+        from ..model.user_target import is_kernel_pattern
+
+        return is_kernel_pattern(text)
 
     @staticmethod
     def is_user(text: str) -> bool:

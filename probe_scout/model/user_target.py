@@ -88,6 +88,11 @@ def may_be_user(text: str) -> bool:
     return bool(colon and rest and _LIBRARY.match(head))
 
 
+def is_kernel_pattern(text: str) -> bool:
+    """The text stands for several kernel functions. Names of user functions may hold `*` and `[` themselves (Go)."""
+    return not is_user(text) and not may_be_user(text) and not frozenset("*?[").isdisjoint(text)
+
+
 def _bare(text: str) -> str:
     return text[4:].rstrip(")").strip("\"'") if text.startswith("SEC(") else text
 

@@ -217,9 +217,9 @@ def _is_list(name: str) -> bool:
         return True
     if _GLOB_SIGNS.isdisjoint(name):
         return False
-    from ...model.user_target import is_user, may_be_user
+    from ...model.user_target import is_kernel_pattern
 
-    return not is_user(name) and not may_be_user(name)
+    return is_kernel_pattern(name)
 
 
 _USER = ("user_function", "usdt")
