@@ -132,15 +132,7 @@ def show_diff(request: Request, diff: AuditDiff) -> None:
         from ..render.audit import diff_lines
 
         streams.write(diff_lines(diff, output.style(request)))
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("audit-diff", diff)])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.lines(diff.changes))
-    else:
+    elif not output.as_json(request, "audit-diff", diff, diff.changes):
         from ..render.audit import diff_rows
 
         output.table(request, *diff_rows(diff))

@@ -138,15 +138,9 @@ def _print(
     items: Sequence[object],
     rows: tuple[Sequence[str], list[list[str]]],
 ) -> None:
-    if request.format == "json":
-        from ..render import json
-
-        streams.write([json.document(schema, report)])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.lines(items))
-    elif request.format == "table":
+    if output.as_json(request, schema, report, items):
+        return
+    if request.format == "table":
         from ..render import fleet as shown
 
         streams.write(shown.lines(rows, output.style(request)) if rows[1] else ())

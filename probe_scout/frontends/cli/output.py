@@ -31,6 +31,16 @@ def style(request: Request) -> Style:
     return style_for(sys.stdout, request.color)
 
 
+def as_json(request: Request, name: str, report: object, records: Iterable[object]) -> bool:
+    """Write the document (json) or its records, a line each (ndjson); false where another format is asked."""
+    if request.format not in ("json", "ndjson"):
+        return False
+    from ..render import json
+
+    streams.write([json.document(name, report)] if request.format == "json" else json.lines(records))
+    return True
+
+
 def table(request: Request, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Rows in one of the formats csv, md and grid."""
     if request.format == "csv":

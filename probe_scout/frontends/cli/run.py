@@ -291,15 +291,7 @@ def _scan(request: Request) -> int:
         streams.write(listing.scan_lines(rows, style))
         if sys.stdout.isatty():
             output.note(f"{len(rows)} functions")
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("scan", report._replace(rows=rows))])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.lines(rows))
-    else:
+    elif not output.as_json(request, "scan", report._replace(rows=rows), rows):
         from ..render import listing
 
         types = listing.scan_types(rows)
@@ -452,15 +444,7 @@ def _verify(request: Request) -> int:
         from ..render.verify import verify_lines
 
         streams.write(verify_lines(report, output.style(request)))
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("verify", report)])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.lines(report.trials))
-    else:
+    elif not output.as_json(request, "verify", report, report.trials):
         from ..render.verify import verify_rows
 
         output.table(request, *verify_rows(report))
@@ -585,15 +569,7 @@ def _inline_all(request: Request) -> int:
         basis = ["from the survey of this build: numbers of copies only where it keeps them"]
         streams.write([plain.kernel_line(report.kernel, style), *(basis if report.basis == "survey" else []), ""])
         streams.write(inline.table_lines(rows, style))
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("inline_all", report._replace(rows=rows))])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.lines(rows))
-    else:
+    elif not output.as_json(request, "inline_all", report._replace(rows=rows), rows):
         from ..render import inline
 
         output.table(request, inline.TABLE_HEADS, inline.table_rows(rows))
@@ -636,11 +612,7 @@ def _lint(request: Request) -> int:
         from ..render.lint import lint_lines
 
         streams.write(lint_lines(report, output.style(request)))
-    elif request.format in ("json", "ndjson"):
-        from ..render import json
-
-        streams.write([json.document("lint", report)] if request.format == "json" else json.lines(report.objects))
-    else:
+    elif not output.as_json(request, "lint", report, report.objects):
         from ..render.lint import lint_rows
 
         output.table(request, *lint_rows(report))
@@ -660,12 +632,7 @@ def _features(request: Request) -> int:
         from ..render.calls import features_lines
 
         streams.write(features_lines(report, output.style(request)))
-    elif request.format in ("json", "ndjson"):
-        from ..render import json
-
-        rows = (*report.features, *report.helpers)
-        streams.write([json.document("features", report)] if request.format == "json" else json.lines(rows))
-    else:
+    elif not output.as_json(request, "features", report, (*report.features, *report.helpers)):
         from ..render.calls import feature_rows
 
         output.table(request, *feature_rows(report))
@@ -684,11 +651,7 @@ def _kfunc(request: Request) -> int:
         from ..render.calls import kfunc_lines
 
         streams.write(kfunc_lines(report, output.style(request)))
-    elif request.format in ("json", "ndjson"):
-        from ..render import json
-
-        streams.write([json.document("kfunc", report)] if request.format == "json" else json.lines(report.kfuncs))
-    else:
+    elif not output.as_json(request, "kfunc", report, report.kfuncs):
         from ..render.calls import kfunc_rows
 
         output.table(request, *kfunc_rows(report))
@@ -712,15 +675,7 @@ def _survey(request: Request) -> int:
         from ..render.survey import survey_lines
 
         streams.write(survey_lines(report, output.style(request)))
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("survey", report)])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.lines(report.kernels))
-    else:
+    elif not output.as_json(request, "survey", report, report.kernels):
         from ..render.survey import survey_rows
 
         output.table(request, *survey_rows(report))
@@ -835,15 +790,7 @@ def _rules(request: Request) -> int:
                 groups = dict.fromkeys(page.gate for page in finding_pages())
                 words = f"Findings that refuse nothing are listed by probe-scout rules GROUP: {', '.join(groups)}."
                 streams.write(["", *style.wrap(words, 0)])
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("rules", explain.RuleList(tuple(pages)))])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.lines(pages))
-    else:
+    elif not output.as_json(request, "rules", explain.RuleList(tuple(pages)), pages):
         output.table(request, *explain.rule_rows(pages))
     return YES
 
@@ -857,15 +804,7 @@ def _doctor(request: Request) -> int:
         from ..render.listing import doctor_lines
 
         streams.write(doctor_lines(report, output.style(request)))
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("doctor", report)])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.lines(report.sources))
-    else:
+    elif not output.as_json(request, "doctor", report, report.sources):
         from ..render import listing
 
         output.table(request, *listing.doctor_rows(report))
