@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..model.attach import ITER, counted
+from ..model.attach import ITER, PREFERRED, counted
 from ..model.matrix import ATTACHES, INSTEAD, MISSES, REFUSED, UNTOLD, Cell, Other, RungVerdict
 from ..model.report import Coverage
 from ..model.target import FUNCTION, SYSCALL
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..model.report import TargetReport
     from ..model.verdict import Verdict
 
-# Where a rung asks for no attach type: which accepted one is taken. Typed arguments and cheap calls first.
-PREFERRED = ("lsm", "iter", "ksyscall", "tp_btf", "fentry", "raw_tp", "kprobe", "tp", "kprobe.multi")
 _ORDER = ("none", "partial", "unknown", "complete")  # of several words about calls, the first one holds
 
 

@@ -251,6 +251,8 @@ WITHOUT_FTRACE = family("event tracepoint iterator uprobe uprobe_link")  # what 
 
 # What most probes are made with: a function that takes these is one that takes probes.
 DEFAULT = (*KPROBES, *family("fprobe", "entry return"), *family("trampoline", "entry return", sleepable=False))
+# Which accepted type to take where none is asked for. Typed arguments and cheap calls first.
+PREFERRED = ("lsm", "iter", "ksyscall", "tp_btf", "fentry", "raw_tp", "kprobe", "tp", "kprobe.multi")
 # Types of few users: judged for those who ask.
 FOR_THOSE_WHO_ASK = tuple(a.name for a in ATTACH_TYPES.values() if a.enumerator == "BPF_LSM_CGROUP") + tuple(
     a.name for a in ATTACH_TYPES.values() if a.program == "RAW_TRACEPOINT_WRITABLE"

@@ -93,8 +93,14 @@ def test_a_pattern_without_a_match(capsys):
 def test_an_ordinary_function_ends_with_0_without_a_type(capsys):
     code, out = run(capsys, "vfs_read")
     assert code == 0
+    assert "4 unknown to this kernel" in out.out
+    code, out = run(capsys, "vfs_read", "-v")
+    assert code == 0
     assert "lacking" in out.out
     assert "others" in out.out
+    code, out = run(capsys, "vfs_read", "--quiet")
+    assert (code, out.out) == (0, "")
+    assert run(capsys, "no_such_function", "--quiet")[0] == 1
     assert run(capsys, "vfs_read", "--all-types")[0] == 1
     assert run(capsys, "vfs_read", "--type", "kprobe,fmod_ret")[0] == 1
     assert run(capsys, "vfs_read", "--type", "kprobe,fmod_ret", "--any")[0] == 0

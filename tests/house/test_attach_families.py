@@ -19,7 +19,7 @@ OTHER_LISTS = {
     "probes/explain/known_changes.py": "orders of advice",
     "probes/explain/has_symbol.py": "orders of advice",
     "commands/inline.py": "orders of advice",
-    "commands/matrix.py": "orders of advice",
+    "model/attach.py": "the order of advice",
     "commands/audit/checks.py": "words for what is attached, of perf events and trace events too",
     "commands/audit/others.py": "words for what is attached, of perf events and trace events too",
     "commands/audit/join.py": "the kernel's names of perf events",

@@ -88,6 +88,10 @@ def check(
     types: Types = [],  # noqa: B006  typer reads the default and never changes it
     all_types: Annotated[bool, typer.Option("--all-types", help="Count and explain every attach type.")] = False,
     any_yes: Annotated[bool, typer.Option("--any", help="Exit with 0 if each name takes one of the types.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also evidence, rule ids, other types, how to write the name.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing: the exit code is the answer.")] = False,
     names_from: Annotated[str, typer.Option("--from", metavar="FILE", help="Names out of a file, - for stdin.")] = "",
     root: Root = "",
     json: Json = False,
@@ -110,6 +114,8 @@ def check(
         names=names,
         all_types=all_types,
         any_yes=any_yes,
+        verbose=verbose,
+        quiet=quiet,
         names_from=names_from,
         types=types,
         root=root,

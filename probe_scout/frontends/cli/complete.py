@@ -24,7 +24,18 @@ FILES = ":files"
 _CHOICES = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind": KINDS, "--fail-on": LEVELS}
 _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "check": ("--type", "--all-types", "--any", "--from", "--as-me", "--vmlinux", "--debug", *_COMMON),
+    "check": (
+        "--type",
+        "--all-types",
+        "--any",
+        "--verbose",
+        "--quiet",
+        "--from",
+        "--as-me",
+        "--vmlinux",
+        "--debug",
+        *_COMMON,
+    ),
     "inline": ("--debug", "--all", "--class", *_COMMON),
     "lint": ("--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
     "features": ("--vmlinux", *_COMMON),

@@ -73,6 +73,7 @@ class Request(NamedTuple):
     outputs: tuple[tuple[str, str], ...] = ()
     store: str = ""
     jobs: int = 0
+    verbose: bool = False
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -186,6 +187,7 @@ def build(
     outputs: Sequence[str] = (),
     store: str = "",
     jobs: str = "",
+    verbose: bool = False,
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -239,6 +241,7 @@ def build(
         outputs=_outputs(outputs),
         store=store,
         jobs=count(jobs, "--jobs", JOBS_MAX) if jobs else 0,
+        verbose=verbose,
     )
 
 
@@ -260,7 +263,15 @@ _TYPES = {"--type": "types"}
 _LINES = {
     "check": _Line(
         {**_VALUES, "--vmlinux": "vmlinux", "--debug": "debug", "--from": "names_from"},
-        {**_FLAGS, "--as-me": "as_me", "--all-types": "all_types", "--any": "any_yes"},
+        {
+            **_FLAGS,
+            "--as-me": "as_me",
+            "--all-types": "all_types",
+            "--any": "any_yes",
+            "-v": "verbose",
+            "--verbose": "verbose",
+            "--quiet": "quiet",
+        },
         _TYPES,
         names_least=1,
         names_most=_MANY,

@@ -18,7 +18,7 @@ from .request import Request, read_fast
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.facts import Unread
-    from ...model.report import KernelInfo, TargetReport, UserReport
+    from ...model.report import CheckReport, KernelInfo, TargetReport, UserReport
     from ...model.verdict import Verdict
     from ..session import OpenKernel
 
@@ -146,10 +146,10 @@ def _check(request: Request) -> int:
         else _open(request).check(request.names, request.types, request.as_me)
     )
     everything = bool(request.types) or request.all_types
-    if request.format == "table":
-        from ..render.plain import check_lines
-
-        streams.write(check_lines(report, output.style(request), everything))
+    if request.quiet:
+        pass
+    elif request.format == "table":
+        streams.write(_check_lines(request, report, everything))
     elif request.format == "json":
         from ..render import json
 
@@ -163,6 +163,17 @@ def _check(request: Request) -> int:
 
         output.table(request, *listing.check_rows(report))
     return code_of_all(target_code(request, target) for target in report.targets)
+
+
+def _check_lines(request: Request, report: CheckReport, everything: bool) -> Iterator[str]:
+    """In short, or with evidence and rule ids (-v, --all-types)."""
+    if request.verbose or request.all_types:
+        from ..render.plain import check_lines
+
+        return check_lines(report, output.style(request), everything)
+    from ..render.check_brief import brief_lines
+
+    return brief_lines(report, output.style(request), everything)
 
 
 def _check_many(request: Request, kernel: OpenKernel) -> int:
@@ -192,11 +203,12 @@ def _print_many(request: Request, info: KernelInfo, reports: Iterator[TargetRepo
     from ...model.report import CheckReport
 
     caller = "me" if request.as_me else "root"
-    if request.format == "table":
-        from ..render.plain import check_lines
-
+    if request.quiet:
+        for _ in reports:
+            pass
+    elif request.format == "table":
         report = CheckReport(info, reports, caller)  # type: ignore[arg-type]  # walked once
-        streams.write(check_lines(report, output.style(request), everything))
+        streams.write(_check_lines(request, report, everything))
     elif request.format == "ndjson":
         from ..render import json
 

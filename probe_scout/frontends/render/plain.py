@@ -5,7 +5,7 @@ Attach types with the same answer for the same reason share one block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...model.attach import counted, is_unknown_here
 from ...model.report import Alternative, CheckReport, Coverage, KernelInfo, TargetReport
@@ -68,14 +68,14 @@ def _target(target: TargetReport | UserReport, style: Style, all_types: bool = T
 
         yield from place_lines(place, style, labelled)
     yield from _forms(target, style)
-    for label, diagnosis in zip(_once("because"), target.diagnosis, strict=False):
+    for label, diagnosis in zip(once("because"), target.diagnosis, strict=False):
         likely = "likely: " if diagnosis.certainty == "likely" else ""
         yield from labelled(label, likely + diagnosis.says, style)
     known = {(v.attach, target.target) for v in target.verdicts if v.answer == YES}
     yield from alternative_lines(tuple(a for a in target.alternatives if (a.attach, a.target) not in known), style)
     if target.suggestions:
         yield from labelled("similar", " ".join(target.suggestions), style)
-    yield from _cures(target.verdicts, style)
+    yield from cure_lines(target.verdicts, style)
 
 
 def _others(verdicts: tuple[Verdict, ...], style: Style) -> Iterator[str]:
@@ -165,15 +165,17 @@ def _calls(target: TargetReport | UserReport, style: Style) -> Iterator[str]:
     last: list[str] = []
     for limit in target.limits:
         if limit.says not in noted:
-            head = f"{limit.effect}{_whom(limit.types, accepted)}: "
+            head = f"{limit.effect}{whom(limit.types, accepted)}: "
             says = limit.says if limit.says[1:2].isupper() else limit.says[:1].lower() + limit.says[1:]
             likely = "likely " if limit.certainty == "likely" else ""
             (last if limit.id == "limit.maxactive" else first).append(f"{likely}{head}{says}   {limit.id}")
-    for label, text in zip(_once("calls"), [*first, *_coverage(target.coverage, bool(accepted)), *last], strict=False):
+    for label, text in zip(
+        once("calls"), [*first, *coverage_lines(target.coverage, bool(accepted)), *last], strict=False
+    ):
         yield from labelled(label, text, style)
 
 
-def _whom(types: tuple[str, ...], accepted: list[str]) -> str:
+def whom(types: tuple[str, ...], accepted: list[str]) -> str:
     """For which of the accepted types something holds; "" where for all."""
     others = [attach for attach in accepted if attach not in types]
     if not others:
@@ -181,7 +183,7 @@ def _whom(types: tuple[str, ...], accepted: list[str]) -> str:
     return f" for all but {others[0]}" if len(others) == 1 and len(types) > 2 else f" for {' '.join(types)}"
 
 
-def _coverage(coverage: Coverage, attaches: bool) -> Iterator[str]:
+def coverage_lines(coverage: Coverage, attaches: bool) -> Iterator[str]:
     """What is known about inlining. `attaches`: some type of those asked is not refused."""
     basis = {
         "dwarf": "debug information of this build",
@@ -240,23 +242,31 @@ def _copies(target: TargetReport | UserReport, style: Style) -> Iterator[str]:
 
 
 def _forms(target: TargetReport | UserReport, style: Style) -> Iterator[str]:
-    for label, form in zip(_once("name it"), target.forms, strict=False):
+    for label, form in zip(once("name it"), target.forms, strict=False):
         yield from labelled(label, f"{form.loader} {form.form}" + (f": {form.says}" if form.says else ""), style)
 
 
 def alternative_lines(alternatives: tuple[Alternative, ...], style: Style) -> Iterator[str]:
     """What to take instead, with the reason for each; attach types of one place together."""
+    for label, (where, answer, says, names) in zip(once("instead"), merged_alternatives(alternatives), strict=False):
+        yield from labelled(label, f"{' '.join(names)} {where} ({answer})" + (f": {says}" if says else ""), style)
+
+
+def merged_alternatives(alternatives: tuple[Alternative, ...]) -> list[tuple[str, str, str, list[str]]]:
+    """(target, answer, says, attach types) of each place."""
     merged: dict[tuple[str, str, str], list[str]] = {}
     for one in alternatives:
         merged.setdefault((one.target, one.answer, one.says), []).append(one.attach)
-    for label, ((target, answer, says), names) in zip(_once("instead"), merged.items(), strict=False):
-        shown = target.removeprefix("tp:") if any("tp" in name for name in names) else target
-        yield from labelled(label, f"{' '.join(names)} {shown} ({answer})" + (f": {says}" if says else ""), style)
+    return [
+        (target.removeprefix("tp:") if any("tp" in name for name in names) else target, answer, says, names)
+        for (target, answer, says), names in merged.items()
+    ]
 
 
-def _cures(verdicts: tuple[Verdict, ...], style: Style) -> Iterator[str]:
+def cure_lines(verdicts: Sequence[Verdict], style: Style) -> Iterator[str]:
+    """What would open the files that an unsettled answer needs."""
     cures = dict.fromkeys(u.cure for v in verdicts if not _is_settled(v) for u in v.unread if u.cure)
-    for label, cure in zip(_once("to know"), cures, strict=False):
+    for label, cure in zip(once("to know"), cures, strict=False):
         yield from labelled(label, cure, style)
 
 
@@ -267,7 +277,8 @@ def labelled(label: str, text: str, style: Style) -> Iterator[str]:
     yield from rest
 
 
-def _once(label: str) -> Iterator[str]:
+def once(label: str) -> Iterator[str]:
+    """The label, and then nothing: for the lines below it."""
     yield label
     while True:
         yield ""
