@@ -29,7 +29,7 @@ def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> Sequ
         if user_target.is_user(text) or (user_target.may_be_user(text) and _is_library(k, text)):
             from ..probes.user import report
 
-            return report.reports(k, text, asked)
+            return report.reports(k, text, asked, debug)
     return [target_report(k, text, asked, debug)]
 
 

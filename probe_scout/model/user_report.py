@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .facts import Unread
+
 
 class UserArgument(NamedTuple):
     """One argument of a USDT site, or of a function. `refused_by`: loaders that cannot parse it, with the reason."""
@@ -11,7 +15,9 @@ class UserArgument(NamedTuple):
     name: str
     type: str
     size: int
-    where: str  # the operand as written: %rdi, -8(%rbp)
+    where: (
+        str  # the operand as written: %rdi, -8(%rbp); of functions rdi, "rdi, rsi", [rsp+0x8], [rdi] (a pointer to it)
+    )
     kind: str  # register, memory, immediate, symbol, unknown
     refused_by: tuple[str, ...] = ()
 
@@ -45,4 +51,8 @@ class UserPlace(NamedTuple):
     mapped_by: tuple[int, ...] | None = None
     old_file: tuple[int, ...] = ()
     return_offsets: tuple[int, ...] = ()  # file offsets of the function's return instructions
-    debug_file: str = ""
+    debug_file: str = ""  # where arguments and inlined copies were read
+    convention: str = ""  # how the arguments are passed: "System V AMD64", "AAPCS64", "Go ABIInternal (go1.24)"
+    results: tuple[UserArgument, ...] = ()  # what the function returns; several in Go
+    arguments_unread: Unread | None = None  # why the arguments are not known; None where they are, and for USDT
+    build_version: str = ""  # of Go, by .go.buildinfo: "go1.24.4"

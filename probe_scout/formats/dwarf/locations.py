@@ -23,14 +23,22 @@ PIECES = "pieces"  # it is spread over several places
 COMPUTED = "computed"  # an expression that is not put into words here
 LOST = "lost"  # nothing holds it any more
 
-_X86_64 = ("ax", "dx", "cx", "bx", "si", "di", "bp", "sp", *(f"r{i}" for i in range(8, 16)))
+_X86_64 = (
+    *("ax", "dx", "cx", "bx", "si", "di", "bp", "sp", *(f"r{i}" for i in range(8, 16))),
+    *("ip", *(f"xmm{i}" for i in range(16))),
+)
 _REGISTERS = {
     3: ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di"),  # EM_386
     21: tuple(f"gpr{i}" for i in range(32)),  # EM_PPC64
     22: tuple(f"r{i}" for i in range(16)),  # EM_S390
     40: (*(f"r{i}" for i in range(13)), "sp", "lr", "pc"),  # EM_ARM
     62: _X86_64,  # EM_X86_64
-    183: (*(f"x{i}" for i in range(31)), "sp"),  # EM_AARCH64
+    183: (
+        *(f"x{i}" for i in range(31)),
+        "sp",
+        *(f"register {i}" for i in range(32, 64)),
+        *(f"v{i}" for i in range(32)),
+    ),
     243: (  # EM_RISCV
         *("zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1"),
         *(f"a{i}" for i in range(8)),

@@ -174,7 +174,7 @@ def find(
             continue
         return opened
     if may_fetch and os.environ.get("DEBUGINFOD_URLS", "").split():
-        got = _fetched(build, announce)
+        got = fetched(build, announce)
         if isinstance(got, Opened):
             return got
         refused.append(got)
@@ -256,12 +256,13 @@ def read_file(path: str) -> DebugFile:
     if named is not None and supplement is None:
         raise Malformed(path, 0, f"the file {named[0][-80:]}, to which dwz moved a part", "no such file of this build")
     file = DebugFile(image, supplement)
-    if any(_is_split(unit) for unit in file.units[:_UNITS_LOOKED_AT]):
+    if any(is_split(unit) for unit in file.units[:_UNITS_LOOKED_AT]):
         raise Malformed(path, 0, "debug information in one file", "units that refer to .dwo files (-gsplit-dwarf)")
     return file
 
 
-def _is_split(unit: Unit) -> bool:
+def is_split(unit: Unit) -> bool:
+    """The unit's entries are in another file (.dwo)."""
     from ...formats.dwarf import names as n
 
     return unit.kind == n.UT_SKELETON or n.AT_GNU_DWO_NAME in unit.root or n.AT_DWO_NAME in unit.root
@@ -310,7 +311,7 @@ def fetched_path(build_id: str) -> str:
     return os.path.join(where, "debug", f"{build_id}.debug")
 
 
-def _fetched(build: Build, announce: Callable[[str], None] | None) -> Opened | str:
+def fetched(build: Build, announce: Callable[[str], None] | None) -> Opened | str:
     """The file from the first server that has it, kept in the cache folder; or one sentence why not."""
     if not _is_build_id(build.build_id):
         return "no server can be asked without a build-id"

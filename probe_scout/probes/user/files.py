@@ -37,6 +37,7 @@ class UserFile:
         self._raw: bytes | None = None
         self._image: UserImage | None = None
         self._error: Malformed | None = None
+        self.debug: dict[object, object] = {}  # debug_info.py keeps what it opened here
         self.state: FileState = self._find_state()
 
     @property

@@ -46,17 +46,19 @@ class _Asked(NamedTuple):
     file: UserFile
     mapped: MappedBy | None
     editions: tuple[x86_uprobe.Edition, ...]
+    debug: str = ""
 
 
-def reports(k: Kernel, text: str, asked: Sequence[str]) -> list[UserReport]:
+def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> list[UserReport]:
     """The reports of one written target: one, or one for each symbol that a pattern matches.
 
-    Raises UsageError for a target that cannot be asked, and for a pattern that matches too much.
+    `debug` names a file with debug information. Raises UsageError for a target that cannot be asked, for a pattern that
+    matches too much, and for a debug file that cannot be read.
     """
     target = read(text)
     types = types_for(target, asked)
     file = files.found(k, target)
-    question = _Asked(k, target, types, file, None, code.editions(k))
+    question = _Asked(k, target, types, file, None, code.editions(k), debug)
     if file.image is None:
         return [_without_image(question)]
     if file.kind == files.LIVE:
@@ -239,12 +241,27 @@ def _placed(
     sites = _sites(q, found, symbol, offset, inside)
     hazards = tuple(limits.hazards(place, q.types))
     report = _assembled(q, _verdicts(q, traits), symbol, found_limits, hazards, _because(q, found, symbol))
+    made = _place(q, sites, returns, "go" if go else "")
+    if symbol is not None and not inside:
+        report, made = _with_arguments(q, symbol, report, made)
     return report._replace(
-        place=_place(q, sites, returns, "go" if go else ""),
+        place=made,
         forms=_forms(q, found, symbol, offset),
         alternatives=_alternatives(place, returns),
         coverage=_coverage(q, symbol),
     )
+
+
+def _with_arguments(q: _Asked, symbol: Symbol, report: UserReport, place: UserPlace) -> tuple[UserReport, UserPlace]:
+    """The report with the function's declaration, parameters and result, or with the reason why they are not known."""
+    from . import arguments
+
+    found = arguments.of(q.file, symbol, q.debug)
+    if isinstance(found, Unread):
+        return report, place._replace(arguments_unread=found)
+    sites = tuple(one._replace(arguments=found.arguments) if one.chosen else one for one in place.sites)
+    made = place._replace(sites=sites, debug_file=found.debug_file, convention=found.convention, results=found.results)
+    return report._replace(prototype=found.text), made
 
 
 def _coverage(_q: _Asked, _symbol: Symbol | None) -> Coverage:
@@ -521,6 +538,11 @@ def _verdicts(q: _Asked, traits: UserTraits) -> tuple[Verdict, ...]:
 
 def _place(q: _Asked, sites: tuple[UserSite, ...], returns: tuple[int, ...] = (), language: str = "") -> UserPlace:
     image = q.file.image
+    version = ""
+    if language == "go" and image is not None:
+        from ...formats.elf import go_buildinfo
+
+        version = go_buildinfo.version(image)
     return UserPlace(
         q.file.path,
         image.build_id if image else "",
@@ -530,6 +552,7 @@ def _place(q: _Asked, sites: tuple[UserSite, ...], returns: tuple[int, ...] = ()
         q.mapped.pids if q.mapped else None,
         q.mapped.old if q.mapped else (),
         returns,
+        build_version=version,
     )
 
 

@@ -256,13 +256,13 @@ def test_a_module_named_like_a_library_stays_one(kernel):
 def test_cxx_names(name: str, kernel):
     report = ask(kernel, f"/app/cxx:{name}")
     assert set(answers(report).values()) == {("yes", None)}
-    assert report.prototype == "ns::Box::put(int)"
+    assert report.prototype == "int ns::Box::put(int x)"
     assert "hazard.uretprobe_exception" in {hazard.id for hazard in report.hazards}
 
 
 def test_a_pattern_gives_one_report_for_each(kernel):
     found = kernel.check(["/app/cxx:_ZN2ns3Box*"]).targets
-    assert {report.prototype for report in found} == {"ns::Box::put(int)", "ns::Box::fail()"}
+    assert {report.prototype for report in found} == {"int ns::Box::put(int x)", "void ns::Box::fail()"}
 
 
 def test_stripped_file_and_its_debug_file(kernel):
