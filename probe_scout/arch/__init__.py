@@ -25,11 +25,13 @@ class Architecture(NamedTuple):
     argument_registers: int | None = None
     # 8-byte words of arguments that one with stack arguments passes on; None: no limit but the verifier's.
     argument_words_max: int | None = None
+    # What ftrace patches at a function's entry, MCOUNT_INSN_SIZE; 0 where it is not known here.
+    ftrace_site_bytes: int = 0
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "x86_64": Architecture("__x64_", "CONFIG_X86_64", True, True, False, 6, 12),
-    "aarch64": Architecture("__arm64_", "CONFIG_ARM64", True, True, True, 8, None),
+    "x86_64": Architecture("__x64_", "CONFIG_X86_64", True, True, False, 6, 12, 5),
+    "aarch64": Architecture("__arm64_", "CONFIG_ARM64", True, True, True, 8, None, 4),
     "s390x": Architecture("__s390x_", "CONFIG_S390"),
     "riscv64": Architecture("__riscv_", "CONFIG_ARCH_RV64I"),
     "i686": Architecture("__ia32_", "CONFIG_X86_32"),

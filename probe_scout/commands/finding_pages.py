@@ -306,4 +306,91 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "sys/kernel/tracing/events/<category>/<name>/format",
         "tp",
     ),
+    (
+        "tracepoint_access.syscall_copy_has_no_strings",
+        """Programs on a syscall's event get a copy that holds the arguments and none of the copied user data.""",
+        "perf_call_bpf_enter",
+        "kernel/trace/trace_syscalls.c",
+        "events",
+        "tp",
+    ),
+    (
+        "tracepoint_access.not_in_syscall_copy",
+        """Programs on a syscall's event get a copy without the common fields.""",
+        "perf_call_bpf_enter, perf_call_bpf_exit",
+        "kernel/trace/trace_syscalls.c",
+        "events",
+        "tp",
+    ),
+    (
+        "tracepoint_access.syscall_copy_layout",
+        """The copy that programs on a syscall's event get is laid out otherwise than the format file says.
+
+        Kernels before 6.6 took no heed of common fields that are longer than 8 bytes.""",
+        "struct syscall_tp_t, as the kernel's BTF has it",
+        "kernel/trace/trace_syscalls.c",
+        "events, btf",
+        "tp",
+    ),
+    (
+        "tracepoint_access.syscall_copy_untold",
+        """The layout of the copy that programs on a syscall's event get is not told.
+
+        The BTF that was read has no struct syscall_tp_t, and the kernels' layouts differ where the common fields are
+        longer than 8 bytes.""",
+        "struct syscall_tp_t",
+        "kernel/trace/trace_syscalls.c",
+        "events, btf",
+        "tp",
+    ),
+    (
+        "tracepoint_access.common_not_filled",
+        """The kernel fills the common fields after the program has run.""",
+        "perf_trace_run_bpf_submit, perf_tp_event -> perf_trace_buf_update",
+        "kernel/events/core.c",
+        "events",
+        "tp",
+    ),
+    (
+        "tracepoint_access.data_behind_record",
+        """The field is a 4-byte word that says where the data lies behind the fixed part of the record.""",
+        "stage2_data_offsets.h, stage5_get_offsets.h",
+        "include/trace/stages",
+        "events",
+        "tp",
+    ),
+    (
+        "kprobe_instruction.other_symbol",
+        """The offset lies behind the end of the function, in another symbol.
+
+        The kernel looks the sum up again and judges the address by the symbol that holds it. Ask for that symbol.""",
+        "_kprobe_addr: kallsyms_lookup_size_offset",
+        "kernel/kprobes.c",
+        "kallsyms",
+        "kprobe kretprobe",
+    ),
+    (
+        "kprobe_instruction.not_decoded",
+        """The instructions of this architecture are not decoded here, so nothing is said about an offset.""",
+        "arch_prepare_kprobe of the architecture",
+        "arch",
+        "code",
+        "kprobe kretprobe",
+    ),
+    (
+        "kprobe_instruction.not_read",
+        """The answer depends on an instruction that was not read. kprobe_instruction.rejected says so now.""",
+        "arch_prepare_kprobe",
+        "arch/arm64/kernel/probes/kprobes.c",
+        "code",
+        "kprobe kretprobe",
+    ),
+    (
+        "kprobe_register.preamble",
+        """Now kprobe_register.padding: the symbol names padding in front of a function (__cfi_, __pfx_).""",
+        "check_kprobe_address_safe: is_cfi_preamble_symbol",
+        "kernel/kprobes.c",
+        "kallsyms",
+        "kprobe kretprobe",
+    ),
 )

@@ -114,5 +114,10 @@ for _name, _path in PATHS.items():
 
 
 def all_rules() -> Iterator[Rule]:
-    """Every rule, gate by gate in the order of the paths."""
+    """Every rule, gate by gate in the order of the paths; then those of a record's loads and of instructions."""
+    from . import kprobe_instruction, kprobe_instruction_arm64, tracepoint_access
+
     yield from dict.fromkeys(rule for path in PATHS.values() for gate in path for rule in gate.rules)
+    yield from (*tracepoint_access.LOAD.rules, *tracepoint_access.ATTACH.rules)
+    found = {rule.id: rule for gate in (kprobe_instruction.NUMBER, kprobe_instruction.GATE) for rule in gate.rules}
+    yield from (found | {rule.id: found.get(rule.id, rule) for rule in kprobe_instruction_arm64.GATE.rules}).values()

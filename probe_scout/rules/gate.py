@@ -7,7 +7,9 @@ from symbols, BTF or the configuration, never the release number.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from ..model.verdict import NO, UNKNOWN, YES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +21,34 @@ class Flags(Protocol):
     def flag(self, name: str) -> bool | None: ...
 
 
+class Errno(NamedTuple):
+    """A rule refuses with another errno than its own; None where the errno depends on what was not read."""
+
+    name: str | None
+
+
+class Judgement(NamedTuple):
+    """What one gate says. `errno` is None for yes and unknown, and for a *no* whose errno depends on what was not read.
+
+    `rule` is the id that decided, `says` its sentence; for unknown, what was not read.
+    """
+
+    answer: str
+    errno: str | None
+    rule: str
+    says: str
+
+
+ACCEPTED = Judgement(YES, None, "", "")
 REGISTRY: dict[str, Rule] = {}
 
 
 class Rule:
-    """One reason for which a gate refuses."""
+    """One reason for which a gate refuses.
+
+    `fires` is true where it refuses. Rules of gates that `Gate.judge` walks may also say what was not read (a text),
+    or refuse with another `Errno`.
+    """
 
     __slots__ = (
         "decides",
@@ -44,7 +69,7 @@ class Rule:
         self,
         gate: Gate,
         name: str,
-        fires: Callable[[Any, Flags], bool],
+        fires: Callable[[Any, Any], bool | str | Errno],
         errno: str,
         decides: str,
         needs: tuple[str, ...],
@@ -91,15 +116,18 @@ class Gate:
         witness: str = "",
         unless: str = "",
         known: str = "every kernel covered",
-    ) -> Callable[[Callable[[Any, Flags], bool]], Rule]:
+        types: tuple[str, ...] = (),
+    ) -> Callable[[Callable[[Any, Any], bool | str | Errno]], Rule]:
         """Register a rule behind the others of this gate.
 
         `needs` are facts; one that is unread keeps the rule from being asked. `witness` is a flag that
-        must be true for the rule to exist in this kernel, `unless` one that must be false.
+        must be true for the rule to exist in this kernel, `unless` one that must be false. `types` are attach types
+        for a gate that stands in no path.
         """
 
-        def register(fires: Callable[[Any, Flags], bool]) -> Rule:
+        def register(fires: Callable[[Any, Any], bool | str | Errno]) -> Rule:
             rule = Rule(self, name, fires, errno, decides, needs, witness, unless, known)
+            rule.types = types
             if rule.id in REGISTRY:
                 raise ValueError(f"rule id {rule.id} is taken")
             REGISTRY[rule.id] = rule
@@ -107,6 +135,42 @@ class Gate:
             return rule
 
         return register
+
+    def form(self, rule: Rule) -> Callable[[Callable[[Any, Any], bool | str | Errno]], Rule]:
+        """Register another architecture's form of a rule: id, errno and page are those of `rule`."""
+
+        def register(fires: Callable[[Any, Any], bool | str | Errno]) -> Rule:
+            name = rule.id.partition(".")[2]
+            form = Rule(self, name, fires, rule.errno, rule.decides, rule.needs, rule.witness, rule.unless, rule.known)
+            form.page, form.says, form.types = rule.page, rule.says, rule.types
+            self.rules.append(form)
+            return form
+
+        return register
+
+    def judge(self, traits: Any, features: Any, is_settled_by_any: bool = False) -> Judgement:
+        """What this gate alone says: the first rule that refuses, or that could not be asked.
+
+        `is_settled_by_any`: a rule that refuses behind one that could not be asked refuses all the same. Errno and id
+        are then its own, so every rule of the gate must have one errno.
+        """
+        unread = ACCEPTED
+        for rule in self.rules:
+            said = rule.fires(traits, features)
+            if isinstance(said, str):
+                if unread is ACCEPTED:
+                    unread = Judgement(UNKNOWN, None, rule.id, said)
+                if not is_settled_by_any:
+                    return unread
+            elif said:
+                return Judgement(NO, said.name if isinstance(said, Errno) else rule.errno, rule.id, rule.says)
+        return unread
+
+    def reordered(self, *first: Rule) -> Gate:
+        """The same gate with some of its rules ahead of all others: for kernels that asked them earlier."""
+        gate = Gate(self.name, self.source, self.entry, self.known_by)
+        gate.rules = [*first, *(rule for rule in self.rules if rule not in first)]
+        return gate
 
     def part(self, *names: str) -> Gate:
         """The same gate with some of its rules: for paths that enter the kernel function half-way."""

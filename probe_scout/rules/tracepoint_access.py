@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..model.facts import EVENTS
 from ..model.trace import (
     ABSENT,
     ARRAY,
@@ -29,6 +30,8 @@ from ..model.trace import (
     TraceField,
     TraceFormat,
 )
+from ..model.verdict import NO, UNKNOWN, YES
+from .gate import Gate, Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,16 +39,6 @@ if TYPE_CHECKING:
 PERF_MAX_TRACE_SIZE = 8192  # include/linux/trace_events.h
 SYSCALL_NUMBER_BYTES = 4  # kernel/trace/trace_syscalls.c, struct syscall_tp_t: int nr
 LOAD_SIZES = (1, 2, 4, 8)  # BPF_B, BPF_H, BPF_W, BPF_DW
-
-
-class AccessRule(NamedTuple):
-    """One rule of this gate. `stage` and `errno` are None where the kernel accepts and the data disappoints."""
-
-    id: str
-    says: str
-    decides: str
-    stage: str | None = None
-    errno: str | None = None
 
 
 BELOW_POINTER_SIZE = "tracepoint_access.below_pointer_size"
@@ -59,57 +52,50 @@ COPY_UNTOLD = "tracepoint_access.syscall_copy_untold"
 COMMON_NOT_FILLED = "tracepoint_access.common_not_filled"
 LOCATED = "tracepoint_access.data_behind_record"
 
-_VALID_ACCESS = "kernel/trace/bpf_trace.c: tp_prog_is_valid_access"
-RULES: tuple[AccessRule, ...] = (
-    AccessRule(
-        BELOW_POINTER_SIZE,
-        "The record's first pointer-sized bytes may not be read: the kernel puts a pt_regs pointer there",
-        _VALID_ACCESS,
-        "load",
-        "EACCES",
-    ),
-    AccessRule(BEYOND_LIMIT, "No record is larger than PERF_MAX_TRACE_SIZE (8192)", _VALID_ACCESS, "load", "EACCES"),
-    AccessRule(UNALIGNED, "A load's offset must be a multiple of its size", _VALID_ACCESS, "load", "EACCES"),
-    AccessRule(
-        BEYOND_LAST_FIELD,
-        "No load may reach beyond the end of the last defined field",
-        "kernel/events/core.c: perf_event_set_bpf_prog -> trace_event_get_offsets",
-        "attach",
-        "EACCES",
-    ),
-    AccessRule(
-        NO_STRINGS,
-        "Programs on a syscall's event get a copy that holds the arguments and none of the copied user data",
-        "kernel/trace/trace_syscalls.c: perf_call_bpf_enter",
-    ),
-    AccessRule(
-        NOT_IN_COPY,
-        "Programs on a syscall's event get a copy without the common fields",
-        "kernel/trace/trace_syscalls.c: perf_call_bpf_enter, perf_call_bpf_exit",
-    ),
-    AccessRule(
-        COPY_LAYOUT,
-        "The copy that programs on a syscall's event get is laid out otherwise than the format file says: "
-        "kernels before 6.6 took no heed of common fields that are longer than 8 bytes",
-        "kernel/trace/trace_syscalls.c: struct syscall_tp_t, as the kernel's BTF has it",
-    ),
-    AccessRule(
-        COPY_UNTOLD,
-        "The layout of the copy that programs on a syscall's event get is not told: the BTF that was read has no "
-        "struct syscall_tp_t, and the kernels' layouts differ where the common fields are longer than 8 bytes",
-        "kernel/trace/trace_syscalls.c: struct syscall_tp_t",
-    ),
-    AccessRule(
-        COMMON_NOT_FILLED,
-        "The kernel fills the common fields after the program has run",
-        "kernel/events/core.c: perf_trace_run_bpf_submit, perf_tp_event -> perf_trace_buf_update",
-    ),
-    AccessRule(
-        LOCATED,
-        "The field is a 4-byte word that says where the data lies behind the fixed part of the record",
-        "include/trace/stages/stage2_data_offsets.h, stage5_get_offsets.h",
-    ),
+# The verifier, for each load of a program; then the furthest load of a program, at attach.
+LOAD = Gate("tracepoint_access", source="kernel/trace/bpf_trace.c", entry="tp_prog_is_valid_access")
+ATTACH = Gate("tracepoint_access", source="kernel/events/core.c", entry="perf_event_set_bpf_prog")
+
+
+class Load(NamedTuple):
+    """One load of 1, 2, 4 or 8 bytes from ctx. `end_bytes`: where the last defined field ends; None if not told."""
+
+    offset_bytes: int
+    size_bytes: int
+    end_bytes: int | None
+    pointer_bytes: int = 8
+
+
+@LOAD.rule("below_pointer_size", errno="EACCES", decides="tp_prog_is_valid_access", types=("tp",))
+def below_pointer_size(load: Load, _k: None) -> bool:
+    """The record's first pointer-sized bytes may not be read: the kernel puts a pt_regs pointer there."""
+    return load.offset_bytes < load.pointer_bytes
+
+
+@LOAD.rule("beyond_limit", errno="EACCES", decides="tp_prog_is_valid_access", types=("tp",))
+def beyond_limit(load: Load, _k: None) -> bool:
+    """No record is larger than PERF_MAX_TRACE_SIZE (8192)."""
+    return load.offset_bytes >= PERF_MAX_TRACE_SIZE
+
+
+@LOAD.rule("unaligned", errno="EACCES", decides="tp_prog_is_valid_access", types=("tp",))
+def unaligned(load: Load, _k: None) -> bool:
+    """A load's offset must be a multiple of its size."""
+    return load.offset_bytes % load.size_bytes != 0
+
+
+@ATTACH.rule(
+    "beyond_last_field",
+    errno="EACCES",
+    decides="perf_event_set_bpf_prog -> trace_event_get_offsets",
+    needs=(EVENTS,),
+    types=("tp",),
 )
+def beyond_last_field(load: Load, _k: None) -> bool | str:
+    """No load may reach beyond the end of the last defined field."""
+    if load.end_bytes is None:
+        return "where the last defined field ends was not read"
+    return load.offset_bytes + load.size_bytes > load.end_bytes
 
 
 def record_end_bytes(fmt: TraceFormat) -> int | None:
@@ -130,18 +116,18 @@ def reads(offset_bytes: int, size_bytes: int, fmt: TraceFormat, pointer_bytes: i
 
     All programs load from ctx alike, so this holds for the event's own verdict being yes.
     """
-    if offset_bytes < pointer_bytes:
-        return ReadAnswer(False, "load", "EACCES", BELOW_POINTER_SIZE)
-    if offset_bytes >= PERF_MAX_TRACE_SIZE:
-        return ReadAnswer(False, "load", "EACCES", BEYOND_LIMIT)
-    if offset_bytes % size_bytes:
-        return ReadAnswer(False, "load", "EACCES", UNALIGNED)
-    end = record_end_bytes(fmt)
-    if end is None:
+    said = judge_load(Load(offset_bytes, size_bytes, record_end_bytes(fmt), pointer_bytes))
+    if said.answer == UNKNOWN:
         return None
-    if offset_bytes + size_bytes > end:
-        return ReadAnswer(False, "attach", "EACCES", BEYOND_LAST_FIELD)
-    return ReadAnswer(True)
+    if said.answer == YES:
+        return ReadAnswer(True)
+    return ReadAnswer(False, "attach" if said.rule == BEYOND_LAST_FIELD else "load", said.errno, said.rule)
+
+
+def judge_load(load: Load) -> Judgement:
+    """What the verifier says to a load, then the attach."""
+    said = LOAD.judge(load, None)
+    return said if said.answer == NO else ATTACH.judge(load, None)
 
 
 def is_syscall_copy(fmt: TraceFormat) -> bool:

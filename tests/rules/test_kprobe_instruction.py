@@ -10,37 +10,32 @@ from probe_scout.arch import x86_64 as x86_code
 from probe_scout.model import instruction as kinds
 from probe_scout.model.verdict import NO, UNKNOWN, YES
 from probe_scout.rules.kprobe_instruction import (
+    Features,
     OffsetFacts,
-    Witnesses,
-    containing_symbol,
+    judge_number,
     judge_offset,
-    judge_range,
     probed_offset,
 )
 from tests.builders.damage import EXAMPLES
 
-NEW = Witnesses(adjusts_address=True, refuses_traps=True, emulates=True, cfi=False)  # 6.12, 7.3
+NEW = Features(adjusts_address=True, refuses_traps=True, emulates=True, cfi=False)  # 6.12, 7.3
 MIDDLE = NEW._replace(refuses_traps=False)  # 6.1
 OLD = MIDDLE._replace(adjusts_address=False)  # 5.10
-BLIND = Witnesses(None, None, None, None)
+BLIND = Features(None, None, None, None)
 
 VFS_READ_IBT = bytes.fromhex("f30f1efae837d7c4ff415741564155415455534883ec6065488b042528000000")
 VFS_READ = bytes.fromhex("e82ba9d8ff415741564155415455538b474489c583e5010f8457010000a90000")
 
 COLD = OffsetFacts(
-    arch="x86_64",
     offset_bytes=0,
-    size_bytes=64,
     is_return=False,
     starts_with_endbr=False,
     ftrace_site=None,
-    blacklisted=False,
-    preamble=False,
     boundaries=(0,),
     decoded_bytes=1,
     kind=kinds.OTHER,
     inside=None,
-    site="",
+    patch_site="",
     is_running_code=False,
 )
 
@@ -60,8 +55,8 @@ def facts_of(code: bytes, offset: int, ftrace_site: int | None, is_return: bool 
     )
 
 
-def short(facts: OffsetFacts, witnesses: Witnesses) -> str:
-    judgement = judge_offset(facts, witnesses)
+def short(facts: OffsetFacts, features: Features) -> str:
+    judgement = judge_offset(facts, features)
     return judgement.errno or judgement.answer
 
 
@@ -82,10 +77,10 @@ def test_offsets_of_a_function_with_endbr(offset, expected):
 
 
 @pytest.mark.parametrize(("offset", "expected"), [*PLAIN_ANSWERS, (6, "EILSEQ"), (7, YES)])
-@pytest.mark.parametrize("witnesses", [OLD, MIDDLE])
-def test_offsets_of_a_function_without_endbr(offset, expected, witnesses):
+@pytest.mark.parametrize("features", [OLD, MIDDLE])
+def test_offsets_of_a_function_without_endbr(offset, expected, features):
     pytest.importorskip("capstone")
-    assert short(facts_of(VFS_READ, offset, 0), witnesses) == expected
+    assert short(facts_of(VFS_READ, offset, 0), features) == expected
 
 
 @pytest.mark.parametrize(("offset", "expected"), IBT_ANSWERS)
@@ -95,7 +90,7 @@ def test_the_entry_needs_no_code_where_ftrace_has_a_record(offset, expected):
         boundaries=None,
         decoded_bytes=0,
         kind=None,
-        site=None,
+        patch_site=None,
         ftrace_site=4,
         offset_bytes=offset,
     )
@@ -109,10 +104,10 @@ def test_return_probes_of_a_function_with_endbr(offset, expected):
 
 
 @pytest.mark.parametrize(("offset", "expected"), [(0, YES), (4, "EINVAL"), (5, "EINVAL")])
-@pytest.mark.parametrize("witnesses", [OLD, MIDDLE])
-def test_return_probes_of_a_function_without_endbr(offset, expected, witnesses):
+@pytest.mark.parametrize("features", [OLD, MIDDLE])
+def test_return_probes_of_a_function_without_endbr(offset, expected, features):
     pytest.importorskip("capstone")
-    assert short(facts_of(VFS_READ, offset, 0, is_return=True), witnesses) == expected
+    assert short(facts_of(VFS_READ, offset, 0, is_return=True), features) == expected
 
 
 def test_a_return_probe_at_four_is_unknown_while_endbr_is_unread():
@@ -130,24 +125,20 @@ def test_sym_plus_zero_is_probed_behind_endbr():
     assert probed_offset(entry, BLIND) is None
 
 
-def test_the_inside_of_a_site_is_refused_before_the_blacklist_on_old_kernels_only():
-    inside = COLD._replace(ftrace_site=0, offset_bytes=2, blacklisted=True)
+def test_the_inside_of_a_site_is_refused_before_the_tables_on_old_kernels_only():
+    inside = COLD._replace(ftrace_site=0, offset_bytes=2, patch_site="bug")
     assert judge_offset(inside, OLD).rule == "kprobe_instruction.inside_ftrace_site"
-    assert judge_offset(inside, MIDDLE).rule == "kprobe_register.blacklisted"
+    assert judge_offset(inside, MIDDLE).rule == "kprobe_instruction.reserved"
 
 
 @pytest.mark.parametrize("site", ["bug", "jump_label", "static_call"])
 def test_an_address_in_the_kernels_tables_is_refused(site):
-    assert judge_offset(COLD._replace(site=site, kind=kinds.UD), NEW)[:3] == (
+    assert judge_offset(COLD._replace(patch_site=site, kind=kinds.UD), NEW)[:3] == (
         NO,
         "EINVAL",
         "kprobe_instruction.reserved",
     )
-    assert judge_offset(COLD._replace(site=site, kind=kinds.CALL, ftrace_site=0), NEW).answer == YES
-
-
-def test_a_preamble_is_refused():
-    assert judge_offset(COLD._replace(preamble=True), NEW)[:3] == (NO, "EINVAL", "kprobe_register.preamble")
+    assert judge_offset(COLD._replace(patch_site=site, kind=kinds.CALL, ftrace_site=0), NEW).answer == YES
 
 
 def test_a_cold_part_with_a_plain_first_instruction_is_accepted():
@@ -166,15 +157,15 @@ def test_a_trap_outside_the_bug_table_is_refused_where_can_probe_looks():
 
 
 def test_a_trap_with_unread_tables_is_refused_without_an_errno():
-    trap = COLD._replace(kind=kinds.UD, site=None)
+    trap = COLD._replace(kind=kinds.UD, patch_site=None)
     assert judge_offset(trap, NEW)[:3] == (NO, None, "kprobe_instruction.trap")
     assert judge_offset(trap, MIDDLE).answer == UNKNOWN
 
 
 def test_unread_tables_matter_only_where_such_a_site_can_be():
     for kind in (kinds.CALL, kinds.JUMP, kinds.NOP5, kinds.PATCH2):
-        assert judge_offset(COLD._replace(kind=kind, site=None), NEW).answer == UNKNOWN
-    assert judge_offset(COLD._replace(site=None), NEW).answer == YES
+        assert judge_offset(COLD._replace(kind=kind, patch_site=None), NEW).answer == UNKNOWN
+    assert judge_offset(COLD._replace(patch_site=None), NEW).answer == YES
 
 
 @pytest.mark.parametrize(
@@ -203,15 +194,15 @@ def test_the_inside_of_a_patchable_instruction_is_unknown_in_an_image_only():
     thunk_call = b"\x55\xe8\0\0\0\0\xc3"
     facts = facts_of(thunk_call, 3, None)
     assert judge_offset(facts, NEW).answer == UNKNOWN
-    assert short(facts._replace(is_running_code=True, site=""), NEW) == "EILSEQ"
+    assert short(facts._replace(is_running_code=True, patch_site=""), NEW) == "EILSEQ"
 
 
 def test_inside_what_may_be_a_jump_label_only_the_errno_is_open():
     pytest.importorskip("capstone")
     facts = facts_of(b"\x55\x0f\x1f\x44\0\0\xc3", 3, None)._replace(is_running_code=True)
-    assert judge_offset(facts._replace(site=None), NEW)[:2] == (NO, None)
-    assert judge_offset(facts._replace(site="jump_label"), NEW)[:2] == (NO, "EINVAL")
-    assert judge_offset(facts._replace(site=""), NEW)[:2] == (NO, "EILSEQ")
+    assert judge_offset(facts._replace(patch_site=None), NEW)[:2] == (NO, None)
+    assert judge_offset(facts._replace(patch_site="jump_label"), NEW)[:2] == (NO, "EINVAL")
+    assert judge_offset(facts._replace(patch_site=""), NEW)[:2] == (NO, "EILSEQ")
 
 
 def test_unread_code_is_unknown():
@@ -227,74 +218,40 @@ def test_what_a_cfi_trap_decodes_is_refused_where_the_kernel_has_cfi():
     assert short(pair, NEW._replace(cfi=None)) == UNKNOWN
 
 
-@pytest.mark.parametrize("arch", ["aarch64", "riscv64", "s390x", ""])
-def test_other_architectures_are_unknown(arch):
-    judgement = judge_offset(COLD._replace(arch=arch), NEW)
-    assert judgement.answer == UNKNOWN
-    assert "not decoded here" in judgement.says
-
-
-ADDRESSES = (0x1000, 0x1040, 0x1100)
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        (0x1000, (0x1000, 0x40)),
-        (0x103F, (0x1000, 0x40)),
-        (0x1040, (0x1040, 0xC0)),
-        (0x1200, (0x1100, None)),
-        (0xFFF, None),
-    ],
-)
-def test_an_offset_beyond_a_symbol_lands_in_the_next(address, expected):
-    assert containing_symbol(ADDRESSES, address) == expected
-
-
 @pytest.mark.parametrize(("offset", "answer"), [(0, YES), (0xFFFFFFFF, YES), (-1, NO), (1 << 32, NO)])
 def test_a_number_that_is_no_offset(offset, answer):
-    assert judge_range(offset, True, True).answer == answer
+    assert judge_number(offset, NEW).answer == answer
 
 
-def test_perf_answers_another_errno_than_tracefs_for_such_a_number():
-    assert [
-        judge_range(-1, tracefs, adjusts).errno for tracefs, adjusts in ((True, None), (False, True), (False, False))
-    ] == [
-        "EINVAL",
-        "ENOENT",
-        "EINVAL",
-    ]
-    assert judge_range(-1, False, None)[:2] == (NO, None)
+def test_such_a_number_has_another_errno_where_addresses_are_adjusted():
+    assert [judge_number(-1, features).errno for features in (NEW, OLD, BLIND)] == ["ENOENT", "EINVAL", None]
+    assert judge_number(-1, BLIND).answer == NO
 
 
 TRISTATE = st.none() | st.booleans()
 KINDS = st.sampled_from([value for name, value in vars(kinds).items() if name.isupper() and isinstance(value, str)])
 FACTS = st.builds(
     OffsetFacts,
-    arch=st.just("x86_64"),
     offset_bytes=st.integers(0, 12),
-    size_bytes=st.just(64),
     is_return=st.booleans(),
     starts_with_endbr=TRISTATE,
     ftrace_site=st.sampled_from((None, 0, 4)),
-    blacklisted=st.booleans(),
-    preamble=st.booleans(),
     boundaries=st.none() | st.sets(st.integers(1, 12)).map(lambda s: tuple(sorted(s | {0}))),
     decoded_bytes=st.integers(0, 14),
     kind=st.none() | KINDS,
     inside=st.none() | KINDS,
-    site=st.sampled_from((None, "", "bug", "jump_label", "static_call")),
+    patch_site=st.sampled_from((None, "", "bug", "jump_label", "static_call")),
     is_running_code=st.booleans(),
     cfi_pair=st.booleans(),
 ).filter(lambda f: f.ftrace_site is None or f.starts_with_endbr in (None, f.ftrace_site == 4))
-WITNESSES = st.builds(Witnesses, TRISTATE, TRISTATE, TRISTATE, TRISTATE)
+WITNESSES = st.builds(Features, TRISTATE, TRISTATE, TRISTATE, TRISTATE)
 
 
 @pytest.mark.property
 @EXAMPLES
 @given(FACTS, WITNESSES)
-def test_every_refusal_has_a_rule_and_an_errno_that_the_kernel_knows(facts, witnesses):
-    judgement = judge_offset(facts, witnesses)
+def test_every_refusal_has_a_rule_and_an_errno_that_the_kernel_knows(facts, features):
+    judgement = judge_offset(facts, features)
     assert judgement.answer in (YES, NO, UNKNOWN)
     assert judgement.errno in ({"EINVAL", "EILSEQ", "EOPNOTSUPP", None} if judgement.answer == NO else {None})
     assert bool(judgement.rule) == (judgement.answer != YES)
@@ -303,13 +260,13 @@ def test_every_refusal_has_a_rule_and_an_errno_that_the_kernel_knows(facts, witn
 @pytest.mark.property
 @EXAMPLES
 @given(FACTS, WITNESSES, TRISTATE, TRISTATE, TRISTATE, TRISTATE)
-def test_an_answer_without_a_witness_stands_when_the_witness_is_read(facts, witnesses, adjusts, traps, emulates, cfi):
-    """Unknown witnesses may turn an answer into unknown, never into another answer."""
-    answer = judge_offset(facts, witnesses).answer
-    read = Witnesses(
+def test_an_answer_without_a_witness_stands_when_the_witness_is_read(facts, features, adjusts, traps, emulates, cfi):
+    """Unknown features may turn an answer into unknown, never into another answer."""
+    answer = judge_offset(facts, features).answer
+    read = Features(
         *(
             known if known is not None else later
-            for known, later in zip(witnesses, (adjusts, traps, emulates, cfi), strict=True)
+            for known, later in zip(features, (adjusts, traps, emulates, cfi), strict=True)
         )
     )
     if answer != UNKNOWN and (facts.ftrace_site != 4 or read.adjusts_address):  # such records show that it adjusts

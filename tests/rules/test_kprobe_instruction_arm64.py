@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from probe_scout.model.verdict import NO, UNKNOWN, YES
-from probe_scout.rules.kprobe_instruction_arm64 import OffsetFacts, Witnesses, judge_offset
+from probe_scout.rules.kprobe_instruction_arm64 import Features, OffsetFacts, judge_offset
 
 # Words of Debian 6.12's functions, and which offsets its kernel took; what the tables hold is told by `held`.
 RECORDED = Path(__file__).with_name("recorded") / "arm64_offsets.jsonl"
-NEW, OLD, BLIND = Witnesses(True, True), Witnesses(False, False), Witnesses(None, None)
+NEW, OLD, BLIND = Features(True, True), Features(False, False), Features(None, None)
 MOV, SITE, PACIASP, AUTIASP, RET = 0xAA1E03E9, 0xD503201F, 0xD503233F, 0xD50323BF, 0xD65F03C0
 LDXR, STXR, LDAR, STLR, ADD, LDR, B = 0xC85F7C20, 0xC8027C20, 0xC8DFFC20, 0xC89FFC20, 0x91000421, 0xF9400020, 0x14000004
 
@@ -33,7 +33,7 @@ def ask(offset, *words, sites=(4,), reserved="", is_return=False, kernel=NEW):
         (8, True, (NO, "not_entry")),
         (1, False, (NO, "unaligned")),
         (6, False, (NO, "unaligned")),
-        (8, False, (UNKNOWN, "not_read")),
+        (8, False, (UNKNOWN, "rejected")),
     ],
 )
 def test_what_needs_no_code(offset, is_return, said):
@@ -55,7 +55,7 @@ def test_an_instruction_decides():
     assert ask(8, MOV, SITE, AUTIASP) == (NO, "rejected")
     assert ask(12, MOV, SITE, AUTIASP, RET) == (YES, "")
     assert ask(0, AUTIASP, sites=()) == (NO, "rejected")
-    assert ask(8, MOV, SITE, 0xD4200080) == (UNKNOWN, "not_read")  # somebody's kprobe
+    assert ask(8, MOV, SITE, 0xD4200080) == (UNKNOWN, "rejected")  # somebody's kprobe
 
 
 @pytest.mark.parametrize(("word", "said"), [(ADD, YES), (LDR, UNKNOWN), (SITE, UNKNOWN), (B, UNKNOWN), (AUTIASP, NO)])
@@ -85,7 +85,7 @@ def test_what_boot_may_put_there_must_agree():
     assert ask(8, MOV, SITE, (ADD, PACIASP)) == (YES, "")
     assert ask(8, MOV, SITE, (ADD, AUTIASP)) == (UNKNOWN, "rejected")
     assert ask(8, MOV, SITE, (LDXR, AUTIASP)) == (NO, "rejected")
-    assert ask(8, MOV, SITE, ()) == (UNKNOWN, "not_read")
+    assert ask(8, MOV, SITE, ()) == (UNKNOWN, "rejected")
     assert ask(12, MOV, SITE, (LDXR, ADD), ADD) == (UNKNOWN, "exclusive")
     assert ask(12, MOV, SITE, (), ADD) == (UNKNOWN, "exclusive")
     assert ask(16, MOV, SITE, LDXR, (ADD, STXR), ADD)[0] == UNKNOWN
@@ -100,7 +100,7 @@ def test_memory_copy_is_refused_where_the_kernel_knows_it(kernel, said):
 def test_offsets_of_a_booted_kernel(line):
     one = json.loads(line)
     words = tuple((int(one["words"][at : at + 8], 16),) for at in range(0, len(one["words"]), 8))
-    kernel = Witnesses(exact_masks=False, refuses_mops=None)  # 6.12
+    kernel = Features(exact_masks=False, refuses_mops=None)  # 6.12
     said = {YES: [], NO: [], UNKNOWN: []}
     for offset in sorted(one["yes"] + one["no"]):
         held = one["held"].get(str(offset), "")

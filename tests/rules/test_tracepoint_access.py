@@ -133,20 +133,3 @@ def test_a_field_that_is_not_aligned_takes_several_loads():
     assert "2 loads of 4 bytes" in found.says
     assert access.load_size_bytes(13, 8) == 1
     assert access.load_size_bytes(16, 0) == 0
-
-
-def test_every_rule_that_is_reported_is_described():
-    described = {rule.id for rule in access.RULES}
-    assert len(described) == len(access.RULES)
-    assert described == {
-        access.BELOW_POINTER_SIZE,
-        access.BEYOND_LIMIT,
-        access.UNALIGNED,
-        access.BEYOND_LAST_FIELD,
-        access.NO_STRINGS,
-        access.NOT_IN_COPY,
-        access.COPY_LAYOUT,
-        access.COPY_UNTOLD,
-        access.COMMON_NOT_FILLED,
-        access.LOCATED,
-    }

@@ -6,15 +6,10 @@ from ...model.page import RulePage
 
 
 def rule_pages() -> list[RulePage]:
-    """Every rule, gate by gate in the order of the attach types' paths; then those of a record's fields."""
-    from ...rules import PATHS, all_rules
+    """Every rule, gate by gate in the order of the attach types' paths; then those of loads and of instructions."""
+    from ...rules import all_rules
 
-    types: dict[str, dict[str, None]] = {}
-    for attach, path in PATHS.items():
-        for gate in path:
-            for rule in gate.rules:
-                types.setdefault(rule.id, {})[attach] = None
-    pages = [
+    return [
         RulePage(
             id=rule.id,
             errno=rule.errno,
@@ -26,54 +21,9 @@ def rule_pages() -> list[RulePage]:
             needs=tuple(rule.needs),
             witness=_witness(rule.witness, rule.unless),
             known=rule.known,
-            types=tuple(types.get(rule.id, ())),
+            types=rule.types,
         )
         for rule in all_rules()
-    ]
-    return pages + _field_pages() + _instruction_pages()
-
-
-def _field_pages() -> list[RulePage]:
-    from ...rules.tracepoint_access import RULES
-
-    return [
-        RulePage(
-            id=rule.id,
-            errno=rule.errno or "",
-            says=rule.says,
-            page=rule.says + ".",
-            gate="tracepoint_access",
-            source="",
-            decides=rule.decides,
-            needs=("events",),
-            witness="",
-            known="every kernel covered",
-            types=("tp",),
-        )
-        for rule in RULES
-    ]
-
-
-def _instruction_pages() -> list[RulePage]:
-    """Pages of what kprobes say about the instruction at an offset."""
-    from ...rules.kprobe_instruction import PAGES
-    from ...rules.kprobe_instruction_arm64 import PAGES as ARM64_PAGES
-
-    return [
-        RulePage(
-            id=page.id,
-            errno=page.errno,
-            says=page.text.partition("\n")[0],
-            page="\n".join(line.strip() for line in page.text.splitlines()),
-            gate=page.id.partition(".")[0],
-            source=page.decides.partition(" ")[0],
-            decides=page.decides,
-            needs=page.needs,
-            witness="",
-            known="every kernel covered",
-            types=page.types,
-        )
-        for page in (*PAGES, *ARM64_PAGES)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from ... import arch
 from ...arch import aarch64
 from ...kernel import text as code
 from ...model import facts
@@ -12,6 +13,7 @@ from ...model.target import OFFSET
 from ...model.verdict import NO, UNKNOWN, YES, Finding, Verdict
 from ...rules import judge as engine
 from ...rules import kprobe_instruction as rules
+from ...rules.gate import Judgement
 from . import evidence as words
 from . import function_traits as questions
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from ...model.target import Target
 
 _CODE_BYTES_MAX = 64 << 10
-_BY_PLACE = (".not_entry", ".inside_ftrace_site", ".offset_range", ".unaligned", ".ftrace_site")
+# Rules that look at no code.
+_BY_OFFSET = (".not_entry", ".inside_ftrace_site", ".offset_range", ".unaligned", ".ftrace_site")
+_HELD = {"bug": "a BUG or WARN", "jump_label": "a jump label", "static_call": "a static call"}
 
 
 def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
@@ -35,9 +39,9 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
 
 def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     is_return = attach == "kretprobe"
-    limits = rules.judge_range(target.offset_bytes, False, k.flag("padding_check"))
-    if limits.answer == NO:
-        return _said(k, attach, limits, ())
+    number = rules.judge_number(target.offset_bytes, _features(k))
+    if number.answer == NO:
+        return _said(k, attach, number)
     traits = questions.function_traits(k, target.name, target.module)
     # The first instruction is judged below, at the offset that is asked for.
     traits = traits._replace(first="", unread=traits.unread - {facts.CODE})
@@ -57,11 +61,15 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
         return verdict._replace(answer=UNKNOWN, errno=None, findings=(), notes=(), unread=_nowhere(k, target))
     if verdict.answer == NO:
         return verdict
-    judged = _instruction(k, target, view, is_return)
+    return merged(k, attach, verdict, *_instruction(k, target, view, is_return))
+
+
+def merged(k: Kernel, attach: str, verdict: Verdict, judged: Judgement, held: str | None) -> Verdict:
+    """The symbol's verdict with what the instruction's rules say. `held`: what the kernel's tables hold there."""
     if judged.answer == NO and verdict.answer == YES:
-        return _said(k, attach, judged, ())
+        return _said(k, attach, judged, held)
     if judged.answer == NO:
-        return _said(k, attach, judged, verdict.unread)._replace(errno_certain=False)
+        return _said(k, attach, judged, held)._replace(errno_certain=False, unread=verdict.unread)
     if judged.answer == UNKNOWN:
         gap = words.explain_gap(k, facts.CODE, "")
         if gap.fact == facts.CODE:
@@ -133,14 +141,16 @@ def _nowhere(k: Kernel, target: Target) -> tuple[Unread, ...]:
     return (gap._replace(why=f"the offset lies behind the end of {target.name}, in a symbol that no name tells apart"),)
 
 
-def _said(k: Kernel, attach: str, judged: rules.Judgement, unread: tuple[Unread, ...]) -> Verdict:
-    place = judged.rule.endswith(_BY_PLACE)
-    evidence = "the offset asked for, and the function's ftrace site" if place else k.evidence(facts.CODE)
-    finding = Finding(judged.rule, judged.says[:1].upper() + judged.says[1:] + ".", evidence)
-    return Verdict(attach, judged.answer, judged.errno, judged.errno is not None, (finding,), unread)
+def _said(k: Kernel, attach: str, judged: Judgement, held: str | None = None) -> Verdict:
+    is_offset = judged.rule.endswith(_BY_OFFSET)
+    evidence = "the offset asked for, and the function's ftrace site" if is_offset else k.evidence(facts.CODE)
+    if held and judged.rule.endswith(".reserved"):
+        evidence += f": {_HELD[held]}"
+    finding = Finding(judged.rule, judged.says, evidence)
+    return Verdict(attach, judged.answer, judged.errno, judged.errno is not None, (finding,), ())
 
 
-def _arm64(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:
+def _arm64(k: Kernel, target: Target, view: View, is_return: bool) -> tuple[Judgement, str | None]:
     """The instruction's rules of arm64, which share nothing with those of x86-64 but the ids of some."""
     from ...kernel import arm64_text
     from ...rules import kprobe_instruction_arm64 as arm64
@@ -155,7 +165,8 @@ def _arm64(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judg
         () if is_told or view.symbols.hidden else arm64_text.words(k, view.symbols, row, offset),
         "" if is_told else arm64_text.reserved(k, view.symbols, row, offset),
     )
-    return arm64.judge_offset(asked, arm64.Witnesses(k.flag("exact_exclusive_masks"), k.flag("refuses_mops")))
+    features = arm64.Features(k.flag("exact_exclusive_masks"), k.flag("refuses_mops"))
+    return arm64.judge_offset(asked, features), asked.reserved
 
 
 def _arm64_sites(k: Kernel, view: View, row: int) -> tuple[int, ...]:
@@ -192,69 +203,54 @@ def in_ops_pointer(k: Kernel, target: Target) -> bool:
     return entry - aarch64.OPS_BYTES <= place < entry
 
 
-def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> rules.Judgement:
+def _instruction(k: Kernel, target: Target, view: View, is_return: bool) -> tuple[Judgement, str | None]:
+    """What the instruction's rules say, and what the kernel's tables hold at the address."""
     symbols = view.symbols
     row = _row(target, symbols)
     start, end = symbols.extent(row)
     offset = target.offset_bytes
     if end < 1 << 64 and offset >= end - start:
-        return rules.Judgement(
-            UNKNOWN,
-            None,
-            "kprobe_instruction.other_symbol",
-            f"the offset lies behind the end of {target.name} ({end - start:#x} bytes), in another symbol",
-        )
+        says = f"the offset lies behind the end of {target.name} ({end - start:#x} bytes), in another symbol"
+        return Judgement(UNKNOWN, None, "kprobe_instruction.other_symbol", says), None
     if k.arch() == "aarch64":
         return _arm64(k, target, view, is_return)
-    size = end - start if end < 1 << 64 else None
-    site = view.sites.site(symbols, row) if view.sites is not None else None
-    found = _code(k, symbols, row, min(size or _CODE_BYTES_MAX, _CODE_BYTES_MAX))
-    boundaries: tuple[int, ...] | None = None
-    decoded, kind, inside, endbr, cfi = 0, None, None, None, False
-    running = False
-    word: str | None = None
-    if found is not None:
-        from ...arch import x86_64 as x86_code
+    if not arch.row(k.arch()).kprobes:
+        says = f"instruction rules for {k.arch() or 'this architecture'} are not decoded here"
+        return Judgement(UNKNOWN, None, "kprobe_instruction.not_decoded", says), None
+    asked = _x86_facts(k, view, row, offset, is_return)
+    return rules.judge_offset(asked, _features(k)), asked.patch_site
 
-        raw, running = found
-        look = x86_code.look(raw, offset, running)
-        probed = x86_code.entry_offset(raw) if offset == 0 else offset
-        word = code.reserved_word(k, symbols, row, probed, raw)
-        boundaries, decoded, kind, inside, endbr, cfi = (
-            look.boundaries,
-            look.decoded_bytes,
-            look.kind,
-            look.inside,
-            look.starts_with_endbr,
-            look.cfi_pair,
-        )
-    asked = rules.OffsetFacts(
-        k.arch(),
+
+def _x86_facts(k: Kernel, view: View, row: int, offset: int, is_return: bool) -> rules.OffsetFacts:
+    start, end = view.symbols.extent(row)
+    size = end - start if end < 1 << 64 else _CODE_BYTES_MAX
+    site = view.sites.site(view.symbols, row) if view.sites is not None else None
+    found = code.text(k, view.symbols, row, min(size, _CODE_BYTES_MAX))
+    if found is None:
+        return rules.OffsetFacts(offset, is_return, None, site, None, 0, None, None, None, False)
+    from ...arch import x86_64 as x86_code
+
+    raw, is_running = found
+    look = x86_code.look(raw, offset, is_running)
+    probed = x86_code.entry_offset(raw) if offset == 0 else offset
+    return rules.OffsetFacts(
         offset,
-        size,
         is_return,
-        endbr,
+        look.starts_with_endbr,
         site,
-        False,
-        False,
-        boundaries,
-        decoded,
-        kind,
-        inside,
-        word,
-        running,
-        cfi,
+        look.boundaries,
+        look.decoded_bytes,
+        look.kind,
+        look.inside,
+        code.reserved_word(k, view.symbols, row, probed, raw),
+        is_running,
+        look.cfi_pair,
     )
-    return rules.judge_offset(asked, _witnesses(k))
 
 
-def _code(k: Kernel, symbols: SymbolTable, row: int, size: int) -> tuple[bytes, bool] | None:
-    return code.text(k, symbols, row, size)
-
-
-def _witnesses(k: Kernel) -> rules.Witnesses:
+def _features(k: Kernel) -> rules.Features:
     cfi = k.config("CONFIG_CFI_CLANG"), k.config("CONFIG_CFI")
-    return rules.Witnesses(
+    return rules.Features(
         adjusts_address=k.flag("padding_check"),
         refuses_traps=k.flag("refuses_traps"),
         emulates=k.has_symbol("kprobe_emulate_call"),

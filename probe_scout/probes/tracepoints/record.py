@@ -29,8 +29,8 @@ from ...rules.tracepoint_access import (
     COMMON_NOT_FILLED,
     COPY_LAYOUT,
     COPY_UNTOLD,
+    LOAD,
     NOWHERE,
-    RULES,
     SYSCALL_NUMBER_BYTES,
     argument_of,
     as_programs_see,
@@ -191,7 +191,7 @@ def _stage(rule: str | None, fmt: TraceFormat | None) -> str:
     return "open" if is_closed or rule in _AT_OPEN else "attach"
 
 
-_SAYS = {rule.id: rule.says for rule in RULES}
+_SAYS = {rule.id: rule.says.rstrip(".") for rule in LOAD.rules}
 
 
 def _refused(offset: int, size: int, answer: ReadAnswer, where: str | None, says: str = "") -> EventRead:
