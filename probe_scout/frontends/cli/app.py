@@ -592,6 +592,17 @@ def snapshot(
     )
 
 
+@_command("mcp")
+def mcp() -> Request:
+    """Answer programs that speak the Model Context Protocol, over standard input and output.
+
+    Tools: check, tracepoint, stub, diff, inline, audit. All of them only read.
+
+    Exit code: 0 the input has ended, 2 usage.
+    """
+    return build("mcp")
+
+
 @_command("completion bash", "completion fish")
 def completion(shell: Annotated[str, typer.Argument(metavar="|".join(SHELLS), show_default=False)]) -> Request:
     """Print the completion script of a shell.

@@ -57,6 +57,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "doctor": _COMMON,
     "snapshot": ("--out", "--from", "--with-code", "--keep-addresses", "--force", *_COMMON),
     "completion": ("--help",),
+    "mcp": ("--help",),
 }
 TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),

@@ -859,6 +859,17 @@ def _completion(request: Request) -> int:
     return YES
 
 
+def _mcp(request: Request) -> int:
+    from .. import mcp
+
+    def write(lines: Iterable[str]) -> None:
+        streams.write(lines)
+        streams.flush()
+
+    mcp.serve(sys.stdin.buffer, write, mcp.Server(open_kernel))
+    return YES
+
+
 _COMMANDS: dict[str, Callable[[Request], int]] = {
     "check": _check,
     "inline": _inline,
@@ -879,4 +890,5 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "doctor": _doctor,
     "snapshot": _snapshot,
     "completion": _completion,
+    "mcp": _mcp,
 }
