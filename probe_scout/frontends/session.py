@@ -80,16 +80,18 @@ class OpenKernel:
     @property
     def _kernel(self) -> Kernel:
         if self._opened is None:
-            from ..kernel.from_image import open_image as from_image
             from ..kernel.kernel import Kernel
             from ..sources import open_source
 
             image = None
-            opened = from_image(self._root)
-            if opened is not None:
-                source, image = opened
-                self._opened = Kernel(source, image=image)
-                return self._opened
+            if self._root:
+                from ..kernel.from_image import open_image
+
+                opened = open_image(self._root)
+                if opened is not None:
+                    source, image = opened
+                    self._opened = Kernel(source, image=image)
+                    return self._opened
             if self._vmlinux:
                 try:
                     with open(self._vmlinux, "rb") as handle:
@@ -132,7 +134,7 @@ class OpenKernel:
             if not _GLOB_SIGNS.isdisjoint(name) and self._is_kernel_pattern(name):
                 raise UsageError(f"{name!r} is a pattern: check_many takes patterns, check takes names")
         question = None
-        if self._cache:
+        if self._cache and not all(map(self.is_user, names)):  # what processes map changes with no file's state
             from ..sources import cache
             from . import kept_reports
 
@@ -140,8 +142,6 @@ class OpenKernel:
             kept = kept_reports.load(question, self._evidence) if question else None
             if kept is not None:
                 return kept
-        from ..commands import check
-
         k = self._kernel
         k.set_caller(None)
         if as_me:
@@ -150,7 +150,14 @@ class OpenKernel:
             k.set_caller(caller.present(k))
         targets: list[TargetReport | UserReport] = []
         for name in names:
-            targets += check.reports(k, name, types, debug)
+            if self.is_user(name):  # without what only kernel functions need
+                from ..probes.user import report as of_user
+
+                targets += of_user.reports(k, name, types, debug)
+            else:
+                from ..commands import check
+
+                targets += check.reports(k, name, types, debug)
         self._broken()
         report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
         if question:
@@ -246,9 +253,11 @@ class OpenKernel:
     @staticmethod
     def is_user(text: str) -> bool:
         """The text names a program or library, or places in it."""
+        if "/" not in text and ":" not in text:
+            return False
         from ..model import user_target
 
-        return ("/" in text or ":" in text) and user_target.is_user(text)
+        return user_target.is_user(text)
 
     def scan_ndjson(
         self, glob: str = "*", types: str | Sequence[str] = (), answer: str | None = None

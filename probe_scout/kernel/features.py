@@ -266,7 +266,11 @@ def _nop10(k: Code) -> bool | None:
 
 WITNESSES = {
     "uprobe_pmu": Witness(
-        lambda k: k.built(("perf_uprobe_init",), "CONFIG_UPROBES", "CONFIG_UPROBE_EVENTS"),
+        # The configuration first: it is a small file, the list of symbols a large one.
+        lambda k: (
+            k.option("CONFIG_UPROBES", "CONFIG_UPROBE_EVENTS")
+            or k.built(("perf_uprobe_init",), "CONFIG_UPROBES", "CONFIG_UPROBE_EVENTS")
+        ),
         "perf_uprobe_init in kallsyms; CONFIG_UPROBES, CONFIG_UPROBE_EVENTS",
         facts.CONFIG,
     ),

@@ -55,6 +55,13 @@ class Identity(Symbols):
         self._arch = arch
 
     def _find_arch(self) -> str:
+        described = self.source.describe()
+        if described.kind == "live" and described.where == "/":
+            import os
+
+            # A personality (setarch) lets uname say the 32-bit word on a 64-bit kernel, never the other way round.
+            if (word := os.uname().machine) in ("x86_64", "aarch64"):
+                return word
         raw = self.kallsyms() or b""
         for arch, row in machines.ARCHITECTURES.items():
             if row.syscall_prefix and b" " + row.syscall_prefix.encode() + b"sys_bpf\n" in raw:

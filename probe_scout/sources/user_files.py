@@ -145,7 +145,7 @@ def mappings(pid: int, proc: str = "/proc") -> list[Mapping]:
 
 def mapped_by(path: str, of: FileState, offset: int | None = None, proc: str = "/proc") -> MappedBy:
     """Which processes map a file. Reads proc/PID/maps of every process once."""
-    sign, name = b" %d" % of.inode, os.fsencode(os.path.basename(path))
+    sign, name = b" %d " % of.inode, b"/%s (deleted)\n" % os.fsencode(os.path.basename(path))
     pids: list[int] = []
     old: list[int] = []
     denied, at_offset = 0, False
@@ -154,8 +154,7 @@ def mapped_by(path: str, of: FileState, offset: int | None = None, proc: str = "
         if not entry.isdigit():
             continue
         try:
-            with open(f"{proc}/{entry}/maps", "rb") as handle:
-                raw = handle.read()
+            raw = _whole(f"{proc}/{entry}/maps")
         except PermissionError:
             denied += 1
             continue
@@ -163,7 +162,8 @@ def mapped_by(path: str, of: FileState, offset: int | None = None, proc: str = "
             continue
         if sign not in raw and name not in raw:
             continue
-        for mapping in _file_mappings(raw):
+        lines = [line for line in raw.splitlines(True) if sign in line or line.endswith(name)]
+        for mapping in _file_mappings(b"".join(lines)):
             if mapping.inode == of.inode and _same_device(mapping.device, of.device, mapping.path, real):
                 if int(entry) not in pids[-1:]:
                     pids.append(int(entry))
@@ -172,6 +172,18 @@ def mapped_by(path: str, of: FileState, offset: int | None = None, proc: str = "
             elif mapping.path == f"{real} (deleted)" and int(entry) not in old[-1:]:
                 old.append(int(entry))
     return MappedBy(tuple(pids), tuple(old), denied, at_offset)
+
+
+def _whole(path: str) -> bytes:
+    """A file of /proc, without the four further calls that open() makes for each. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
+    finally:
+        os.close(fd)
+    return b"".join(parts)
 
 
 def _file_mappings(raw: bytes) -> list[Mapping]:

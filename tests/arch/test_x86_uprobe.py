@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ RECORDED = Path(__file__).parent / "recorded"
 TRUTH = Path(__file__).parents[3] / "shared" / "truth" / "uprobes"
 ERRNO = {None: 0, "ENOEXEC": 8, "ENOTSUPP": 524}
 # The decoders of the kernels that were asked, by what each is known to have (not by its number).
+EVERY_EDITION = tuple(uprobe.Edition(*one) for one in product((True, False), repeat=5))
 EDITIONS = {
     "5.10": uprobe.OLDEST,
     "6.1": uprobe.OLDEST,
@@ -116,3 +118,27 @@ def test_boundaries_are_those_of_objdump():
         found = uprobe.decode(code)
         assert found is not None, words
         assert found.length == len(code), words
+
+
+def test_what_two_bytes_or_no_edition_tell_is_what_every_edition_says():
+    """`is_plain` and `analyze_any` are short ways: they say nothing, or what the whole decoder says."""
+    chance = random.Random(7)
+    heads = [bytes([a]) for a in range(256)] + [
+        bytes([a, b]) for a in (0x41, 0x48, 0x66, 0x8F, 0xC5) for b in range(256)
+    ]
+    heads += [b"\xf3\x0f\x1e\xfa", b"\x62\xf5\x7c\x08", b"\x66\x2e\x0f\x1f\x84", b"\x66\xeb\x00", b"\xd5\x08\x01"]
+    plain = settled = 0
+    for head in heads * 4:
+        code = (head + chance.randbytes(16))[:16]
+        if head in heads[-4:-3]:
+            code = head + bytes(11)
+        all_say = {uprobe.analyze(code, True, edition) for edition in EVERY_EDITION}
+        answers = {(one.refused, one.misread, one.harmless) for one in all_say}
+        if uprobe.is_plain(code):
+            plain += 1
+            assert answers == {("", "", True)}, code.hex()
+        if (told := uprobe.analyze_any(code)) is not None:
+            settled += 1
+            assert answers == {(told.refused, told.misread, told.harmless)}, code.hex()
+    assert plain > len(heads)
+    assert len(heads) * 5 // 2 < settled < len(heads) * 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,23 @@ def test_the_fast_road_loads_no_heavy_module(small_root, line):
 
 def test_the_fast_road_loads_few_modules(small_root):
     _, names, _ = loaded(small_root, "check", "vfs_read", "--root", str(small_root))
+    assert len([name for name in names if name.startswith("probe_scout")]) <= MODULES_MAX
+
+
+def test_a_user_function_loads_what_user_functions_need(small_root, tmp_path):
+    """What only kernel functions need stays out."""
+    (tmp_path / "true").write_bytes(Path("/bin/true").read_bytes())
+    code, names, out = loaded(small_root, "check", "/true:0x0", "--root", str(small_root))
+    assert code in (1, 3), out
+    assert FORBIDDEN.intersection(names) == set()
+    kept_out = (
+        "commands.check",
+        "probes.attach.verdicts",
+        "probes.inlining.coverage",
+        "sources.cache",
+        "formats.elf.usdt",
+    )
+    assert not {f"probe_scout.{name}" for name in kept_out}.intersection(names)
     assert len([name for name in names if name.startswith("probe_scout")]) <= MODULES_MAX
 
 

@@ -59,9 +59,13 @@ def scan_lines(rows: Sequence[ScanRow | UserScanRow], style: Style) -> Iterator[
     make it wider than the lines, columns have letters.
     """
     types = scan_types(rows)
+    drawn: dict[tuple[int, int], tuple[str, ...]] = {}  # rows with equal traits share their answers
+    for row in rows:
+        if (key := (id(row.answers), id(row.errno))) not in drawn:
+            drawn[key] = tuple(_cell(row.answers.get(name, ""), row.errno.get(name)) or "-" for name in types)
+    cells_of = list(zip(*(drawn[id(row.answers), id(row.errno)] for row in rows), strict=True))
     columns: dict[tuple[str, ...], list[str]] = {}
-    for name in types:
-        cells = tuple(_cell(row.answers.get(name, ""), row.errno.get(name)) or "-" for row in rows)
+    for name, cells in zip(types, cells_of, strict=True):
         columns.setdefault(cells, []).append(name)
     body = [(row.target, row.module or "", *cells) for row, *cells in zip(rows, *columns, strict=True)]
     owners = ["function", "module"]

@@ -31,6 +31,9 @@ class Verdicted(NamedTuple):
     certain: bool = True
 
 
+PLAIN = Verdicted("", "", True, 0)  # accepted and read right; its length was not asked for
+
+
 class Walk(NamedTuple):
     """One function. Offsets are counted from its first byte."""
 
@@ -55,15 +58,33 @@ def editions(k: Kernel) -> tuple[x86_uprobe.Edition, ...]:
     return tuple(x86_uprobe.Edition(*one) for one in product(*choices))
 
 
-def judge(image: UserImage, offset: int, of: tuple[x86_uprobe.Edition, ...]) -> Verdicted:
-    """What the kernel says of a uprobe at a file offset when a process maps it."""
-    code = image.code(offset, x86_uprobe.CODE_BYTES)
-    return _judged(code, image.machine == EM_X86_64, of, min(4096 - offset % 4096, 16))
+def judge(k: Kernel, image: UserImage, offset: int) -> Verdicted:
+    """What the kernel says of a uprobe at a file offset when a process maps it.
+
+    Which decoder the kernel has is looked up only for instructions that decoders differ in.
+    """
+    code, is_64bit = image.code(offset, x86_uprobe.CODE_BYTES), image.machine == EM_X86_64
+    page_left = min(4096 - offset % 4096, 16)
+    return _of_any(code, is_64bit, page_left) or _judged(code, is_64bit, editions(k), page_left)
+
+
+def is_plain(image: UserImage, offset: int) -> bool:
+    """Two bytes of the 64-bit instruction show that every kernel accepts it: the answer is PLAIN."""
+    return x86_uprobe.is_plain(image.raw[offset : offset + 4])
 
 
 @lru_cache(65536)
+def _of_any(code: bytes, is_64bit: bool, page_left: int) -> Verdicted | None:
+    found = x86_uprobe.analyze_any(code, is_64bit, page_left)
+    return None if found is None else _verdicted([found])
+
+
+@lru_cache(4096)
 def _judged(code: bytes, is_64bit: bool, of: tuple[x86_uprobe.Edition, ...], page_left: int) -> Verdicted:
-    found = [x86_uprobe.analyze(code, is_64bit, edition, page_left) for edition in of]
+    return _verdicted([x86_uprobe.analyze(code, is_64bit, edition, page_left) for edition in of])
+
+
+def _verdicted(found: list[x86_uprobe.Analysis]) -> Verdicted:
     first = found[0]
     certain = all((one.refused, one.misread) == (first.refused, first.misread) for one in found)
     length = first.decoded.length if first.decoded else 0

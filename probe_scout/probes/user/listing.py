@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...formats.elf import usdt
+from ...formats.elf.user_image import EM_X86_64
 from ...model.report import UserScanRow
 from ...model.traits import UserTraits
 from ...model.user_target import USDT, UserTarget, read
@@ -31,11 +32,12 @@ def rows(k: Kernel, text: str, types: Sequence[str], answer: str | None = None) 
     image = file.image
     if image is None:
         raise UsageError(file.why_not or f"{file.path} could not be read")
-    of, told = code.editions(k), {}
+    is_x86, is_64bit = code.is_x86(image), image.machine == EM_X86_64
+    told: dict[tuple[code.Verdicted | None, tuple[bool, bool]], tuple[dict[str, str], dict[str, str]]] = {}
     for name, offset, source, arguments in _places(file, image, target):
         here = None
-        if offset is not None and code.is_x86(image):
-            here = code.judge(image, offset, of)
+        if offset is not None and is_x86:
+            here = code.PLAIN if is_64bit and code.is_plain(image, offset) else code.judge(k, image, offset)
         key = (here, arguments)
         if key not in told:
             told[key] = _answers(k, here, arguments, asked)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...arch import x86_uprobe
 from ...errors import UsageError
-from ...formats.elf import demangle, usdt
+from ...formats.elf import demangle
 from ...formats.elf.user_image import STT_FUNC, STT_GNU_IFUNC
 from ...model import facts
 from ...model.attach import ATTACH_TYPES, for_kind
@@ -45,7 +44,6 @@ class _Asked(NamedTuple):
     types: tuple[str, ...]
     file: UserFile
     mapped: MappedBy | None
-    editions: tuple[x86_uprobe.Edition, ...]
     debug: str = ""
 
 
@@ -58,7 +56,7 @@ def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> list
     target = read(text)
     types = types_for(target, asked)
     file = files.found(k, target)
-    question = _Asked(k, target, types, file, None, code.editions(k), debug)
+    question = _Asked(k, target, types, file, None, debug)
     if file.image is None:
         return [_without_image(question)]
     if file.kind == files.LIVE:
@@ -230,7 +228,7 @@ def _placed(
 ) -> UserReport:
     image = q.file.image
     assert image is not None
-    here = code.judge(image, offset, q.editions) if code.is_x86(image) and 0 <= offset < image.size else None
+    here = code.judge(q.k, image, offset) if code.is_x86(image) and 0 <= offset < image.size else None
     if here is not None and here.refused and q.mapped is not None:
         q = q._replace(mapped=user_files.mapped_by(q.file.place.path, q.file.state, offset))
     traits = _traits(q, offset, here)
@@ -318,7 +316,7 @@ def _site(
     assert image is not None
     here = None
     if offset is not None and code.is_x86(image) and 0 <= offset < image.size:
-        here = code.judge(image, offset, q.editions)
+        here = code.judge(q.k, image, offset)
     shown = image.code(offset, (here.length if here else 0) or 4).hex() if offset is not None else ""
     refused, misread = (here.refused, "" if here.harmless else here.misread) if here else ("", "")
     return UserSite(name, version, offset, address, size, source, kind, shown, refused, misread, chosen=chosen)
@@ -353,7 +351,7 @@ def _alternatives(place: limits.Place, returns: tuple[int, ...]) -> tuple[Altern
         later = [at for at in place.walk.starts if at > place.inside]
         for at in later[:4]:
             offset = place.offset - place.inside + at
-            other = code.judge(place.image, offset, code.editions(place.k))
+            other = code.judge(place.k, place.image, offset)
             if not other.refused and other.harmless and other.certain:
                 if not any(place.inside < target <= at for target in place.walk.jumps_to):
                     name = place.symbol.name if place.symbol else ""
@@ -368,6 +366,8 @@ def _alternatives(place: limits.Place, returns: tuple[int, ...]) -> tuple[Altern
 
 def _usdt_reports(q: _Asked) -> list[UserReport]:
     from fnmatch import fnmatchcase
+
+    from ...formats.elf import usdt
 
     image = q.file.image
     assert image is not None
@@ -395,11 +395,12 @@ def _usdt(q: _Asked, provider: str, name: str, sites: list[Site]) -> UserReport:
     assert image is not None
     q = q._replace(target=q.target._replace(provider=provider, name=name))
     judged = [
-        (s, code.judge(image, s.offset, q.editions) if s.offset is not None and code.is_x86(image) else None)
-        for s in sites
+        (s, code.judge(q.k, image, s.offset) if s.offset is not None and code.is_x86(image) else None) for s in sites
     ]
     refused = next((j for j in judged if j[1] is not None and j[1].refused), judged[0])
     arguments = [argument for site in sites for argument in site.arguments]
+    from ...formats.elf import usdt
+
     traits = _traits(q, refused[0].offset, refused[1])._replace(
         argument_unknown=any(argument.libbpf for argument in arguments),
         arguments_too_many=any(len(site.arguments) > usdt.LIBBPF_ARGUMENTS_MAX for site in sites),
