@@ -528,14 +528,15 @@ class OpenKernel:
         force: bool = False,
         stream: Stream | None = None,
         progress: Callable[[int, int], None] | None = None,
+        part: str = "",
     ) -> SnapshotResult:
         """Save everything the tool reads into an archive, to answer later or elsewhere.
 
         The ending of `out` says how it is packed: .tar.xz, .tar.gz, .tar.zst (Python 3.14) or .tar. `force` overwrites
         a file. With `stream` the archive is written there, as .tar.xz where `out` is "-". `progress` is told bytes
         packed and bytes in all. First bytes of functions without an ftrace site are kept where the running machine's
-        code can be read; `with_code` makes it a UsageError where it cannot. Raises UsageError, and Broken where
-        it cannot be written.
+        code can be read; `with_code` makes it a UsageError where it cannot. `part` "host" keeps what differs between
+        hosts of one build, "build" all but what is attached. Raises UsageError, and Broken where it cannot be written.
         """
         import time
 
@@ -544,8 +545,8 @@ class OpenKernel:
         from ..sources import pack
 
         pack.check_name(out, force or stream is not None)
-        extra = audit.saved(self._kernel)
-        if with_code or self._kernel.source.describe().kind in ("live", "image"):
+        extra = audit.saved(self._kernel) if part != snapshot.BUILD else {}
+        if part != snapshot.HOST and (with_code or self._kernel.source.describe().kind in ("live", "image")):
             from ..kernel import text as code
 
             try:
@@ -562,4 +563,5 @@ class OpenKernel:
             now=time.time(),
             stream=stream,
             progress=progress,
+            part=part,
         )

@@ -29,6 +29,7 @@ class Manifest:
         "assumed",
         "basis",
         "build_id",
+        "part",
         "partial",
         "release",
         "taken",
@@ -50,6 +51,11 @@ class Manifest:
         if not isinstance(partial, str | bool):
             raise Broken(where, f"{NAME}: partial must be text")
         self.partial = printable(partial) if isinstance(partial, str) else f"{NAME} says so" if partial else ""
+        # "host" or "build" for a part of what a snapshot holds (commands/snapshot).
+        part = top.get("part", "")
+        if part not in ("", "host", "build"):
+            raise Broken(where, f"{NAME}: part must be host or build")
+        self.part = str(part)
         # "image" and what was assumed, for a snapshot that was computed of a kernel's package or image.
         basis, assumed = top.get("basis", "booted"), top.get("assumed", [])
         if not isinstance(basis, str) or not isinstance(assumed, list):
@@ -68,6 +74,8 @@ class Manifest:
     def notes(self) -> tuple[str, ...]:
         """Sentences for the head of a report: what the addresses are, and how much is missing."""
         notes = [f"addresses are {self.addresses}"] if self.addresses else []
+        if self.part:
+            notes.append(f"the {self.part} part only")
         if self.partial:
             notes.append(f"a part of its kernel only: {self.partial}")
         lost = sum(

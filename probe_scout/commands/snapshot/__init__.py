@@ -27,31 +27,28 @@ CONFIG = "boot/config"
 _CONFIGS = ("proc/config.gz", "boot/config-{}", "usr/lib/modules/{}/config", "lib/modules/{}/config", CONFIG)
 _TRACING = "sys/kernel/tracing/"
 _DEBUG = "sys/kernel/debug/"
-PATHS = (
-    "proc/kallsyms",
+# Which kernel it is: in every part.
+_IDENTITY = (
     "proc/modules",
     "proc/version",
+    "proc/sys/kernel/arch",
+    "proc/sys/kernel/osrelease",
+    "sys/kernel/notes",
+)
+# What differs between hosts of one build, and needs no symbols. collect.sh has the same lists.
+_HOST = (
     "proc/cpuinfo",
     "proc/sys/debug/kprobes-optimization",
-    "proc/sys/kernel/arch",
     "proc/sys/kernel/bpf_stats_enabled",
     "proc/sys/kernel/ftrace_enabled",
     "proc/sys/kernel/kptr_restrict",
-    "proc/sys/kernel/osrelease",
     "proc/sys/kernel/perf_event_paranoid",
     "proc/sys/kernel/unprivileged_bpf_disabled",
     "proc/sys/net/core/bpf_jit_enable",
-    "sys/kernel/notes",
     "sys/kernel/security/lockdown",
     "sys/kernel/security/lsm",
-    _DEBUG + "error_injection/list",
-    _DEBUG + "kprobes/blacklist",
     _DEBUG + "kprobes/enabled",
     _DEBUG + "kprobes/list",
-    _TRACING + "README",
-    _TRACING + "available_events",
-    _TRACING + "available_filter_functions",
-    _TRACING + "available_filter_functions_addrs",
     _TRACING + "dynamic_events",
     _TRACING + "enabled_functions",
     _TRACING + "kprobe_events",
@@ -59,13 +56,29 @@ PATHS = (
     _TRACING + "touched_functions",
     _TRACING + "uprobe_events",
 )
-PATTERNS = (
+_BUILD = (
+    "proc/kallsyms",
+    _DEBUG + "error_injection/list",
+    _DEBUG + "kprobes/blacklist",
+    _TRACING + "README",
+    _TRACING + "available_events",
+    _TRACING + "available_filter_functions",
+    _TRACING + "available_filter_functions_addrs",
+)
+PATHS = (*_IDENTITY, *_HOST, *_BUILD)
+_HOST_PATTERNS = ("sys/module/*/notes/.note.gnu.build-id",)
+_BUILD_PATTERNS = (
     "sys/kernel/btf/*",
-    "sys/module/*/notes/.note.gnu.build-id",
     _TRACING + "events/*/*/btf_ids",
     _TRACING + "events/*/*/format",
     _TRACING + "events/*/*/id",
 )
+PATTERNS = (*_HOST_PATTERNS, *_BUILD_PATTERNS)
+HOST, BUILD = "host", "build"
+PARTS = (HOST, BUILD)
+# A build needs the switches and modules of some host to be judged: those of the one that sent it.
+_PATHS_OF = {"": PATHS, HOST: (*_IDENTITY, *_HOST), BUILD: PATHS}
+_PATTERNS_OF = {"": PATTERNS, HOST: _HOST_PATTERNS, BUILD: PATTERNS}
 _MODULE_FILES = ("modules.builtin", "modules.dep")
 _CPUINFO_KEYS = ("vendor_id", "model name", "flags", "isa", "Features", "CPU implementer", "CPU part")
 # The prefix of system call functions (arch/*/include/asm/syscall_wrapper.h).
@@ -116,12 +129,14 @@ def write_snapshot(
     now: float,
     stream: Stream | None = None,
     progress: Callable[[int, int], None] | None = None,
+    part: str = "",
 ) -> SnapshotResult:
     """Saves everything the tool reads; `now` in seconds since 1970, `with_code` extra members as they are.
 
     The same source, time and version give the same bytes. A source that is a snapshot keeps its own time. The ending of
     `out_path` says how it is packed; with `stream` the archive goes there and `out_path` is only its name.
-    `progress` is told bytes packed and bytes in all.
+    `progress` is told bytes packed and bytes in all. `part` BUILD: all but what is attached; HOST: what differs
+    between hosts of a build, some kilobytes without symbols, whose addresses are numbered and not moved.
     Raises UsageError if `out_path` is there and not a regular file, Broken or Denied if it cannot be written.
     """
     if stream is None:
@@ -130,14 +145,14 @@ def write_snapshot(
     for path in extra:
         _refuse_extra_path(path)
     taken = _Taken()
-    release = _take(source, taken)
+    release = _take(source, taken, part)
     before = _manifest_of(source)
     arch = (before.arch if before else "") or _arch(source, taken.files)
     build_id = _build_id(taken.files.get("sys/kernel/notes", b"")) or (before.build_id if before else "")
     addresses = _move_addresses(taken, arch, keep_addresses, before)
-    for path in _below(source, CODE) if before and not extra else ():
+    for path in _below(source, CODE) if before and not extra and part != HOST else ():
         extra[path] = source.read(path)
-    for path in _below(source, TOOL) if before else ():
+    for path in _below(source, TOOL) if before and part != BUILD else ():
         extra.setdefault(path, source.read(path))
     for path, data in extra.items():
         if path in taken.files:
@@ -151,9 +166,11 @@ def write_snapshot(
         "taken": (before.taken if before else "") or _iso(now),
         "tool_version": tool_version,
         "addresses": addresses,
-        "asked": sorted({*PATHS, *taken.answered, *_config_paths(release), *_module_paths(release)}),
+        "asked": sorted({*_PATHS_OF[part], *taken.answered, *(_of_the_release(release) if part != HOST else ())}),
         "unread": taken.unread,
     }
+    if part or (before and before.part):
+        top["part"] = part or (before.part if before else "")
     told = source.describe()
     if told.basis != "booted":
         top |= {"basis": told.basis, "assumed": list(told.assumed)}
@@ -167,9 +184,9 @@ def write_snapshot(
     return SnapshotResult(out_path, size, len(taken.files) + 1, left_out)
 
 
-def _take(source: Source, taken: _Taken) -> str:
-    """Reads all of PATHS, PATTERNS and the files that the release names; returns the release."""
-    for path in PATHS:
+def _take(source: Source, taken: _Taken, part: str) -> str:
+    """Reads all paths and patterns of a part and the files that the release names; returns the release."""
+    for path in _PATHS_OF[part]:
         try:
             data = source.read(path)
         except SourceError as exc:
@@ -180,8 +197,10 @@ def _take(source: Source, taken: _Taken) -> str:
     release = release or source.describe().release or _release_of_version(taken.files.get("proc/version", b""))
     if "/" in release:
         release = ""
-    for pattern in PATTERNS:
+    for pattern in _PATTERNS_OF[part]:
         _take_pattern(source, taken, pattern)
+    if part == HOST:
+        return release
     _take_config(source, taken, release)
     for path in _module_paths(release):
         _take_first(source, taken, path, ("usr/" + path, path))
@@ -268,6 +287,10 @@ def _take_config(source: Source, taken: _Taken, release: str) -> None:
 
 def _config_paths(release: str) -> tuple[str, ...]:
     return tuple(path.format(release) for path in _CONFIGS if release or "{}" not in path)
+
+
+def _of_the_release(release: str) -> tuple[str, ...]:
+    return (*_config_paths(release), *_module_paths(release))
 
 
 def _module_paths(release: str) -> tuple[str, ...]:
@@ -400,3 +423,10 @@ def _members(files: Mapping[str, bytes], top: dict[str, object]) -> list[tuple[s
     top["files"] = {path: {"size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()} for path, raw in files.items()}
     text = json.dumps(top, indent=1, sort_keys=True).encode() + b"\n"
     return [(manifest.NAME, text), *sorted(files.items())]
+
+
+def script() -> bytes:
+    """The collector for hosts without Python: a POSIX shell script that writes a snapshot to standard output."""
+    import pkgutil
+
+    return pkgutil.get_data(__name__, "collect.sh") or b""

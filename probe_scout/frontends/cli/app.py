@@ -17,7 +17,7 @@ from ...errors import UsageError
 from ...model.attach import ATTACH_TYPES
 from ...model.version import __version__
 from . import streams
-from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, MATRIX_FORMATS, SHELLS, Request, build
+from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, MATRIX_FORMATS, PARTS, SHELLS, Request, build
 
 app = typer.Typer(
     name="probe-scout",
@@ -571,6 +571,17 @@ def snapshot(
     ] = False,
     keep_addresses: Annotated[bool, typer.Option("--keep-addresses", help="Keep absolute kernel addresses.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    part: Annotated[
+        str,
+        typer.Option(
+            "--part",
+            metavar="|".join(PARTS),
+            help="What differs between hosts of a build, or all but what is attached.",
+        ),
+    ] = "",
+    script: Annotated[
+        bool, typer.Option("--script", help="Write a shell script that does it on a host without Python.")
+    ] = False,
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -586,6 +597,8 @@ def snapshot(
         with_code=with_code,
         keep_addresses=keep_addresses,
         force=force,
+        part=part,
+        script=script,
         json=json,
         format=format,
         color=color,

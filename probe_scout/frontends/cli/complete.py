@@ -55,7 +55,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "fleet": ("--store", "--type", "--answer", "--jobs", "--json", "--format", "--color", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
-    "snapshot": ("--out", "--from", "--with-code", "--keep-addresses", "--force", *_COMMON),
+    "snapshot": ("--out", "--from", "--with-code", "--keep-addresses", "--force", "--part", "--script", *_COMMON),
     "completion": ("--help",),
     "mcp": ("--help",),
 }
@@ -63,7 +63,7 @@ TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
-    *("--output", "--store", "--jobs", "--package", "--name"),
+    *("--output", "--store", "--jobs", "--package", "--name", "--part"),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store")
 

@@ -19,6 +19,7 @@ ANSWERS = ("yes", "no", "unknown")
 KINDS = ("functions", "events")
 SHELLS = ("bash", "zsh", "fish")
 MATRIX_FORMATS = (*FORMATS, "sarif", "junit", "github")
+PARTS = ("host", "build")
 LEVELS = ("note", "warning", "broken")
 JOBS_MAX = 256
 PID_MAX = 1 << 22  # PID_MAX_LIMIT
@@ -74,6 +75,8 @@ class Request(NamedTuple):
     store: str = ""
     jobs: int = 0
     verbose: bool = False
+    part: str = ""
+    script: bool = False
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -188,6 +191,8 @@ def build(
     store: str = "",
     jobs: str = "",
     verbose: bool = False,
+    part: str = "",
+    script: bool = False,
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -242,6 +247,8 @@ def build(
         store=store,
         jobs=count(jobs, "--jobs", JOBS_MAX) if jobs else 0,
         verbose=verbose,
+        part=one_of(part, PARTS, "--part") if part else "",
+        script=script,
     )
 
 

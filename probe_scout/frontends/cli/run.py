@@ -826,6 +826,8 @@ def _doctor(request: Request) -> int:
 def _snapshot(request: Request) -> int:
     """The archive to a file or, with -o -, to standard output, and then nothing else is written there."""
     is_stream = request.out == "-"
+    if request.script:
+        return _collector(request)
     if is_stream and request.format != "table":
         raise UsageError(f"-o - writes the archive to standard output: --format {request.format} has no place there")
     if is_stream and sys.stdout.isatty():
@@ -837,6 +839,7 @@ def _snapshot(request: Request) -> int:
         force=request.force,
         stream=streams.Binary() if is_stream else None,
         progress=_progress("writing the snapshot"),
+        part=request.part,
     )
     if is_stream:
         for path, why in result.left_out:
@@ -849,6 +852,24 @@ def _snapshot(request: Request) -> int:
         from ..render.listing import snapshot_lines
 
         streams.write(snapshot_lines(result, output.style(request)))
+    return YES
+
+
+def _collector(request: Request) -> int:
+    from ...commands import snapshot
+    from .matrix import to_file
+
+    if request.root or request.part:
+        raise UsageError(
+            "--script writes a script that is told on the host what to take; --root and --part are not its"
+        )
+    text = snapshot.script().decode()
+    if request.out == "-":
+        streams.put(text)
+    elif not request.force and os.path.lexists(request.out):
+        raise UsageError(f"{request.out}: is there already; --force overwrites it")
+    else:
+        to_file(request.out, text)
     return YES
 
 
