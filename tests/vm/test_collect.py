@@ -26,7 +26,8 @@ COUNTED = ("sys/kernel/tracing/kprobe_profile",)
 COMMAND = (
     "probe-scout snapshot -o /out/ours.tar --keep-addresses && sh -s </host/collect.sh >/out/theirs.tar.gz && "
     "as_user sh /host/collect.sh >/out/user.tar.gz && "
-    "as_user probe-scout snapshot -o /tmp/user.tar --keep-addresses && cp /tmp/user.tar /out/user-ours.tar && sh /host/collect.sh host >/out/host.tar.gz"
+    "as_user probe-scout snapshot -o /tmp/user.tar --keep-addresses && "
+    "cp /tmp/user.tar /out/user-ours.tar && sh /host/collect.sh host >/out/host.tar.gz"
 )
 
 
