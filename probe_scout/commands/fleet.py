@@ -164,18 +164,28 @@ def diff(store: Store, a: str, b: str, glob: str, types: Sequence[str]) -> Fleet
     row_a, row_b = named(store, a), named(store, b)
     wanted, reader = tuple(types) or DEFAULT, _Reader(store)
     places = row_a[0], row_b[0]
+    known: dict[tuple[int, int], list[tuple[str, str, str | None, str, str | None]]] = {}
     changes = []
-    for row in store.matching(glob or "*"):
+    for row in store.differing(glob or "*", *places):
         cells = row[2]
-        first, second = (cells[place] if place < len(cells) else 0 for place in places)
-        if first == second != 255:
-            continue
-        told = [(reader.at(row, build[0]), bool(build[5])) for build in (row_a, row_b)]
-        for attach in wanted:
-            (answer_a, errno_a), (answer_b, errno_b) = (_side(found, partial, attach) for found, partial in told)
-            if (answer_a, errno_a) != (answer_b, errno_b):
-                changes.append(Change(row[0], row[1] or None, attach, answer_a, errno_a, answer_b, errno_b))
+        both = tuple(cells[place] if place < len(cells) else 0 for place in places)
+        found = known.get((both[0], both[1]))
+        if found is None:
+            told = [(reader.at(row, build[0]), bool(build[5])) for build in (row_a, row_b)]
+            found = list(_changed(told, wanted))
+            if 255 not in both:  # a byte that stands for many verdicts
+                known[both[0], both[1]] = found
+        changes += [Change(row[0], row[1] or None, *one) for one in found]
     return FleetDiff(store.path, _build(row_a), _build(row_b), tuple(changes))
+
+
+def _changed(
+    told: Sequence[tuple[tuple[dict[str, str], dict[str, str]] | None, bool]], wanted: Sequence[str]
+) -> Iterator[tuple[str, str, str | None, str, str | None]]:
+    for attach in wanted:
+        (answer_a, errno_a), (answer_b, errno_b) = (_side(found, partial, attach) for found, partial in told)
+        if (answer_a, errno_a) != (answer_b, errno_b):
+            yield attach, answer_a, errno_a, answer_b, errno_b
 
 
 def _side(found: tuple[dict[str, str], dict[str, str]] | None, partial: bool, attach: str) -> tuple[str, str | None]:

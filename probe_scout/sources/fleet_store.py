@@ -113,6 +113,21 @@ class Store:
         except sqlite3.Error as error:
             raise self._broken(error) from None
 
+    def differing(self, glob: str, a: int, b: int) -> Iterator[tuple[str, str, bytes]]:
+        """The rows whose name matches and whose bytes differ at two places, sorted by name; those of WIDE always.
+
+        A row may end before a place, where its byte is 0 as well.
+        """
+        statement = (
+            "SELECT name, module, cells FROM function WHERE name GLOB ?1"
+            " AND (substr(cells, ?2, 1) IS NOT substr(cells, ?3, 1) OR substr(cells, ?2, 1) = x'ff')"
+            " ORDER BY name, module"
+        )
+        try:
+            yield from self._base.execute(statement, (glob, a + 1, b + 1))
+        except sqlite3.Error as error:
+            raise self._broken(error) from None
+
     def wide(self, name: str, module: str, place: int) -> int:
         """The verdict that has no room in a byte."""
         words = (name, module, place)
