@@ -11,7 +11,7 @@ from ..model.report import ScanRow
 from . import session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..sources.fleet_store import Store
 
@@ -43,10 +43,12 @@ def add(
     version: str,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    pool: Callable[[Sequence[str]], Iterable[tuple[str, fleet.Judged | str]]] | None = None,
 ) -> AddReport:
     """Judge and keep. A snapshot that cannot be read is an error of its own row; the others are kept.
 
-    A build that this version has judged before is left as it is. Raises Broken where the store cannot be written.
+    `pool` judges elsewhere: from roots to pairs of a root and what `judge` says of it, in any order. A build that this
+    version has judged before is left as it is. Raises Broken where the store cannot be written.
     """
     import time
 
@@ -56,7 +58,7 @@ def add(
         if (known := _known(store, root, state)) is not None:
             done[root] = known
     wanted = [root for root in roots if root not in done]
-    for number, (root, found) in enumerate(_judged(wanted, jobs)):
+    for number, (root, found) in enumerate(pool(wanted) if pool else _judged(wanted, jobs)):
         if progress is not None:
             progress(number + 1, len(wanted))
         if isinstance(found, str):

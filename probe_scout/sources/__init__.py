@@ -13,12 +13,20 @@ __all__ = ["Description", "Source", "open_source"]
 
 def open_source(root: str = "") -> Source:
     """The source at a path: "" or "/" is this machine, a file is a snapshot archive, a folder either a snapshot
-    (manifest.json, or proc/kallsyms without etc and bin) or the mounted root of another system.
+    (manifest.json, or proc/kallsyms without etc and bin) or the mounted root of another system, an address such as
+    s3://bucket/name an archive in another store (remote.py).
 
     Raises NotThere, Denied or Broken, each with one sentence.
     """
     from .reading import printable, refusal
 
+    if "://" in root:
+        from . import remote
+
+        if remote.is_address(root):
+            from .archive import ArchiveSource
+
+            return ArchiveSource(root, remote.pieces(root))
     try:
         # Compared by device and inode: /proc/PID/root reads as a link to "/" and is another root all the same.
         if not root or os.path.samestat(os.stat(root), os.stat("/")):

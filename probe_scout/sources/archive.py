@@ -6,6 +6,7 @@ anyone, so the limits of tar.py hold while it unpacks, and what breaks them is r
 
 from __future__ import annotations
 
+import itertools
 import os
 
 from ..errors import Broken, NotThere, SourceError
@@ -28,13 +29,16 @@ class ArchiveSource:
 
     __slots__ = ("_children", "_data", "_files", "_folders", "_manifest", "_where")
 
-    def __init__(self, file: str) -> None:
-        """Raises NotThere, Denied, or Broken with one sentence on what is wrong with the archive."""
+    def __init__(self, file: str, chunks: Iterator[bytes] | None = None) -> None:
+        """`chunks`: its bytes, where it is no file of this machine.
+
+        Raises NotThere, Denied, or Broken with one sentence on what is wrong with the archive.
+        """
         self._where = file
         self._data = bytearray()
         walker = Walker(file)
         total = 0
-        for piece in _stream(file):
+        for piece in _stream(file) if chunks is None else _unpacked(file, chunks):
             total += len(piece)
             if total > TOTAL_BYTES_MAX:
                 raise Broken(file, f"unpacks to more than {TOTAL_BYTES_MAX >> 20} MiB")
@@ -94,23 +98,25 @@ def _stream(file: str) -> Iterator[bytes]:
         raise NotThere(printable(file), "not a name a file can have") from None
     try:
         require_regular(file, os.fstat(fd).st_mode)
-        head = os.read(fd, unpack.SLICE_BYTES)
-        if not head:
-            raise Broken(file, "an empty file")
-        packing = unpack.packing_of(head)
-        chunks = _chunks(fd, head)
-        yield from unpack.pieces(chunks, packing, file) if packing else chunks
+        yield from _unpacked(file, _chunks(fd))
     except OSError as exc:
         raise refusal(file, exc) from None
     finally:
         os.close(fd)
 
 
-def _chunks(fd: int, head: bytes) -> Iterator[bytes]:
-    chunk = head
-    while chunk:
+def _unpacked(file: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    head = next(chunks, b"")
+    if not head:
+        raise Broken(file, "an empty file")
+    packing = unpack.packing_of(head)
+    whole = itertools.chain((head,), chunks)
+    yield from unpack.pieces(whole, packing, file) if packing else whole
+
+
+def _chunks(fd: int) -> Iterator[bytes]:
+    while chunk := os.read(fd, unpack.SLICE_BYTES):
         yield chunk
-        chunk = os.read(fd, unpack.SLICE_BYTES)
 
 
 def _without_top(files: dict[str, tuple[int, int]], folders: set[str]) -> tuple[dict[str, tuple[int, int]], set[str]]:

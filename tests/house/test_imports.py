@@ -47,6 +47,9 @@ HOMES = {
     "elftools": "formats/elf/image.py",
     "pyroute2": "sources/bpf/netlink.py",
     "capstone": "arch/x86_64.py",
+    "fsspec": "sources/remote.py",
+    "pyarrow": "frontends/parquet.py",
+    "yaml": "formats/tracing_policy.py",
     # Two: images (formats) and archives (sources) may not import each other.
     "zstandard": "formats/elf/kernel_image.py sources/zstd.py",
 }

@@ -512,6 +512,9 @@ def fleet(
         str, typer.Option("--answer", metavar="|".join(ANSWERS), help="With ask, only what has this answer.")
     ] = "",
     jobs: Annotated[str, typer.Option("--jobs", metavar="N", help="With add, so many processes; 1 if left out.")] = "",
+    parquet: Annotated[
+        str, typer.Option("--parquet", metavar="FILE", help="With export, a Parquet file; needs the package pyarrow.")
+    ] = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -524,7 +527,16 @@ def fleet(
     Exit code: 0, 1 a no, a difference or no match, 2 usage, 3 cannot tell, 4 a snapshot or the file is broken.
     """
     return build(
-        "fleet", names=words, store=store, types=types, answer=answer, jobs=jobs, json=json, format=format, color=color
+        "fleet",
+        names=words,
+        store=store,
+        types=types,
+        answer=answer,
+        jobs=jobs,
+        parquet=parquet,
+        json=json,
+        format=format,
+        color=color,
     )
 
 

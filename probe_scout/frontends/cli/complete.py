@@ -52,7 +52,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stub": ("--lang", "--attach", "--core", "--program", "--package", "--name", "--out", *_COMMON),
     "matrix": ("--root", "--output", "--json", "--format", "--color", "--help"),
     "report": ("--root", "--out", "--help"),
-    "fleet": ("--store", "--type", "--answer", "--jobs", "--json", "--format", "--color", "--help"),
+    "fleet": ("--store", "--type", "--answer", "--jobs", "--parquet", "--json", "--format", "--color", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": _COMMON,
     "snapshot": ("--out", "--from", "--with-code", "--keep-addresses", "--force", "--part", "--script", *_COMMON),
@@ -63,7 +63,7 @@ TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
-    *("--output", "--store", "--jobs", "--package", "--name", "--part"),
+    *("--output", "--store", "--jobs", "--package", "--name", "--part", "--parquet"),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store")
 

@@ -111,6 +111,11 @@ def _export(request: Request, store: Store) -> int:
     from ...model.target import FUNCTION
 
     types = request.types or for_kind(FUNCTION)
+    if request.parquet:
+        from ..parquet import write
+
+        output.note(f"{request.parquet}: {write(store, request.parquet, types)} rows")
+        return 0
     heads = ("name", "module", "release", "build_id", *types)
     rows = fleet.exported(store, types)
     if request.format == "csv":
@@ -120,7 +125,7 @@ def _export(request: Request, store: Store) -> int:
     elif request.format == "ndjson":
         streams.write(_ndjson(heads, rows))
     else:
-        raise UsageError("fleet export writes --format csv or ndjson")
+        raise UsageError("fleet export writes --format csv or ndjson, or --parquet FILE")
     return 0
 
 

@@ -153,6 +153,8 @@ def roots_of(given: Iterable[str], hooks: HookSet) -> list[str]:
 def _expanded(root: str, base: str) -> list[str]:
     if root == "live":
         return [""]
+    if "://" in root:
+        return _in_store(root)
     path = os.path.join(base, root)
     if not os.path.lexists(path) and set(root) & set("*?["):
         import glob
@@ -162,6 +164,18 @@ def _expanded(root: str, base: str) -> list[str]:
             raise UsageError(f"{root}: no kernel matches this pattern")
         return matched
     return _archives(path) or [path]
+
+
+def _in_store(address: str) -> list[str]:
+    """The addresses that a pattern fits, or the address as it is."""
+    from ...sources import remote
+
+    if not set(address) & set("*?["):
+        return [address]
+    matched = remote.matches(address)
+    if not matched:
+        raise UsageError(f"{address}: no kernel matches this pattern")
+    return matched
 
 
 def _archives(path: str) -> list[str]:

@@ -77,6 +77,7 @@ class Request(NamedTuple):
     verbose: bool = False
     part: str = ""
     script: bool = False
+    parquet: str = ""
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -193,6 +194,7 @@ def build(
     verbose: bool = False,
     part: str = "",
     script: bool = False,
+    parquet: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -249,6 +251,7 @@ def build(
         verbose=verbose,
         part=one_of(part, PARTS, "--part") if part else "",
         script=script,
+        parquet=parquet,
     )
 
 
@@ -294,7 +297,14 @@ _LINES = {
         names_most=_MANY,
     ),
     "fleet": _Line(
-        {"--format": "format", "--color": "color", "--store": "store", "--answer": "answer", "--jobs": "jobs"},
+        {
+            "--format": "format",
+            "--color": "color",
+            "--store": "store",
+            "--answer": "answer",
+            "--jobs": "jobs",
+            "--parquet": "parquet",
+        },
         _FLAGS,
         _TYPES,
         names_least=1,
