@@ -1,4 +1,4 @@
-"""Kernel packages (.deb, .rpm, Arch): the image, the configuration and the modules' files, read as a stream.
+"""Kernel packages (.deb, .rpm, Arch): the image, the configuration and whatever else is asked for, read as a stream.
 
 Formats: deb(5), an ar archive with data.tar; RPM (lead, signature, header, then a packed cpio archive in the "newc"
 form); pacman packages, a packed tar. Nothing
@@ -32,34 +32,32 @@ def is_package(head: bytes) -> bool:
 
 
 class Contents:
-    """What a kernel package holds: the image, the configuration, the names of the modules' files."""
+    """What a kernel package holds: the image and the configuration, each with its path."""
 
     def __init__(self) -> None:
         self.image: tuple[str, bytes] | None = None
         self.config: tuple[str, bytes] | None = None
-        self.modules: list[str] = []
 
 
 def read(raw: bytes, path: str) -> Contents:
-    """The kernel's parts of a package. Raises Broken for a damaged package and for one without a kernel image."""
+    """The kernel's parts of a package, as far as it has any; reading stops where both are found. Raises Broken."""
     found = Contents()
 
     def keep(name: str) -> bool:
-        if name.endswith((".ko", ".ko.xz", ".ko.zst", ".ko.gz")):
-            found.modules.append(name)
         return bool(_IMAGE.search(name) or _CONFIG.search(name))
 
-    for name, data in _members(raw, path, keep):
+    for name, data in members(raw, path, keep):
         if _IMAGE.search(name) and found.image is None:
             found.image = name, data
         elif _CONFIG.search(name) and found.config is None:
             found.config = name, data
-    if found.image is None:
-        raise Broken(path, "holds no kernel image (boot/vmlinuz-RELEASE or lib/modules/RELEASE/vmlinuz)")
+        if found.image and found.config:
+            break
     return found
 
 
-def _members(raw: bytes, path: str, keep: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+def members(raw: bytes, path: str, keep: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """The files that `keep` asks for, one after the other, as they lie in the package. Raises Broken."""
     if raw.startswith(_RPM):
         return _cpio(_rpm_payload(raw, path), path, keep)
     if raw.startswith(_AR):

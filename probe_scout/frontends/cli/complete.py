@@ -25,6 +25,7 @@ _CHOICES = {"--format": FORMATS, "--color": COLORS, "--answer": ANSWERS, "--kind
 _COMMON = ("--root", "--json", "--format", "--color", "--help")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "check": (
+        "--modules",
         "--type",
         "--all-types",
         "--any",
@@ -36,26 +37,26 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         "--debug",
         *_COMMON,
     ),
-    "inline": ("--debug", "--all", "--class", *_COMMON),
-    "lint": ("--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
-    "features": ("--vmlinux", *_COMMON),
-    "kfunc": ("--type", "--vmlinux", *_COMMON),
+    "inline": ("--modules", "--debug", "--all", "--class", *_COMMON),
+    "lint": ("--modules", "--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
+    "features": ("--modules", "--vmlinux", *_COMMON),
+    "kfunc": ("--modules", "--type", "--vmlinux", *_COMMON),
     "survey": ("--json", "--format", "--color", "--help"),
-    "scan": ("--type", "--answer", *_COMMON),
-    "tracepoint": ("--reads", "--fields", *_COMMON),
+    "scan": ("--modules", "--type", "--answer", *_COMMON),
+    "tracepoint": ("--modules", "--reads", "--fields", *_COMMON),
     "audit": (
         *("--owner", "--target", "--net", "--no-net", "--diff", "--fail-on", "--watch", "--bpftool", "--allow"),
         *("--accept-unread", "--quiet", *_COMMON),
     ),
     "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
-    "diff": ("--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
-    "stub": ("--lang", "--attach", "--core", "--program", "--package", "--name", "--out", *_COMMON),
-    "matrix": ("--root", "--output", "--json", "--format", "--color", "--help"),
-    "report": ("--root", "--out", "--help"),
+    "diff": ("--modules", "--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
+    "stub": ("--modules", "--lang", "--attach", "--core", "--program", "--package", "--name", "--out", *_COMMON),
+    "matrix": ("--modules", "--root", "--output", "--json", "--format", "--color", "--help"),
+    "report": ("--modules", "--root", "--out", "--help"),
     "fleet": ("--store", "--type", "--answer", "--jobs", "--json", "--format", "--color", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
-    "doctor": _COMMON,
-    "snapshot": ("--out", "--from", "--with-code", "--keep-addresses", "--force", *_COMMON),
+    "doctor": ("--modules", *_COMMON),
+    "snapshot": ("--modules", "--out", "--from", "--with-code", "--keep-addresses", "--force", *_COMMON),
     "completion": ("--help",),
     "mcp": ("--help",),
 }
@@ -63,7 +64,7 @@ TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
-    *("--output", "--store", "--jobs", "--package", "--name"),
+    *("--output", "--store", "--jobs", "--package", "--name", "--modules"),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store")
 
