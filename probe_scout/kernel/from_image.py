@@ -12,17 +12,16 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Broken, Malformed, UsageError
-from ..sources import module_files, package
-from ..sources.memory import MemorySource
+from ..sources import package
 from ..sources.reading import printable
 from ..sources.source import Description
-from . import loaded_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..sources.module_files import ModuleFiles
     from ..sources.source import Source
+    from .loaded_modules import Chosen, Wanted
 
 KIND = "image"
 _FILE_BYTES_MAX = 2 << 30
@@ -177,6 +176,8 @@ def _of_packages(packages: tuple[str, ...], root: str) -> _Found:
 
 def _opened(found: _Found, root: str, modules: str) -> tuple[Source, bytes]:
     from ..formats.image import tree
+    from ..sources.memory import MemorySource
+    from . import loaded_modules
 
     asked = loaded_modules.wanted(modules)
     config = found.config
@@ -200,12 +201,16 @@ def _opened(found: _Found, root: str, modules: str) -> tuple[Source, bytes]:
 
 
 def _files_of(found: _Found, release: str) -> ModuleFiles | None:
+    from ..sources import module_files
+
     if found.packages:
         return module_files.InPackages(found.packages, release)
     return module_files.beside(found.place, release)
 
 
-def _chosen(asked: loaded_modules.Wanted, files: ModuleFiles | None, root: str) -> loaded_modules.Chosen:
+def _chosen(asked: Wanted, files: ModuleFiles | None, root: str) -> Chosen:
+    from . import loaded_modules
+
     if files is None:
         raise UsageError(f"--modules: no folder lib/modules/RELEASE of this kernel beside {root}")
     if not files.paths():
@@ -216,12 +221,14 @@ def _chosen(asked: loaded_modules.Wanted, files: ModuleFiles | None, root: str) 
 
 
 def _module_folder(
-    files: ModuleFiles | None, chosen: loaded_modules.Chosen, release: str, is_read: bool
+    files: ModuleFiles | None, chosen: Chosen, release: str, is_read: bool
 ) -> dict[str, Callable[[], bytes]]:
     """lib/modules/RELEASE: the files of the modules that are loaded, and of all where they lie in a folder.
 
     Packages are read through for their lists only where modules were asked for: that costs seconds.
     """
+    from ..sources import module_files
+
     top = f"lib/modules/{release}"
     shown: dict[str, Callable[[], bytes]] = {}
     if isinstance(files, module_files.InFolder):
