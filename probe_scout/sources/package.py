@@ -22,6 +22,7 @@ _CPIO = b"070701"
 _MEMBER_BYTES_MAX = 1 << 30
 _NAME_BYTES_MAX = 4096
 _MEMBERS_MAX = 500_000
+_UNPACKED_BYTES_MAX = 8 << 30  # the largest kernel packages, those with debug information, unpack to some 5 GB
 _IMAGE = re.compile(r"(?:^|/)(?:boot/(?:vmlinuz|vmlinux|Image)-?[^/]*|(?:usr/)?lib/modules/[^/]+/vmlinuz)$")
 _CONFIG = re.compile(r"(?:^|/)(?:boot/config-[^/]+|(?:usr/)?lib/modules/[^/]+/config)$")
 
@@ -107,6 +108,8 @@ class _Stream:
 
     def take(self, size: int, wanted: bool = True) -> bytes:
         """The next bytes, or b"" with `wanted` false. Raises Broken where the stream ends before."""
+        if self.at + size > _UNPACKED_BYTES_MAX:
+            raise Broken(self._path, f"unpacks to more than {_UNPACKED_BYTES_MAX >> 20} MiB")
         kept = bytearray()
         left = size
         while left:
