@@ -290,6 +290,13 @@ _LINES = {
         names_least=1,
         names_most=_MANY,
     ),
+    "lint": _Line(
+        {"--format": "format", "--color": "color", "--libbpf": "libbpf", "--program": "only"},
+        _FLAGS,
+        {"--root": "roots"},
+        names_least=1,
+        names_most=_MANY,
+    ),
     "fleet": _Line(
         {"--format": "format", "--color": "color", "--store": "store", "--answer": "answer", "--jobs": "jobs"},
         _FLAGS,
