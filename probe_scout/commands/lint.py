@@ -32,6 +32,7 @@ NEWEST = section_names.NEWEST
 FILE_BYTES_MAX = 1 << 30
 _UNPACKED_BYTES_MAX = 4 << 30
 _FILES_MAX = 100_000
+_SEARCHES_MAX = 16
 
 
 def report(
@@ -56,6 +57,8 @@ def report(
         seen.add(digest)
         try:
             read = bpf_object.read(raw, path)
+            for k, judge in judges:
+                _gather(k, judge.functions(read, program), len(found))
             answers = [(k, judge.answer(read, program)) for k, judge in judges]
         except Malformed as error:
             skipped.append((path, str(error)))
@@ -64,6 +67,14 @@ def report(
         found.append(LintedObject(path, digest, read.license, rows))
     gaps = (k.unread(fact) for k in kernels for fact in (facts.KALLSYMS, facts.BTF, facts.CONFIG))
     return LintReport(tuple(found), tuple(skipped), tuple(gap for gap in gaps if gap is not None))
+
+
+def _gather(kernel: Kernel, names: set[str], objects_before: int) -> None:
+    """All functions of an object in one search of kallsyms; after some objects the whole table is cheaper."""
+    if objects_before >= _SEARCHES_MAX:
+        kernel.full()
+    elif len(names) > 1:
+        kernel.gather({name.encode() for name in names}, with_types=False)
 
 
 def _is_partial(kernel: Kernel) -> bool:

@@ -43,15 +43,19 @@ _ANSWERS = ("yes", "no", "unknown")
 _KINDS = ("functions", "events")
 
 
-def open_kernel(root: str | PathLike[str] = "", *, vmlinux: str | None = None, cache: bool = False) -> OpenKernel:
+def open_kernel(
+    root: str | PathLike[str] = "", *, vmlinux: str | None = None, cache: bool = False, modules: str = ""
+) -> OpenKernel:
     """The kernel behind a path: "" for this machine, a snapshot (archive or folder), a mounted root, or a kernel that
-    was not booted: its package (.deb, .rpm, Arch) or image (vmlinuz, vmlinux).
+    was not booted: its package (.deb, .rpm, Arch), a folder with all its packages, or its image (vmlinuz, vmlinux).
 
-    `vmlinux` names an image of the same build (vmlinux or vmlinuz) for answers that hang on an instruction.
-    `cache` keeps answers of `check` between runs (see cache.py); the command line does. The source is opened
-    when it is first needed: then NotThere, Denied or Broken is raised, with one sentence.
+    `modules` says which modules a kernel that was not booted is taken to have loaded: "none", "all", names with commas
+    between them, or @FILE, such as the proc/modules of a machine. `vmlinux` names an image of the same build (vmlinux
+    or vmlinuz) for answers that hang on an instruction. `cache` keeps answers of `check` between runs (see cache.py);
+    the command line does. The source is opened when it is first needed: then NotThere, Denied or Broken is raised, with
+    one sentence.
     """
-    return OpenKernel(_path(root), vmlinux, cache)
+    return OpenKernel(_path(root), vmlinux, cache, modules)
 
 
 def _path(root: object) -> str:
@@ -72,8 +76,8 @@ def _types(types: str | Iterable[str]) -> tuple[str, ...]:
 class OpenKernel:
     """One kernel, ready to be asked. Reads what a question needs, once. A string where several are taken is one."""
 
-    def __init__(self, root: str = "", vmlinux: str | None = None, cache: bool = False) -> None:
-        self._root, self._vmlinux, self._cache = root, vmlinux, cache
+    def __init__(self, root: str = "", vmlinux: str | None = None, cache: bool = False, modules: str = "") -> None:
+        self._root, self._vmlinux, self._cache, self._modules = root, vmlinux, cache and not modules, modules
         self._opened: Kernel | None = None
         self._kept: Kept | None = None
 
@@ -87,11 +91,14 @@ class OpenKernel:
             if self._root:
                 from ..kernel.from_image import open_image
 
-                opened = open_image(self._root)
+                opened = open_image(self._root, self._modules)
                 if opened is not None:
                     source, image = opened
                     self._opened = Kernel(source, image=image)
                     return self._opened
+            if self._modules:
+                where = f"{self._root} is none" if self._root else "this machine's is running"
+                raise UsageError(f"--modules is for a kernel that was not booted, its package or image; {where}")
             if self._vmlinux:
                 try:
                     with open(self._vmlinux, "rb") as handle:

@@ -1,4 +1,4 @@
-"""Kernel packages (.deb, .rpm, Arch): the image, the configuration and the modules' files, read as a stream.
+"""Kernel packages (.deb, .rpm, Arch): the image, the configuration and whatever else is asked for, read as a stream.
 
 Formats: deb(5), an ar archive with data.tar; RPM (lead, signature, header, then a packed cpio archive in the "newc"
 form); pacman packages, a packed tar. Nothing
@@ -22,6 +22,7 @@ _CPIO = b"070701"
 _MEMBER_BYTES_MAX = 1 << 30
 _NAME_BYTES_MAX = 4096
 _MEMBERS_MAX = 500_000
+_UNPACKED_BYTES_MAX = 8 << 30  # the largest kernel packages, those with debug information, unpack to some 5 GB
 _IMAGE = re.compile(r"(?:^|/)(?:boot/(?:vmlinuz|vmlinux|Image)-?[^/]*|(?:usr/)?lib/modules/[^/]+/vmlinuz)$")
 _CONFIG = re.compile(r"(?:^|/)(?:boot/config-[^/]+|(?:usr/)?lib/modules/[^/]+/config)$")
 
@@ -32,34 +33,32 @@ def is_package(head: bytes) -> bool:
 
 
 class Contents:
-    """What a kernel package holds: the image, the configuration, the names of the modules' files."""
+    """What a kernel package holds: the image and the configuration, each with its path."""
 
     def __init__(self) -> None:
         self.image: tuple[str, bytes] | None = None
         self.config: tuple[str, bytes] | None = None
-        self.modules: list[str] = []
 
 
 def read(raw: bytes, path: str) -> Contents:
-    """The kernel's parts of a package. Raises Broken for a damaged package and for one without a kernel image."""
+    """The kernel's parts of a package, as far as it has any; reading stops where both are found. Raises Broken."""
     found = Contents()
 
     def keep(name: str) -> bool:
-        if name.endswith((".ko", ".ko.xz", ".ko.zst", ".ko.gz")):
-            found.modules.append(name)
         return bool(_IMAGE.search(name) or _CONFIG.search(name))
 
-    for name, data in _members(raw, path, keep):
+    for name, data in members(raw, path, keep):
         if _IMAGE.search(name) and found.image is None:
             found.image = name, data
         elif _CONFIG.search(name) and found.config is None:
             found.config = name, data
-    if found.image is None:
-        raise Broken(path, "holds no kernel image (boot/vmlinuz-RELEASE or lib/modules/RELEASE/vmlinuz)")
+        if found.image and found.config:
+            break
     return found
 
 
-def _members(raw: bytes, path: str, keep: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+def members(raw: bytes, path: str, keep: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """The files that `keep` asks for, one after the other, as they lie in the package. Raises Broken."""
     if raw.startswith(_RPM):
         return _cpio(_rpm_payload(raw, path), path, keep)
     if raw.startswith(_AR):
@@ -109,6 +108,8 @@ class _Stream:
 
     def take(self, size: int, wanted: bool = True) -> bytes:
         """The next bytes, or b"" with `wanted` false. Raises Broken where the stream ends before."""
+        if self.at + size > _UNPACKED_BYTES_MAX:
+            raise Broken(self._path, f"unpacks to more than {_UNPACKED_BYTES_MAX >> 20} MiB")
         kept = bytearray()
         left = size
         while left:

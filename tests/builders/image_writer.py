@@ -63,9 +63,15 @@ class ModuleSymbol(NamedTuple):
 
 
 def module(
-    sections: dict[str, bytes], symbols: list[ModuleSymbol], tables: dict[str, list[tuple[int, str, int]]] | None = None
+    sections: dict[str, bytes],
+    symbols: list[ModuleSymbol],
+    tables: dict[str, list[tuple[int, str, int]]] | None = None,
+    relocation: int = 2,
 ) -> bytes:
-    """A relocatable ELF64. `sections` are code; `tables` maps .rela names to (place, section name, addend)."""
+    """A relocatable ELF64. `sections` are code; `tables` maps .rela names to (place, section name, addend).
+
+    `relocation`: R_X86_64_PC32 (2), as tables of distances have, or R_X86_64_64 (1), as tables of pointers.
+    """
     names = list(sections)
     contents: list[tuple[str, int, int, bytes, int, int, int]] = [("", 0, 0, b"", 0, 0, 0)]
     contents += [(name, 1, 2 | SHF_EXECINSTR, sections[name], 0, 0, 0) for name in names]
@@ -81,7 +87,9 @@ def module(
     contents.append((".symtab", 2, 0, table, symtab + 1, len(names) + 1, 24))
     contents.append((".strtab", 3, 0, strings, 0, 0, 0))
     for name, entries in (tables or {}).items():
-        raw = b"".join(struct.pack("<QQq", at, index[section] << 32 | 2, addend) for at, section, addend in entries)
+        raw = b"".join(
+            struct.pack("<QQq", at, index[section] << 32 | relocation, addend) for at, section, addend in entries
+        )
         contents.append((name, 4, 0x40, raw, symtab, 0, 24))
     section_names = b"\0" + b"".join(row[0].encode() + b"\0" for row in contents) + b".shstrtab\0"
     contents.append((".shstrtab", 3, 0, section_names, 0, 0, 0))

@@ -143,7 +143,7 @@ def test_loaded_modules(both):
         module = Module(files[name].read_bytes(), str(files[name]))
         ours = [line.split()[1:3] for line in module.kallsyms().splitlines()]
         assert ours == [row[1:3] for row in symbols[name]], name
-        ours = [line.split()[0] for line in module.filter_functions(facts._has_marker()).splitlines()]
+        ours = [line.split()[0] for line in module.filter_functions(facts.has_marker()).splitlines()]
         assert ours == [row[0] for row in sites[name]], name
         if (both.booted / "sys/kernel/btf" / name).exists():
             assert module.btf() == both.shown(f"sys/kernel/btf/{name}"), name
@@ -179,3 +179,37 @@ def test_every_verdict_of_scan(both):
 def _scanned(kernel) -> dict[str, tuple[object, object]]:
     rows = map(json.loads, kernel.scan_ndjson("*"))
     return {row["target"]: (row["answers"], row["errno"]) for row in rows if not row["module"]}
+
+
+def test_with_the_modules_that_the_guest_had(both, request):
+    """Whole files, and every verdict, with the list of modules that the booted kernel shows; only addresses differ."""
+    loaded = f"@{both.booted / 'proc/modules'}"
+    kernel = probe_scout.open_kernel(str(both.image), modules=loaded)
+    read = kernel._kernel.source.read
+    for path in (f"{TRACING}/available_filter_functions", f"{TRACING}/available_events"):
+        assert read(path) == both.shown(path), path
+    assert _without_addresses(read("proc/kallsyms")) == _without_addresses(both.shown("proc/kallsyms"))
+    blacklist = "sys/kernel/debug/kprobes/blacklist"
+    assert _sizes(read(blacklist)) == _sizes(both.shown(blacklist))
+    assert _first_words(read("proc/modules")) == _first_words(both.shown("proc/modules"))
+    assert set(kernel._kernel.source.names("sys/kernel/btf")) == {
+        path.name for path in (both.booted / "sys/kernel/btf").iterdir()
+    }
+    booted = probe_scout.open_kernel(str(both.booted), vmlinux=str(both.image))
+    ours, theirs = (list(map(json.loads, each.scan_ndjson("*"))) for each in (kernel, booted))
+    assert any(row["module"] for row in theirs)
+    assert ours == theirs
+
+
+def _without_addresses(raw: bytes) -> list[bytes]:
+    made_here = (b"[bpf]", b"[__builtin__ftrace]", b"[__builtin__kprobes]")
+    return [line[17:] for line in raw.splitlines() if not line.endswith(made_here)]
+
+
+def _sizes(raw: bytes) -> list[tuple[int, str]]:
+    rows = (line.split("\t") for line in raw.decode().splitlines())
+    return [(int(place.split("-")[1], 16) - int(place.split("-")[0], 16), name) for place, name in rows]
+
+
+def _first_words(raw: bytes) -> list[bytes]:
+    return [line.split()[0] for line in raw.splitlines()]

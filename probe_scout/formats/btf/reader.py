@@ -59,6 +59,7 @@ _ELEMENT_WORDS = {STRUCT: 3, UNION: 3, ENUM: 2, FUNC_PROTO: 2, DATASEC: 3, ENUM6
 _FUNC_INFOS = frozenset(FUNC << 24 | linkage for linkage in range(3))
 _MODIFIERS = frozenset((TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG))
 _MODIFIERS_MAX = 64  # the kernel itself resolves 32 steps (MAX_RESOLVE_DEPTH)
+_SEARCHES_MAX = 12  # then an index of all names costs less than more searches
 _SCANS_MAX = 4  # a name is one string, or two with the base's
 _ON_THE_TYPE_ITSELF = 0xFFFFFFFF  # a DECL_TAG's component_idx of -1
 
@@ -72,11 +73,13 @@ class Btf:
 
     __slots__ = (
         "_asked",
+        "_by_name",
         "_first_id",
         "_functions",
         "_layout",
         "_lengths",
         "_records",
+        "_searches",
         "_shapes",
         "_starts",
         "_strings_at",
@@ -115,6 +118,8 @@ class Btf:
         self._lengths: dict[int, int] = {}
         self._records: dict[int, tuple[list[int], list[int]]] = {}
         self._starts: list[int] | None = None
+        self._by_name: dict[int, list[int]] | None = None
+        self._searches = 0
         self._functions: dict[str, tuple[int, ...]] | None = None
         self._shapes: Shapes | None = None
 
@@ -471,6 +476,11 @@ class Btf:
         """(id, info word index) of the records of exactly this name whose info word is wanted."""
         words, end = self.words, len(self.words) - 1
         found = []
+        self._searches += 1
+        if self._searches > _SEARCHES_MAX and self._starts is not None:
+            first, starts = self.first_id(), self._starts
+            rows = [row for offset in self._offsets_of(name) for row in self._named_rows().get(offset, ())]
+            return [(first + row, starts[row]) for row in sorted(rows) if wanted(words[starts[row]])]
         for position in self._positions_of(name):
             if position < end and wanted(words[position + 1]):
                 type_id, at = self._record_around(position)
@@ -478,6 +488,20 @@ class Btf:
                 if at == position + 1:
                     found.append((type_id, at))
         return found
+
+    def _named_rows(self) -> dict[int, list[int]]:
+        """String offset of a name to the rows of `starts` whose records have it."""
+        if self._by_name is None:
+            held: dict[int, list[int]] = {}
+            words = self.words
+            for row, at in enumerate(self.starts()):
+                if offset := words[at - 1]:
+                    if offset in held:
+                        held[offset].append(row)
+                    else:
+                        held[offset] = [row]
+            self._by_name = held
+        return self._by_name
 
     def _record_around(self, position: int) -> tuple[int, int]:
         """The record that words[position] lies in: its id and the index of its info word."""

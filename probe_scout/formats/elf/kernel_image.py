@@ -52,6 +52,7 @@ class Section(NamedTuple):
     link: int
     info: int
     entry_bytes: int
+    align: int = 1
 
 
 class KernelImage:
@@ -271,7 +272,7 @@ def sections(raw: bytes, path: str = "module") -> tuple[Section, ...]:
     except (StructError, IndexError):
         raise Malformed(path, len(raw), "section headers", "the end of the file") from None
     strings = raw[names[4] : names[4] + names[5]]
-    return tuple(Section(_string(strings, h[0]), h[1], h[2], h[4], h[5], h[6], h[7], h[9]) for h in headers)
+    return tuple(Section(_string(strings, h[0]), h[1], h[2], h[4], h[5], h[6], h[7], h[9], h[8]) for h in headers)
 
 
 def module_symbol_code(raw: bytes, name: str, size: int, path: str = "module") -> tuple[bytes, ...]:

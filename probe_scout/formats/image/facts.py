@@ -167,7 +167,7 @@ class Facts:
         nothing at all; older ones print the symbol before, whatever its distance.
         """
         addresses, names = self.table.addresses, self.table.names
-        checks = self._has_marker()
+        checks = self.has_marker()
         lines = []
         for site in self.sites():
             row = bisect_right(addresses, site) - 1
@@ -179,7 +179,7 @@ class Facts:
             lines.append(name + b"\n")
         return b"".join(lines)
 
-    def _has_marker(self) -> bool:
+    def has_marker(self) -> bool:
         """Whether the kernel's code holds the placeholder's text (kernel/trace/trace.h, FTRACE_INVALID_FUNCTION)."""
         return b"__ftrace_invalid_address__" in self.image.raw
 

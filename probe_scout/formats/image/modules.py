@@ -1,11 +1,9 @@
 """Modules out of their files (.ko), as the kernel shows them once loaded: symbols, types, ftrace records, events.
 
 Mirrors kernel/module/kallsyms.c (is_core_symbol, elf_type, find_kallsyms_symbol), kernel/trace/ftrace.c
-(ftrace_process_locs) and trace_events.c (trace_module_add_events). Addresses are made up: sections one after the other,
-modules one after the other, as no boot is like another; only their order inside a module is the kernel's.
-
-Not part of a tree yet: what modules close to kprobes (their _kprobe_blacklist, .noinstr.text) is not computed;
-without it verdicts about their functions would be wrong.
+(ftrace_process_locs), trace_events.c (trace_module_add_events) and kernel/kprobes.c (add_module_kprobe_blacklist).
+Addresses are made up: modules one after the other, as no boot is like another; distances inside the code of a module
+are the kernel's (kernel/module/main.c, layout_sections).
 """
 
 from __future__ import annotations
@@ -32,6 +30,9 @@ _WEAK, _OBJECT = 2, 1
 _R_X86_64_64 = 1
 _STT_SECTION, _STT_FILE = 3, 4
 _FTRACE_MAX_OFFSET = 4
+_NAME_BYTES_MAX = 512  # KSYM_NAME_LEN
+_TEXT_BYTES_MAX = 1 << 26
+_CLOSED_SECTIONS = (".kprobes.text", ".noinstr.text")
 
 
 class Row(NamedTuple):
@@ -53,14 +54,21 @@ class Module:
         for wanted in (_EXEC, 0):
             for number, section in enumerate(self.sections):
                 if section.flags & _ALLOC and section.flags & _EXEC == wanted and not self._is_dropped(section):
+                    align = min(max(section.align, 1), _PAGE)
+                    at = (at + align - 1) // align * align
                     self._places[number] = at
-                    at += (section.size + 63) // 64 * 64
-        if at - base > 1 << 28:
-            raise Malformed(path, 0, "sections of at most 256 MiB", f"{at - base} bytes")
-        self.base, self.end = base, (at + _PAGE - 1) // _PAGE * _PAGE
+                    at += section.size
+            at = (at + _PAGE - 1) // _PAGE * _PAGE
+            if wanted:
+                self.text_end = at
+        if at - base > _TEXT_BYTES_MAX:
+            raise Malformed(path, 0, f"sections of at most {_TEXT_BYTES_MAX >> 20} MiB", f"{at - base} bytes")
+        self.base, self.end = base, at
         told = dict(entry.split(b"=", 1) for entry in self._content(".modinfo").split(b"\0") if b"=" in entry)
         self.name = told.get(b"name", b"").decode("ascii", "replace")
-        self.depends = tuple(filter(None, told.get(b"depends", b"").decode("ascii", "replace").split(",")))
+        self.depends = tuple(
+            filter(None, told.get(b"depends", b"").decode("ascii", "replace").replace("-", "_").split(","))
+        )
         if not self.name:
             raise Malformed(path, 0, "the name of a module in .modinfo")
         self._symbols = self._read_symbols()
@@ -84,7 +92,7 @@ class Module:
                 raw = self.raw[section.offset : section.offset + section.size // 24 * 24]
                 found = []
                 for text, info, _, place, value, _ in iter_unpack("<IBBHQQ", raw[: len(raw) // 24 * 24]):
-                    end = texts.find(b"\0", text)
+                    end = texts.find(b"\0", text, text + _NAME_BYTES_MAX)
                     found.append((texts[text:end].decode("utf-8", "replace") if end >= 0 else "", info, place, value))
                 return found
         raise Malformed(self.path, 0, "a symbol table")
@@ -124,10 +132,6 @@ class Module:
         """Its lines of /proc/kallsyms."""
         return "".join(f"{row.address:016x} {row.letter} {row.name}\t[{self.name}]\n" for row in self.rows()).encode()
 
-    def line(self) -> bytes:
-        """Its line of /proc/modules."""
-        return f"{self.name} {self.end - self.base} 0 - Live 0x{self.base:016x}\n".encode()
-
     def btf(self) -> bytes | None:
         """Its type information; None where there is none, or where it is rebased at load (.BTF.base)."""
         return None if self._content(".BTF.base") else self._content(".BTF") or None
@@ -140,10 +144,7 @@ class Module:
 
     def filter_functions(self, checks: bool) -> bytes:
         """Its lines of available_filter_functions. `checks`: the kernel has placeholders for sites without a symbol."""
-        best: dict[int, str] = {}
-        for row in self.rows():
-            best.setdefault(row.address, row.name)
-        addresses = sorted(best)
+        best, addresses = self._firsts()
         lines = []
         for site in sorted(self._pointers("__mcount_loc").values()):
             at = bisect_right(addresses, site) - 1
@@ -155,8 +156,46 @@ class Module:
             lines.append(f"{name} [{self.name}]\n")
         return "".join(lines).encode()
 
-    def _pointers(self, table: str) -> dict[int, int]:
-        """Offset in a section to the address that is written there when the module is loaded."""
+    def _firsts(self) -> tuple[dict[int, str], list[int]]:
+        """The first name at each address, and the addresses in order."""
+        best: dict[int, str] = {}
+        for row in self.rows():
+            best.setdefault(row.address, row.name)
+        return best, sorted(best)
+
+    # Kprobe blacklist.
+
+    def blacklist(self) -> bytes:
+        """Its rows of /sys/kernel/debug/kprobes/blacklist, in the order in which they are added."""
+        best, addresses = self._firsts()
+
+        def extent(address: int) -> tuple[int, str] | None:
+            """Size and name of the symbol that an address lies in (kallsyms_lookup_size_offset)."""
+            at = bisect_right(addresses, address) - 1
+            if at < 0:
+                return None
+            following = addresses[at + 1] if at + 1 < len(addresses) else self.text_end
+            return min(following, self.text_end) - addresses[at], best[addresses[at]]
+
+        rows: list[tuple[int, int, str]] = []
+        for _, entry in sorted(self._pointers("_kprobe_blacklist").items()):
+            found = extent(entry)
+            if found is not None and self.base <= entry < self.text_end:
+                rows.append((entry, *found))
+        for name in _CLOSED_SECTIONS:
+            number = next((i for i, each in enumerate(self.sections) if each.name == name and i in self._places), None)
+            at = self._places[number] if number is not None else 0
+            end = at + self.sections[number].size if number is not None else 0
+            while at < end and (found := extent(at)) is not None:
+                rows.append((at, *found))
+                at += max(found[0], 1)
+        return "".join(f"0x{at:016x}-0x{at + size:016x}\t{name} [{self.name}]\n" for at, size, name in rows).encode()
+
+    def _pointers(self, table: str, kernel: Facts | None = None) -> dict[int, int]:
+        """Offset in a section to the address that is written there when the module is loaded.
+
+        Symbols of the kernel are looked up in `kernel`; what another module exports is left out.
+        """
         found: dict[int, int] = {}
         for section in self.sections:
             if section.type != _RELA or section.name != ".rela" + table:
@@ -166,22 +205,24 @@ class Module:
                 symbol = info >> 32
                 if info & 0xFFFFFFFF != _R_X86_64_64 or symbol >= len(self._symbols):
                     continue
-                _, _, place, value = self._symbols[symbol]
+                name, _, place, value = self._symbols[symbol]
                 if place in self._places:
                     found[offset] = self._places[place] + value + addend
+                elif not place and kernel is not None and (address := kernel.address(name)) is not None:
+                    found[offset] = address + addend
         return found
 
     # Events.
 
-    def memory(self) -> dict[int, bytes]:
-        """Address to content of each section, with pointers between them written in."""
+    def memory(self, kernel: Facts) -> dict[int, bytes]:
+        """Address to content of each section, with pointers between them and to the kernel written in."""
         found = {}
         for number, address in self._places.items():
             section = self.sections[number]
             raw = bytearray(
                 self.raw[section.offset : section.offset + section.size] if section.type != _NOBITS else b""
             )
-            for offset, value in self._pointers(section.name).items():
+            for offset, value in self._pointers(section.name, kernel).items():
                 if offset + 8 <= len(raw):
                     raw[offset : offset + 8] = value.to_bytes(8, "little")
             found[address] = bytes(raw)
@@ -194,12 +235,29 @@ class Module:
         return [event._replace(id=0) for event in events.read(_ModuleFacts(self, kernel))]
 
 
+def line(name: str, base: int, end: int, users: tuple[str, ...] = ()) -> bytes:
+    """A module's line of /proc/modules; `users` are the modules that need it."""
+    used = "".join(f"{user}," for user in users) or "-"
+    return f"{name} {end - base} {len(users)} {used} Live 0x{base:016x}\n".encode()
+
+
+def depends(raw: bytes, path: str) -> tuple[str, ...]:
+    """Names of the modules that have to be loaded first, from the file of a module. Raises Malformed."""
+    raw = kernel_image.unpack(raw, path)
+    for section in kernel_image.sections(raw, path):
+        if section.name == ".modinfo" and section.type != _NOBITS:
+            for entry in raw[section.offset : section.offset + section.size].split(b"\0"):
+                if entry.startswith(b"depends="):
+                    return tuple(filter(None, entry[8:].decode("ascii", "replace").replace("-", "_").split(",")))
+    return ()
+
+
 class _Memory:
     """The module's sections over the kernel's image, as the reader of events asks for them."""
 
     def __init__(self, module: Module, kernel: Facts) -> None:
         self._image = kernel.image
-        held = module.memory()
+        held = module.memory(kernel)
         self._starts = sorted(held)
         self._held = [held[start] for start in self._starts]
 

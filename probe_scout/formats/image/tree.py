@@ -12,23 +12,24 @@ from ...errors import NotThere
 from ..elf import kernel_image
 from . import events as event_table
 from .facts import Facts
+from .loaded import Loaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ...errors import SourceError
     from ..elf.kernel_image import KernelImage
 
 TRACING = "sys/kernel/tracing"
 _IKCONFIG = b"IKCFG_ST", b"IKCFG_ED"
+_NO_MODULES = "no modules are loaded"
 ASSUMED = (
-    "no modules are loaded",
     "lockdown is off, as without secure boot",
     "ftrace and kprobes are switched on, as by default",
     "code that boot patches (alternatives, jump labels) is as in the image",
 )
+_NAMES_TOLD = 8
 _DEFAULTS = {
-    "proc/modules": b"",
     "proc/sys/kernel/ftrace_enabled": b"1\n",
     "proc/sys/debug/kprobes-optimization": b"1\n",
     "proc/sys/kernel/kptr_restrict": b"0\n",
@@ -37,8 +38,8 @@ _DEFAULTS = {
     "sys/kernel/tracing/uprobe_events": b"",
     "sys/kernel/tracing/dynamic_events": b"",
 }
-# Below these the image tells everything that there is.
 _CONFIGS = ("boot/config", "proc/config.gz")
+# Below these the image tells everything that there is.
 _WHOLE = ("sys/kernel/tracing/events/", "sys/kernel/btf/", "sys/module/")
 
 
@@ -53,6 +54,20 @@ class Tree:
         self.facts = Facts(self.image)
         self._config = config if config is not None else _ikconfig(self.image)
         self._events: list[event_table.Event] | None = None
+        self.loaded: Loaded | None = None
+
+    def load(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Take modules to be loaded, in this order: path below the module folder, and bytes. Raises Malformed."""
+        self.loaded = Loaded(files, self.facts)
+
+    def assumed(self) -> tuple[str, ...]:
+        """What was taken to be so of what boot decides."""
+        names = self.loaded.names if self.loaded is not None else []
+        if not names:
+            return (_NO_MODULES, *ASSUMED)
+        told = ", ".join(names[:_NAMES_TOLD])
+        more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
+        return (f"{'this module is' if len(names) == 1 else 'these modules are'} loaded: {told}{more}", *ASSUMED)
 
     def release(self) -> str:
         """The release, from the image's banner; "" where there is none."""
@@ -61,13 +76,18 @@ class Tree:
 
     def files(self) -> dict[str, Callable[[], bytes]]:
         """Every file, by its path; those that are cheap are ready, the others are computed when they are read."""
-        facts = self.facts
+        facts, loaded = self.facts, self.loaded
         banner = self.image.banner()
         found: dict[str, Callable[[], bytes]] = {
-            "proc/kallsyms": facts.table.text,
-            f"{TRACING}/available_filter_functions": facts.filter_functions,
+            "proc/kallsyms": lambda: facts.table.text() + (loaded.symbols() if loaded else b""),
+            "proc/modules": lambda: loaded.lines() if loaded else b"",
+            f"{TRACING}/available_filter_functions": lambda: b"".join(
+                (facts.filter_functions(), *(loaded.sites if loaded else ()))
+            ),
             f"{TRACING}/available_events": self._available,
-            "sys/kernel/debug/kprobes/blacklist": facts.blacklist,
+            "sys/kernel/debug/kprobes/blacklist": lambda: b"".join(
+                (facts.blacklist(), *(loaded.closed if loaded else ()))
+            ),
             "proc/version": lambda: banner.encode() + b"\n",
             "proc/sys/kernel/osrelease": lambda: self.release().encode() + b"\n",
             "sys/kernel/notes": self.image.notes,
@@ -81,13 +101,15 @@ class Tree:
             found["sys/kernel/security/lockdown"] = lambda: b"[none] integrity confidentiality\n"
         for path, text in _DEFAULTS.items():
             found[path] = lambda text=text: text  # type: ignore[misc]
-        events = self._read_events()
+        found |= loaded.files() if loaded else {}
+        events = [*self._read_events(), *(event for each in (loaded.events if loaded else ()) for event in each)]
         common = event_table.common_fields(facts) if events else ()
         for event in events:
             folder = f"{TRACING}/events/{event.system}/{event.name}"
             if event.fields is not None:
                 found[f"{folder}/format"] = lambda event=event: event_table.format_text(event, common or ()).encode()  # type: ignore[misc]
-            found[f"{folder}/id"] = lambda event=event: b"%d\n" % event.id  # type: ignore[misc]
+            if event.id:
+                found[f"{folder}/id"] = lambda event=event: b"%d\n" % event.id  # type: ignore[misc]
         return found
 
     def _read_events(self) -> list[event_table.Event]:
@@ -96,7 +118,8 @@ class Tree:
         return self._events
 
     def _available(self) -> bytes:
-        return "".join(f"{e.system}:{e.name}\n" for e in self._read_events() if e.is_listed).encode()
+        events = [*(self.loaded.listed_events() if self.loaded else ()), *self._read_events()]
+        return "".join(f"{e.system}:{e.name}\n" for e in events if e.is_listed).encode()
 
 
 def not_known(path: str) -> SourceError:

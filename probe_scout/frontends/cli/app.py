@@ -54,6 +54,12 @@ Root = Annotated[
         "--root", metavar="PATH", help="Snapshot, mounted root, or a kernel's package or image; else this machine."
     ),
 ]
+Modules = Annotated[
+    str,
+    typer.Option(
+        "--modules", metavar="LIST", help="Loaded in a kernel that was not booted: none, all, NAME,NAME, @FILE."
+    ),
+]
 Types = Annotated[
     list[str],
     typer.Option(
@@ -94,6 +100,7 @@ def check(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing: the exit code is the answer.")] = False,
     names_from: Annotated[str, typer.Option("--from", metavar="FILE", help="Names out of a file, - for stdin.")] = "",
     root: Root = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -111,6 +118,7 @@ def check(
     """
     return build(
         "check",
+        modules=modules,
         names=names,
         all_types=all_types,
         any_yes=any_yes,
@@ -137,6 +145,7 @@ def inline(
         list[str], typer.Option("--class", metavar="CLASS", help="With --all, only functions of this class; repeat it.")
     ] = [],  # noqa: B006
     root: Root = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -149,6 +158,7 @@ def inline(
     """
     return build(
         "inline",
+        modules=modules,
         names=[name] if name or not all else ["*"],
         debug=debug,
         whole=all,
@@ -170,6 +180,7 @@ def lint(
         str, typer.Option("--libbpf", metavar="RELEASE", help="The loader's release; 1.8 if left out.")
     ] = "",
     only: Annotated[str, typer.Option("--program", metavar="NAME", help="One program of each object.")] = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -181,12 +192,27 @@ def lint(
 
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a file holds no object or is broken.
     """
-    return build("lint", names=files, roots=roots, libbpf=libbpf, only=only, json=json, format=format, color=color)
+    return build(
+        "lint",
+        modules=modules,
+        names=files,
+        roots=roots,
+        libbpf=libbpf,
+        only=only,
+        json=json,
+        format=format,
+        color=color,
+    )
 
 
 @_command("features", "features --root linux-image.deb --json")
 def features(
-    root: Root = "", vmlinux: Vmlinux = "", json: Json = False, format: Format = "", color: Color = "auto"
+    root: Root = "",
+    vmlinux: Vmlinux = "",
+    modules: Modules = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
 ) -> Request:
     """List the program, map, attach and link types of a kernel, and which helpers each type of program may call.
 
@@ -194,7 +220,7 @@ def features(
 
     Exit code: 0, 2 usage, 3 types cannot be read, 4 a source is broken.
     """
-    return build("features", root=root, vmlinux=vmlinux, json=json, format=format, color=color)
+    return build("features", modules=modules, root=root, vmlinux=vmlinux, json=json, format=format, color=color)
 
 
 @_command("kfunc bpf_task_acquire", "kfunc 'bpf_iter_*' --type fentry --root vmlinuz")
@@ -203,6 +229,7 @@ def kfunc(
     types: Types = [],  # noqa: B006
     root: Root = "",
     vmlinux: Vmlinux = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -214,7 +241,17 @@ def kfunc(
     Exit code: 0 there, 1 not there, 2 usage, 4 a source is broken; with --type 0 every answer is yes, 1 at least one
     no, 3 cannot tell.
     """
-    return build("kfunc", names=[glob], types=types, root=root, vmlinux=vmlinux, json=json, format=format, color=color)
+    return build(
+        "kfunc",
+        modules=modules,
+        names=[glob],
+        types=types,
+        root=root,
+        vmlinux=vmlinux,
+        json=json,
+        format=format,
+        color=color,
+    )
 
 
 @_command("survey", "survey /usr/lib/debug/boot/vmlinux-6.12.0")
@@ -241,6 +278,7 @@ def scan(
         str, typer.Option("--answer", metavar="|".join(ANSWERS), help="Only functions with this answer.")
     ] = "",
     root: Root = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -252,7 +290,17 @@ def scan(
 
     Exit code: 0 there are rows, 1 nothing matches, 2 usage, 3 something could not be read, 4 a source is broken.
     """
-    return build("scan", names=[glob], types=types, root=root, json=json, format=format, color=color, answer=answer)
+    return build(
+        "scan",
+        modules=modules,
+        names=[glob],
+        types=types,
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+        answer=answer,
+    )
 
 
 @_command("tracepoint sched:sched_switch", "tracepoint sched:sched_switch --reads 24:4")
@@ -264,6 +312,7 @@ def tracepoint(
     ] = [],  # noqa: B006
     fields: Annotated[bool, typer.Option("--fields", help="The fields of every event in a list.")] = False,
     root: Root = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -276,7 +325,15 @@ def tracepoint(
     --reads 0 every load is accepted, 1 one is refused, 3 cannot tell.
     """
     return build(
-        "tracepoint", names=[glob], root=root, json=json, format=format, color=color, reads=reads, fields=fields
+        "tracepoint",
+        modules=modules,
+        names=[glob],
+        root=root,
+        json=json,
+        format=format,
+        color=color,
+        reads=reads,
+        fields=fields,
     )
 
 
@@ -385,6 +442,7 @@ def diff(
         list[str], typer.Option("--kind", metavar="|".join(KINDS), help="Only functions or only events.")
     ] = [],  # noqa: B006
     all: Annotated[bool, typer.Option("--all", help="Every difference, also without a pattern.")] = False,
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -400,6 +458,7 @@ def diff(
         raise UsageError("an empty ROOT names no kernel; this machine is live")
     return build(
         "diff",
+        modules=modules,
         names=[root_a, root_b, glob],
         types=types,
         kinds=kind,
@@ -428,6 +487,7 @@ def stub(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Go: of the struct; else by the target.")] = "",
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there; - is standard output.")] = "",
     root: Root = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -441,6 +501,7 @@ def stub(
     """
     return build(
         "stub",
+        modules=modules,
         names=names,
         lang=lang,
         attach=attach,
@@ -470,6 +531,7 @@ def matrix(
         list[str],
         typer.Option("--output", metavar="FORMAT=FILE", help="Write this format there as well; repeat it."),
     ] = [],  # noqa: B006
+    modules: Modules = "",
     json: Json = False,
     format: Annotated[
         str, typer.Option("--format", metavar="|".join(MATRIX_FORMATS), help="How to print the answer.")
@@ -483,7 +545,9 @@ def matrix(
 
     Exit code: 0 every hook that must attach does, 1 one does not, 2 usage, 3 cannot tell, 4 a source is broken.
     """
-    return build("matrix", names=[hooks], roots=roots, outputs=outputs, json=json, format=format, color=color)
+    return build(
+        "matrix", modules=modules, names=[hooks], roots=roots, outputs=outputs, json=json, format=format, color=color
+    )
 
 
 @_command("report -o page.html", "report hooks.txt --root snapshots/ -o page.html")
@@ -491,6 +555,7 @@ def report(
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="The page to write; - is standard output.")],
     hooks: Annotated[str, typer.Argument(metavar="[HOOKS]", show_default=False)] = "",
     roots: Roots = [],  # noqa: B006
+    modules: Modules = "",
 ) -> Request:
     """Write the matrix of hooks and kernels as one HTML page that needs no network.
 
@@ -498,7 +563,7 @@ def report(
 
     Exit code: 0 written, 2 usage, 3 nothing could be told, 4 a source is broken.
     """
-    return build("report", names=[hooks], roots=roots, out=out)
+    return build("report", modules=modules, names=[hooks], roots=roots, out=out)
 
 
 @_command("fleet add snapshots/ --jobs 4", "fleet ask 'tcp_*' --type fentry --answer no")
@@ -560,12 +625,14 @@ def rules(
 
 
 @_command("doctor", "doctor --root host.tar.xz")
-def doctor(root: Root = "", json: Json = False, format: Format = "", color: Color = "auto") -> Request:
+def doctor(
+    root: Root = "", modules: Modules = "", json: Json = False, format: Format = "", color: Color = "auto"
+) -> Request:
     """Say what can be read here, and what would open the rest.
 
     Exit code: 0, also where little can be read; 2 usage, 4 a source is broken.
     """
-    return build("doctor", root=root, json=json, format=format, color=color)
+    return build("doctor", modules=modules, root=root, json=json, format=format, color=color)
 
 
 @_command("snapshot -o host.tar.xz", "snapshot -o - --root /mnt")
@@ -594,6 +661,7 @@ def snapshot(
     script: Annotated[
         bool, typer.Option("--script", help="Write a shell script that does it on a host without Python.")
     ] = False,
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -604,6 +672,7 @@ def snapshot(
     """
     return build(
         "snapshot",
+        modules=modules,
         out=out,
         root=root,
         with_code=with_code,

@@ -78,6 +78,7 @@ class Request(NamedTuple):
     part: str = ""
     script: bool = False
     parquet: str = ""
+    modules: str = ""
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -195,6 +196,7 @@ def build(
     part: str = "",
     script: bool = False,
     parquet: str = "",
+    modules: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -252,6 +254,7 @@ def build(
         part=one_of(part, PARTS, "--part") if part else "",
         script=script,
         parquet=parquet,
+        modules=modules,
     )
 
 
@@ -268,11 +271,12 @@ class _Line(NamedTuple):
 
 _MANY = 1 << 30
 _VALUES = {"--root": "root", "--format": "format", "--color": "color"}
+_MODULES = {**_VALUES, "--modules": "modules"}
 _FLAGS = {"--json": "json"}
 _TYPES = {"--type": "types"}
 _LINES = {
     "check": _Line(
-        {**_VALUES, "--vmlinux": "vmlinux", "--debug": "debug", "--from": "names_from"},
+        {**_MODULES, "--vmlinux": "vmlinux", "--debug": "debug", "--from": "names_from"},
         {
             **_FLAGS,
             "--as-me": "as_me",
@@ -286,13 +290,20 @@ _LINES = {
         names_least=1,
         names_most=_MANY,
     ),
-    "inline": _Line({**_VALUES, "--debug": "debug"}, _FLAGS, {}, names_least=1, names_most=1),
-    "scan": _Line({**_VALUES, "--answer": "answer"}, _FLAGS, _TYPES, names_most=1, default=("*",)),
-    "tracepoint": _Line(_VALUES, {**_FLAGS, "--fields": "fields"}, {"--reads": "reads"}, names_most=1, default=("*",)),
+    "inline": _Line({**_MODULES, "--debug": "debug"}, _FLAGS, {}, names_least=1, names_most=1),
+    "scan": _Line({**_MODULES, "--answer": "answer"}, _FLAGS, _TYPES, names_most=1, default=("*",)),
+    "tracepoint": _Line(_MODULES, {**_FLAGS, "--fields": "fields"}, {"--reads": "reads"}, names_most=1, default=("*",)),
     "stub": _Line(
-        {**_VALUES, "--lang": "lang", "--attach": "attach", "--out": "out", "--package": "package", "--name": "name"},
+        {**_MODULES, "--lang": "lang", "--attach": "attach", "--out": "out", "--package": "package", "--name": "name"},
         {**_FLAGS, "--core": "core", "--program": "program"},
         {},
+        names_least=1,
+        names_most=_MANY,
+    ),
+    "lint": _Line(
+        {"--format": "format", "--color": "color", "--libbpf": "libbpf", "--program": "only"},
+        _FLAGS,
+        {"--root": "roots"},
         names_least=1,
         names_most=_MANY,
     ),

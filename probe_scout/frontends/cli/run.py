@@ -30,11 +30,11 @@ _BLOCK_LINES = 512  # lines given to one write
 _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
 
 
-def open_kernel(root: str, vmlinux: str | None = None) -> OpenKernel:
+def open_kernel(root: str, vmlinux: str | None = None, modules: str = "") -> OpenKernel:
     """The kernel behind `--root`. Tests put their own in this place."""
     from .. import session as api
 
-    return api.open_kernel(root, vmlinux=vmlinux, cache=True)
+    return api.open_kernel(root, vmlinux=vmlinux, cache=True, modules=modules)
 
 
 def main(args: Sequence[str]) -> int:
@@ -131,7 +131,18 @@ def _fail(sentence: str, code: int) -> int:
 
 
 def _open(request: Request) -> OpenKernel:
+    if request.modules:
+        return open_kernel(request.root, request.vmlinux or None, request.modules)
     return open_kernel(request.root, request.vmlinux or None)
+
+
+def _opener(request: Request) -> Callable[[str], OpenKernel]:
+    """Opens each of several kernels; `--modules` is for those that were not booted."""
+    if not request.modules:
+        return open_kernel
+    from ...kernel import from_image
+
+    return lambda root: open_kernel(root, None, request.modules if from_image.is_image(root) else "")
 
 
 # check
@@ -483,7 +494,8 @@ def _diff(request: Request) -> int:
     gc.disable()  # as for scan
     root_a, root_b, glob = request.names
     whole = bool(glob) or request.whole or request.format not in ("table", "json")
-    kernel, other = (open_kernel("" if root == "live" else root) for root in (root_a, root_b))
+    opened = _opener(request)
+    kernel, other = (opened("" if root == "live" else root) for root in (root_a, root_b))
     report = kernel.diff(other, glob, request.kinds, request.types, whole)
     for side, fact in report.unread:
         output.note(
@@ -618,7 +630,7 @@ def _lint(request: Request) -> int:
     from ...commands import lint
 
     gc.disable()  # as for scan
-    kernels = [open_kernel(root) for root in request.roots or ("",)]
+    kernels = [*map(_opener(request), request.roots or ("",))]
     report = kernels[0].lint(request.names, kernels[1:], request.libbpf, request.only)
     if request.format == "table":
         from ..render.lint import lint_lines
@@ -745,13 +757,13 @@ def _to_file(path: str, text: str) -> None:
 def _matrix(request: Request) -> int:
     from . import matrix
 
-    return matrix.run(request, open_kernel, _progress("asking kernels"))
+    return matrix.run(request, _opener(request), _progress("asking kernels"))
 
 
 def _report(request: Request) -> int:
     from . import matrix
 
-    return matrix.page(request, open_kernel, _progress("asking kernels"))
+    return matrix.page(request, _opener(request), _progress("asking kernels"))
 
 
 # fleet

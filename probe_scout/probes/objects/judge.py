@@ -38,6 +38,7 @@ _BTF_NAMES = {
     "LSM_CGROUP": ("bpf_lsm_", kinds.FUNC),
     "TRACE_ITER": ("bpf_iter_", kinds.FUNC),
 }
+_PLAIN_NAME = re.compile(r"(?:(?!tp:|syscall:)\w+:)?([A-Za-z_][\w.]*)(?:\+\w+)?", re.ASCII)
 _KPROBE_NAME = re.compile(r"[a-zA-Z0-9_.]+")
 
 
@@ -75,6 +76,7 @@ class Judge:
         calls: Calls | None = None,
     ) -> None:
         self.types, self.verdict, self.libbpf, self.calls = types, verdict, libbpf, calls
+        self._names: dict[int, str] = {}
 
     def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
         """The object's answer and those of its programs; `only` names one program."""
@@ -89,6 +91,16 @@ class Judge:
             return ObjectAnswer(NO, OPEN, found.refusal.errno, (finding,)), answers
         answers = tuple(self._alone(found, row) for row in rows if only in ("", row.program.name))
         return self._whole(found, rows), answers
+
+    def functions(self, found: BpfObject, only: str = "") -> set[str]:
+        """Kernel functions that its programs ask for, by plain name: one search can find them all."""
+        names = set()
+        for program in found.programs:
+            section = section_names.of(program.section, self.libbpf) if only in ("", program.name) else None
+            asked = _asked(program.section, section) if section is not None else None
+            if asked is not None and (match := _PLAIN_NAME.fullmatch(asked[1])) is not None:
+                names.add(match[1])
+        return names
 
     def _alone(self, found: BpfObject, row: Row) -> ProgramAnswer:
         notes = _sizes_note(found)
@@ -376,8 +388,7 @@ class Judge:
         walked: reach.Reached,
     ) -> None:
         """check_helper_call, of the calls that are walked."""
-        names = {value: name.removeprefix("BPF_FUNC_") for name, value in self.types.enum("bpf_func_id").items()}
-        names.pop(0, None)
+        names = self._helper_names()
         if not names:
             return
         differs = ""
@@ -418,6 +429,14 @@ class Judge:
         if differs:
             says = f"whether programs of type {section.program} may call {differs} differs by kernel, and no file tells"
             raise _Unknown(LOAD, "object_load.helper_type_unknown", says)
+
+    def _helper_names(self) -> dict[int, str]:
+        """Number of a helper to its name without bpf_; {} where enum bpf_func_id cannot be read."""
+        if not self._names:
+            found = {value: name.removeprefix("BPF_FUNC_") for name, value in self.types.enum("bpf_func_id").items()}
+            found.pop(0, None)
+            self._names = found
+        return self._names
 
     def _allowed(self, row: Row, section: section_names.SectionName, helper: int) -> str:
         """Whether the type may call the helper, where the recorded sets or a symbol of this kernel tell."""

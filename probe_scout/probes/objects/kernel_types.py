@@ -98,8 +98,7 @@ class KernelTypes:
             raw = self.kernel.kallsyms()
             if raw is None:
                 return None
-            pattern = rb"^([0-9a-f]+) \S " + re.escape(name.encode()) + rb"(?:\t\[[^\n]*)?$"
-            self._addresses[name] = len({match[1] for match in re.finditer(pattern, raw, re.M)})
+            self._addresses[name] = len(_addresses_of(raw, name.encode()))
         return self._addresses[name]
 
     def traced_matches(self, pattern: str) -> int | None:
@@ -155,3 +154,17 @@ class KernelTypes:
     def function(self, name: str) -> bool:
         """Whether vmlinux's type information has a function of this name."""
         return self.find(name, kinds.FUNC, "vmlinux") is not None
+
+
+def _addresses_of(raw: bytes, name: bytes) -> set[bytes]:
+    """The addresses of kallsyms' lines of exactly this name. The name is searched first: it is rare, lines are many."""
+    found = set()
+    at = raw.find(b" " + name)
+    while at >= 0:
+        end = at + 1 + len(name)
+        if raw[end : end + 1] in (b"\n", b"\t", b""):
+            line = raw[raw.rfind(b"\n", 0, at) + 1 : at].split(b" ")
+            if len(line) == 2 and len(line[1]) == 1:
+                found.add(line[0])
+        at = raw.find(b" " + name, end)
+    return found

@@ -57,6 +57,7 @@ def extent(found: BpfObject, program: Program) -> set[Place]:
     todo = [(program.section_index, program.offset // INSN_BYTES, program.size // INSN_BYTES)]
     places: set[Place] = set()
     text = found.text_index
+    starts = sorted(offset // INSN_BYTES for offset in found.functions)
     while todo:
         section, begin, count = todo.pop()
         if Place(section, begin) in places:
@@ -72,16 +73,10 @@ def extent(found: BpfObject, program: Program) -> set[Place]:
             elif section == text and data[index * 8] == _CALL and data[index * 8 + 1] >> 4 == 1:
                 target = index + 1 + int.from_bytes(data[index * 8 + 4 : index * 8 + 8], "little", signed=True)
             if target is not None:
-                todo.append(_function_at(found, text, target))
+                total = found.sections[text].size // INSN_BYTES
+                end = next((start for start in starts if start > target), total)
+                todo.append((text, target, end - target))
     return places
-
-
-def _function_at(found: BpfObject, section: int, index: int) -> tuple[int, int, int]:
-    """(section, first instruction, number of instructions) of the function of .text that begins there."""
-    starts = sorted(offset // INSN_BYTES for offset in found.functions)
-    total = found.sections[section].size // INSN_BYTES
-    end = next((start for start in starts if start > index), total)
-    return section, index, end - index
 
 
 def prepare(

@@ -266,7 +266,7 @@ def describe_event(
     tp = next((verdict for verdict in verdicts if verdict.attach == "tp"), None) if loads else None
     return EventReport(
         f"{category}:{name}",
-        number,
+        number or None,  # a module of a kernel that was not booted: its events get their ids when it is loaded
         _with_places(event_fields(fmt, pointer_bytes), fmt, plain)
         if fmt.end_bytes is not None
         else event_fields(fmt, pointer_bytes),

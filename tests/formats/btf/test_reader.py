@@ -61,6 +61,19 @@ def test_two_functions_of_one_name_are_both_found_in_file_order():
     assert [f.type_id for f in btf.find_functions("vfs_open")] == [5, again]  # from the table
 
 
+def test_many_names_are_found_by_an_index_as_few_are_by_searches():
+    w = small()
+    w.function("vfs_open", 1, [("file", 3), ("flags", 1)])
+    w.enum("colours", {"vfs_close": 0x0C000000})
+    names = ("file", "int", "vfs_open", "vfs_close", "bpf_attach_type", "f_mode", "absent")
+    kinds = frozenset(range(1, 20))
+    btf = Btf(w.bytes())
+    searched = {name: Btf(w.bytes()).find_ids(name, kinds) for name in names}
+    for _ in range(20):
+        assert {name: btf.find_ids(name, kinds) for name in names} == searched
+    assert btf._by_name is not None
+
+
 @pytest.mark.parametrize(
     "decoy",
     [

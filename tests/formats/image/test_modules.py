@@ -7,6 +7,7 @@ import gzip
 import pytest
 
 from probe_scout.errors import Malformed
+from probe_scout.formats.image import modules
 from probe_scout.formats.image.modules import FIRST, Module
 from tests.builders.image_writer import ModuleSymbol, module
 
@@ -26,7 +27,6 @@ def test_symbols_of_sections_that_stay_in_the_order_of_the_table(raw):
     found = Module(raw, "tiny.ko")
     assert (found.name, found.depends) == ("tiny", ("one", "two"))
     assert found.kallsyms().decode() == f"{FIRST + 16:016x} t second\t[tiny]\n{FIRST:016x} t first\t[tiny]\n"
-    assert found.line().startswith(b"tiny 4096 0 - Live 0xffffffffc0000000")
     assert found.btf() is None
     assert found.filter_functions(True) == b""
 
@@ -35,3 +35,39 @@ def test_symbols_of_sections_that_stay_in_the_order_of_the_table(raw):
 def test_files_that_are_no_modules_are_malformed(raw):
     with pytest.raises(Malformed):
         Module(raw, "x.ko")
+
+
+def test_a_line_of_proc_modules_names_who_needs_it():
+    assert modules.line("tiny", FIRST, FIRST + 4096, ("two", "one")) == (
+        b"tiny 4096 2 two,one, Live 0xffffffffc0000000\n"
+    )
+
+
+def test_what_has_to_be_loaded_first_is_in_modinfo():
+    assert modules.depends(RAW, "tiny.ko") == ("one", "two")
+    assert modules.depends(module({".text": b"\x90"}, []), "x.ko") == ()
+
+
+def closed(table: str, sections: dict[str, bytes]) -> Module:
+    symbols = [ModuleSymbol("open_one", ".text", 0), ModuleSymbol("listed", ".text", 16)]
+    symbols += [ModuleSymbol(f"in{name.replace('.', '_')}", name, 0) for name in sections if name != ".text"]
+    everything = {".text": b"\x90" * 32, **sections, ".modinfo": b"name=tiny\0"}
+    return Module(module(everything, symbols, {table: [(0, ".text", 16)]}, relocation=1), "tiny.ko")
+
+
+def test_functions_that_a_module_closes_to_kprobes():
+    """By its list, by .kprobes.text and by .noinstr.text; a row ends at the next symbol or at the page."""
+    found = closed(".rela_kprobe_blacklist", {".noinstr.text": b"\x90" * 16, ".kprobes.text": b"\x90" * 8})
+    rows = [line.split("\t") for line in found.blacklist().decode().splitlines()]
+    assert [name for _, name in rows] == ["listed [tiny]", "in_kprobes_text [tiny]", "in_noinstr_text [tiny]"]
+    assert rows[0][0] == f"0x{FIRST + 16:016x}-0x{FIRST + 32:016x}"
+    assert rows[1][0] == f"0x{FIRST + 48:016x}-0x{FIRST + 4096:016x}"
+    assert closed(".rela_other", {}).blacklist() == b""
+
+
+def test_a_module_of_too_large_sections_is_malformed():
+    raw = bytearray(module({".text": b"\x90" * 32, ".modinfo": b"name=tiny\0"}, []))
+    table = int.from_bytes(raw[40:48], "little")
+    raw[table + 64 + 32 : table + 64 + 40] = (1 << 40).to_bytes(8, "little")
+    with pytest.raises(Malformed):
+        Module(bytes(raw), "tiny.ko")

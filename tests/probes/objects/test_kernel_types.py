@@ -1,0 +1,27 @@
+"""What compiled objects ask a kernel: addresses of a symbol, by the rule of libbpf's search of kallsyms."""
+
+from __future__ import annotations
+
+from probe_scout.probes.objects.kernel_types import KernelTypes
+
+KALLSYMS = b"""ffffffff81000000 T once
+ffffffff81000010 t twice
+ffffffff81000020 t twice_more
+ffffffff81000030 t twice\t[ext4]
+ffffffff81000010 T twice
+ffffffff81000040 t more twice
+ffffffff81000050 D last"""
+
+
+class _Kernel:
+    def btf(self, module=None):
+        return None
+
+    def kallsyms(self):
+        return KALLSYMS
+
+
+def test_a_symbol_counts_once_for_each_address_modules_too():
+    types = KernelTypes(_Kernel())
+    names = ("once", "twice", "twice_more", "more", "absent", "last", "ice")
+    assert [types.symbol_count(name) for name in names] == [1, 2, 1, 0, 0, 1, 0]
