@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from ..model.report import TargetReport
     from ..model.verdict import Verdict
 
+# As a section of libbpf and a probe of bpftrace these are tracepoint programs; `check` judges every type of an event.
+_TP = ("tp/", "tracepoint/", "tracepoint:", "t:")
 _ORDER = ("none", "partial", "unknown", "complete")  # of several words about calls, the first one holds
 
 
 def cell(hook: Hook, place: int, kernel: int, reports: Sequence[TargetReport]) -> Cell:
     """The cell of one hook on one kernel. `reports`: what `check` says about each rung, in order."""
     every = tuple(told for number, report in enumerate(reports) for told in rung_verdicts(number, report))
-    best = [_best(number, report, every) for number, report in enumerate(reports)]
+    best = [_best(number, report, every, hook.ladder[number]) for number, report in enumerate(reports)]
     first = best[0]
     blank = Cell(
         place,
@@ -90,9 +92,11 @@ def _sees(report: TargetReport, verdict: Verdict) -> tuple[str, tuple[str, ...]]
     return min(words, key=_ORDER.index), tuple(one.id for one in limits)
 
 
-def _best(number: int, report: TargetReport, every: Sequence[RungVerdict]) -> RungVerdict:
+def _best(number: int, report: TargetReport, every: Sequence[RungVerdict], written: str) -> RungVerdict:
     """The verdict that stands for a rung: the best accepted type, else one that cannot be told, else the first."""
     mine = {one.attach: one for one in every if one.rung == number}
+    if written.startswith(_TP) and "tp" in mine:
+        return mine["tp"]
     kept = [v.attach for v in counted(report.kind, report.target.rpartition(":")[2], report.verdicts)]
     order = [attach for attach in PREFERRED if attach in kept] or kept
     for answer in (YES, UNKNOWN):

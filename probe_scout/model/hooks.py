@@ -30,8 +30,12 @@ class Hook(NamedTuple):
 
 
 class HookSet(NamedTuple):
-    """The hooks of one file and the kernels that it names, as written there; `path` is the file, "" for a list."""
+    """The hooks of one file and the kernels that it names, as written there; `path` is the file, "" for a list.
+
+    `skipped`: a sentence for each attach point in it that is no function, tracepoint or system call of a kernel.
+    """
 
     hooks: tuple[Hook, ...]
     kernels: tuple[str, ...] = ()
     path: str = ""
+    skipped: tuple[str, ...] = ()

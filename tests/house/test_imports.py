@@ -49,7 +49,7 @@ HOMES = {
     "capstone": "arch/x86_64.py",
     "fsspec": "sources/remote.py",
     "pyarrow": "frontends/parquet.py",
-    "yaml": "formats/tracing_policy.py",
+    "yaml": "formats/hooks/tracing_policy.py",
     # Two: images (formats) and archives (sources) may not import each other.
     "zstandard": "formats/elf/kernel_image.py sources/zstd.py",
 }

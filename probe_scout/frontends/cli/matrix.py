@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..session import OpenKernel
 
 ROOTS_MAX = 2000
+_SKIPPED_SHOWN = 5
 _ARCHIVES = (".tar.xz", ".tar.gz", ".tar.zst", ".tar")
 _OF_A_KERNEL = ("manifest.json", "proc", "sys", "boot", "usr", "lib")  # a folder with one of these is a kernel itself
 
@@ -116,7 +118,10 @@ def _lines(form: str, report: MatrixReport, request: Request) -> Iterable[str]:
 
 
 def hooks_of(path: str) -> HookSet:
-    """The hooks of a file: TOML or a plain list; "" is probe-scout.toml, - standard input. Raises UsageError."""
+    """The hooks of a file: "" is probe-scout.toml, - standard input. Raises UsageError.
+
+    TOML, a plain list, a compiled object or its skeleton, a policy of Tetragon, a script of bpftrace.
+    """
     where = "standard input" if path == "-" else path or FILE
     try:
         if path == "-":
@@ -129,6 +134,30 @@ def hooks_of(path: str) -> HookSet:
         raise UsageError(f"{where}: there is no such file{hint}") from None
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
+    found = _read_hooks(data, where)
+    if found.skipped:
+        shown = "; ".join(found.skipped[:_SKIPPED_SHOWN])
+        more = f"; and {len(found.skipped) - _SKIPPED_SHOWN} more" if len(found.skipped) > _SKIPPED_SHOWN else ""
+        output.note(f"{where}: left out: {shown}{more}")
+    return found
+
+
+def _read_hooks(data: bytes, where: str) -> HookSet:
+    """By what the bytes are, or by the name's ending."""
+    from ...formats.hooks import object_sections
+
+    if len(data) > hooks_file.BYTES_MAX:
+        raise UsageError(f"{where}: larger than {hooks_file.BYTES_MAX >> 20} MB, not a list of hooks")
+    if object_sections.is_one(data):
+        return object_sections.read(data, where)
+    if where.endswith((".yaml", ".yml")) or re.search(rb"(?m)^kind: *[\"']?TracingPolicy", data):
+        from ...formats.hooks import tracing_policy
+
+        return tracing_policy.read(data, where)
+    if where.endswith(".bt") or re.match(rb"#!.*bpftrace", data):
+        from ...formats.hooks import bpftrace_script
+
+        return bpftrace_script.read(data.decode("utf-8", "replace"), where)
     is_toml = where.endswith(".toml") or any(line.strip() == b"[[hook]]" for line in data.splitlines())
     return hooks_file.read_toml(data, where) if is_toml else hooks_file.read_list(data, where)
 
