@@ -277,7 +277,7 @@ class Places:
     def __init__(self, k: Kernel, file: UserFile) -> None:
         self.file = file
         mapped = user_files.mapped_by(file.place.path, file.state) if file.kind == files.LIVE else None
-        self._q = _Asked(k, UserTarget(USER_FUNCTION, file.path, ""), ("uprobe",), file, mapped, code.editions(k))
+        self._q = _Asked(k, UserTarget(USER_FUNCTION, file.path, ""), ("uprobe",), file, mapped)
         self._known: dict[int, tuple[Verdict, tuple[str, str] | None]] = {}
 
     def offset(self, address: int) -> int | None:
@@ -295,7 +295,7 @@ class Places:
     def _judged(self, offset: int) -> tuple[Verdict, tuple[str, str] | None]:
         q, image = self._q, self.file.image
         assert image is not None
-        here = code.judge(image, offset, q.editions) if code.is_x86(image) else None
+        here = code.judge(q.k, image, offset) if code.is_x86(image) else None
         if here is not None and here.refused and q.mapped is not None:
             q = q._replace(mapped=user_files.mapped_by(q.file.place.path, q.file.state, offset))
         (verdict,) = _verdicts(q, _traits(q, offset, here))
