@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SNAPSHOT = "fixtures/kernels/debian-6.12.107-amd64.tar.xz"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 HEADS = ("./run ", "sudo ./run ", "probe-scout ", "python3 -m probe_scout ", "python -m probe_scout ")
-# Asked on their own: they pass or start something else, or write where the document says.
-NOT_RUN = ("test", "snapshot", "__complete")
+# Asked on their own: they pass or start something else, wait for input, or write where the document says.
+NOT_RUN = ("test", "snapshot", "__complete", "mcp")
 INPUTS = b'{"schema": "probe-scout/audit-inputs/1"}'  # of a machine on which nothing is attached
 PLACEHOLDERS = ("FILE", "PATH", "NAME", "GLOB", "ARGUMENTS", "ROOT", "[", "…")
 

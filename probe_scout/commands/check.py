@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
 from ..model.report import Coverage, Diagnosis, TargetReport
 from ..model.target import FUNCTION, OFFSET, SYSCALL, Target
 from ..model.verdict import NO, YES
@@ -34,17 +33,9 @@ def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> Sequ
 
 
 def _is_library(k: Kernel, text: str) -> bool:
-    """`libNAME:symbol` means a library: no module of the kernel has the name, and a library is found."""
     from ..probes.user import files
 
-    name = text.partition(":")[0]
-    if f"\t[{name}]\n".encode() in (k.kallsyms() or b""):
-        return False
-    try:
-        files.library(k, name)
-    except UsageError:
-        return False
-    return True
+    return files.is_library(k, text)
 
 
 def _in_ops_pointer(k: Kernel, target: Target) -> bool:

@@ -30,6 +30,7 @@ from ..probes.inlining import debug_files as debugfiles
 from ..probes.inlining.debug_facts import Source, coverage_of, facts_of, same_layout, source_of
 from ..probes.inlining.names import base_name, home
 from ..probes.inlining.nearby import gather, nearby
+from ..probes.inlining.sentences import plain_class, says
 from ..sources import cache
 
 if TYPE_CHECKING:
@@ -190,22 +191,6 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     )
 
 
-def _plain_class(kind: str, copies: str, clones: str = "") -> str:
-    """The sentence of a class that needs no more than the number of copies; "" for the others."""
-    if kind == classes.NO:
-        return f"No inlined copy: the code calls this symbol{clones}."
-    if kind == classes.SELF_ONLY:
-        says = "Inlined only into itself, a piece that the compiler had split off: the code calls this symbol"
-        return f"{says}{clones}."
-    if kind == classes.RECURSIVE:
-        return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner ones."
-    if kind == classes.PARTIAL:
-        return f"A probe on it misses {copies}{clones}."
-    if kind == classes.FULL:
-        return f"No code of its own, only {copies}: there is nothing to probe by this name."
-    return ""
-
-
 def _surveyed_says(entry: Entry, name: str, variants: tuple[str, ...]) -> str:
     """The class in one sentence. Numbers are those of a surveyed build, so that a prediction has none."""
     from ..probes.inlining.survey.cell import MISSED_MAX
@@ -218,7 +203,7 @@ def _surveyed_says(entry: Entry, name: str, variants: tuple[str, ...]) -> str:
         copies += f" in {len(holders)} function{'' if len(holders) == 1 else 's'}"
     besides = f"; besides, {copies}" if count else ""
     clones = f"; {' and '.join(variants)} takes calls as well" if variants else ""
-    if said := _plain_class(entry.kind, copies, clones):
+    if said := plain_class(entry.kind, copies, clones):
         return said
     if entry.kind == classes.TRANSFORMED:
         symbols = " and ".join(variants) or "by a name with a suffix, such as .isra.0"
@@ -323,31 +308,9 @@ def _function(
     symbols = tuple(dict.fromkeys(symbol for body in one.bodies for symbol in body.symbols))
     callers = tuple(dict.fromkeys(copy.symbol for copy in one.missed if copy.symbol))
     return InlinedFunction(
-        *(one.name, one.file, one.line, one.kind, _says(one), symbols, callers, tuple(copies)),
+        *(one.name, one.file, one.line, one.kind, says(one), symbols, callers, tuple(copies)),
         one.copies_without_code,
     )
-
-
-def _says(one: SourceFunction) -> str:
-    """The class in one sentence."""
-    missed = len(one.missed)
-    callers = len({copy.symbol for copy in one.missed})
-    count = f"{missed} inlined cop{'y' if missed == 1 else 'ies'} in {callers} function{'' if callers == 1 else 's'}"
-    symbols = tuple(dict.fromkeys(symbol for body in one.bodies for symbol in body.symbols))
-    if said := _plain_class(one.kind, count):
-        return said
-    if one.kind == classes.TRANSFORMED:
-        moved = [suffix for symbol in symbols if (suffix := classes.suffixes(one.name, symbol))]
-        changed = any(suffix.arguments != "same" for suffix in moved) or any(body.is_nocall for body in one.bodies)
-        said = "the parameters need not be those of the source" if changed else "the parameters are those of the source"
-        more = f"; besides, {count}" if missed else ""
-        return f"Its code is called {' and '.join(symbols)}: {said}{more}."
-    if one.kind == classes.OTHER_SYMBOL:
-        more = f"; besides, {count}" if missed else ""
-        return f"Its code has another name: {' and '.join(symbols)}{more}."
-    if one.copies_without_code:
-        return "Inlined and then optimised away: it has no code."
-    return "It has no code: unused, or overridden by another function of this name."
 
 
 # what instead

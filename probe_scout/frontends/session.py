@@ -257,6 +257,18 @@ class OpenKernel:
 
         return is_kernel_pattern(text)
 
+    def _means_user(self, text: str) -> bool:
+        """The text names a place in a program or library, also by `libNAME:` where no module has that name."""
+        if self.is_user(text):
+            return True
+        from ..model import user_target
+
+        if not user_target.may_be_user(text):
+            return False
+        from ..probes.user import files
+
+        return files.is_library(self._kernel, text)
+
     @staticmethod
     def is_user(text: str) -> bool:
         """The text names a program or library, or places in it."""
@@ -467,6 +479,10 @@ class OpenKernel:
         DEBUGINFOD_URLS is set (`announce` is told before a server is asked). Raises UsageError and Malformed.
         """
         question = None
+        if self._means_user(name):
+            from ..commands import user_inline
+
+            return user_inline.report(self._kernel, name, debug, announce, progress)
         if self._cache:
             import os
 

@@ -37,7 +37,8 @@ class InlinedCopy(NamedTuple):
 
     `chain`: the functions that the copy was inlined into, from the inside out; the last has the code. `file`,
     `line`: the call that was replaced. `seen`: a probe on the function itself sees it. `verdict`: of a kprobe at
-    the place; None where it was not judged. `piece`: a part of another copy of the function, and no call of its own.
+    the place (in a program or library of a uprobe at `file_offset`); None where it was not judged. `piece`: a part of
+    another copy of the function, and no call of its own.
     """
 
     target: str
@@ -50,6 +51,7 @@ class InlinedCopy(NamedTuple):
     verdict: Verdict | None
     parameters: tuple[ParameterPlace, ...]
     piece: bool = False
+    file_offset: int | None = None
 
 
 class InlinedFunction(NamedTuple):

@@ -35,6 +35,11 @@ SEED = 20261128
 LIMIT_S = 1800.0
 _TRACER = ("FUNCTION_TRACER", "FUNCTION_GRAPH_TRACER", "DYNAMIC_FTRACE", "FPROBE")
 
+_LEAN = (
+    "FPROBE", "BPF_LSM", "FTRACE_SYSCALLS", "UPROBE_EVENTS", "MODULES", "DEBUG_INFO_BTF_MODULES",
+    "FUNCTION_ERROR_INJECTION",
+)  # fmt: skip
+
 
 class Built(NamedTuple):
     """A kernel by what it is built without. `tree` names the folder it is compiled in: kernels of one differ little."""
@@ -57,6 +62,9 @@ BUILT = {
         Built("base", "traced", (), "with everything: what the others are compared with"),
         Built("no-fprobe", "traced", ("FPROBE",), "ftrace without fprobe: no kprobe.multi"),
         Built("no-jit-traced", "traced", ("BPF_JIT",), "ftrace without trampolines"),
+        Built("no-kprobes", "traced", ("KPROBES", "KALLSYMS_ALL"), "ftrace without kprobes, no data symbols"),
+        Built("lean", "traced", _LEAN, "ftrace, kprobes and trampolines alone"),
+        Built("no-btf-traced", "traced", ("DEBUG_INFO_BTF",), "ftrace without types"),
     )
 }
 

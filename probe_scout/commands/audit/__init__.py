@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import CannotAsk, Malformed, SourceError
 from ...model.audit import AuditReport
-from ...model.facts import Unread
 
 if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
     from ...model.audit import Attachment
     from ...sources.bpf.syscalls import Calls
     from .kept import Kept
-
-Record = dict[str, Any]
+    from .record import Document, Inputs
 _TRACING = "sys/kernel/tracing"
 _CHANGING = (
     *(f"{_TRACING}/{name}" for name in ("dynamic_events", "kprobe_events", "uprobe_events", "kprobe_profile")),
@@ -23,7 +21,6 @@ _CHANGING = (
 )
 # A contemporary of the change that made every kind of program count its misses (trace_call_bpf in
 # kernel/trace/bpf_trace.c): enum bpf_attach_type got this member in the same release.
-_OTHER_WORDS = frozenset(("net", "release", "build_id", "arch", "source", "taken", "basis"))
 _COUNTS_ALL = "BPF_CGROUP_UNIX_CONNECT"
 
 
@@ -46,61 +43,18 @@ def report(
     cannot be called.
     """
     k.forget(_CHANGING)
-    found = inputs(k, net, calls)
+    found = document(k, net, calls)
     if with_bpftool:
         _ask_bpftool(k, found, calls)
+    from . import record
+
     if k.source.describe().kind == "live":
-        return narrowed(judged(k, found, kept), owner, target)
-    from ...sources.bpf import attached
-
+        return narrowed(judged(k, record.read(found), kept), owner, target)
     try:
-        report = judged(k, found, kept)
-        _require_plain(report)
-        return narrowed(report, owner, target)
-    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:  # of other hands
+        return narrowed(judged(k, record.read(found), kept), owner, target)
+    except (ArithmeticError, OSError, ValueError) as error:  # times and numbers of other hands that fit no clock
         what = f"{type(error).__name__}: {error}"
-        raise Malformed(attached.PATH, 0, "the inputs of an audit", what[:200]) from None
-
-
-_WORDS = frozenset(
-    (
-        *("attach", "target", "module", "symbol", "event", "hook", "netns", "cgroup", "type", "name", "tag", "loaded"),
-        *(
-            "comm",
-            "container",
-            "exe",
-            "cmdline",
-            "user",
-            "boot",
-            "check",
-            "level",
-            "says",
-            "evidence",
-            "fact",
-            "kind",
-            "why",
-            "cure",
-        ),
-    )
-)
-
-
-def _require_plain(value: object) -> None:
-    """Raises TypeError where a report made of somebody else's inputs holds other things than its types say."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        for name, part in zip(value._fields, value, strict=True):
-            if isinstance(part, tuple):
-                _require_plain(part)
-            elif part is not None and not isinstance(part, str if name in _WORDS else (int, str)):
-                raise TypeError(f"{name} is {type(part).__name__}")
-            elif isinstance(part, str) and name not in _WORDS and name not in _OTHER_WORDS:
-                raise TypeError(f"{name} is a text")
-    elif isinstance(value, tuple):
-        for part in value:
-            if isinstance(part, tuple):
-                _require_plain(part)
-            elif not isinstance(part, (str, int)):
-                raise TypeError(f"{type(part).__name__} in a list")
+        raise Malformed(record.PATH, 0, "the inputs of an audit", what[:200]) from None
 
 
 def narrowed(found: AuditReport, owner: int, target: str) -> AuditReport:
@@ -120,7 +74,7 @@ def narrowed(found: AuditReport, owner: int, target: str) -> AuditReport:
     return found._replace(attachments=tuple(filter(is_meant, found.attachments)), loaded=loaded)
 
 
-def inputs(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Record:
+def document(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Document:
     """What an audit needs, as it was read: the same for this machine and for a snapshot of it."""
     from ...sources.bpf import attached
 
@@ -132,19 +86,19 @@ def inputs(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Record:
         found = attached.take(calls, net)
         found["stats_enabled"] = _switch(k, "proc/sys/kernel/bpf_stats_enabled")
         found["enabled_events"] = _enabled_events(k)
-        from . import arguments, files, others
+        from . import arguments, files, others, record
         from .resolve import read_pmus
 
-        found["arguments"] = arguments.look(found, calls)
-
+        taken = record.read(found)
+        found["arguments"] = arguments.look(taken, calls)
         found["pmus"] = read_pmus(k)
         found["livepatches"] = others.livepatches(k)
-        found["files"] = files.look(found, _uprobe_events(k))
+        found["files"] = files.look(taken, _uprobe_events(k))
         return found
     return _kept(k)
 
 
-def _ask_bpftool(k: Kernel, found: Record, calls: Calls | None) -> None:
+def _ask_bpftool(k: Kernel, found: Document, calls: Calls | None) -> None:
     if k.source.describe().kind != "live":
         raise CannotAsk("bpftool can be asked of the running kernel alone; what a snapshot holds of it is read anyway")
     from . import printed
@@ -162,52 +116,40 @@ def saved(k: Kernel) -> dict[str, bytes]:
 
     Addresses are replaced by numbers of symbols, so that a snapshot with moved addresses tells none.
     """
-    import json
-
     from ...errors import ProbeScoutError
-    from ...sources.bpf import attached
-    from . import resolve
+    from . import record, resolve
 
     if k.source.describe().kind != "live":
         return {}
     try:
-        found = inputs(k)
+        found = document(k)
         resolve.Resolver(k, {}, {}).name_addresses(found)
         for one in found["processes"].values():
             one.pop("cmdline", None)  # passwords may be in it
     except ProbeScoutError:
         return {}
-    return {attached.PATH: json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"}
+    return {record.PATH: record.write(found)}
 
 
-def _kept(k: Kernel) -> Record:
-    import json
-
-    from ...sources.bpf import attached
-    from . import printed
+def _kept(k: Kernel) -> Document:
+    from . import printed, record
 
     try:
-        raw = k.read(attached.PATH)
+        raw = k.read(record.PATH)
     except SourceError as error:
         if error.kind not in ("not_there", "not_recorded"):
             raise
-        by_bpftool = printed.inputs(k)
+        by_bpftool = printed.document(k)
         if by_bpftool is not None:
             return by_bpftool
         raise CannotAsk(
-            f"{k.source.describe().where}: holds neither {attached.PATH} nor tool/bpftool-perf.json; take the "
+            f"{k.source.describe().where}: holds neither {record.PATH} nor tool/bpftool-perf.json; take the "
             "snapshot on the running machine, as root"
         ) from None
-    try:
-        found = json.loads(raw)
-    except ValueError as error:
-        raise Malformed(attached.PATH, getattr(error, "pos", 0), "one JSON document") from None
-    if not isinstance(found, dict) or found.get("schema") != attached.SCHEMA:
-        raise Malformed(attached.PATH, 0, attached.SCHEMA)
-    return found
+    return record.parse(raw)
 
 
-def judged(k: Kernel, found: Record, kept: Kept | None = None) -> AuditReport:
+def judged(k: Kernel, found: Inputs, kept: Kept | None = None) -> AuditReport:
     """The report of inputs, which are used up by it."""
     from .kept import Kept
 
@@ -215,9 +157,9 @@ def judged(k: Kernel, found: Record, kept: Kept | None = None) -> AuditReport:
     k.tell_arch(kept.ask("kernel", "arch", k.arch))
     from . import checks, join, others, printed, resolve
 
-    found["counts_all_misses"] = bool(found.get("programs")) and kept.ask("kernel", "misses", lambda: _counts_all(k))
-    resolver = resolve.Resolver(k, found.get("btfs", {}), found.get("pmus", {}), found.get("symbols"), kept)
-    joined = join.Join(found, resolver).rows()
+    counts_all = bool(found.programs) and kept.ask("kernel", "misses", lambda: _counts_all(k))
+    resolver = resolve.Resolver(k, found.btfs, found.pmus, found.symbols, kept)
+    joined = join.Join(found, resolver, counts_all).rows()
     both = others.add(k, joined.attachments, resolver, found)
     rows = [_in_file(found, row) if row.attach.startswith(("uprobe", "uretprobe")) else row for row in both.rows]
     world = checks.World(k, rows, found, kept)
@@ -225,13 +167,11 @@ def judged(k: Kernel, found: Record, kept: Kept | None = None) -> AuditReport:
     rows = [row._replace(findings=checks.findings(world, row)) for row in rows]
     kept.save()
     about = printed.live_findings(found)
-    if k.source.describe().kind == "snapshot" and "now_s" in found:
+    if k.source.describe().kind == "snapshot" and found.now_s is not None:
         about += printed.disagreement(k, found)
-    unread = [Unread(one["fact"], one["kind"], one["why"], one["cure"]) for one in found.get("gaps", ())]
-    unread += both.unread
-    return AuditReport(
-        k.info(), tuple(rows), tuple(joined.loaded), _net(found), tuple(unread), tuple(about), found.get("boot")
-    )
+    net = "not scanned" if found.net is None else "scanned"
+    unread = (*found.gaps, *both.unread)
+    return AuditReport(k.info(), tuple(rows), tuple(joined.loaded), net, unread, tuple(about), found.boot)
 
 
 def _counts_all(k: Kernel) -> bool:
@@ -239,22 +179,18 @@ def _counts_all(k: Kernel) -> bool:
     return btf is not None and btf.has_name(_COUNTS_ALL)
 
 
-def _net(found: Record) -> str:
-    return "scanned" if "net" in found else "not scanned"
-
-
-def _in_file(found: Record, row: Attachment) -> Attachment:
+def _in_file(found: Inputs, row: Attachment) -> Attachment:
     """A uprobe with the functions that its offsets are in."""
     from .checks import file_of
 
     about = file_of(found, row)
     if about is None:
         return row
-    places = about["places"]
+    places = about.places
 
     def symbol(offset: int | None) -> tuple[str | None, int | None]:
-        place = places.get(str(offset), {})
-        return place.get("symbol"), place.get("offset")
+        place = places.get(str(offset))
+        return (place.symbol, place.offset) if place is not None else (None, None)
 
     each = tuple(place._replace(symbol=symbol(place.offset)[0]) for place in row.places)
     name, offset = symbol(row.offset)

@@ -2,7 +2,7 @@
 
 The kernel checks how many arguments a program loads, and for tp_btf which of them it follows; whether the program was
 written for the event as it is now nobody checks. What a program expects is read from its own BTF while it is loaded
-(scanners/program_btf.py) and kept with the other inputs.
+(formats/btf/program.py) and kept with the other inputs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from ...kernel.kernel import Kernel
     from ...sources.bpf.syscalls import Calls
+    from .record import Inputs
 
-Record = dict[str, Any]
 _Argument = list[Any]  # shape, struct, text; of events also slot and size in bytes
 _SLOT_BYTES = 8
 
 
-def look(inputs: Record, calls: Calls) -> dict[str, list[_Argument]]:
+def look(inputs: Inputs, calls: Calls) -> dict[str, list[_Argument]]:
     """Program's id -> what it expects, of the programs on raw tracepoints whose BTF says so."""
     wanted = sorted(_wanted(inputs))
     if not wanted:
@@ -49,15 +49,15 @@ def look(inputs: Record, calls: Calls) -> dict[str, list[_Argument]]:
     return found
 
 
-def _wanted(inputs: Record) -> set[int]:
+def _wanted(inputs: Inputs) -> set[int]:
     """Programs with BTF on raw tracepoints, typed or not."""
-    have = {one["id"] for one in inputs["programs"] if one.get("btf_id")}
+    have = {one.id for one in inputs.programs if one.btf_id}
     on = {
-        one["prog_id"]
-        for one in inputs["links"]
-        if one["type"] == "raw_tracepoint" or one.get("attach_type") == "trace_raw_tp"
+        one.prog_id
+        for one in inputs.links
+        if one.prog_id and (one.type == "raw_tracepoint" or one.attach_type == "trace_raw_tp")
     }
-    on.update(one["prog_id"] for one in inputs["perf"] if one["type"] == "raw_tracepoint")
+    on.update(one.prog_id for one in inputs.perf if one.type == "raw_tracepoint")
     return have & on
 
 

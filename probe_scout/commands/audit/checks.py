@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ...kernel.kernel import Kernel
-    from .join import Record
+    from .record import Inputs, UserFile
 
 TRAMPOLINES = frozenset(("fentry", "fexit", "fsession", "fmod_ret", "lsm"))
 KPROBES = frozenset(("kprobe", "kretprobe", "kprobe_event", "kretprobe_event"))
@@ -61,7 +61,7 @@ class Check(NamedTuple):
 class World:
     """What checks look at besides the row: the kernel, all rows, files, switches. Each read once."""
 
-    def __init__(self, k: Kernel, rows: Sequence[Attachment], inputs: Record, kept: Kept | None = None) -> None:
+    def __init__(self, k: Kernel, rows: Sequence[Attachment], inputs: Inputs, kept: Kept | None = None) -> None:
         self.k, self.rows, self.inputs = k, rows, inputs
         self.by_function: dict[tuple[str | None, str], list[Attachment]] = {}
         for row in rows:
@@ -189,30 +189,28 @@ class World:
             if len(names) > _FEW:
                 of_many(self.k, names)
 
-    def file(self, row: Attachment) -> Record | None:
+    def file(self, row: Attachment) -> UserFile | None:
         """What is known of a uprobe's file."""
         return file_of(self.inputs, row)
 
     def is_partly_blind(self) -> bool:
         """Descriptors of some processes could not be read, so that there may be owners that are not seen."""
-        return any(gap["fact"] == "descriptors" for gap in self.inputs.get("gaps", ()))
+        return any(gap.fact == "descriptors" for gap in self.inputs.gaps)
 
     def loaded_at(self, number: int) -> float | None:
         """When a program was loaded, in seconds since 1970."""
         if self._loaded is None:
-            from .join import loaded_at
-
-            programs = self.inputs.get("programs", ())
-            self._loaded = {one["id"]: when for one in programs if (when := loaded_at(self.inputs, one)) is not None}
+            programs = self.inputs.programs
+            self._loaded = {one.id: when for one in programs if (when := self.inputs.loaded_s(one)) is not None}
         return self._loaded.get(number)
 
 
-def file_of(inputs: Record, row: Attachment) -> Record | None:
+def file_of(inputs: Inputs, row: Attachment) -> UserFile | None:
     """What is known of a uprobe's file, by one of its holders; one that sees the file rather than one that does not."""
-    files = inputs.get("files", {})
+    files = inputs.files
     pids = [owner.pid for owner in row.owners] or [0]
     found = [files[f"{pid}:{row.target}"] for pid in pids if f"{pid}:{row.target}" in files]
-    return next((one for one in found if one["state"] == "there"), found[0] if found else None)
+    return next((one for one in found if one.state == "there"), found[0] if found else None)
 
 
 def functions_of(row: Attachment) -> list[tuple[str | None, str]]:
@@ -468,7 +466,7 @@ def _trampoline_full(world: World, row: Attachment) -> str | None:
 def _arguments_differ(world: World, row: Attachment) -> str | None:
     if row.attach not in ("raw_tp", "tp_btf") or row.prog is None or row.target is None:
         return None
-    expected = world.inputs.get("arguments", {}).get(str(row.prog.id))
+    expected = world.inputs.arguments.get(str(row.prog.id))
     if not expected:
         return None
     from . import arguments
@@ -625,9 +623,9 @@ def _orphaned(world: World, row: Attachment) -> str | None:
 def _target_gone(world: World, row: Attachment) -> str | None:
     if row.link is None or row.link.type not in ("cgroup", "xdp", "tcx", "netkit", "netns"):
         return None
-    for one in world.inputs.get("links", ()):
-        for key in ("cgroup_id", "ifindex", "netns_ino") if one["id"] == row.link.id else ():
-            if one.get(key) == 0:
+    for one in world.inputs.links:
+        for key in ("cgroup_id", "ifindex", "netns_ino") if one.id == row.link.id else ():
+            if getattr(one, key) == 0:
                 return f"{key} 0"
     return None
 
@@ -650,7 +648,7 @@ def _file_deleted(world: World, row: Attachment) -> str | None:
     if row.attach not in UPROBES:
         return None
     about = world.file(row)
-    return str(row.target) if about is not None and about["state"] == "gone" else None
+    return str(row.target) if about is not None and about.state == "gone" else None
 
 
 @check(
@@ -670,7 +668,7 @@ def _file_replaced(world: World, row: Attachment) -> str | None:
     if row.attach not in UPROBES or row.prog is None:
         return None
     about = world.file(row)
-    changed = about.get("changed_s") if about is not None else None
+    changed = about.changed_s if about is not None else None
     loaded = world.loaded_at(row.prog.id)
     if changed is None or loaded is None or changed <= loaded + _TOLERANCE_S:
         return None
@@ -695,13 +693,13 @@ def _no_function(world: World, row: Attachment) -> str | None:
     about = world.file(row)
     if about is None:
         return None
-    if about["state"] == "no_elf":
+    if about.state == "no_elf":
         return f"{row.target}: no ELF file"
-    places = {offset: about["places"].get(str(offset), {}) for offset in _offsets(row)}
-    for offset, place in places.items():
-        if place.get("is_code") is False:
+    for offset in _offsets(row):
+        place = about.places.get(str(offset))
+        if place is not None and place.is_code is False:
             return f"{row.target}: no code at {offset:#x}"
-        if place.get("is_outside"):
+        if place is not None and place.is_outside:
             return f"{row.target}: {offset:#x} is behind the end of a function, and in no other"
     return None
 
@@ -723,7 +721,8 @@ def _inside_instruction(world: World, row: Attachment) -> str | None:
     about = world.file(row)
     if about is None:
         return None
-    wrong = [offset for offset in _offsets(row) if about["places"].get(str(offset), {}).get("is_start") is False]
+    places = ((offset, about.places.get(str(offset))) for offset in _offsets(row))
+    wrong = [offset for offset, place in places if place is not None and place.is_start is False]
     return f"{row.target}: {wrong[0]:#x}" if wrong else None
 
 
@@ -743,7 +742,7 @@ def _go_return(world: World, row: Attachment) -> str | None:
     if not row.attach.startswith("uretprobe"):
         return None
     about = world.file(row)
-    return str(row.target) if about is not None and about.get("is_go") else None
+    return str(row.target) if about is not None and about.is_go else None
 
 
 def _offsets(row: Attachment) -> list[int]:

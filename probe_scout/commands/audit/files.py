@@ -12,11 +12,13 @@ from errno import ENOENT, ENOTDIR
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ProbeScoutError
+from .record import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...formats.elf.image import ElfImage
+    from .record import Inputs
 
 Record = dict[str, Any]
 THERE, GONE, DENIED, NO_ELF = "there", "gone", "denied", "no_elf"
@@ -25,27 +27,26 @@ _DELETED = " (deleted)"
 _SHF_EXECINSTR, _SHT_NOBITS = 4, 8
 
 
-def wanted(inputs: Record) -> dict[tuple[int, str], set[int]]:
+def wanted(inputs: Inputs) -> dict[tuple[int, str], set[int]]:
     """(process, path) -> offsets, from links and perf events; process 0 where nobody holds it."""
     found: dict[tuple[int, str], set[int]] = {}
     holders: dict[int, list[int]] = {}
-    for pid, _, kind, number in inputs["holders"]:
+    for pid, _, kind, number in inputs.holders:
         if kind == "link":
             holders.setdefault(number, []).append(pid)
-    for one in inputs["perf"]:
-        if one["type"] in ("uprobe", "uretprobe"):
-            found.setdefault((one["pid"], one["name"]), set()).add(one["offset"])
-    for one in inputs["links"]:
-        if one.get("perf_type") in ("uprobe", "uretprobe"):
-            path, offsets = one.get("name"), (one.get("offset"),)
-        else:
-            path, offsets = one.get("path"), tuple(one.get("offsets") or ())
-        for pid in holders.get(one["id"], [0]) if path else ():
-            found.setdefault((pid, path), set()).update(offset for offset in offsets if offset is not None)
+    for event in inputs.perf:
+        if event.type in ("uprobe", "uretprobe"):
+            found.setdefault((event.pid, event.name), set()).add(event.offset)
+    for one in inputs.links:
+        is_single = one.perf_type in ("uprobe", "uretprobe")
+        path = one.name if is_single else one.path
+        offsets = [one.offset] if is_single else list(one.offsets or ())
+        for pid in holders.get(one.id, [0]) if path else ():
+            found.setdefault((pid, path or ""), set()).update(offset for offset in offsets if offset is not None)
     return found
 
 
-def look(inputs: Record, more: Iterable[tuple[str, int]], proc: str = "/proc") -> dict[str, Record]:
+def look(inputs: Inputs, more: Iterable[tuple[str, int]], proc: str = "/proc") -> dict[str, Record]:
     """ "pid:path" -> what is known. `more`: paths and offsets that no process holds (uprobe_events)."""
     asked = wanted(inputs)
     for path, offset in more:
@@ -54,7 +55,7 @@ def look(inputs: Record, more: Iterable[tuple[str, int]], proc: str = "/proc") -
     found: dict[str, Record] = {}
     by_way: dict[tuple[str, frozenset[int]], Record] = {}
     for (pid, path), offsets in sorted(asked.items()):
-        about = inputs["processes"].get(str(pid), {})
+        about = inputs.processes.get(str(pid), Process())
         way = path
         for way in _ways(path, pid, about, own_mounts, proc):
             if os.path.exists(way):
@@ -66,16 +67,16 @@ def look(inputs: Record, more: Iterable[tuple[str, int]], proc: str = "/proc") -
     return found
 
 
-def _ways(path: str, pid: int, about: Record, own_mounts: str | None, proc: str) -> list[str]:
+def _ways(path: str, pid: int, about: Process, own_mounts: str | None, proc: str) -> list[str]:
     """Where the file may be from here, the likeliest first."""
     path = path.removesuffix(_DELETED)
-    root = about.get("root")
-    if not pid or not root or (root == "/" and about.get("mnt") == own_mounts):
+    root = about.root
+    if not pid or not root or (root == "/" and about.mnt == own_mounts):
         return [path]
     ways = [f"{proc}/{pid}/root{path}"]
     if root != "/" and path.startswith(root + "/"):
         ways.append(f"{proc}/{pid}/root{path[len(root) :]}")
-    if about.get("mnt") == own_mounts:
+    if about.mnt == own_mounts:
         ways.append(path)
     return ways
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...formats.text.enabled_functions import EnabledFunction
     from ...formats.text.kprobes_list import RegisteredProbe
     from ...kernel.kernel import Kernel
-    from .join import Record
+    from .record import Inputs
     from .resolve import Resolver
 
 UNTOLD_PROBE = "perf probe"  # a perf event's link that does not say whether it is a kprobe or a uprobe
@@ -41,15 +41,15 @@ class Others(NamedTuple):
     unread: list[Unread]
 
 
-def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, inputs: Record) -> Others:
+def add(k: Kernel, rows: Sequence[Attachment], resolver: Resolver, inputs: Inputs) -> Others:
     """The rows with the other users added. Of the inputs: switches of dynamic events, and live patches."""
-    enabled: dict[str, bool] = inputs.get("enabled_events", {})
+    enabled = inputs.enabled_events
     unread: list[Unread] = []
     events = _dynamic(k, unread)
     probes = _probes(k, unread)
     joined = _with_events(list(rows), events, probes, resolver, enabled)
     joined = _with_missed(k, joined)
-    patches = inputs.get("livepatches", ())
+    patches = inputs.livepatches
     probed = _other_probes(k, joined, probes, resolver)
     traced = _ftrace(k, joined, probed, patches, unread)
     others = _unclaimed(k, joined, probed, traced, unread)

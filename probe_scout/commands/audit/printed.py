@@ -1,4 +1,4 @@
-"""Inputs from what bpftool printed; and where it and bpf(2) disagree.
+"""The document of an audit from what bpftool printed; and where it and bpf(2) disagree.
 
 A snapshot may hold `tool/bpftool-perf.json` (or .txt, the plain text), `-link.json`, `-net.json` and `-prog.json`,
 beside an audit's own inputs or alone. On the running machine bpftool is asked for `perf show` and `link show`.
@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from ...errors import Malformed, SourceError
 from ...formats import bpftool
 from ...model.audit import NOTE, AuditFinding
+from . import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ...kernel.kernel import Kernel
     from ...sources.bpf.bpftool_run import Said
     from ...sources.bpf.syscalls import Calls
+    from .record import Document, Inputs, Link, PerfEvent
 
-Record = dict[str, Any]
 _READERS = (("perf", (bpftool.PERF, bpftool.PERF_TEXT), bpftool.perf), ("links", (bpftool.LINK,), bpftool.links))
 _PROGRAMS = ("programs", (bpftool.PROG,), bpftool.programs)
 _WHAT = {"perf": "perf", "links": "link"}  # of _READERS: bpftool's words
@@ -31,12 +32,12 @@ _LIVE = "bpftool and the kernel's own answers differ, each time that both were a
 _Keys = dict[tuple[object, ...], tuple[tuple[str, ...], str]]
 
 
-def inputs(k: Kernel) -> Record | None:
-    """The inputs of an audit from bpftool's saved outputs alone; None where there are none of them.
+def document(k: Kernel) -> Document | None:
+    """The document of an audit's inputs from bpftool's saved outputs alone; None where there are none of them.
 
     Raises Malformed.
     """
-    found: Record = {"gaps": [], "holders": [], "processes": {}, "events": [], "links": [], "perf": [], "programs": []}
+    found: Document = {key: [] for key in ("gaps", "holders", "events", "links", "perf", "programs")}
     is_there = False
     for key, paths, reader in (*_READERS, _PROGRAMS):
         path, raw = _saved(k, paths)
@@ -53,7 +54,7 @@ def inputs(k: Kernel) -> Record | None:
     return found if is_there else None
 
 
-def _add_net(k: Kernel, found: Record) -> bool:
+def _add_net(k: Kernel, found: Document) -> bool:
     path, raw = _saved(k, (bpftool.NET,))
     if raw is None:
         return False
@@ -78,12 +79,12 @@ def _saved(k: Kernel, paths: Iterable[str]) -> tuple[str, bytes | None]:
     return path, None
 
 
-def _gap(key: str, kind: str, why: str) -> Record:
+def _gap(key: str, kind: str, why: str) -> Document:
     cure = "bpftool -j perf show, link show, net show and prog show"
     return {"fact": f"bpftool_{key}", "kind": kind, "why": why, "cure": cure}
 
 
-def _named(rows: list[Record]) -> list[Record]:
+def _named(rows: list[Document]) -> list[Document]:
     """Rows with names for the numbers that an older bpftool printed."""
     from ...sources.bpf import objects as bpf
 
@@ -99,7 +100,7 @@ def _named(rows: list[Record]) -> list[Record]:
 # ---------------------------------------------------------------- saved: read once each
 
 
-def disagreement(k: Kernel, found: Record) -> list[AuditFinding]:
+def disagreement(k: Kernel, found: Inputs) -> list[AuditFinding]:
     """What bpftool printed and bpf(2) did not tell, or the other way; silent where one of them is not there."""
     told: list[AuditFinding] = []
     for key, paths, reader in _READERS:
@@ -109,7 +110,7 @@ def disagreement(k: Kernel, found: Record) -> list[AuditFinding]:
         rows, error = reader(raw, path)
         if error:
             continue
-        ours, theirs = _keys(key, _ours(key, found)), _keys(key, _named(rows))
+        ours, theirs = _keys(_ours(key, found)), _keys(_rows(key, rows))
         told += _findings(path, _SAVED, _only(theirs, ours), _only(ours, theirs))
     return told
 
@@ -123,33 +124,37 @@ def _findings(where: str, says: str, theirs: Iterable[str], ours: Iterable[str])
     return told
 
 
-def _ours(key: str, found: Record) -> list[Record]:
+def _rows(key: str, rows: list[Document]) -> tuple[Link, ...] | tuple[PerfEvent, ...]:
+    """bpftool's rows as the types of what bpf(2) told."""
+    return record.read_links(_named(rows)) if key == "links" else record.read_perf(_named(rows))
+
+
+def _ours(key: str, found: Inputs) -> Sequence[Link] | Sequence[PerfEvent]:
     """What bpf(2) told of that which bpftool shows: its `perf show` has raw tracepoints' links as well."""
     if key == "links":
-        return list(found.get("links", ()))
-    links = {one["id"]: one for one in found.get("links", ()) if one["type"] == "raw_tracepoint"}
-    rows = list(found.get("perf", ()))
-    for pid, fd, kind, number in found.get("holders", ()):
+        return found.links
+    links = {one.id: one for one in found.links if one.type == "raw_tracepoint"}
+    rows = list(found.perf)
+    for pid, fd, kind, number in found.holders:
         if kind == "link" and number in links:
             one = links[number]
-            place = {"type": "raw_tracepoint", "name": one.get("tp_name") or "", "offset": 0}
-            rows.append({"pid": pid, "fd": fd, "prog_id": one["prog_id"], **place})
+            rows.append(record.PerfEvent(pid, fd, one.prog_id or 0, "raw_tracepoint", one.tp_name or "", 0))
     return rows
 
 
-def _keys(key: str, rows: Iterable[Record]) -> _Keys:
+def _keys(rows: Iterable[Link | PerfEvent]) -> _Keys:
     """What tells a row apart, to what both sides say of it in the same way ("": this side does not) and its words."""
     found: _Keys = {}
     for one in rows:
-        kind = "" if (one["type"] or "").startswith("type_") else one["type"] or ""
-        if key == "links":
-            words = f"link {one['id']} {one['type']}" + (f" program {one['prog_id']}" if one["prog_id"] else "")
-            found[one["id"], one["prog_id"]] = (kind,), words
+        kind = "" if one.type.startswith("type_") else one.type
+        if isinstance(one, record.Link):
+            words = f"link {one.id} {one.type}" + (f" program {one.prog_id}" if one.prog_id else "")
+            found[one.id, one.prog_id] = (kind,), words
         else:
-            place = f"{one['name']}+{one['offset']}" if one["name"] else ""
-            words = f"{kind or 'something'} {place or 'without a name'} program {one['prog_id']}"
-            words += f" of {one['pid']}/{one['fd']}"
-            found[one["pid"], one["fd"], one["prog_id"]] = (kind, place), words
+            place = f"{one.name}+{one.offset}" if one.name else ""
+            words = f"{kind or 'something'} {place or 'without a name'} program {one.prog_id}"
+            words += f" of {one.pid}/{one.fd}"
+            found[one.pid, one.fd, one.prog_id] = (kind, place), words
     return found
 
 
@@ -166,7 +171,7 @@ def _only(ours: _Keys, theirs: _Keys) -> set[str]:
 # ---------------------------------------------------------------- live: asked before and after
 
 
-def ask(calls: Calls, run: Callable[[str, str], Said] | None = None, program: str | None = None) -> Record:
+def ask(calls: Calls, run: Callable[[str, str], Said] | None = None, program: str | None = None) -> Document:
     """What bpftool says now against bpf(2): `findings` (where, only bpftool's, only ours) and `gaps`.
 
     bpftool is asked before and after; what it said both times and bpf(2) did not in between, or the other way, is a
@@ -178,7 +183,7 @@ def ask(calls: Calls, run: Callable[[str, str], Said] | None = None, program: st
     if program is None:
         why = "bpftool is not installed, or in no folder of PATH"
         return {"findings": [], "gaps": [{"fact": "bpftool", "kind": "not_there", "why": why, "cure": "install it"}]}
-    answer: Record = {"findings": [], "gaps": []}
+    answer: Document = {"findings": [], "gaps": []}
     ways = run or bpftool_run.ask
     for key, _, reader in _READERS:
 
@@ -212,7 +217,7 @@ def _now(said: Said, key: str, reader: Callable[..., Any]) -> _Keys:
         raise _Unusable("malformed", str(mistake)) from None
     if error:
         raise _Unusable("denied", f"bpftool {_WHAT[key]} show: {error}")
-    return _keys(key, _named(rows))
+    return _keys(_rows(key, rows))
 
 
 def _lasting(key: str, calls: Calls, said: Callable[[], _Keys]) -> tuple[set[str], set[str]]:
@@ -226,8 +231,8 @@ def _lasting(key: str, calls: Calls, said: Callable[[], _Keys]) -> tuple[set[str
         if number:
             time.sleep(_PAUSE_S)
         before = said()
-        found = attached.links_and_events(calls)
-        ours, gone = _keys(key, _ours(key, found)), _gone(key, found)
+        found = record.read(attached.links_and_events(calls))
+        ours, gone = _keys(_ours(key, found)), _gone(key, found)
         after = said()
         both = {one: words for one, words in after.items() if one in before and one[:2] not in gone}
         theirs_now, ours_now = _only(both, ours), _only(ours, {**before, **after})
@@ -238,7 +243,7 @@ def _lasting(key: str, calls: Calls, said: Callable[[], _Keys]) -> tuple[set[str
     return only_theirs, only_ours
 
 
-def _gone(key: str, found: Record) -> set[tuple[object, ...]]:
+def _gone(key: str, found: Inputs) -> set[tuple[object, ...]]:
     """(pid, fd) of links that went between the look at descriptors and that at links, which says nothing of their rows.
 
     Who attaches again and again has the next link under the same number, so that bpftool's row looks like one that
@@ -246,13 +251,13 @@ def _gone(key: str, found: Record) -> set[tuple[object, ...]]:
     """
     if key == "links":
         return set()
-    there = {one["id"] for one in found.get("links", ())}
-    return {(pid, fd) for pid, fd, kind, number in found.get("holders", ()) if kind == "link" and number not in there}
+    there = {one.id for one in found.links}
+    return {(pid, fd) for pid, fd, kind, number in found.holders if kind == "link" and number not in there}
 
 
-def live_findings(found: Record) -> list[AuditFinding]:
+def live_findings(found: Inputs) -> list[AuditFinding]:
     """The findings of `ask`, which the inputs hold."""
     told: list[AuditFinding] = []
-    for where, theirs, ours in found.get("bpftool", {}).get("findings", ()):
+    for where, theirs, ours in found.bpftool:
         told += _findings(where, _LIVE, theirs, ours)
     return told

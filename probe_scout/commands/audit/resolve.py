@@ -6,7 +6,7 @@ All addresses and names of an audit are collected first and looked up in one pas
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import Malformed, ProbeScoutError, SourceError
 from .kept import Kept
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...kernel.kernel import Kernel
     from ...kernel.symbols import View
-    from ...sources.bpf.objects import Record
+    from .record import Btf, Document
 
 MANY = 24  # names beyond which one pass for all of them is cheaper than a search for each
 MOST = 400  # and beyond which a table of all symbols is
@@ -48,14 +48,14 @@ class Resolver:
     def __init__(
         self,
         k: Kernel,
-        btfs: dict[str, Record],
+        btfs: dict[str, Btf],
         pmus: dict[str, str],
-        symbols: dict[str, list[Any]] | None = None,
+        symbols: dict[int, tuple[str, str | None, int]] | None = None,
         kept: Kept | None = None,
     ) -> None:
         """`symbols`: those of a snapshot, by the numbers that stand for addresses in it."""
         self._k, self._btfs, self._pmus = k, btfs, pmus
-        self._symbols = {int(number): Symbol(*one) for number, one in (symbols or {}).items()}
+        self._symbols = {number: Symbol(*one) for number, one in (symbols or {}).items()}
         self._is_kept = symbols is not None
         self._kept = kept or Kept()
         self._has_ibt: bool | None = None
@@ -96,8 +96,8 @@ class Resolver:
                 address - starts[at],
             )
 
-    def name_addresses(self, inputs: Record) -> None:
-        """Replace every address of the inputs by a number, and add what the numbers stand for as `symbols`."""
+    def name_addresses(self, inputs: Document) -> None:
+        """Replace every address of a document by a number, and add what the numbers stand for as `symbols`."""
         everywhere = [one for key in ("links", "perf") for one in inputs[key]]
         self.learn(a for one in everywhere for a in (*(one.get("addresses") or ()), one.get("address") or 0))
         numbers: dict[int, int] = {}
@@ -157,9 +157,9 @@ class Resolver:
         if not object_id or not type_id:
             return None, None
         about = self._btfs.get(str(object_id))
-        if about is None or not about["is_kernels"]:
+        if about is None or not about.is_kernels:
             return None, None
-        module = None if about["name"] == "vmlinux" else about["name"]
+        module = None if about.name == "vmlinux" else about.name
         return module, self.type_name(module, type_id)
 
     def type_name(self, module: str | None, type_id: int) -> str | None:

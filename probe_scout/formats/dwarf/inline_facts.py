@@ -124,12 +124,16 @@ class Row(NamedTuple):
 
 
 class Root(NamedTuple):
-    """What an entry belongs to, at the end of its references: unit, name, linkage name, file and line."""
+    """What an entry belongs to, at the end of its references: unit, name, linkage name, file and line.
+
+    `origin_linkage`: the linkage name at that end; another than `linkage` for constructors of C++.
+    """
 
     key: tuple[bytes, str, int]
     linkage: bytes
     inline: int
     is_external: bool
+    origin_linkage: bytes = b""
 
 
 class Gathered:
@@ -146,10 +150,10 @@ class Gathered:
 
 
 class Reader:
-    """Reads units of one file into `found`, for the wanted names, or for all of them."""
+    """Reads units of one file into `found`, for the wanted name (`by_linkage`: linkage name), or for all of them."""
 
-    def __init__(self, file: DebugFile, wanted: bytes | None, with_chains: bool) -> None:
-        self.file, self.wanted, self.with_chains = file, wanted, with_chains
+    def __init__(self, file: DebugFile, wanted: bytes | None, with_chains: bool, by_linkage: bool = False) -> None:
+        self.file, self.wanted, self.with_chains, self.by_linkage = file, wanted, with_chains, by_linkage
         self._values = values_of(file, wanted) if wanted is not None else None
         self.named: set[int] = set()  # offsets of strings that are the wanted name of a function here
         self.found: dict[tuple[bytes, str, int], Gathered] = {}
@@ -247,6 +251,7 @@ class Reader:
         file = line = None
         inline = 0
         external = False
+        linkages: list[Any] = []
         at: int | None = offset
         for _ in range(_CHAIN_MAX):
             values = local.get(at) if at is not None else None
@@ -259,7 +264,11 @@ class Reader:
             inline = inline or values[F_INLINE] or 0
             external = external or bool(values[F_EXTERNAL])
             at = values[F_ORIGIN] if values[F_ORIGIN] is not None else values[F_SPEC]
-            if at is None:
+            if self.by_linkage:
+                linkages.append(values[F_LINKAGE])
+                if at is None and not self._may_be_linked(linkages):
+                    return None
+            elif at is None:
                 if self._values is not None and type(name) is int and name >= 0 and name not in self._values:
                     return None
                 text = self._text(unit, name)
@@ -270,7 +279,19 @@ class Reader:
                 linked = self._text(unit, linkage) if linkage is not None else b""
                 return Root((text, file_name(unit, file), line or 0), linked, inline, external)
         of = self.root_of(offset)
-        return None if of is None or (self.wanted is not None and of.key[0] != self.wanted) else of
+        if of is None or self.wanted is None:
+            return of
+        if self.by_linkage:
+            return of if self.wanted in (of.linkage, of.origin_linkage) else None
+        return of if of.key[0] == self.wanted else None
+
+    def _may_be_linked(self, linkages: list[Any]) -> bool:
+        """A linkage name on the way (C1 and C4 of a constructor) is the wanted one, or is not at an offset."""
+        written = [one for one in linkages if one is not None]
+        known = [one for one in written if type(one) is int and one >= 0]
+        mine = [one for one in known if self._values is not None and one in self._values]
+        self.named.update(mine)
+        return bool(mine) or len(known) < len(written)
 
     def _text(self, unit: Unit, value: Any) -> bytes:
         if not isinstance(value, int) or value < 0:
@@ -282,7 +303,7 @@ class Reader:
 
     def _followed(self, offset: int) -> Root | None:
         """As `_root`, over units and into the supplementary file, one entry at a time."""
-        name = linkage = b""
+        name = linkage = last = b""
         path, line, inline, external = "", None, 0, False
         has_file = False
         file: DebugFile | None = self.file
@@ -298,14 +319,15 @@ class Reader:
             unit, _, values = entry
             file = unit.file
             name = name or unit.raw_text(values.get(n.AT_NAME))
-            linkage = linkage or unit.raw_text(values.get(n.AT_LINKAGE_NAME, values.get(n.AT_MIPS_LINKAGE_NAME)))
+            own = unit.raw_text(values.get(n.AT_LINKAGE_NAME, values.get(n.AT_MIPS_LINKAGE_NAME)))
+            linkage, last = linkage or own, own or last
             if not has_file and n.AT_DECL_FILE in values:
                 has_file, path = True, file_name(unit, values[n.AT_DECL_FILE])
             line = line if line is not None else values.get(n.AT_DECL_LINE)
             inline = inline or values.get(n.AT_INLINE, 0)
             external = external or bool(values.get(n.AT_EXTERNAL))
             at = values.get(n.AT_ABSTRACT_ORIGIN, values.get(n.AT_SPECIFICATION))
-        return Root((name, path, line or 0), linkage, inline, external) if name else None
+        return Root((name, path, line or 0), linkage, inline, external, last) if name else None
 
 
 class TooMuch(ProbeScoutError):
@@ -313,9 +335,15 @@ class TooMuch(ProbeScoutError):
 
 
 def find(
-    file: DebugFile, name: str, quickly: bool = False, progress: Callable[[int, int], None] | None = None
+    file: DebugFile,
+    name: str,
+    quickly: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    by_linkage: bool = False,
 ) -> tuple[SourceFunction, ...]:
     """The functions of this name in the source, by file and line; empty if the debug information knows none.
+
+    `by_linkage`: the name is a linkage name (mangled), which is rarer by far than a name of C++.
 
     Only definitions count: a declaration of a function that is defined elsewhere is none. Raises Malformed, and
     TooMuch where `quickly` is asked and not possible. `progress`: offset in .debug_info, and its size.
@@ -326,7 +354,7 @@ def find(
         return ()
     if quickly and is_common(file, name.encode()):
         raise TooMuch(f"{file.path}: many strings end with {name}")
-    reader = Reader(file, name.encode(), with_chains=True)
+    reader = Reader(file, name.encode(), with_chains=True, by_linkage=by_linkage)
     read: set[int] = set()
     far = refers_far(file)
     reached: set[int] = set()
@@ -399,9 +427,22 @@ def _function(file: DebugFile, key: tuple[bytes, str, int], mine: Gathered) -> S
 
 
 def own_name(name: str, linkage: str, bodies: Iterable[Iterable[str]]) -> str:
-    """The name that the function's symbols carry: the linkage name where the symbol table has it."""
-    if linkage and not any(symbol == name for body in bodies for symbol in body):
+    """The name that the function's symbols carry: the linkage name where the symbol table has it.
+
+    gcc leaves the linkage name of a static function of C++ out: its symbol then demangles to the name.
+    """
+    symbols = [symbol for body in bodies for symbol in body]
+    if name in symbols:
+        return name
+    if linkage:
         return linkage
+    mangled = [symbol for symbol in symbols if symbol.startswith(("_Z", "_R"))]
+    if mangled:
+        from ..elf import demangle
+
+        for symbol in mangled:
+            if demangle.without_arguments(demangle.demangle(symbol)).rpartition("::")[2] == name:
+                return symbol
     return name
 
 

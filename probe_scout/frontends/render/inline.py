@@ -72,11 +72,16 @@ def _copy(copy: InlinedCopy, style: Style) -> Iterator[str]:
     if copy.piece and not copy.seen:
         note = "   a piece of another copy, no call of its own"
     shown = style.paint(answer.ljust(9), answer) if answer else " " * 9
-    first, *rest = style.wrap(f"kprobe {head}{errno}{note}", 11)
+    probe = "kprobe" if copy.file_offset is None else "uprobe"
+    if copy.file_offset is not None and copy.symbol:
+        head = f"{head} ({copy.symbol}+{copy.offset_bytes:#x})"
+    first, *rest = style.wrap(f"{probe} {head}{errno}{note}", 11)
     yield f"  {shown}{first.lstrip()}"
     yield from rest
     if copy.verdict is not None and copy.verdict.answer != YES:
         yield from style.wrap(_why(copy.verdict), 15, 13)
+    for wrong in copy.verdict.notes if copy.verdict is not None else ():
+        yield from style.wrap(f"but: {wrong.says}   {wrong.rule}", 15, 13)
     through = " into ".join(copy.chain[:-1])
     line = f"called at {copy.file}:{copy.line}" if copy.file else ""
     text = ", ".join(part for part in (f"through {through}" if through else "", line) if part)

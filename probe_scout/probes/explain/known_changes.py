@@ -130,6 +130,106 @@ _PAIRS: tuple[tuple[str, str, str, str], ...] = (
     ("iov_iter_copy_from_user_atomic", "copy_page_from_iter_atomic", "in 5.10", "6.1"),
     ("check_preempt_curr", "wakeup_preempt", "up to 6.1", "6.12"),
     ("check_preempt_wakeup", "check_preempt_wakeup_fair", "up to 6.1", "6.12"),
+    ("do_splice_to", "vfs_splice_read", "up to 6.1", "6.12"),
+    ("debugfs_create_file", "debugfs_create_file_full", "up to 6.12", "7.3"),
+    ("elf_map", "elf_load", "up to 6.1", "6.12"),
+    ("sk_stream_alloc_skb", "tcp_stream_alloc_skb", "in 5.10", "6.1"),
+    ("krealloc", "krealloc_noprof", "up to 6.1", "6.12"),
+    ("krealloc_noprof", "krealloc_node_align_noprof", "in 6.12", "7.3"),
+    ("mempool_alloc", "mempool_alloc_noprof", "up to 6.1", "6.12"),
+    ("free_unref_page", "free_frozen_pages", "up to 6.12", "7.3"),
+    ("free_unref_page_list", "free_unref_folios", "up to 6.1", "6.12"),
+    ("zap_page_range", "zap_page_range_single", "up to 6.1", "6.12"),
+    ("deactivate_file_page", "deactivate_file_folio", "in 5.10", "6.1"),
+    ("mark_page_lazyfree", "folio_mark_lazyfree", "up to 6.1", "6.12"),
+    ("rotate_reclaimable_page", "folio_rotate_reclaimable", "in 5.10", "6.1"),
+    ("isolate_lru_page", "folio_isolate_lru", "up to 6.1", "6.12"),
+    ("putback_lru_page", "folio_putback_lru", "up to 6.1", "6.12"),
+    ("page_mapping", "folio_mapping", "up to 6.1", "6.12"),
+    ("try_to_release_page", "filemap_release_folio", "up to 6.1", "6.12"),
+    ("invalidate_inode_page", "mapping_evict_folio", "up to 6.1", "6.12"),
+    ("account_page_cleaned", "folio_account_cleaned", "in 5.10", "6.1"),
+    ("test_clear_page_writeback", "__folio_end_writeback", "in 5.10", "6.1"),
+    ("__test_set_page_writeback", "__folio_start_writeback", "in 5.10", "6.1"),
+    ("mem_cgroup_uncharge", "__mem_cgroup_uncharge", "in 5.10", "6.1"),
+    ("mpage_readpage", "mpage_read_folio", "in 5.10", "6.1"),
+    ("ext4_readpage", "ext4_read_folio", "in 5.10", "6.1"),
+    ("btrfs_readpage", "btrfs_read_folio", "in 5.10", "6.1"),
+    ("block_write_full_page", "block_write_full_folio", "up to 6.1", "6.12"),
+    ("__block_write_full_page", "__block_write_full_folio", "up to 6.1", "6.12"),
+    ("submit_bh", "bh_submit", "up to 6.12", "7.3"),
+    ("__blk_mq_alloc_request", "__blk_mq_alloc_requests", "in 5.10", "6.1"),
+    ("blk_throtl_bio", "__blk_throtl_bio", "in 5.10", "6.1"),
+    ("blk_flush_plug_list", "__blk_flush_plug", "in 5.10", "6.1"),
+    ("disk_start_io_acct", "bdev_start_io_acct", "in 5.10", "6.1"),
+    ("disk_end_io_acct", "bdev_end_io_acct", "in 5.10", "6.1"),
+    ("blk_mq_freeze_queue", "blk_mq_freeze_queue_nomemsave", "up to 6.12", "7.3"),
+    ("alloc_pages_vma", "vma_alloc_folio", "in 5.10", "6.1"),
+    ("alloc_pages_current", "alloc_pages", "in 5.10", "6.1"),
+    ("update_blocked_averages", "sched_balance_update_blocked_averages", "up to 6.1", "6.12"),
+    ("find_busiest_group", "sched_balance_find_src_group", "up to 6.1", "6.12"),
+    ("find_idlest_group", "sched_balance_find_dst_group", "up to 6.1", "6.12"),
+    ("run_rebalance_domains", "sched_balance_softirq", "up to 6.1", "6.12"),
+)
+
+# Old name, new name, and where it is known from: names that public tools try one after the other, or whose old one no
+# recorded kernel has.
+_FALLBACKS: tuple[tuple[str, str, str], ...] = (
+    (
+        "security_bpf_map_alloc",
+        "security_bpf_map_create",
+        "kernel commit a2431c7eabcf (6.9); DataDog/datadog-agent#31121",
+    ),
+    ("security_bpf_prog_alloc", "security_bpf_prog_load", "kernel commit 1b67772e4e3f (6.9)"),
+    ("dev_new_index", "dev_index_reserve", "net/core/dev.c; DataDog/datadog-agent tries both"),
+    (
+        "cgroup_rstat_flush",
+        "css_rstat_flush",
+        "cgroup_rstat_* became css_rstat_* (6.16); cloudflare/ebpf_exporter traces it",
+    ),
+    ("cgroup_rstat_updated", "css_rstat_updated", "cgroup_rstat_* became css_rstat_* (6.16)"),
+    ("cgroup_tasks_write", "cgroup1_tasks_write", "kernel/cgroup/cgroup-v1.c (4.14); DataDog/datadog-agent tries both"),
+    ("kfree_skb_list", "kfree_skb_list_reason", "the drop reason came (5.19); in 5.10 alone"),
+    ("inotify_handle_event", "inotify_handle_inode_event", "fs/notify/inotify; no recorded kernel has the old name"),
+    ("flush_old_exec", "begin_new_exec", "kernel commit 2388777a0a59 (5.8)"),
+    ("utimes_common", "vfs_utimes", "kernel commit fd5ad30c7823 (5.9); aquasecurity/tracee, DataDog/datadog-agent"),
+    ("kzfree", "kfree_sensitive", "kernel commit 453431a54934 (5.9)"),
+)
+
+# Functions that went, and what does their work: it was there before.
+_TAKEN_OVER: tuple[tuple[str, str, str], ...] = (
+    ("tcp_sendpage", "tcp_sendmsg", "sendpage went with MSG_SPLICE_PAGES (6.5); DataDog/datadog-agent#20449; recorded"),
+    ("udp_sendpage", "udp_sendmsg", "sendpage went with MSG_SPLICE_PAGES (6.5); DataDog/datadog-agent#20449; recorded"),
+    ("inet_sendpage", "inet_sendmsg", "sendpage went with MSG_SPLICE_PAGES (6.5); recorded"),
+    ("kernel_sendpage", "sock_sendmsg", "sendpage went with MSG_SPLICE_PAGES (6.5); recorded"),
+    ("write_cache_pages", "writeback_iter", "recorded: both in 6.12, the new one alone in 7.3"),
+    ("netif_rx_ni", "netif_rx", "netif_rx may be called from every context since 5.18; recorded: in 5.10 alone"),
+)
+
+# Functions that stay as wrappers for old callers, and what the others call.
+_WRAPPED: tuple[tuple[str, str, str], ...] = (
+    *(
+        (old, new, "mm/folio-compat.c (5.16)")
+        for old, new in (
+            ("end_page_writeback", "folio_end_writeback"),
+            ("wait_on_page_writeback", "folio_wait_writeback"),
+            ("wait_for_stable_page", "folio_wait_stable"),
+            ("unlock_page", "folio_unlock"),
+            ("set_page_dirty", "folio_mark_dirty"),
+            ("clear_page_dirty_for_io", "folio_clear_dirty_for_io"),
+            ("redirty_page_for_writepage", "folio_redirty_for_writepage"),
+            ("pagecache_get_page", "__filemap_get_folio"),
+        )
+    ),
+    *(
+        (old, new, "net/core/dev_api.c: ioctl calls the old name, rtnetlink the new one (6.16)")
+        for old, new in (
+            ("dev_set_mtu", "netif_set_mtu"),
+            ("dev_change_flags", "netif_change_flags"),
+            ("dev_set_mac_address", "netif_set_mac_address"),
+            ("dev_change_name", "netif_change_name"),
+        )
+    ),
 )
 
 
@@ -709,6 +809,95 @@ LADDER: tuple[Rung, ...] = (
             old, new, "{0} was renamed or replaced: newer kernels have {1}.", f"recorded: {had}; {has} has the new"
         )
         for old, new, had, has in _PAIRS
+    ),
+    *(
+        _renamed(old, new, "{0} was renamed or replaced: newer kernels have {1}.", source)
+        for old, new, source in _FALLBACKS
+    ),
+    *(
+        Rung(old, REPLACED, f"{old} was removed; {new} does its work, and was there before.", (_fn(new),), source)
+        for old, new, source in _TAKEN_OVER
+    ),
+    *(
+        Rung(old, BYPASSED, f"{old} is a wrapper where {new} exists; most callers use {new}.", (_fn(new),), source)
+        for old, new, source in _WRAPPED
+    ),
+    Rung(
+        "attach_recursive_mnt",
+        SPECIALISED,
+        "GCC gives attach_recursive_mnt changed parameters and the name attach_recursive_mnt.isra.0 on newer kernels.",
+        (_fn("mnt_set_mountpoint", "each mount that is put below another"), _fn("propagate_mnt")),
+        "DataDog/datadog-agent#50926; recorded: .isra.0 in 7.3",
+    ),
+    Rung(
+        "do_move_mount",
+        SPECIALISED,
+        "GCC gives do_move_mount changed parameters and the name do_move_mount.isra.0 on newer kernels.",
+        (_fn("mnt_set_mountpoint", "each mount that is put below another"), _call("move_mount")),
+        "recorded: .isra.0 in 6.18, 7.2 and 7.3",
+    ),
+    Rung(
+        "attach_mnt",
+        INLINED,
+        "attach_mnt was folded into its callers or removed on newer kernels.",
+        (_fn("mnt_set_mountpoint", "each mount that is put below another"),),
+        "DataDog/datadog-agent hooks it; recorded: the symbol up to 6.12, none in 7.3",
+    ),
+    Rung(
+        "new_sync_read",
+        INLINED,
+        "new_sync_read is folded into vfs_read.",
+        (_fn("vfs_read", "file, user buffer, count and position"),),
+        "recorded: the symbol in 5.10, none in 6.1, 6.12, 7.3",
+    ),
+    Rung(
+        "new_sync_write",
+        INLINED,
+        "new_sync_write is folded into vfs_write.",
+        (_fn("vfs_write", "file, user buffer, count and position"),),
+        "recorded: the symbol in 5.10, none in 6.1, 6.12, 7.3",
+    ),
+    Rung(
+        "do_iter_write",
+        REPLACED,
+        "do_iter_write was folded into vfs_iter_write and vfs_writev.",
+        (_fn("do_iter_readv_writev", "file, iterator and position of reads and writes"), _fn("vfs_writev")),
+        "recorded: up to 6.1, gone in 6.12",
+    ),
+    Rung(
+        "do_iter_read",
+        REPLACED,
+        "do_iter_read was folded into vfs_iter_read and vfs_readv.",
+        (_fn("do_iter_readv_writev", "file, iterator and position of reads and writes"), _fn("vfs_readv")),
+        "recorded: up to 6.1, gone in 6.12",
+    ),
+    Rung(
+        "cgroup_rstat_flush_locked",
+        REPLACED,
+        "cgroup_rstat_flush_locked was split up when cgroup_rstat_flush became css_rstat_flush (6.16).",
+        (_fn("css_rstat_flush"), _fn("cgroup_rstat_flush")),
+        "recorded: up to 6.12, gone in 7.3",
+    ),
+    Rung(
+        "icmpv6_send",
+        INLINED,
+        "icmpv6_send is an inline wrapper of icmp6_send.",
+        (_fn("icmp6_send", "the packet answered, type, code and info"),),
+        "recorded: no symbol in 5.10 to 7.3",
+    ),
+    Rung(
+        "prepare_binprm",
+        INLINED,
+        "prepare_binprm has one caller and is folded into it.",
+        (_BPRM, _EXEC),
+        "fs/exec.c (5.8); recorded: no symbol in 5.10 to 7.3",
+    ),
+    Rung(
+        "netif_receive_skb_internal",
+        INLINED,
+        "netif_receive_skb_internal is folded into netif_receive_skb.",
+        (_tp("net:netif_receive_skb", "each packet received: packet, length and device"), _fn("netif_receive_skb")),
+        "recorded: no symbol in 5.10 to 7.3",
     ),
 )
 

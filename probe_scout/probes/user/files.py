@@ -132,6 +132,18 @@ def found(k: Kernel, target: UserTarget) -> UserFile:
 # libraries by name
 
 
+def is_library(k: Kernel, text: str) -> bool:
+    """`libNAME:symbol` means a library: no module of the kernel has the name, and a library is found."""
+    name = text.partition(":")[0]
+    if f"\t[{name}]\n".encode() in (k.kallsyms() or b""):
+        return False
+    try:
+        library(k, name)
+    except UsageError:
+        return False
+    return True
+
+
 def library(k: Kernel, name: str) -> Place:
     """The file behind a library's name: as bpftrace finds it (ld.so.cache), and where libbpf would look.
 

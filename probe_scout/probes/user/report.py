@@ -262,8 +262,51 @@ def _with_arguments(q: _Asked, symbol: Symbol, report: UserReport, place: UserPl
     return report._replace(prototype=found.text), made
 
 
-def _coverage(_q: _Asked, _symbol: Symbol | None) -> Coverage:
-    return Coverage()
+def _coverage(q: _Asked, symbol: Symbol | None) -> Coverage:
+    """Whether calls go past the symbol into inlined copies; nothing where there is no debug information."""
+    if symbol is None or q.target.offset or symbol.type == STT_GNU_IFUNC:
+        return Coverage()
+    from . import inlining
+
+    return inlining.coverage(q.file, symbol, q.debug)
+
+
+class Places:
+    """Places of one file, judged one after the other for a uprobe: the inlined copies of a function."""
+
+    def __init__(self, k: Kernel, file: UserFile) -> None:
+        self.file = file
+        mapped = user_files.mapped_by(file.place.path, file.state) if file.kind == files.LIVE else None
+        self._q = _Asked(k, UserTarget(USER_FUNCTION, file.path, ""), ("uprobe",), file, mapped)
+        self._known: dict[int, tuple[Verdict, tuple[str, str] | None]] = {}
+
+    def offset(self, address: int) -> int | None:
+        """The file offset of an address; None where no byte of the file is mapped there."""
+        image = self.file.image
+        assert image is not None
+        return image.file_offset(address)
+
+    def judged(self, offset: int) -> tuple[Verdict, tuple[str, str] | None]:
+        """The verdict of a uprobe, and (id, sentence) of what is wrong with an accepted one; None if nothing is."""
+        if offset not in self._known:
+            self._known[offset] = self._judged(offset)
+        return self._known[offset]
+
+    def _judged(self, offset: int) -> tuple[Verdict, tuple[str, str] | None]:
+        q, image = self._q, self.file.image
+        assert image is not None
+        here = code.judge(q.k, image, offset) if code.is_x86(image) else None
+        if here is not None and here.refused and q.mapped is not None:
+            q = q._replace(mapped=user_files.mapped_by(q.file.place.path, q.file.state, offset))
+        (verdict,) = _verdicts(q, _traits(q, offset, here))
+        if here is None or verdict.answer == NO:
+            return verdict, None
+        if here.refused and here.certain:
+            why = limits.REFUSED_SAYS[here.refused]
+            return verdict, ("limit.uprobe_refused", f"It never fires once a process maps the file: {why}.")
+        if not here.harmless:
+            return verdict, ("hazard.uprobe_vex", "Do not probe it: the kernel misreads the AVX instruction.")
+        return verdict, None
 
 
 def _because(q: _Asked, found: symbols.Found | None, symbol: Symbol | None) -> tuple[Diagnosis, ...]:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from probe_scout.commands import audit
-from probe_scout.commands.audit import arguments
+from probe_scout.commands.audit import arguments, record
 from probe_scout.kernel.kernel import Kernel
 from tests.builders.btf_writer import BtfWriter
 from tests.builders.fake_bpf import FakeBpf
@@ -23,7 +23,7 @@ def of_exec(recorded, expected, kind="raw_tracepoint"):
     """Evidence of a program on sched_process_exec: (struct task_struct *, pid_t, struct linux_binprm *)."""
     one = link(5, "raw_tracepoint", 1, tp_name="sched_process_exec", cookie=None)
     given = inputs(programs=[program(1, kind)], links=[one], arguments={"1": expected} if expected else {})
-    (row,) = audit.judged(Kernel(recorded), json.loads(json.dumps(given))).attachments
+    (row,) = audit.judged(Kernel(recorded), record.read(json.loads(json.dumps(given)))).attachments
     return [finding.evidence for finding in row.findings if finding.check == "audit.arguments_differ"]
 
 
@@ -79,7 +79,7 @@ def test_where_it_just_does_not_fire(expected, event, is_told):
 def test_an_event_without_types_says_nothing(recorded):
     one = link(5, "raw_tracepoint", 1, tp_name="no_such_event")
     given = inputs(programs=[program(1, "raw_tracepoint")], links=[one], arguments={"1": [TASK]})
-    assert audit.judged(Kernel(recorded), given).attachments[0].findings == ()
+    assert audit.judged(Kernel(recorded), record.read(given)).attachments[0].findings == ()
 
 
 def test_what_a_program_expects_is_read_from_its_own_types():
@@ -100,10 +100,10 @@ def test_what_a_program_expects_is_read_from_its_own_types():
     calls = FakeBpf(programs=programs, btfs=btfs)
     links = [link(n, "raw_tracepoint", n, tp_name="sched_switch") for n in (1, 2, 3, 4, 6, 7)]
     given = {"links": links, "perf": [], "programs": [*programs, {"id": 7, "btf_id": 30}]}
-    assert arguments.look(given, calls) == {"1": [[STRUCT, "file", "struct file *file"]]}
+    assert arguments.look(record.read(given), calls) == {"1": [[STRUCT, "file", "struct file *file"]]}
     assert calls.open_now() == []
 
 
 def test_programs_that_are_on_no_raw_tracepoint_are_not_asked():
     given = {"links": [link(1, "perf_event", 1)], "perf": [], "programs": [program(1, btf_id=30)]}
-    assert arguments.look(given, None) == {}
+    assert arguments.look(record.read(given), None) == {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.commands.audit import printed
+from probe_scout.commands.audit import printed, record
 from probe_scout.sources.bpf import attached, bpftool_run
 from probe_scout.sources.bpf.bpftool_run import Said
 
@@ -56,7 +56,7 @@ def test_a_difference_that_lasts(between):
     assert asked == 10
     answer, _ = between([[]], [[OURS]])
     assert answer["findings"] == [["bpftool -j perf show", [], [words]]]
-    assert [one.evidence for one in printed.live_findings({"bpftool": answer})] == [
+    assert [one.evidence for one in printed.live_findings(record.read({"bpftool": answer}))] == [
         f"bpftool -j perf show: bpftool lacks {words}"
     ]
 

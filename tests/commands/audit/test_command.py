@@ -434,6 +434,7 @@ def _no_code(k):
 def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, capsys):
     """The inputs go into the archive without addresses, and come back as the same rows."""
     from probe_scout.commands import audit
+    from probe_scout.commands.audit import record
     from probe_scout.frontends.session import OpenKernel
     from probe_scout.kernel.kernel import Kernel
     from probe_scout.sources.live import LiveSource
@@ -448,8 +449,8 @@ def test_a_snapshot_of_this_machine_repeats_its_audit(tmp_path, monkeypatch, cap
     multi = link(5, "kprobe_multi", 1, addresses=[address], cookies=[0], missed=0, is_return=False)
     taken = inputs(programs=[program(1)], links=[multi])
     del taken["symbols"]
-    monkeypatch.setattr(audit, "inputs", lambda k, net="auto", calls=None: json.loads(json.dumps(taken)))
-    now = audit.judged(k, audit.inputs(k)).attachments
+    monkeypatch.setattr(audit, "document", lambda k, net="auto", calls=None: json.loads(json.dumps(taken)))
+    now = audit.judged(k, record.read(audit.document(k))).attachments
     monkeypatch.setattr("probe_scout.kernel.text.slices_for_snapshot", _no_code)  # it would read this machine's kcore
     kernel.snapshot(str(tmp_path / "saved.tar.xz"))
     monkeypatch.undo()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.commands.audit import others
+from probe_scout.commands.audit import others, record
 from probe_scout.commands.audit.resolve import Resolver
 from probe_scout.errors import NotThere
 from probe_scout.formats.text import enabled_functions, kprobes_list
@@ -87,7 +87,7 @@ class Kernel:
 
 def seen(*lists):
     k = Kernel(*lists)
-    found = others.add(k, [Attachment("kprobe", "vfs_write", offset=0)], Resolver(k, {}, {}), {})
+    found = others.add(k, [Attachment("kprobe", "vfs_write", offset=0)], Resolver(k, {}, {}), record.Inputs())
     return [(one.attach, one.target) for one in found.rows[1:]]
 
 

@@ -47,6 +47,10 @@ def test_names_that_the_recorded_kernels_lost_lead_to_what_they_became():
         ("lookup_one_len", "lookup_noperm"),
         ("hrtimer_init", "hrtimer_setup"),
         ("security_task_getsecid", "security_task_getsecid_obj"),
+        ("security_bpf_map_alloc", "security_bpf_map_create"),
+        ("debugfs_create_file", "debugfs_create_file_full"),
+        ("cgroup_rstat_flush", "css_rstat_flush"),
+        ("submit_bh", "bh_submit"),
     ):
         step = ladder.rung(old)
         assert step is not None
@@ -62,3 +66,30 @@ def test_module_homes_are_module_names():
     for name, module in ladder.MODULE_HOMES.items():
         assert "-" not in module
         parse(f"{module}:{name}")
+
+
+def test_what_took_over_is_no_newer_name():
+    """tcp_sendmsg was there long before tcp_sendpage went: it is no name of it."""
+    step = ladder.rung("tcp_sendpage")
+    assert step is not None
+    assert (step.change, step.candidates[0].target) == ("replaced", "tcp_sendmsg")
+    assert ladder.rung("tcp_sendmsg") is None
+
+
+def test_wrappers_for_old_callers_are_said_to_be_passed_by():
+    for old, new in (("unlock_page", "folio_unlock"), ("dev_set_mtu", "netif_set_mtu")):
+        step = ladder.rung(old)
+        assert step is not None
+        assert (step.change, step.candidates[0].target) == ("bypassed", new)
+
+
+def test_the_pairs_are_true_on_the_recorded_kernel(recorded):
+    """What is said of 6.12 is read in its kallsyms: which of both names is there."""
+    there = {line.split(maxsplit=3)[2] for line in recorded.read("proc/kallsyms").decode().splitlines()}
+    pairs = [(old, new, had, has) for old, new, had, has in ladder._PAIRS if has == "6.12" or had == "up to 6.12"]
+    assert len(pairs) > 40
+    for old, new, had, has in pairs:
+        assert (old in there, new in there) == (had == "up to 6.12", has == "6.12"), (old, new)
+    for old, new, _ in ladder._FALLBACKS:
+        assert old not in there or new not in there, (old, new)
+    assert all(old in there and new in there for old, new, _ in ladder._WRAPPED[:7])

@@ -309,7 +309,7 @@ def test_a_snapshot_keeps_no_command_lines(tiny_kernel, monkeypatch):
     k = tiny_kernel(["vfs_read"])._kernel
     monkeypatch.setattr(type(k.source), "describe", lambda self: Description("live", "/"), raising=False)
     given = inputs(processes=[process(10, cmdline="agent --password secret", user="alice")])
-    monkeypatch.setattr(audit, "inputs", lambda k: given)
+    monkeypatch.setattr(audit, "document", lambda k: given)
     (raw,) = audit.saved(k).values()
     assert b"secret" not in raw
     assert json.loads(raw)["processes"]["10"]["user"] == "alice"
