@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..commands import fleet
+from ..commands.fleet import hosts
 from ..errors import ProbeScoutError, UsageError
 from ..model.fleet import Added, AddReport
 from ..model.report import ScanRow
@@ -55,7 +56,7 @@ def add(
     state = fleet.rules_state(version)
     done: dict[str, Added] = {}
     for root in roots:
-        if (known := _known(store, root, state)) is not None:
+        if (known := _host(store, root) or _known(store, root, state)) is not None:
             done[root] = known
     wanted = [root for root in roots if root not in done]
     for number, (root, found) in enumerate(pool(wanted) if pool else _judged(wanted, jobs)):
@@ -73,6 +74,34 @@ def add(
             continue
         done[root] = Added(root, "again" if was_there else "added", kernel.release, kernel.build_id, len(found.rows))
     return AddReport(store.path, tuple(done[root] for root in roots))
+
+
+def _host(store: Store, root: str) -> Added | None:
+    """Keeps what a snapshot tells of its host; the row of one that tells nothing else, None for what is judged too.
+
+    Raises Broken where the store cannot be written.
+    """
+    is_part = False
+    try:
+        kernel = session.open_kernel(root)
+        is_part = kernel.part() == "host"
+        rows = kernel.attached() if root else []
+        info = kernel.info()
+        fleet.key(info)
+    except (ProbeScoutError, OSError) as error:
+        return Added(root, "error", says=str(error)) if is_part else None
+    if not is_part and not rows:
+        return None
+    was_there = hosts.keep(store, hosts.Sent(_name(root), info, tuple(rows)))
+    if not is_part:
+        return None
+    says = f"{len(rows)} attachments"
+    return Added(root, "host again" if was_there else "host", info.release, info.build_id, 0, says)
+
+
+def _name(root: str) -> str:
+    """A host has the name of the file that it sent."""
+    return root.rstrip("/").rpartition("/")[2].partition(".tar")[0]
 
 
 def _known(store: Store, root: str, state: str) -> Added | None:

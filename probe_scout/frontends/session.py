@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import ProbeScoutError, UsageError
+from ..errors import Broken, CannotAsk, ProbeScoutError, SourceError, UsageError
 from ..model import asked, facts
 from ..model.report import CheckReport, DoctorReport, KernelInfo, ScanReport, SnapshotResult, TargetReport
 
@@ -73,6 +73,9 @@ def _types(types: str | Iterable[str]) -> tuple[str, ...]:
     return asked.attach_types(asked.several(types, "types"), "types:") if types else ()
 
 
+ATTACHED = "tool/attachments.json"  # of a host's part: what is attached, for a fleet
+
+
 class OpenKernel:
     """One kernel, ready to be asked. Reads what a question needs, once. A string where several are taken is one."""
 
@@ -121,6 +124,30 @@ class OpenKernel:
         """Which kernel, without opening anything."""
         told = f"{self._root!r}" if self._root else "this machine"
         return f"<OpenKernel {told}{f', {self._opened.release()}' if self._opened is not None else ''}>"
+
+    def part(self) -> str:
+        """ "host" or "build" for one of the two parts of a snapshot, "" for a whole one and this machine."""
+        return self._kernel.source.describe().part
+
+    def attached(self) -> list[tuple[str, str, str]]:
+        """What a snapshot tells of attachments, for a fleet: attach type, target, owner. Empty where it tells none."""
+        import json
+
+        from ..commands.fleet import hosts
+
+        try:
+            found = json.loads(self._kernel.read(ATTACHED))
+            return [(str(a), str(t), str(o)) for a, t, o in found]
+        except SourceError:
+            pass
+        except (ValueError, TypeError, RecursionError):
+            raise Broken(ATTACHED, "not a list of attachments") from None
+        try:
+            if self._root:
+                self._kernel.source.names("tool")  # nothing else of a snapshot tells who holds what
+            return hosts.rows(self.audit(net="no").attachments)
+        except (CannotAsk, SourceError):
+            return []
 
     def partial(self) -> str:
         """What shows that this snapshot holds a part of its kernel only; "" for a whole one."""
@@ -569,6 +596,10 @@ class OpenKernel:
 
         pack.check_name(out, force or stream is not None)
         extra = audit.saved(self._kernel) if part != snapshot.BUILD else {}
+        if part == snapshot.HOST and (rows := self.attached()):
+            import json
+
+            extra[ATTACHED] = json.dumps(rows).encode()  # a host's part has no types to find the targets by
         if part != snapshot.HOST and (with_code or self._kernel.source.describe().kind in ("live", "image")):
             from ..kernel import text as code
 

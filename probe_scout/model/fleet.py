@@ -100,3 +100,59 @@ class FleetDiff(NamedTuple):
     a: Build
     b: Build
     changes: tuple[Change, ...]
+
+
+class Host(NamedTuple):
+    """One host, by the name of the file it sent. `build`: its build-id; `is_kept`: that build is here."""
+
+    name: str
+    release: str
+    build: str
+    taken: str
+    attached: int
+    is_kept: bool
+
+
+class HostsReport(NamedTuple):
+    """`fleet hosts`."""
+
+    store: str
+    hosts: tuple[Host, ...]
+
+
+class Unowned(NamedTuple):
+    """Programs on one target that no process and no pin holds: on so many hosts, the first of them by name."""
+
+    attach: str
+    target: str | None
+    hosts: int
+    examples: tuple[str, ...]
+
+
+class UnownedReport(NamedTuple):
+    """`fleet unowned`."""
+
+    store: str
+    unowned: tuple[Unowned, ...]
+
+
+class Lost(NamedTuple):
+    """One attachment that a build would not take: `answer` no, absent or unknown; on so many hosts."""
+
+    attach: str
+    target: str | None
+    owner: str
+    answer: str
+    errno: str | None
+    hosts: int
+    examples: tuple[str, ...]
+
+
+class LostReport(NamedTuple):
+    """`fleet upgrade A B`. `hosts`: how many run A."""
+
+    store: str
+    a: Build
+    b: Build
+    hosts: int
+    lost: tuple[Lost, ...]

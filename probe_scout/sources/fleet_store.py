@@ -3,6 +3,8 @@
     verdict  number -> the answers and errno for every attach type, as JSON; some hundred in a whole fleet
     build    place -> who it is and who judged it; `place` is the byte of a name's row that belongs to it
     function name, module -> cells: byte N is the verdict on the build of place N, 0 where it has no such function
+    host     name -> its build-id, and when it sent
+    attachment  number -> attach type, target and owner; attached: which host has which, how often
     wide     what has no room in a byte: verdicts from 255 on; the byte is then 255
 
 A build comes in one transaction, so that a killed writer leaves nothing half. Judging happens before: writers wait for
@@ -13,12 +15,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import Broken, NotThere, UsageError
 
 APPLICATION = 0x70736331  # "psc1"
-SCHEMA = 1
+SCHEMA = 2  # 1: without hosts; read as it is, and made 2 by the next writer
 WIDE = 255
 _WAIT_SECONDS = 120
 _TABLES = """
@@ -30,6 +33,15 @@ CREATE TABLE function (name TEXT NOT NULL, module TEXT NOT NULL, cells BLOB NOT 
   WITHOUT ROWID;
 CREATE TABLE wide (name TEXT NOT NULL, module TEXT NOT NULL, place INTEGER NOT NULL, verdict INTEGER NOT NULL,
   PRIMARY KEY (name, module, place)) WITHOUT ROWID;
+"""
+_HOST_TABLES = """
+CREATE TABLE host (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, build TEXT NOT NULL, release TEXT NOT NULL,
+  taken TEXT NOT NULL);
+CREATE INDEX host_build ON host (build);
+CREATE TABLE attachment (number INTEGER PRIMARY KEY, attach TEXT NOT NULL, target TEXT NOT NULL, owner TEXT NOT NULL,
+  UNIQUE (attach, target, owner));
+CREATE TABLE attached (attachment INTEGER NOT NULL, host INTEGER NOT NULL, times INTEGER NOT NULL,
+  PRIMARY KEY (attachment, host)) WITHOUT ROWID;
 """
 _COLUMNS = "place, release, build_id, arch, functions, partial, judged_by, added"
 
@@ -43,6 +55,7 @@ class Store:
         import os
 
         self.path = path
+        self._has_hosts = True
         if not create and not os.path.exists(path):
             raise NotThere(path, "there is no such fleet", "probe-scout fleet add SNAPSHOT makes it")
         try:
@@ -62,19 +75,34 @@ class Store:
         owner = base.execute("PRAGMA application_id").fetchone()[0]
         if owner == APPLICATION:
             version = base.execute("PRAGMA user_version").fetchone()[0]
-            if version != SCHEMA:
+            if version not in (1, SCHEMA):
                 raise Broken(self.path, f"a fleet of schema {version}, and this version reads {SCHEMA}")
+            self._has_hosts = version == SCHEMA
+            if create and not self._has_hosts:
+                self._add_hosts()
             return
         if owner or base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] or not create:
             raise Broken(self.path, "not a fleet of probe-scout")
         base.execute("BEGIN IMMEDIATE")
         if not base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:  # no other writer was first
-            for statement in _TABLES.split(";\n"):
-                if statement.strip():
-                    base.execute(statement)
+            self._make(_TABLES + _HOST_TABLES)
             base.execute(f"PRAGMA application_id = {APPLICATION}")
             base.execute(f"PRAGMA user_version = {SCHEMA}")
         base.execute("COMMIT")
+
+    def _make(self, tables: str) -> None:
+        for statement in tables.split(";\n"):
+            if statement.strip():
+                self._base.execute(statement)
+
+    def _add_hosts(self) -> None:
+        """The tables of hosts, for a file of schema 1."""
+        self._base.execute("BEGIN IMMEDIATE")
+        if self._base.execute("PRAGMA user_version").fetchone()[0] == 1:  # no other writer was first
+            self._make(_HOST_TABLES)
+            self._base.execute(f"PRAGMA user_version = {SCHEMA}")
+        self._base.execute("COMMIT")
+        self._has_hosts = True
 
     def close(self) -> None:
         """Nothing is lost without it; the file is let go at once."""
@@ -134,6 +162,47 @@ class Store:
         found = self._all("SELECT verdict FROM wide WHERE name = ? AND module = ? AND place = ?", words)
         return int(found[0][0]) if found else 0
 
+    # hosts
+
+    def hosts(self) -> list[tuple[str, str, str, str, int]]:
+        """Name, release, build, when it sent, and how much is attached, by name."""
+        if not self._has_hosts:
+            return []
+        return self._all(
+            "SELECT name, release, build, taken, coalesce(n, 0) FROM host LEFT JOIN"
+            " (SELECT host, sum(times) n FROM attached GROUP BY host) ON host = number ORDER BY name"
+        )
+
+    def unowned(self, examples: int) -> list[tuple[str, str, int, list[str]]]:
+        """Attach type and target of what nobody owns, on how many hosts, and some of their names."""
+        found = self._counted("WHERE owner = ''", "", (), examples)
+        return [(attach, target, count, names) for attach, target, _, count, names in found]
+
+    def attached_on(self, build: str, examples: int) -> tuple[int, list[tuple[str, str, str, int, list[str]]]]:
+        """How many hosts run a build, and what they have attached: attach type, target, owner, hosts, some names."""
+        if not self._has_hosts:
+            return 0, []
+        total = int(self._all("SELECT count(*) FROM host WHERE build = ?", (build,))[0][0])
+        return total, self._counted("", "JOIN host ON host.number = host AND build = ?", (build,), examples)
+
+    def _counted(
+        self, where: str, join: str, words: tuple[object, ...], examples: int
+    ) -> list[tuple[str, str, str, int, list[str]]]:
+        if not self._has_hosts:
+            return []
+        rows = self._all(
+            "SELECT attach, target, owner, count(*), attachment.number FROM attachment JOIN attached"
+            f" ON attachment = attachment.number {join} {where} GROUP BY attachment.number ORDER BY 4 DESC, 1, 2, 3",
+            words,
+        )
+        only = "AND build = ?" if join else ""
+        return [
+            (attach, target, owner, count, [name for (name,) in self._all(
+                "SELECT name FROM attached JOIN host ON host.number = host WHERE attachment = ?"
+                f" {only} ORDER BY host LIMIT {examples}", (number, *words))])
+            for attach, target, owner, count, number in rows
+        ]  # fmt: skip
+
     def _all(self, statement: str, words: tuple[object, ...] = ()) -> list[Any]:
         try:
             return self._base.execute(statement, words).fetchall()
@@ -149,11 +218,46 @@ class Store:
 
         Either all of it is kept or nothing.
         """
+        with self._transaction():
+            self._put(key, build, rows)
+
+    def put_host(
+        self, name: str, build: str, release: str, taken: str, attached: Iterable[tuple[str, str, str]]
+    ) -> bool:
+        """One host with what it has attached, (attach type, target, owner); whether it was there. All or nothing."""
+        with self._transaction():
+            return self._put_host(name, build, release, taken, attached)
+
+    def _put_host(
+        self, name: str, build: str, release: str, taken: str, attached: Iterable[tuple[str, str, str]]
+    ) -> bool:
+        base = self._base
+        found = base.execute("SELECT number FROM host WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            number = base.execute("INSERT INTO host VALUES (NULL, ?, ?, ?, ?)", (name, build, release, taken)).lastrowid
+        else:
+            number = found[0]
+            base.execute(
+                "UPDATE host SET build = ?, release = ?, taken = ? WHERE number = ?", (build, release, taken, number)
+            )
+            base.execute("DELETE FROM attached WHERE host = ?", (number,))
+        for row in attached:
+            base.execute("INSERT OR IGNORE INTO attachment VALUES (NULL, ?, ?, ?)", row)
+            base.execute(
+                "INSERT INTO attached SELECT number, ?, 1 FROM attachment WHERE attach = ? AND target = ? AND owner = ?"
+                " ON CONFLICT DO UPDATE SET times = times + 1",
+                (number, *row),
+            )
+        return found is not None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing. Raises Broken."""
         base = self._base
         try:
             base.execute("BEGIN IMMEDIATE")
             try:
-                self._put(key, build, rows)
+                yield
                 base.execute("COMMIT")
             except BaseException:
                 if base.in_transaction:

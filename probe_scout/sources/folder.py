@@ -236,7 +236,7 @@ def description(kind: str, where: str, found: manifest.Manifest | None) -> Descr
     if found is None:
         return Description(kind, where, notes=("no manifest.json",) if kind == "snapshot" else ())
     told = found.taken, found.release, found.tool_version, found.notes(), found.partial, found.basis, found.assumed
-    return Description(kind, where, *told)
+    return Description(kind, where, *told, part=found.part)
 
 
 def _places(path: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class Description(NamedTuple):
     partial: str = ""  # why it holds a part of its kernel only, by its manifest
     basis: str = "booted"  # "image": computed of a kernel that was not booted
     assumed: tuple[str, ...] = ()  # what boot would decide, and was taken to be so
+    part: str = ""  # "host" or "build" for one of the two parts that a snapshot can be sent in
 
 
 class Source(Protocol):

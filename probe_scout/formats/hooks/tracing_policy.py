@@ -51,15 +51,14 @@ def _points(policy: dict[str, Any]) -> Iterator[found.Found]:
                     str(one["call"]), (), why_not="Tetragon makes this list of the kernel that it runs on"
                 )
                 continue
-            ways = ("kprobe.multi", "kprobe")  # Tetragon takes the first where the kernel has it
             if is_syscall:
                 name = call.removeprefix("__x64_").removeprefix("__arm64_").removeprefix("sys_")
                 ladder: tuple[str, ...] = (f"ksyscall/{name}",)
             else:
-                ladder = tuple(f"{way}/{call}" for way in ways)
+                ladder = (f"kprobe.multi/{call}", f"kprobe/{call}")  # the first where the kernel has it, as Tetragon
             yield found.Found(call, ladder)
             if one.get("return") is True and not is_syscall:
-                yield found.Found(f"{call} (return)", tuple(f"{way.replace('k', 'kret', 1)}/{call}" for way in ways))
+                yield found.Found(f"{call} (return)", (f"kretprobe.multi/{call}", f"kretprobe/{call}"))
     for one in _tables(spec, "fentries"):
         yield found.Found(f"{one.get('call')}", (f"fentry/{one.get('call')}",))
     for one in _tables(spec, "tracepoints"):

@@ -586,7 +586,8 @@ def fleet(
 ) -> Request:
     """Keep the answers for every function of many builds in one file, and ask across builds.
 
-    add SNAPSHOT...; list; ask FUNCTION or ask PATTERN; diff BUILD BUILD [PATTERN]; export. BUILD is a release or the
+    add SNAPSHOT...; list; ask FUNCTION or ask PATTERN; diff BUILD BUILD [PATTERN]; export; hosts; unowned;
+    upgrade BUILD BUILD. BUILD is a release or the
     beginning of a build-id.
 
     Exit code: 0, 1 a no, a difference or no match, 2 usage, 3 cannot tell, 4 a snapshot or the file is broken.

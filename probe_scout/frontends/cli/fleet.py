@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ...errors import UsageError
-from ...model.fleet import AddReport, AskReport, FleetDiff, ListReport
+from ...model.fleet import AddReport, AskReport, FleetDiff, HostsReport, ListReport, LostReport, UnownedReport
 from . import output, streams
 from .request import Request
 
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...sources.fleet_store import Store
 
-ACTIONS = ("add", "list", "ask", "diff", "export")
+ACTIONS = ("add", "list", "ask", "diff", "export", "hosts", "unowned", "upgrade")
 DEFAULT = "fleet.sqlite"
 Progress = Callable[[int, int], None]
 
@@ -41,6 +41,8 @@ def run(request: Request, progress: Progress | None) -> int:
         return _ask(request, store, words[0])
     if action == "diff":
         return _diff(request, store, words)
+    if action in ("hosts", "unowned", "upgrade"):
+        return _of_hosts(request, store, action, words)
     return _export(request, store)
 
 
@@ -51,6 +53,9 @@ def _counted(action: str, words: Sequence[str]) -> None:
         "ask": (1, 1, "a function or a pattern"),
         "diff": (2, 3, "two builds and a pattern"),
         "export": (0, 0, "nothing more"),
+        "hosts": (0, 0, "nothing more"),
+        "unowned": (0, 0, "nothing more"),
+        "upgrade": (2, 2, "two builds"),
     }[action]
     if not least <= len(words) <= most:
         raise UsageError(f"fleet {action} takes {form}")
@@ -105,6 +110,27 @@ def _diff(request: Request, store: Store, words: Sequence[str]) -> int:
     return 1 if report.changes else 0
 
 
+def _of_hosts(request: Request, store: Store, action: str, words: Sequence[str]) -> int:
+    """0 nothing is unowned or lost, 1 something is, 3 something cannot be told; hosts: 1 where there is none."""
+    from ...commands.fleet import hosts
+    from ..render import fleet as shown
+
+    if action == "hosts":
+        known = hosts.listed(store)
+        _print(request, "fleet-hosts", known, known.hosts, shown.host_rows(known))
+        return 0 if known.hosts else 1
+    if action == "unowned":
+        found = hosts.unowned(store)
+        _print(request, "fleet-unowned", found, found.unowned, shown.unowned_rows(found))
+        return 1 if found.unowned else 0
+    report = hosts.upgrade(store, words[0], words[1])
+    _print(request, "fleet-upgrade", report, report.lost, shown.lost_rows(report))
+    if not report.hosts:
+        output.note(f"no host here runs {words[0]}")
+    answers = {one.answer for one in report.lost}
+    return 1 if answers - {"unknown"} else 3 if answers else 0
+
+
 def _export(request: Request, store: Store) -> int:
     from ...commands import fleet
     from ...model.attach import for_kind
@@ -139,7 +165,7 @@ def _ndjson(heads: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:
 def _print(
     request: Request,
     schema: str,
-    report: AddReport | ListReport | AskReport | FleetDiff,
+    report: AddReport | ListReport | AskReport | FleetDiff | HostsReport | UnownedReport | LostReport,
     items: Sequence[object],
     rows: tuple[Sequence[str], list[list[str]]],
 ) -> None:

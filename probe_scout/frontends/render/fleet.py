@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...model.fleet import AddReport, Answer, AskReport, FleetDiff, ListReport
+from ...model.fleet import (
+    AddReport,
+    Answer,
+    AskReport,
+    FleetDiff,
+    HostsReport,
+    ListReport,
+    LostReport,
+    UnownedReport,
+)
 from . import table
 from .style import Style
 
@@ -56,6 +65,29 @@ def diff_rows(report: FleetDiff) -> Rows:
             one.answer_b + (f" {one.errno_b}" if one.errno_b else ""),
         ]
         for one in report.changes
+    ]
+
+
+def host_rows(report: HostsReport) -> Rows:
+    """A row for each host."""
+    heads = ("host", "release", "build", "attached", "build_kept", "taken")
+    return heads, [
+        [h.name, h.release, h.build, str(h.attached), "yes" if h.is_kept else "no", h.taken] for h in report.hosts
+    ]
+
+
+def unowned_rows(report: UnownedReport) -> Rows:
+    """A row for each target."""
+    heads = ("attach", "target", "hosts", "examples")
+    return heads, [[one.attach, one.target or "?", str(one.hosts), " ".join(one.examples)] for one in report.unowned]
+
+
+def lost_rows(report: LostReport) -> Rows:
+    """A row for each attachment that is lost, or of which it cannot be told."""
+    heads = ("attach", "target", "owner", "answer", "errno", "hosts", "examples")
+    return heads, [
+        [one.attach, one.target or "?", one.owner, one.answer, one.errno or "", str(one.hosts), " ".join(one.examples)]
+        for one in report.lost
     ]
 
 

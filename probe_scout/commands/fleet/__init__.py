@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import UsageError
-from ..model.attach import DEFAULT
-from ..model.fleet import ABSENT, Answer, AskReport, Build, Change, Count, FleetDiff, ListReport
-from ..model.target import FUNCTION, GLOB_SIGNS, read
-from ..model.verdict import NO, UNKNOWN, YES
+from ...errors import UsageError
+from ...model.attach import DEFAULT
+from ...model.fleet import ABSENT, Answer, AskReport, Build, Change, Count, FleetDiff, ListReport
+from ...model.target import FUNCTION, GLOB_SIGNS, read
+from ...model.verdict import NO, UNKNOWN, YES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ..model.report import KernelInfo, ScanRow
-    from ..sources.fleet_store import Row, Store
+    from ...model.report import KernelInfo, ScanRow
+    from ...sources.fleet_store import Row, Store
 
 _REFUSED_SHOWN = 5
 
@@ -215,7 +215,7 @@ def rules_state(version: str) -> str:
     import os
     import zlib
 
-    top = os.path.dirname(os.path.dirname(__file__))
+    top = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     total = 0
     for part in ("arch", "kernel", "model", "rules", os.path.join("probes", "attach")):
         folder = os.path.join(top, part)
