@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..model import asked as asked_types
 from ..model.report import Coverage, Diagnosis, TargetReport
 from ..model.target import FUNCTION, OFFSET, SYSCALL, Target
 from ..model.verdict import NO, YES
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> Sequence[TargetReport | UserReport]:
     """Everything about one written target; several reports for a pattern of user functions. Raises UsageError."""
+    if asked_types.is_call(text, asked):
+        return [target_report(k, text, asked, debug)]
     if ":" in text or "/" in text:
         from ..model import user_target
 
@@ -51,6 +54,10 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
 
     Raises UsageError for a name that cannot be asked, and for a debug file that cannot be read.
     """
+    if asked_types.is_call(text, asked):
+        from ..probes import call_verdicts
+
+        return call_verdicts.report(k, text, asked)
     target, meant, _ = targets.asked(k, text, asked)
     types = judged.types_for(target, asked or ((meant,) if meant else ()))
     found = judged.verdicts(k, target, types)

@@ -12,6 +12,28 @@ _ONE_OF = "kprobe.multi kretprobe.multi kprobe.session fentry fexit fsession fmo
 # Id; its sentence and page; who decides it, in which file; what is read; the attach types.
 TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     (
+        "call.gpl_only",
+        """The program's license must be compatible with the GPL.
+
+        bpf_func_proto.gpl_only of a helper; every kfunc. A program of another license is refused with EINVAL when it
+        is loaded.""",
+        "check_helper_call, add_kfunc_call",
+        "kernel/bpf/verifier.c",
+        "the kernel's image",
+        "",
+    ),
+    (
+        "call.sleepable_only",
+        """Only sleepable programs of the type may call it.
+
+        It may sleep: might_sleep of a helper, KF_SLEEPABLE of a kfunc. Ask for an attach type to have it counted:
+        fentry.s and not tracing.""",
+        "check_helper_call, check_kfunc_call",
+        "kernel/bpf/verifier.c",
+        "the kernel's image",
+        "",
+    ),
+    (
         "silent.ftrace_off",
         """It attaches and never fires while kernel.ftrace_enabled is 0.
 

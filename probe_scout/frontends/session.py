@@ -68,9 +68,9 @@ def _path(root: object) -> str:
         raise UsageError(f'{root!r} is no path of a kernel; "" is this machine') from None
 
 
-def _types(types: str | Iterable[str]) -> tuple[str, ...]:
-    """Attach types, also one string with commas. Raises UsageError for one that does not exist."""
-    return asked.attach_types(asked.several(types, "types"), "types:") if types else ()
+def _types(types: str | Iterable[str], names: Sequence[str] = ()) -> tuple[str, ...]:
+    """Attach types (of calls program types too), also one string with commas. Raises UsageError for one unknown."""
+    return asked.types_of(names, asked.several(types, "types"), "types:") if types else ()
 
 
 ATTACHED = "tool/attachments.json"  # of a host's part: what is attached, for a fleet
@@ -163,7 +163,8 @@ class OpenKernel:
         a name, a pattern (see `check_many`) or an attach type that cannot be asked, ProbeScoutError for a kernel file
         that makes no sense.
         """
-        names, types = asked.several(names, "names"), _types(types)
+        names = asked.several(names, "names")
+        types = _types(types, names)
         for name in names:
             if not _GLOB_SIGNS.isdisjoint(name) and self._is_kernel_pattern(name):
                 raise UsageError(f"{name!r} is a pattern: check_many takes patterns, check takes names")
@@ -217,7 +218,8 @@ class OpenKernel:
         from ..commands import check
         from ..commands import check_many as many
 
-        names, types = asked.several(names, "names"), _types(types)
+        names = asked.several(names, "names")
+        types = _types(types, names)
         k = self._kernel
         k.set_caller(None)
         if as_me:

@@ -197,7 +197,8 @@ def _opened(found: _Found, root: str, modules: str) -> tuple[Source, bytes]:
         assumed += (f"not loaded, as this kernel has no such module: {', '.join(chosen.missing)}",)
     notes = ("the kernel was not booted; assumed: " + "; ".join(assumed),)
     description = Description(KIND, root, "", made.release(), "", notes, basis=KIND, assumed=assumed)
-    return MemorySource(shown, description, tree.not_known), made.elf
+    has_data = made.facts.has_data_symbols()
+    return MemorySource(shown, description, lambda path: tree.not_known(path, has_data)), made.elf
 
 
 def _files_of(found: _Found, release: str) -> ModuleFiles | None:

@@ -47,6 +47,42 @@ def attach_types(values: Iterable[str], said: str = "--type") -> tuple[str, ...]
     return tuple(found)
 
 
+CALL_WORDS = ("helper", "call", "kfunc")
+# enum bpf_prog_type of include/uapi/linux/bpf.h, in small letters.
+PROGRAM_TYPES = (
+    *("socket_filter", "kprobe", "sched_cls", "sched_act", "tracepoint", "xdp", "perf_event", "cgroup_skb"),
+    *("cgroup_sock", "lwt_in", "lwt_out", "lwt_xmit", "sock_ops", "sk_skb", "cgroup_device", "sk_msg"),
+    *("raw_tracepoint", "cgroup_sock_addr", "lwt_seg6local", "lirc_mode2", "sk_reuseport", "flow_dissector"),
+    *("cgroup_sysctl", "raw_tracepoint_writable", "cgroup_sockopt", "tracing", "struct_ops", "ext", "lsm"),
+    *("sk_lookup", "syscall", "netfilter"),
+)
+
+
+def is_call(name: str, types: Sequence[str] = ()) -> bool:
+    """The name asks whether programs may call a helper or kfunc: helper:NAME, call:NAME.
+
+    kfunc:NAME does where `types` name a program type that is no attach type; else it is bpftrace's fentry.
+    """
+    word, colon, _ = name.partition(":")
+    if not colon or word not in CALL_WORDS:
+        return False
+    from .attach import ATTACH_TYPES
+
+    words = {one.strip() for value in types for one in value.split(",")}
+    return word != "kfunc" or bool(words & set(PROGRAM_TYPES) - set(ATTACH_TYPES))
+
+
+def types_of(names: Sequence[str], values: Sequence[str], said: str = "--type") -> tuple[str, ...]:
+    """Attach types; for calls of helpers and kfuncs program types as well. Raises UsageError."""
+    calls = [name for name in names if is_call(name, values)]
+    if not calls:
+        return attach_types(values, said)
+    if len(calls) < len(names):
+        raise UsageError(f"{calls[0]} asks about a call, the other names about probes: ask them apart")
+    words = [one.strip() for value in values for one in value.split(",")]
+    return tuple(dict.fromkeys(w if w in PROGRAM_TYPES else attach_types((w,), said)[0] for w in words))
+
+
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     import difflib  # only on the way to an error
 

@@ -31,3 +31,4 @@ MAPPED = "mapped"  # whether a process maps that file now
 DECODER = "decoder"  # which opcodes this kernel's instruction decoder knows
 ARCHITECTURE = "architecture"  # the rules of the kernel's architecture
 SYMBOL_CHOICE = "symbol_choice"  # which of several copies of a name ftrace lists
+CALLS = "calls"  # which programs may call which helper or kfunc: code of the kernel's image

@@ -107,3 +107,20 @@ class UserTraits(NamedTuple):
     arguments_too_many: bool = False
     argument_unknown: bool = False
     unread: frozenset[str] = NOWHERE
+
+
+class CallTraits(NamedTuple):
+    """What rules may know of one program type that calls one helper or kfunc.
+
+    `refused`: "", "type", "lockdown", "rights", "place" or, of a function in no set of kfuncs, "set".
+    """
+
+    no_program: bool = False  # the kernel does not know the type, or was built without it
+    no_calls: bool = False  # the kernel takes no kfuncs at all
+    absent: bool = False
+    refused: str = ""
+    sleeps: bool = False  # it may sleep and the program does not
+    destructive: bool = False  # KF_DESTRUCTIVE, and no CAP_SYS_BOOT
+    overrides: bool = False  # bpf_override_return, for a named function
+    injectable: bool = False
+    unread: frozenset[str] = NOWHERE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import attach_target as target
 from . import (
+    call,
     caller,
     iterator,
     kprobe_multi,
@@ -32,6 +33,7 @@ _UPROBE = (caller.BPF, caller.PERF_TRACEPOINT, uprobe.PERF, uprobe.PERF_FILE, up
 _UPROBE_SLEEPABLE = (caller.BPF, uprobe.PERF_SLEEPABLE, *_UPROBE[1:])
 _UPROBE_MULTI = (caller.BPF, uprobe.MULTI, uprobe.REGISTER, uprobe.INSTRUCTION)
 _UPROBE_SESSION = (caller.BPF, uprobe.SESSION, *_UPROBE_MULTI[1:])
+_BUILT = caller.BPF.part("absent")
 
 PATHS: dict[str, tuple[Gate, ...]] = {
     "kprobe": _KPROBE,
@@ -107,6 +109,9 @@ PATHS: dict[str, tuple[Gate, ...]] = {
     "uprobe.session.s": _UPROBE_SESSION,
     "usdt": (caller.BPF, uprobe.USDT, *_UPROBE[1:]),
     "usdt.s": (caller.BPF, uprobe.PERF_SLEEPABLE, uprobe.USDT, *_UPROBE[1:]),
+    # No attach types: what a program of any type calls.
+    "helper": (_BUILT, call.HELPER, call.OVERRIDE),
+    "kfunc": (_BUILT, call.KFUNC),
 }
 for _name, _path in PATHS.items():
     for _rule in dict.fromkeys(rule for gate in _path for rule in gate.rules):

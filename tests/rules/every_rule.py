@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from probe_scout.model import facts
-from probe_scout.model.traits import UserTraits
+from probe_scout.model.traits import CallTraits, UserTraits
 from tests.builders.tiny_kernel import BLACKLIST, BTF, FILTER, FILTER_ADDRS, INJECTION, LOCKDOWN, SYMBOL_BYTES, TRACING
 
 KALLSYMS, CONFIG = "proc/kallsyms", "boot/config"
@@ -72,6 +72,11 @@ def user(attach: str, without: tuple[str, ...] = (), config: Any = None, caller:
     if caller is not None:
         kernel["caller"] = caller
     return Ask(attach, "/bin/program:foo", kernel)
+
+
+def call(kind: str, **traits: Any) -> Ask:
+    """What a program calls, by its traits."""
+    return Ask(kind, "helper:foo", {"call": CallTraits(**traits), "symbols": ("foo",)})
 
 
 def unread(attach: str, fact: str, **traits: Any) -> tuple[Ask, str]:
@@ -651,3 +656,30 @@ CASES: dict[str, Case] = {
     ),
 }
 CASES |= USER_CASES
+
+_CALLS = (call("helper", unread=frozenset((facts.CALLS,))), facts.CALLS)
+_KFUNCS = (call("kfunc", unread=frozenset((facts.CALLS,))), facts.CALLS)
+CASES |= {
+    "helper_call.unknown_program": Case(call("helper", no_program=True), call("helper"), _CALLS),
+    "helper_call.unknown_helper": Case(call("helper", absent=True), call("helper"), _CALLS),
+    "helper_call.locked_down": Case(call("helper", refused="lockdown"), call("helper"), _CALLS),
+    "helper_call.no_rights": Case(call("helper", refused="rights"), call("helper"), _CALLS),
+    "helper_call.not_for_type": Case(call("helper", refused="type"), call("helper"), _CALLS),
+    "helper_call.not_at_this_place": Case(call("helper", refused="place"), call("helper"), _CALLS),
+    "helper_call.must_sleep": Case(call("helper", sleeps=True), call("helper"), _CALLS),
+    "override_return.not_injectable": Case(
+        call("helper", overrides=True),
+        call("helper", overrides=True, injectable=True),
+        (
+            call("helper", overrides=True, unread=frozenset((facts.ERROR_INJECTION,))),
+            facts.ERROR_INJECTION,
+        ),
+    ),
+    "kfunc_call.no_kfuncs": Case(call("kfunc", no_calls=True), call("kfunc"), _KFUNCS),
+    "kfunc_call.unknown_program": Case(call("kfunc", no_program=True), call("kfunc"), _KFUNCS),
+    "kfunc_call.unknown_kfunc": Case(call("kfunc", absent=True), call("kfunc"), _KFUNCS),
+    "kfunc_call.no_set": Case(call("kfunc", refused="set"), call("kfunc"), _KFUNCS),
+    "kfunc_call.not_for_type": Case(call("kfunc", refused="type"), call("kfunc"), _KFUNCS),
+    "kfunc_call.must_sleep": Case(call("kfunc", sleeps=True), call("kfunc"), _KFUNCS),
+    "kfunc_call.destructive": Case(call("kfunc", destructive=True), call("kfunc"), _KFUNCS),
+}

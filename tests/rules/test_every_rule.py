@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe_scout.model.target import FUNCTION, TRACEPOINT, Target
+from probe_scout.probes import call_verdicts
 from probe_scout.probes.attach import verdicts
 from probe_scout.probes.user.report import of_traits
 from probe_scout.rules import REGISTRY, all_rules
@@ -43,9 +44,12 @@ def verdict_of(tiny_kernel):
         arguments = dict(ask.kernel)
         caller = arguments.pop("caller", None)
         traits = arguments.pop("user", None)
+        called = arguments.pop("call", None)
         kernel = tiny_kernel(**arguments)._kernel
         if caller is not None:
             kernel.set_caller(caller.get)
+        if called is not None:
+            return call_verdicts.of_traits(kernel, ask.attach, ask.attach, called, evidence=ask.target), kernel
         if traits is not None:
             return of_traits(kernel, traits, ask.attach, evidence=ask.target), kernel
         return verdicts.verdicts(kernel, target_of(ask.target), (ask.attach,))[0], kernel

@@ -34,7 +34,8 @@ class Field(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One registered event. `id` 0: not told. `fields` None: they depend on code that was not run."""
+    """One registered event. `id` 0: not told. `fields` None: they depend on code that was not run. `has_id`: the file
+    `id` is there, as perf can register the event (kernel/trace/trace_events.c, event_create_dir)."""
 
     system: str
     name: str
@@ -42,6 +43,7 @@ class Event(NamedTuple):
     fields: tuple[Field, ...] | None
     print_fmt: str
     is_listed: bool = True
+    has_id: bool = True
 
 
 class _Offsets:
@@ -105,12 +107,12 @@ def read(facts: Facts) -> Iterator[Event]:
         if not system or not name:
             continue
         print_fmt = facts.string(facts.pointer(call + at.call_print))
-        listed = bool(facts.pointer(kind + at.reg)) and not flags & ignored
+        has_id = bool(facts.pointer(kind + at.reg))
+        listed = has_id and not flags & ignored
         if system == "ftrace":
             number = facts.number(call + at.call_type, 4)
-            yield Event(
-                system, name, number, tuple(_fields(facts, at, kind)) if has_common else None, print_fmt, listed
-            )
+            shown = tuple(_fields(facts, at, kind)) if has_common else None
+            yield Event(system, name, number, shown, print_fmt, listed, has_id)
             continue
         fields: tuple[Field, ...] | None
         if system == "syscalls":
@@ -120,7 +122,7 @@ def read(facts: Facts) -> Iterator[Event]:
             fields = syscalls.fields(name, meta)
         else:
             fields = tuple(_fields(facts, at, kind))
-        yield Event(system, name, following, fields if has_common else None, print_fmt, listed)
+        yield Event(system, name, following, fields if has_common else None, print_fmt, listed, has_id)
         following += 1
 
 

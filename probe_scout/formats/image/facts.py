@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..elf.kernel_image import KernelImage
 
 _POINTER_BYTES = 8
+_INJECTED = ("NULL", "ERRNO", "ERRNO_NULL", "TRUE")  # lib/error-inject.c, error_type_string
 _EVENTS_MAX = 100_000
 _TEXT_BYTES_MAX = 4096
 _FTRACE_MAX_OFFSET = 4  # kernel/trace/ftrace.c, FTRACE_MCOUNT_MAX_OFFSET: behind an ENDBR
@@ -198,7 +199,46 @@ class Facts:
             ("__entry_text_start", "__entry_text_end"),
         ):
             rows += self._symbols_between(start, stop)
-        return b"".join(b"0x%016x-0x%016x\t%b\n" % (begin, end, self._name(begin)) for begin, end in rows)
+        return b"".join(b"0x%016x-0x%016x\t%b\n" % (begin, end, self.name(begin)) for begin, end in rows)
+
+    # Error injection.
+
+    def error_injection(self) -> bytes:
+        """/sys/kernel/debug/error_injection/list (lib/error-inject.c, populate_error_injection_list, ei_seq_show)."""
+        raw = self.bytes_between("__start_error_injection_whitelist", "__stop_error_injection_whitelist") or b""
+        found = ((self.name(address), kind) for address, kind in self.injection_entries(raw) if self.is_text(address))
+        return b"".join(b"%b\t%b\n" % row for row in found)
+
+    def injection_entries(self, raw: bytes) -> list[tuple[int, bytes]]:
+        """Address and kind of each struct error_injection_entry."""
+        size = self.size("error_injection_entry") or 0
+        at, kind_at = self.offset("error_injection_entry", "addr"), self.offset("error_injection_entry", "etype")
+        if size <= 0 or at is None or kind_at is None:
+            return []
+        kinds_of = {
+            each.value: word.encode()
+            for word in _INJECTED
+            for each in self.records().btf.find_enumerators(f"EI_ETYPE_{word}")
+        }
+        return [
+            (
+                int.from_bytes(raw[begin + at : begin + at + 8], "little"),
+                kinds_of.get(int.from_bytes(raw[begin + kind_at : begin + kind_at + 4], "little"), b"(unknown)"),
+            )
+            for begin in range(0, len(raw) - size + 1, size)
+        ]
+
+    def is_text(self, address: int) -> bool:
+        """Core or init text of vmlinux (kernel/extable.c, kernel_text_address, as boot asks it)."""
+        bounds = (("_stext", "_etext"), ("_sinittext", "_einittext"))
+        return any(
+            low <= address < high
+            for low, high in ((self.address(start) or 0, self.address(stop) or 0) for start, stop in bounds)
+        )
+
+    def has_data_symbols(self) -> bool:
+        """Whether kallsyms has data (CONFIG_KALLSYMS_ALL): without it no table can be found by its name."""
+        return self.address("sys_call_table") is not None or self.address("__start_BTF") is not None
 
     def _symbols_between(self, start: str, stop: str) -> list[tuple[int, int]]:
         begin, end = self.address(start), self.address(stop)
@@ -220,7 +260,8 @@ class Facts:
         row = bisect_right(addresses, address)
         return address, addresses[row] if row < len(addresses) else address
 
-    def _name(self, address: int) -> bytes:
+    def name(self, address: int) -> bytes:
+        """The name that the kernel prints for an address inside a function."""
         return self.table.names[bisect_left(self.table.addresses, address)]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .emulate import SCRATCH, GaveUp, Machine
+from .program import AUX, PROG, Program, Programs
 
 if TYPE_CHECKING:
     from .facts import Facts
@@ -19,7 +20,7 @@ _REGISTER = ("register_btf_kfunc_id_set", "register_btf_fmodret_id_set")
 _INNER = "__register_btf_kfunc_id_set"
 _MEMBERS_MAX = 100_000
 NO_HOOK = -1  # kernels before the common hook: programs of this type may call no kfunc
-_PROG, _AUX, _KSET, _SETS = 0x5000_0000, 0x5010_0000, 0x5020_0000, 0x5030_0000
+_KSET, _SETS = 0x5020_0000, 0x5030_0000
 _SET_STEP = 0x100
 _HOOKS_MAX = 64
 FLAGS = {
@@ -122,12 +123,12 @@ class _Reader:
         table, sets = self.facts.offset("btf", "kfunc_set_tab"), self.facts.offset("btf_kfunc_set_tab", "sets")
         if start is None or table is None or sets is None:
             return
-        memory = _pointer(_PROG + table, _AUX)
+        memory = _pointer(PROG + table, AUX)
         for hook in range(_HOOKS_MAX):
             at = _SETS + hook * _SET_STEP
-            memory.update(_pointer(_AUX + sets + 8 * hook, at))
+            memory.update(_pointer(AUX + sets + 8 * hook, at))
             memory.update({**dict.fromkeys(range(at, at + _SET_STEP), 0), at: 1})
-        self.machine.run(start, _PROG, number, 1, memory=memory)
+        self.machine.run(start, PROG, number, 1, memory=memory)
         if self.hook is None:
             self.hook = NO_HOOK
 
@@ -190,14 +191,15 @@ class Permissions:
                 name = records.record(kfunc).name
                 self.flags[name] = self.flags.get(name, 0) | flags
         self._machine = Machine(facts.image.text_at, self._call, lambda at: bool(facts.first_name(at)))
-        self._contains = {
-            facts.address("btf_id_set8_contains"): 8,
-            facts.address("btf_id_set_contains"): 4,
-        }
-        self._kept: dict[tuple[int, int, int, int | None], bool | None] = {}
+        self._programs, self._program = Programs(facts), Program(0)
+        self._kept: dict[tuple[int, int, Program], bool | None] = {}
 
     def allowed(self, name: str, program_type: int, attach_type: int | None = None) -> bool | None:
-        """For a program of this type and attach type, by the kernel's numbers.
+        """For a program of this type and attach type, by the kernel's numbers."""
+        return self.permits(Program(program_type, attach_type), name)
+
+    def permits(self, program: Program, name: str) -> bool | None:
+        """Whether a program may call a kfunc.
 
         kernel/bpf/btf.c, btf_kfunc_id_set_contains: the kfunc is in a set of the common hook or of the type's, and no
         filter of that hook refuses. None: a filter looks at what is not known of the program, or some function could
@@ -205,71 +207,41 @@ class Permissions:
         """
         hooks = self.kfuncs.hooks
         kfunc = self.ids.get(name)
-        if self.kfuncs.gave_up or program_type not in hooks:
+        if self.kfuncs.gave_up or program.type not in hooks:
             return None
         is_open = False
-        for hook in {hooks.get(0), hooks[program_type]} - {None, NO_HOOK} if kfunc is not None else ():
+        for hook in {hooks.get(0), hooks[program.type]} - {None, NO_HOOK} if kfunc is not None else ():
             rows = [row for row in self.kfuncs.registrations if hooks.get(row.program_type) == hook]
             if kfunc is None or not any(kfunc in row.members for row in rows):
                 continue
             checks = {row.filter for row in rows} - {0}
-            refused = {self.filtered(check, program_type, kfunc, attach_type) for check in checks}
+            refused = {self.filtered(check, kfunc, program) for check in checks}
             if True not in refused and None not in refused:
                 return True
             is_open = is_open or True not in refused
         return None if is_open else False
 
-    def filtered(self, check: int, program_type: int, kfunc: int, attach_type: int | None = None) -> bool | None:
-        """Whether a filter refuses a program of this type; None where it asks for more than type and attach type."""
-        key = (check, program_type, kfunc, attach_type)
+    def filtered(self, check: int, kfunc: int, program: Program) -> bool | None:
+        """Whether a filter refuses a program; None where it asks for more than is said of it."""
+        key = check, kfunc, program
         if key not in self._kept:
-            self._kept[key] = self._run(*key)
+            self._kept[key] = self._run(check, kfunc, program)
         return self._kept[key]
 
-    def _run(self, check: int, program_type: int, kfunc: int, attach_type: int | None) -> bool | None:
-        facts = self.facts
-        kind, aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
-        expected = facts.offset("bpf_prog", "expected_attach_type")
-        if kind is None or aux is None:
+    def _run(self, check: int, kfunc: int, program: Program) -> bool | None:
+        memory = self._programs.memory(program)
+        if memory is None:
             return None
-        memory = _number(_PROG + kind, program_type)
-        memory.update(_pointer(_PROG + aux, _AUX))
-        if expected is not None and attach_type is not None:
-            memory.update(_number(_PROG + expected, attach_type))
+        self._program = program
         try:
-            return bool(self._machine.run(check, _PROG, kfunc, memory=memory) & 0xFFFFFFFF)
+            return bool(self._machine.run(check, PROG, kfunc, memory=memory) & 0xFFFFFFFF)
         except GaveUp:
             return None
 
     def _call(self, machine: Machine, target: int) -> int | None:
-        if target in self._contains:
-            wanted = machine.registers["rsi"] & 0xFFFFFFFF
-            return _contains(self.facts, self._contains[target], machine.registers["rdi"], wanted)
         name = self.facts.first_name(target)
-        if name == "bsearch":
-            return _search(self.facts, machine)
-        return 0 if name.startswith("__fentry__") else None
-
-
-def _search(facts: Facts, machine: Machine) -> int:
-    """lib/bsearch.c, of a BTF id in a set: the address of the entry, or 0."""
-    key, base, count, size = (machine.registers[name] for name in ("rdi", "rsi", "rdx", "rcx"))
-    wanted = machine.load(key, 4)
-    for at in range(base, base + size * min(count, _MEMBERS_MAX), max(size, 4)):
-        if facts.number(at, 4) == wanted:
-            return at
-    return 0
-
-
-def _contains(facts: Facts, step: int, address: int, wanted: int) -> int:
-    """btf_id_set8_contains (8 bytes an entry) and btf_id_set_contains (4)."""
-    count = facts.number(address, 4)
-    first = address + step
-    return int(any(facts.number(first + step * i, 4) == wanted for i in range(min(count, _MEMBERS_MAX))))
-
-
-def _number(at: int, value: int) -> dict[int, int]:
-    return {at + step: value >> 8 * step & 0xFF for step in range(4)}
+        told = self._programs.answer(self._program, name, machine)
+        return 0 if told is None and name.startswith("__fentry__") else told
 
 
 def _pointer(at: int, value: int) -> dict[int, int]:

@@ -26,6 +26,7 @@ class Loaded:
         self.names: list[str] = []
         self.sites: list[bytes] = []
         self.closed: list[bytes] = []
+        self.injected: list[bytes] = []
         self.events: list[list[event_table.Event]] = []
         self._symbols: list[bytes] = []
         self._files: dict[str, Callable[[], bytes]] = {}
@@ -39,6 +40,7 @@ class Loaded:
         self._symbols.append(module.kallsyms())
         self.sites.append(module.filter_functions(has_marker))
         self.closed.append(module.blacklist())
+        self.injected.append(module.error_injection(facts))
         self.events.append(module.events(facts))
         self._heads.append((module.name, module.base, module.end, module.depends))
         btf, note = module.btf(), module.build_id_note()

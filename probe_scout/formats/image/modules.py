@@ -32,6 +32,7 @@ _STT_SECTION, _STT_FILE = 3, 4
 _FTRACE_MAX_OFFSET = 4
 _NAME_BYTES_MAX = 512  # KSYM_NAME_LEN
 _TEXT_BYTES_MAX = 1 << 26
+_INJECTION = "_error_injection_whitelist"
 _CLOSED_SECTIONS = (".kprobes.text", ".noinstr.text")
 
 
@@ -191,6 +192,21 @@ class Module:
                 at += max(found[0], 1)
         return "".join(f"0x{at:016x}-0x{at + size:016x}\t{name} [{self.name}]\n" for at, size, name in rows).encode()
 
+    # Error injection.
+
+    def error_injection(self, kernel: Facts) -> bytes:
+        """Its rows of the error-injection list, in the order in which they are added."""
+        number = next((i for i, each in enumerate(self.sections) if each.name == _INJECTION), None)
+        if number is None or number not in self._places:
+            return b""
+        best, addresses = self._firsts()
+        lines = []
+        for address, kind in kernel.injection_entries(self._written(number, kernel)):
+            at = bisect_right(addresses, address) - 1
+            if at >= 0 and self.base <= address < self.text_end:
+                lines.append(b"%b [%b]\t%b\n" % (best[addresses[at]].encode(), self.name.encode(), kind))
+        return b"".join(lines)
+
     def _pointers(self, table: str, kernel: Facts | None = None) -> dict[int, int]:
         """Offset in a section to the address that is written there when the module is loaded.
 
@@ -216,17 +232,15 @@ class Module:
 
     def memory(self, kernel: Facts) -> dict[int, bytes]:
         """Address to content of each section, with pointers between them and to the kernel written in."""
-        found = {}
-        for number, address in self._places.items():
-            section = self.sections[number]
-            raw = bytearray(
-                self.raw[section.offset : section.offset + section.size] if section.type != _NOBITS else b""
-            )
-            for offset, value in self._pointers(section.name, kernel).items():
-                if offset + 8 <= len(raw):
-                    raw[offset : offset + 8] = value.to_bytes(8, "little")
-            found[address] = bytes(raw)
-        return found
+        return {address: self._written(number, kernel) for number, address in self._places.items()}
+
+    def _written(self, number: int, kernel: Facts) -> bytes:
+        section = self.sections[number]
+        raw = bytearray(self.raw[section.offset : section.offset + section.size] if section.type != _NOBITS else b"")
+        for offset, value in self._pointers(section.name, kernel).items():
+            if offset + 8 <= len(raw):
+                raw[offset : offset + 8] = (value & (1 << 64) - 1).to_bytes(8, "little")
+        return bytes(raw)
 
     def events(self, kernel: Facts) -> list[events.Event]:
         """Its events, whose ids depend on the order of loading: 0."""

@@ -29,18 +29,23 @@ ASSUMED = (
     "code that boot patches (alternatives, jump labels) is as in the image",
 )
 _NAMES_TOLD = 8
+# What is assumed of files that a symbol shows the kernel to have: path to symbol and content.
 _DEFAULTS = {
-    "proc/sys/kernel/ftrace_enabled": b"1\n",
-    "proc/sys/debug/kprobes-optimization": b"1\n",
-    "proc/sys/kernel/kptr_restrict": b"0\n",
-    "sys/kernel/debug/kprobes/enabled": b"1\n",
-    "sys/kernel/tracing/kprobe_events": b"",
-    "sys/kernel/tracing/uprobe_events": b"",
-    "sys/kernel/tracing/dynamic_events": b"",
+    "proc/sys/kernel/ftrace_enabled": ("ftrace_enabled", b"1\n"),
+    "proc/sys/debug/kprobes-optimization": ("proc_kprobes_optimization_handler", b"1\n"),
+    "proc/sys/kernel/kptr_restrict": ("", b"0\n"),
+    "sys/kernel/debug/kprobes/enabled": ("kprobes_all_disarmed", b"1\n"),
+    "sys/kernel/tracing/kprobe_events": ("kprobe_events_ops", b""),
+    "sys/kernel/tracing/uprobe_events": ("uprobe_events_ops", b""),
+    "sys/kernel/tracing/dynamic_events": ("dynamic_events_ops", b""),
 }
+_SITES = f"{TRACING}/available_filter_functions"
+_BLACKLIST = "sys/kernel/debug/kprobes/blacklist"
+_INJECTION = "sys/kernel/debug/error_injection/list"
 _CONFIGS = ("boot/config", "proc/config.gz")
 # Below these the image tells everything that there is.
-_WHOLE = ("sys/kernel/tracing/events/", "sys/kernel/btf/", "sys/module/")
+_WHOLE = ("sys/kernel/tracing/events/", "sys/kernel/btf/", "sys/module/", _SITES, _BLACKLIST, _INJECTION)
+_DATA_CURE = "its symbols have no data (built without CONFIG_KALLSYMS_ALL), so its tables cannot be found"
 
 
 class Tree:
@@ -81,17 +86,21 @@ class Tree:
         found: dict[str, Callable[[], bytes]] = {
             "proc/kallsyms": lambda: facts.table.text() + (loaded.symbols() if loaded else b""),
             "proc/modules": lambda: loaded.lines() if loaded else b"",
-            f"{TRACING}/available_filter_functions": lambda: b"".join(
-                (facts.filter_functions(), *(loaded.sites if loaded else ()))
-            ),
-            f"{TRACING}/available_events": self._available,
-            "sys/kernel/debug/kprobes/blacklist": lambda: b"".join(
-                (facts.blacklist(), *(loaded.closed if loaded else ()))
-            ),
             "proc/version": lambda: banner.encode() + b"\n",
             "proc/sys/kernel/osrelease": lambda: self.release().encode() + b"\n",
             "sys/kernel/notes": self.image.notes,
         }
+        for table, (path, of_kernel, of_modules) in {
+            "__start_mcount_loc": (_SITES, facts.filter_functions, loaded.sites if loaded else ()),
+            "__start_ftrace_events": (f"{TRACING}/available_events", self._available, ()),
+            "__start_kprobe_blacklist": (_BLACKLIST, facts.blacklist, loaded.closed if loaded else ()),
+            "__start_error_injection_whitelist": (
+                *(_INJECTION, facts.error_injection),
+                loaded.injected if loaded else (),
+            ),
+        }.items():
+            if facts.address(table) is not None:
+                found[path] = lambda first=of_kernel, rest=of_modules: b"".join((first(), *rest))  # type: ignore[misc]
         if facts.address("__start_BTF") is not None:
             found["sys/kernel/btf/vmlinux"] = lambda: facts.btf() or b""
         if self._config is not None:
@@ -99,8 +108,9 @@ class Tree:
             found[f"boot/config-{self.release()}"] = lambda: config
         if any(facts.address(name) is not None for name in ("lock_kernel_down", "lockdown_is_locked_down")):
             found["sys/kernel/security/lockdown"] = lambda: b"[none] integrity confidentiality\n"
-        for path, text in _DEFAULTS.items():
-            found[path] = lambda text=text: text  # type: ignore[misc]
+        for path, (symbol, text) in _DEFAULTS.items():
+            if not symbol or facts.address(symbol) is not None:
+                found[path] = lambda text=text: text  # type: ignore[misc]
         found |= loaded.files() if loaded else {}
         events = [*self._read_events(), *(event for each in (loaded.events if loaded else ()) for event in each)]
         common = event_table.common_fields(facts) if events else ()
@@ -108,7 +118,7 @@ class Tree:
             folder = f"{TRACING}/events/{event.system}/{event.name}"
             if event.fields is not None:
                 found[f"{folder}/format"] = lambda event=event: event_table.format_text(event, common or ()).encode()  # type: ignore[misc]
-            if event.id:
+            if event.id and event.has_id:
                 found[f"{folder}/id"] = lambda event=event: b"%d\n" % event.id  # type: ignore[misc]
         return found
 
@@ -122,13 +132,15 @@ class Tree:
         return "".join(f"{e.system}:{e.name}\n" for e in events if e.is_listed).encode()
 
 
-def not_known(path: str) -> SourceError:
+def not_known(path: str, has_data: bool = True) -> SourceError:
     """Why a path is not in a tree: the kernel would not have it, or boot decides what it holds."""
-    if path.startswith(_WHOLE) and not path.endswith("/format"):
+    if path.startswith(_WHOLE) and not path.endswith("/format") and has_data:
         return NotThere(path, "not in this kernel image")
     why = "decided when the kernel boots, and this one was not booted"
     if path.startswith(_CONFIGS) or path.endswith("/config"):
         why = "neither the package nor the image holds the configuration"
+    elif path.startswith(_WHOLE) and not has_data:
+        why = _DATA_CURE
     elif "lib/modules/" in path:
         why = "not read out of the package"
     found = NotThere(path, why)

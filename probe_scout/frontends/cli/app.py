@@ -99,6 +99,7 @@ def check(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing: the exit code is the answer.")] = False,
     names_from: Annotated[str, typer.Option("--from", metavar="FILE", help="Names out of a file, - for stdin.")] = "",
+    target: Annotated[str, typer.Option("--target", metavar="PLACE", help="Where the program is that calls.")] = "",
     root: Root = "",
     modules: Modules = "",
     json: Json = False,
@@ -111,7 +112,8 @@ def check(
     """Say which attach types the kernel accepts, and why not.
 
     NAME is vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME, or as libbpf, bpftrace
-    and perf write it; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line.
+    and perf write it; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line. helper:NAME and call:NAME
+    ask whether programs of --type may call a helper or kfunc, at --target; TYPE is then a program type too.
 
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken. Without --type
     the answers for kprobe, kprobe.multi, fentry and their returns count, as far as this kernel knows them.
@@ -125,6 +127,7 @@ def check(
         verbose=verbose,
         quiet=quiet,
         names_from=names_from,
+        target=target,
         types=types,
         root=root,
         json=json,

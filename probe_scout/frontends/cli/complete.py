@@ -32,6 +32,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         "--verbose",
         "--quiet",
         "--from",
+        "--target",
         "--as-me",
         "--vmlinux",
         "--debug",

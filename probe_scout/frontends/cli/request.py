@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ...errors import UsageError
-from ...model.asked import attach_types, language, one_of, stub_attach
+from ...model.asked import attach_types, is_call, language, one_of, stub_attach, types_of
 
 FORMATS = ("table", "json", "ndjson", "csv", "md", "grid")
 COLORS = ("auto", "always", "never")
@@ -142,6 +142,13 @@ def _facts(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one_of(name, FACTS, "--accept-unread") for name in names))
 
 
+def _placed(names: Sequence[str], target: str, types: Sequence[str]) -> list[str]:
+    """helper:NAME@TARGET of --target. Raises UsageError where something else than calls is asked."""
+    if not all(is_call(name, types) for name in names):
+        raise UsageError("--target says where a program is that calls helper:NAME or call:NAME; other names are places")
+    return [f"{name}@{target}" for name in names]
+
+
 def build(
     command: str,
     *,
@@ -203,10 +210,13 @@ def build(
         raise UsageError("missing argument 'NAME...'; see probe-scout check --help")
     if json and format not in ("", "json"):
         raise UsageError(f"--json and --format {format} exclude each other")
+    if command == "check" and target:
+        names = _placed(names, target, types)
+        target = ""
     return Request(
         command,
         tuple(names),
-        attach_types(types),
+        types_of(names, types) if command == "check" else attach_types(types),
         root,
         "json" if json else one_of(format or "table", MATRIX_FORMATS if command == "matrix" else FORMATS, "--format"),
         one_of(color, COLORS, "--color"),
@@ -276,7 +286,7 @@ _FLAGS = {"--json": "json"}
 _TYPES = {"--type": "types"}
 _LINES = {
     "check": _Line(
-        {**_MODULES, "--vmlinux": "vmlinux", "--debug": "debug", "--from": "names_from"},
+        {**_MODULES, "--vmlinux": "vmlinux", "--debug": "debug", "--from": "names_from", "--target": "target"},
         {
             **_FLAGS,
             "--as-me": "as_me",

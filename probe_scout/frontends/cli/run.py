@@ -245,6 +245,7 @@ def _is_list(name: str) -> bool:
     return is_kernel_pattern(name)
 
 
+_CALLS = ("helper", "kfunc")  # without --type: may a program of any type
 _USER = ("user_function", "usdt")
 _NO_GO = ("hazard.uretprobe_go", "hazard.uretprobe_start", "hazard.uretprobe_offset", "hazard.uprobe_syscall")
 
@@ -265,9 +266,10 @@ def target_code(request: Request, target: TargetReport | UserReport) -> int:
         from ...model.attach import counted
 
         verdicts = counted(target.kind, target.target.rpartition(":")[2], verdicts)
-    if request.any_yes and any(verdict.answer == "yes" for verdict in verdicts):
+    any_yes = request.any_yes or (target.kind in _CALLS and not request.types)
+    if any_yes and any(verdict.answer == "yes" for verdict in verdicts):
         return YES
-    if request.any_yes and any(verdict.answer == "unknown" for verdict in verdicts):
+    if any_yes and any(verdict.answer == "unknown" for verdict in verdicts):
         return CANNOT_TELL
     return code_of(verdicts)
 

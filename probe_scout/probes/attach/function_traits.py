@@ -163,9 +163,9 @@ def _typed_traits(
         common["target_site"] = bool(site)
         if site is False and common["target_place"] == TEXT:
             nop = k.entry_is_patched(located.symbols, located.rows[at])
-            if nop is None and k.flag("dynamic_ftrace") is not False:
+            if nop is None and (k.flag("dynamic_ftrace") is not False or k.image is not None):
                 # Without ftrace every function is without a site; that one of them begins with a jump label is rare
-                # and not worth an unknown for all (2 of 9,625 on 7.3).
+                # and not worth an unknown for all (2 of 9,625 on 7.3). An image tells which ones may.
                 unread.update((facts.ENTRY_CODE,) if k.flag("trampoline_rules") else ())
             elif nop:
                 common["target_nop"] = True

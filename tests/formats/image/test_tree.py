@@ -50,8 +50,12 @@ def test_the_package_s_configuration_is_taken_before_the_image_s():
 
 
 def test_what_boot_decides_is_not_recorded_and_what_the_image_would_hold_is_not_there():
-    for path in ("proc/cpuinfo", "sys/kernel/security/lsm", "sys/kernel/debug/error_injection/list"):
+    for path in ("proc/cpuinfo", "sys/kernel/security/lsm"):
         assert tree.not_known(path).kind == "not_recorded"
+    for path in ("sys/kernel/debug/error_injection/list", "sys/kernel/tracing/available_filter_functions"):
+        assert tree.not_known(path).kind == "not_there"
+        without = tree.not_known(path, has_data=False)
+        assert (without.kind, "CONFIG_KALLSYMS_ALL" in str(without)) == ("not_recorded", True)
     for path in ("sys/kernel/tracing/events/a/b/id", "sys/kernel/btf/fuse"):
         assert tree.not_known(path).kind == "not_there"
 

@@ -1,0 +1,123 @@
+"""Calls of helpers and kfuncs by programs of a type, at a place, on images and without one.
+
+The allow list of bpf_d_path, what sleeps and what is GPL-only are as kernel/trace/bpf_trace.c has them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import probe_scout
+from probe_scout.errors import UsageError
+from tests.vm import cache as lab
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = str(ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz")
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return probe_scout.open_kernel(RECORDED)
+
+
+@pytest.fixture(scope="module")
+def image():
+    pytest.importorskip("capstone")
+    path = lab.root() / "kernels" / "6.12" / "vmlinuz"
+    if not path.exists():
+        pytest.skip(f"{path} is not there: python -m tests.vm fetches it")
+    return probe_scout.open_kernel(str(path))
+
+
+def told(kernel, name, type_):
+    verdict = kernel.check([name], [type_]).targets[0].verdicts[0]
+    rule = verdict.findings[0].rule if verdict.findings else ""
+    return verdict.answer, verdict.errno, rule
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "answer"),
+    [
+        ("helper:bpf_d_path@filp_close", "fentry", ("yes", None, "")),
+        ("helper:bpf_d_path@vfs_read", "fentry", ("no", "EINVAL", "helper_call.not_at_this_place")),
+        ("helper:bpf_d_path@task", "iter", ("yes", None, "")),
+        ("helper:bpf_d_path", "kprobe", ("no", "EINVAL", "helper_call.not_for_type")),
+        ("helper:bpf_d_path", "fentry", ("unknown", None, "")),
+        ("helper:bpf_copy_from_user", "fentry", ("no", "EINVAL", "helper_call.must_sleep")),
+        ("helper:bpf_copy_from_user", "fentry.s", ("yes", None, "")),
+        ("helper:bpf_sk_storage_get@vfs_read", "fentry", ("yes", None, "")),
+        ("helper:bpf_sk_storage_get@bpf_sk_storage_free", "fentry", ("no", "EINVAL", "helper_call.not_at_this_place")),
+        ("helper:bpf_get_stack@nosuch_function", "fentry", ("no", "ESRCH", "attach_target.not_in_btf")),
+        ("helper:bpf_no_such", "kprobe", ("no", "EINVAL", "helper_call.unknown_helper")),
+        ("call:bpf_task_acquire", "tracing", ("yes", None, "")),
+        ("kfunc:bpf_task_acquire", "tracing", ("yes", None, "")),
+        ("call:bpf_task_acquire", "kprobe", ("no", "EACCES", "kfunc_call.not_for_type")),
+        ("call:bpf_arena_alloc_pages", "fentry", ("no", "EACCES", "kfunc_call.must_sleep")),
+        ("call:vfs_read", "fentry", ("no", "EACCES", "kfunc_call.no_set")),
+        ("call:no_such_function", "fentry", ("no", "EINVAL", "kfunc_call.unknown_kfunc")),
+        ("call:bpf_task_acquire", "ext", ("unknown", None, "")),
+        ("call:bpf_task_acquire", "lirc_mode2", ("no", "EINVAL", "kfunc_call.unknown_program")),
+    ],
+)
+def test_an_image_tells(image, name, type_, answer):
+    assert told(image, name, type_) == answer
+
+
+def test_what_would_be_accepted_has_a_yes_of_its_own(image):
+    report = image.check(["helper:bpf_d_path@vfs_read"], ["fentry"]).targets[0]
+    assert {one.target for one in report.alternatives} >= {"filp_close", "dentry_open"}
+    for one in report.alternatives:
+        assert told(image, f"helper:bpf_d_path@{one.target}", one.attach)[0] == "yes"
+    report = image.check(["call:bpf_arena_alloc_pages"], ["fentry"]).targets[0]
+    assert "fentry.s" in {one.attach for one in report.alternatives}
+
+
+def test_a_helper_for_gpl_programs_alone_says_so(image):
+    verdict = image.check(["helper:bpf_probe_read_kernel"], ["kprobe"]).targets[0].verdicts[0]
+    assert [note.rule for note in verdict.notes] == ["call.gpl_only"]
+    assert not image.check(["helper:bpf_map_lookup_elem"], ["kprobe"]).targets[0].verdicts[0].notes
+
+
+def test_a_helper_of_lockdown(image):
+    from probe_scout.probes.call_verdicts import Question, column
+    from probe_scout.probes.calls import Calls
+
+    k = image._kernel
+    question = Question(k, Calls(k), "bpf_probe_read_kernel", "", ())
+    program = question._program(column("kprobe"))
+    assert question._why(program._replace(lockdown="confidentiality")) == "lockdown"
+    assert question.calls.from_image().proto(program._replace(lockdown="confidentiality"), question.number) == 0
+    assert question.calls.from_image().proto(program._replace(lockdown="integrity"), question.number)
+    assert question._why(program._replace(rights=frozenset())) == "rights"
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "answer"),
+    [
+        ("helper:bpf_d_path@filp_close", "fentry", ("yes", None, "")),
+        ("helper:bpf_d_path@vfs_read", "fentry", ("no", "EINVAL", "helper_call.not_at_this_place")),
+        ("helper:bpf_xdp_adjust_head", "kprobe", ("no", "EINVAL", "helper_call.not_for_type")),
+        ("helper:bpf_map_lookup_elem", "kprobe", ("yes", None, "")),
+        ("call:bpf_task_acquire", "fentry", ("unknown", None, "")),
+        ("call:vfs_read", "fentry", ("no", "EACCES", "kfunc_call.no_set")),
+        ("call:bpf_skb_ct_lookup", "xdp", ("unknown", None, "")),
+    ],
+)
+def test_without_an_image(recorded, name, type_, answer):
+    assert told(recorded, name, type_) == answer
+
+
+def test_kfunc_with_an_attach_type_is_a_probe_as_bpftrace_writes_it(recorded):
+    report = recorded.check(["kfunc:vfs_read"]).targets[0]
+    assert report.kind == "function"
+
+
+def test_calls_and_places_are_asked_apart(recorded):
+    with pytest.raises(UsageError):
+        recorded.check(["helper:bpf_d_path", "vfs_read"], ["fentry"])
+    with pytest.raises(UsageError):
+        recorded.check(["vfs_read"], ["tracing"])
+    with pytest.raises(UsageError):
+        recorded.check(["helper:"], ["fentry"])
