@@ -37,6 +37,9 @@ SCHEMAS = {
         "fleet-list",
         "fleet-ask",
         "fleet-diff",
+        "fleet-hosts",
+        "fleet-unowned",
+        "fleet-upgrade",
         "error",
     )
 }
