@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ..model.trial import VerifyReport
     from ..sources.pack import Stream
 
-_GLOB_SIGNS = frozenset("*?[")
 _ANSWERS = ("yes", "no", "unknown")
 _KINDS = ("functions", "events")
 
@@ -139,7 +138,7 @@ class OpenKernel:
         names = asked.several(names, "names")
         types = _types(types, names)
         for name in names:
-            if not _GLOB_SIGNS.isdisjoint(name) and self._is_kernel_pattern(name):
+            if asked.is_kernel_pattern(name):
                 raise UsageError(f"{name!r} is a pattern: check_many takes patterns, check takes names")
         question = None
         if self._cache and not all(map(self.is_user, names)):  # what processes map changes with no file's state
@@ -252,12 +251,6 @@ class OpenKernel:
         self._full()
         types = types or ((attach,) if attach else ())
         return ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
-
-    @staticmethod
-    def _is_kernel_pattern(text: str) -> bool:
-        from ..model.user_target import is_kernel_pattern
-
-        return is_kernel_pattern(text)
 
     def _means_user(self, text: str) -> bool:
         """The text names a place in a program or library, also by `libNAME:` where no module has that name."""

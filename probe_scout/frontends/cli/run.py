@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ...errors import Denied, NotThere, ProbeScoutError, UsageError
+from ...model import asked
 from . import output, streams
 from .request import Request, read_fast
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
 _MANY = 16  # names from which on the whole tables are read; see many.py
-_GLOB_SIGNS = frozenset("*?[")
 _SKIPPED_SHOWN = 5  # events a pattern matched that take no such program
 _BLOCK_LINES = 512  # lines given to one write
 _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
@@ -238,11 +238,7 @@ def _is_list(name: str) -> bool:
     """A name that stands for several: -, @FILE, a pattern (of kernel functions; those of user functions are few)."""
     if name[:1] in ("-", "@"):
         return True
-    if _GLOB_SIGNS.isdisjoint(name):
-        return False
-    from ...model.user_target import is_kernel_pattern
-
-    return is_kernel_pattern(name)
+    return asked.is_kernel_pattern(name)
 
 
 _CALLS = ("helper", "kfunc")  # without --type: may a program of any type

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...formats.elf.user_image import PF_W, PF_X, STT_GNU_IFUNC
+from ...model import compiler_suffixes
 from ...model.attach import USER_RETURNS
 from ...model.report import Hazard, Limit
 from . import code, symbols
@@ -148,7 +149,8 @@ def clones(image: UserImage, name: str) -> list[str]:
     """Symbols that GCC or LLVM made from a function: .part, .isra, .constprop, .cold, .llvm."""
     if name.encode() + b"." not in bytes_of_names(image):
         return []
-    heads = tuple(f"{name}.{word}" for word in ("part.", "isra.", "constprop.", "cold", "specialized.", "llvm."))
+    words = (*compiler_suffixes.CHANGED, compiler_suffixes.PART, "llvm")
+    heads = (*(f"{name}.{word}." for word in words), f"{name}.{compiler_suffixes.COLD}")
     return sorted({s.name for s in image.symbols() if s.name.startswith(heads)})
 
 
