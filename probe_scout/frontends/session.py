@@ -104,7 +104,7 @@ class OpenKernel:
                         image = handle.read()
                 except OSError as error:
                     raise UsageError(f"--vmlinux {self._vmlinux}: {error.strerror or error}") from None
-            self._opened = Kernel(open_source(self._root), image=image)
+            self._opened = Kernel(open_source(self._root, self._cache), image=image)
         return self._opened
 
     def info(self) -> KernelInfo:

@@ -11,11 +11,12 @@ from .source import Source as Source
 __all__ = ["Description", "Source", "open_source"]
 
 
-def open_source(root: str = "") -> Source:
+def open_source(root: str = "", keep: bool = False) -> Source:
     """The source at a path: "" or "/" is this machine, a file is a snapshot archive, a folder either a snapshot
     (manifest.json, or proc/kallsyms without etc and bin) or the mounted root of another system.
 
-    Raises NotThere, Denied or Broken, each with one sentence.
+    `keep`: what an archive unpacks to may be kept in the cache folder. Raises NotThere, Denied or Broken, each with one
+    sentence.
     """
     from .reading import printable, refusal
 
@@ -35,7 +36,7 @@ def open_source(root: str = "") -> Source:
     if not is_folder:
         from .archive import ArchiveSource
 
-        return ArchiveSource(root)
+        return ArchiveSource(root, keep)
     from .folder import FolderSource
 
     return FolderSource(root, "snapshot" if _is_snapshot(root) else "root")
