@@ -45,8 +45,8 @@ class ArchiveSource:
             self._files, self._folders, self._data = _unpack(file)
         where = self._files.get(manifest.NAME)
         self._manifest = manifest.Manifest(self._slice(*where), file) if where else None
-        is_new = kept is None and self._manifest is not None and isinstance(self._data, bytearray)
-        if question and is_new and _state(file) == question:  # nobody wrote to it meanwhile
+        is_new = question and kept is None and self._manifest is not None
+        if is_new and isinstance(self._data, bytearray) and _state(file) == question:  # nobody wrote to it meanwhile
             unpacked.store(question, self._files, self._folders, self._data)
 
     def read(self, path: str) -> bytes:
