@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
     from ..model.calls import FeaturesReport, KfuncReport
+    from ..model.context import ContextReport
     from ..model.diff import DiffReport
     from ..model.facts import Unread
     from ..model.inline import InlineReport, InlineTable
@@ -437,6 +438,15 @@ class OpenKernel:
         from ..commands import kfunc
 
         return kfunc.report(self._kernel, glob, types)
+
+    def context(self, target: str, types: str | Sequence[str] = ()) -> ContextReport:
+        """What programs of these types get on a target: ctx and its fields, what may be called, what is returned.
+
+        `target`: as for `check`, a program type, a section of libbpf, or struct_ops:NAME. Raises UsageError.
+        """
+        from ..commands import context
+
+        return context.report(self._kernel, target, _types(types))
 
     def stub(
         self,

@@ -239,6 +239,38 @@ def kfunc(
     )
 
 
+@_command("context vfs_read --type fentry", "context xdp --root vmlinuz", "context struct_ops:tcp_congestion_ops")
+def context(
+    target: Annotated[str, typer.Argument(metavar="TARGET", show_default=False)],
+    types: Types = [],  # noqa: B006
+    root: Root = "",
+    vmlinux: Vmlinux = "",
+    modules: Modules = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Say what a program gets there: ctx, each field and argument, what it may read, write, call and return.
+
+    TARGET is a function, event or system call as for check; a program type: xdp, sched_cls, cgroup_skb, syscall; a
+    section of libbpf: tcx/ingress; or struct_ops:NAME. Which fields and calls are allowed is exact where the kernel's
+    image is there: --root vmlinuz or a package, --vmlinux, or /boot.
+
+    Exit code: 0, 1 refused there or nothing there, 2 usage, 3 something is not told, 4 a source is broken.
+    """
+    return build(
+        "context",
+        names=[target],
+        types=types,
+        root=root,
+        vmlinux=vmlinux,
+        modules=modules,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
 @_command("survey", "survey /usr/lib/debug/boot/vmlinux-6.12.0")
 def survey(
     files: Annotated[list[str], typer.Argument(metavar="[FILE...]", show_default=False)] = [],  # noqa: B006

@@ -662,6 +662,21 @@ def _features(request: Request) -> int:
     return CANNOT_TELL if report.unread else YES
 
 
+def _context(request: Request) -> int:
+    from ...commands import context
+
+    report = _open(request).context(request.names[0], request.types)
+    if request.format == "table":
+        from ..render.context import context_lines
+
+        streams.write(context_lines(report, output.style(request)))
+    elif not output.as_json(request, "context", report, report.cards):
+        from ..render.context import context_rows
+
+        output.table(request, *context_rows(report))
+    return context.code_of(report)
+
+
 def _kfunc(request: Request) -> int:
     import gc
 
@@ -887,6 +902,7 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "lint": _lint,
     "features": _features,
     "kfunc": _kfunc,
+    "context": _context,
     "matrix": _matrix,
     "report": _report,
     "fleet": _fleet,
