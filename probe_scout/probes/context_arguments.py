@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..arch.registers import REGISTERS_OF
 from ..formats.btf import tracepoint as btf_trace
+from ..model.attach import ITER
 from ..model.context import ContextField
 from ..model.verdict import NO, UNKNOWN, YES
 from .tracepoints.raw_arguments import TraceTypes
@@ -69,7 +70,7 @@ def _trusted(k: Kernel, name: str, attach: str) -> bool | None:
     knows = k.enumerator("PTR_TRUSTED")
     if not knows:
         return None
-    if attach.startswith(("iter", "tp_btf")):
+    if attach in ITER or attach == "tp_btf":
         return True
     if attach.startswith("lsm"):
         ids = k.ids()
