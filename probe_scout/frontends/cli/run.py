@@ -247,9 +247,13 @@ _NO_GO = ("hazard.uretprobe_go", "hazard.uretprobe_start", "hazard.uretprobe_off
 
 
 def _is_vain(target: TargetReport | UserReport) -> bool:
-    """A user probe that attaches and never fires, or breaks the program, is no yes."""
-    return any(limit.effect in ("never", "corrupts") for limit in target.limits) or any(
-        hazard.id in _NO_GO for hazard in target.hazards
+    """User probes of which none sees a call, or one breaks the program, are no yes."""
+    mute = {attach for limit in target.limits if limit.effect == "never" for attach in limit.types}
+    taken = {verdict.attach for verdict in target.verdicts if verdict.answer != "no"}
+    return (
+        (bool(mute) and taken <= mute)
+        or any(limit.effect == "corrupts" for limit in target.limits)
+        or any(hazard.id in _NO_GO for hazard in target.hazards)
     )
 
 

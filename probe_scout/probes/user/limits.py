@@ -193,6 +193,10 @@ def _of_returns(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
     if not types or place.walk is None or place.inside:
         return
     evidence = f"machine code of {place.file.path}"
+    if place.symbol is not None:
+        from . import returns
+
+        yield from returns.limits(place.image, place.symbol.address, place.walk, types, evidence)
     if place.walk.tail_calls:
         says = (
             "The function ends in jumps to other functions (tail calls): its return is seen when the other one "
@@ -236,6 +240,15 @@ def hazards(place: Place, types: Sequence[str]) -> Iterator[Hazard]:
             "A return probe inside a function takes whatever is on top of the stack for a return address: "
             "the program crashes or loops.",
         )
+    if place.symbol is not None and place.walk is not None and not place.inside:
+        from . import returns
+
+        if looks := sorted(returns.called(image, place.symbol.address, place.walk) & returns.LOOKS):
+            yield Hazard(
+                "hazard.uretprobe_backtrace",
+                f"The function calls {', '.join(looks)}, which ends at the replaced return address: of the callers it "
+                "sees none.",
+            )
     if not place.is_go and throws(image):
         yield Hazard(
             "hazard.uretprobe_exception",
