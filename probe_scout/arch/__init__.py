@@ -5,7 +5,10 @@ A further architecture is its row, and a file for its instructions once those ar
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Architecture(NamedTuple):
@@ -27,21 +30,73 @@ class Architecture(NamedTuple):
     argument_words_max: int | None = None
     # What ftrace patches at a function's entry, MCOUNT_INSN_SIZE; 0 where it is not known here.
     ftrace_site_bytes: int = 0
+    # System calls of 32-bit programs with a compat form; "" where others share the wrapper, or where it is not known.
+    compat_prefix: str = ""
+    # The table of system calls is the generic one, without the calls that a newer one stands for (open, fork).
+    is_generic_table: bool = False
+    # kretprobe_blacklist: functions that no return probe goes on (arch/*/kernel/process_64.c).
+    kretprobe_blacklist: tuple[str, ...] = ()
+    # The trampoline has fsession: bpf_jit_supports_fsession.
+    has_fsession: bool = False
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "x86_64": Architecture("__x64_", "CONFIG_X86_64", True, True, False, 6, 12, 5),
-    "aarch64": Architecture("__arm64_", "CONFIG_ARM64", True, True, True, 8, None, 4),
-    "s390x": Architecture("__s390x_", "CONFIG_S390"),
-    "riscv64": Architecture("__riscv_", "CONFIG_ARCH_RV64I"),
+    "x86_64": Architecture(
+        *("__x64_", "CONFIG_X86_64", True, True, False, 6, 12, 5),
+        kretprobe_blacklist=("__switch_to",),
+        has_fsession=True,
+    ),
+    "aarch64": Architecture(
+        *("__arm64_", "CONFIG_ARM64", True, True, True, 8, None, 4),
+        compat_prefix="__arm64_compat_sys_",
+        is_generic_table=True,
+        has_fsession=True,
+    ),
+    "s390x": Architecture("__s390x_", "CONFIG_S390", compat_prefix="__s390_compat_sys_", has_fsession=True),
+    "riscv64": Architecture(
+        *("__riscv_", "CONFIG_ARCH_RV64I"),
+        compat_prefix="__riscv_compat_sys_",
+        is_generic_table=True,
+        has_fsession=True,
+    ),
     "i686": Architecture("__ia32_", "CONFIG_X86_32"),
     "armv7l": Architecture("", "CONFIG_ARM"),
     "ppc64le": Architecture("", "CONFIG_PPC64"),
     "loongarch64": Architecture("", "CONFIG_LOONGARCH"),
 }
+# e_machine of an ELF file to the machine's name, that of uname -m for all but 32-bit x86, 32-bit arm and powerpc.
+ELF_MACHINES = {
+    3: "i386",
+    8: "mips",
+    20: "ppc",
+    21: "ppc64",
+    22: "s390x",
+    40: "arm",
+    62: "x86_64",
+    183: "aarch64",
+    243: "riscv64",
+    258: "loongarch64",
+}
+_ELF_NAMES = {"i686": "i386", "armv7l": "arm", "ppc64le": "ppc64"}
 NOT_KNOWN = Architecture("", "")
 
 
 def row(machine: str) -> Architecture:
     """The row of a machine word; one that tells nothing for any other word."""
     return ARCHITECTURES.get(machine, NOT_KNOWN)
+
+
+def elf_name(machine: str) -> str:
+    """The name that ELF_MACHINES has for a machine word."""
+    return _ELF_NAMES.get(machine, machine)
+
+
+def of_config(is_set: Callable[[str], bool]) -> str:
+    """The machine word by the configuration (arch/*/Makefile, UTS_MACHINE); "" where no option tells."""
+    return next((machine for machine, one in ARCHITECTURES.items() if is_set(one.option)), "")
+
+
+def of_symbols(kallsyms: bytes) -> str:
+    """The machine word by the prefix of system calls; "" where there is none (arch/*/include/asm/syscall_wrapper.h)."""
+    heads = ((machine, one.syscall_prefix.encode()) for machine, one in ARCHITECTURES.items() if one.syscall_prefix)
+    return next((machine for machine, head in heads if b" %ssys_bpf\n" % head in kallsyms), "")

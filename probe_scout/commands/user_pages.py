@@ -178,6 +178,36 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         _RETURNS,
     ),
     (
+        "limit.uretprobe_no_return",
+        """The function never returns: a return probe attaches and never fires; of a session the entry alone fires.
+
+        Its machine code, decoded from the first byte to the last, has no return, no jump out of the function, and no
+        jump whose goal is not in the instruction. _start is such a function.""",
+        "prepare_uretprobe",
+        _UPROBES,
+        "the function's machine code",
+        _RETURNS,
+    ),
+    (
+        "limit.uretprobe_jumped_out",
+        """The function calls longjmp, setcontext or pthread_exit: calls that are left that way have no return to see.
+
+        The kernel gives such returns up when the next one on the same stack is seen. The program is not harmed: asked
+        on five kernels, of ten calls left by longjmp one return was seen.""",
+        "uretprobe_is_alive: cleanup_return_instances",
+        _UPROBES,
+        "the function's machine code, and the relocations that name what it calls",
+        _RETURNS,
+    ),
+    (
+        "limit.uretprobe_fork",
+        """The function calls fork: it returns in the parent and in the child, and both returns are counted.""",
+        "dup_utask",
+        _UPROBES,
+        "the function's machine code, and the relocations that name what it calls",
+        _RETURNS,
+    ),
+    (
         "limit.usdt_semaphore",
         """The probe has a semaphore: sites behind a test of it are skipped while it is zero.
 
@@ -249,6 +279,17 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "arch_uretprobe_hijack_return_addr",
         _X86,
         "the offset in the function",
+        _RETURNS,
+    ),
+    (
+        "hazard.uretprobe_backtrace",
+        """The function looks at its own stack, where a return probe has replaced the return address.
+
+        backtrace(3) in a probed function saw two frames where there are six. Profilers that walk the stack are cut off
+        at the same place while the function runs.""",
+        "arch_uretprobe_hijack_return_addr",
+        _X86,
+        "the function's machine code, and the relocations that name what it calls",
         _RETURNS,
     ),
     (

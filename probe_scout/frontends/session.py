@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
     from ..model.calls import FeaturesReport, KfuncReport
+    from ..model.context import ContextReport
     from ..model.diff import DiffReport
     from ..model.facts import Unread
     from ..model.inline import InlineReport, InlineTable
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from ..model.trial import VerifyReport
     from ..sources.pack import Stream
 
-_GLOB_SIGNS = frozenset("*?[")
 _ANSWERS = ("yes", "no", "unknown")
 _KINDS = ("functions", "events")
 
@@ -108,7 +108,7 @@ class OpenKernel:
                         image = handle.read()
                 except OSError as error:
                     raise UsageError(f"--vmlinux {self._vmlinux}: {error.strerror or error}") from None
-            self._opened = Kernel(open_source(self._root), image=image)
+            self._opened = Kernel(open_source(self._root, self._cache), image=image)
         return self._opened
 
     def info(self) -> KernelInfo:
@@ -166,7 +166,7 @@ class OpenKernel:
         names = asked.several(names, "names")
         types = _types(types, names)
         for name in names:
-            if not _GLOB_SIGNS.isdisjoint(name) and self._is_kernel_pattern(name):
+            if asked.is_kernel_pattern(name):
                 raise UsageError(f"{name!r} is a pattern: check_many takes patterns, check takes names")
         question = None
         if self._cache and not all(map(self.is_user, names)):  # what processes map changes with no file's state
@@ -279,12 +279,6 @@ class OpenKernel:
         self._full()
         types = types or ((attach,) if attach else ())
         return ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
-
-    @staticmethod
-    def _is_kernel_pattern(text: str) -> bool:
-        from ..model.user_target import is_kernel_pattern
-
-        return is_kernel_pattern(text)
 
     def _means_user(self, text: str) -> bool:
         """The text names a place in a program or library, also by `libNAME:` where no module has that name."""
@@ -471,6 +465,15 @@ class OpenKernel:
         from ..commands import kfunc
 
         return kfunc.report(self._kernel, glob, types)
+
+    def context(self, target: str, types: str | Sequence[str] = ()) -> ContextReport:
+        """What programs of these types get on a target: ctx and its fields, what may be called, what is returned.
+
+        `target`: as for `check`, a program type, a section of libbpf, or struct_ops:NAME. Raises UsageError.
+        """
+        from ..commands import context
+
+        return context.report(self._kernel, target, _types(types))
 
     def stub(
         self,

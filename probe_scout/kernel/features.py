@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from .code_store import Code
 
-FSESSION_ARCHES = frozenset(("x86_64", "aarch64", "riscv64", "s390x"))
 _EMPTY = "is mounted but empty"  # what sources say of a tracefs without entries
 
 
@@ -441,7 +440,7 @@ WITNESSES = {
         facts.BTF,
     ),
     "fsession_jit": Witness(
-        lambda k: None if k.arch() == "unknown" else k.arch() in FSESSION_ARCHES,
+        lambda k: None if k.arch() == "unknown" else machines.row(k.arch()).has_fsession,
         "the architecture",
         facts.KALLSYMS,
     ),

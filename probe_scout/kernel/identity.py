@@ -63,9 +63,8 @@ class Identity(Symbols):
             if (word := os.uname().machine) in ("x86_64", "aarch64"):
                 return word
         raw = self.kallsyms() or b""
-        for arch, row in machines.ARCHITECTURES.items():
-            if row.syscall_prefix and b" " + row.syscall_prefix.encode() + b"sys_bpf\n" in raw:
-                return arch
+        if arch := machines.of_symbols(raw):
+            return arch
         if self.source.describe().kind == "live":
             import os
 

@@ -8,6 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..errors import UsageError
+from .target import GLOB_SIGNS
+
+
+def is_kernel_pattern(text: str) -> bool:
+    """The text stands for several kernel functions. Names of user functions may hold `*` and `[` themselves (Go)."""
+    if GLOB_SIGNS.isdisjoint(text):
+        return False
+    from .user_target import is_user, may_be_user
+
+    return not is_user(text) and not may_be_user(text)
 
 
 def several(value: object, said: str) -> tuple[str, ...]:

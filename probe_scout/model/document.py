@@ -32,6 +32,7 @@ SCHEMAS = {
         "lint",
         "features",
         "kfunc",
+        "context",
         "matrix",
         "fleet-add",
         "fleet-list",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 from .attach import for_kind
+from .target import GLOB_SIGNS
 
 USER_FUNCTION, USDT = "user_function", "usdt"
 _WORDS = {  # before the target: the attach type it asks for
@@ -24,7 +25,6 @@ _LOADED_NAME = re.compile(r"[\w.+-]+\.so(?:\.[\w.]+)?$")
 _OFFSET = re.compile(r"(?:0x[0-9a-fA-F]+|\d+)$")
 _CONTAINER = re.compile(r"container:([0-9a-f]{8,64}):(.+)$", re.S)
 _PID = re.compile(r"pid:(\d{1,10}):(.+)$", re.S)
-GLOB_SIGNS = frozenset("*?[")
 TEXT_BYTES_MAX = 16384  # a C++ name may have thousands of bytes, a path 4096
 _FORMS = (
     "give /PATH:SYMBOL, /PATH:SYMBOL+OFFSET, /PATH:0xOFFSET, LIBRARY:SYMBOL, pid:PID:SYMBOL or "
@@ -86,11 +86,6 @@ def may_be_user(text: str) -> bool:
     """`libNAME:symbol`: a library or a kernel module."""
     head, colon, rest = text.partition(":")
     return bool(colon and rest and _LIBRARY.match(head))
-
-
-def is_kernel_pattern(text: str) -> bool:
-    """The text stands for several kernel functions. Names of user functions may hold `*` and `[` themselves (Go)."""
-    return not is_user(text) and not may_be_user(text) and not frozenset("*?[").isdisjoint(text)
 
 
 def _bare(text: str) -> str:

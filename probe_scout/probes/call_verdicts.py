@@ -71,6 +71,11 @@ class Question:
         self.kind = HELPER if number is not None else KFUNC
         self.number = number or 0
 
+    def named(self, name: str, number: int) -> Question:
+        """The same question about another helper, or with number 0 about a kfunc."""
+        self.name, self.number, self.kind = name, number, HELPER if number else KFUNC
+        return self
+
     # Traits.
 
     def judged(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
@@ -361,6 +366,13 @@ def report(k: Kernel, text: str, types: Sequence[str]) -> TargetReport:
         alternatives=question.instead(found) if types else (),
         prototype=_prototype(k, question),
     )
+
+
+def answer_of(traits: CallTraits) -> str:
+    """The answer that the rules give for these traits, without their words."""
+    if traits.no_program or traits.no_calls or traits.absent or traits.refused or traits.sleeps or traits.destructive:
+        return NO
+    return UNKNOWN if traits.unread else YES
 
 
 def _absent() -> Finding:

@@ -15,8 +15,10 @@ from ..model.verdict import NO, UNKNOWN, YES
 from ..rules import helper_sets, section_names
 
 if TYPE_CHECKING:
+    from ..formats.image.access import Accesses
     from ..formats.image.helpers import Helpers
     from ..formats.image.kfuncs import Permissions
+    from ..formats.image.struct_ops import StructOps
     from ..kernel.code_store import Code
 
 IMAGE, RECORDED, NONE = "image", "recorded", "none"
@@ -43,6 +45,7 @@ class Calls:
         self._tried = False
         self._helpers: Helpers | None = None
         self._kfuncs: Permissions | None = None
+        self._accesses: Accesses | None = None
 
     def from_image(self) -> Helpers | None:
         """The image's helpers; None where there is no image, or one that cannot be run."""
@@ -56,6 +59,20 @@ class Calls:
         self.from_image()
         return self._kfuncs
 
+    def accesses(self) -> Accesses | None:
+        """What programs may load and store of their contexts; None as for `from_image`."""
+        self.from_image()
+        return self._accesses
+
+    def struct_ops(self) -> StructOps | None:
+        """Members of struct_ops structs of vmlinux; None as for `from_image`."""
+        image = self.from_image()
+        if image is None:
+            return None
+        from ..formats.image.struct_ops import StructOps
+
+        return StructOps(image.facts)
+
     def basis(self) -> str:
         """Where answers about helpers come from."""
         if self.from_image() is not None:
@@ -68,13 +85,14 @@ class Calls:
         image = text.image_of(self.k)
         if image is None:
             return
+        from ..formats.image.access import Accesses
         from ..formats.image.facts import Facts
         from ..formats.image.helpers import Helpers
         from ..formats.image.kfuncs import Permissions
 
         try:
             facts = Facts(image)
-            self._helpers = Helpers(facts)
+            self._helpers, self._accesses = Helpers(facts), Accesses(facts)
             self._kfuncs = Permissions(facts)
         except (Malformed, ImportError):
             self._helpers = self._kfuncs = None

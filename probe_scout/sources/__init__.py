@@ -11,12 +11,13 @@ from .source import Source as Source
 __all__ = ["Description", "Source", "open_source"]
 
 
-def open_source(root: str = "") -> Source:
+def open_source(root: str = "", keep: bool = False) -> Source:
     """The source at a path: "" or "/" is this machine, a file is a snapshot archive, a folder either a snapshot
     (manifest.json, or proc/kallsyms without etc and bin) or the mounted root of another system, an address such as
     s3://bucket/name an archive in another store (remote.py).
 
-    Raises NotThere, Denied or Broken, each with one sentence.
+    `keep`: what an archive unpacks to may be kept in the cache folder. Raises NotThere, Denied or Broken, each with one
+    sentence.
     """
     from .reading import printable, refusal
 
@@ -26,7 +27,7 @@ def open_source(root: str = "") -> Source:
         if remote.is_address(root):
             from .archive import ArchiveSource
 
-            return ArchiveSource(root, remote.pieces(root))
+            return ArchiveSource(root)
     try:
         # Compared by device and inode: /proc/PID/root reads as a link to "/" and is another root all the same.
         if not root or os.path.samestat(os.stat(root), os.stat("/")):
@@ -43,7 +44,7 @@ def open_source(root: str = "") -> Source:
     if not is_folder:
         from .archive import ArchiveSource
 
-        return ArchiveSource(root)
+        return ArchiveSource(root, keep)
     from .folder import FolderSource
 
     return FolderSource(root, "snapshot" if _is_snapshot(root) else "root")

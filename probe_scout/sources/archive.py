@@ -10,7 +10,7 @@ import itertools
 import os
 
 from ..errors import Broken, NotThere, SourceError
-from . import manifest, unpack
+from . import manifest, unpack, unpacked
 from .folder import description
 from .reading import OPEN_FLAGS, plain_parts, printable, refusal, require_regular
 from .source import Description
@@ -18,6 +18,7 @@ from .tar import TOTAL_BYTES_MAX, Walker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator
 
 # The first folders of the kernel's own paths: an archive that has only one of them has no folder around it.
@@ -29,28 +30,25 @@ class ArchiveSource:
 
     __slots__ = ("_children", "_data", "_files", "_folders", "_manifest", "_where")
 
-    def __init__(self, file: str, chunks: Iterator[bytes] | None = None) -> None:
-        """`chunks`: its bytes, where it is no file of this machine.
+    def __init__(self, file: str, keep: bool = False) -> None:
+        """Raises NotThere, Denied, or Broken with one sentence on what is wrong with the archive.
 
-        Raises NotThere, Denied, or Broken with one sentence on what is wrong with the archive.
+        `keep`: what was unpacked is kept below the cache folder, and taken from there (unpacked.py).
         """
         self._where = file
-        self._data = bytearray()
-        walker = Walker(file)
-        total = 0
-        for piece in _stream(file) if chunks is None else _unpacked(file, chunks):
-            total += len(piece)
-            if total > TOTAL_BYTES_MAX:
-                raise Broken(file, f"unpacks to more than {TOTAL_BYTES_MAX >> 20} MiB")
-            if not walker.is_ended:  # what follows the end is unpacked, so that its checksum is verified, and dropped
-                self._data += piece
-                walker.feed(self._data)
-        walker.finish(len(self._data))
-        self._files, self._folders = _without_top(walker.files, walker.folders)
         self._children: dict[str, set[str]] | None = None
-        _refuse_files_as_folders(self._files, file)
+        self._data: bytearray | mmap.mmap
+        question = _state(file) if keep else ""
+        kept = unpacked.load(question) if question else None
+        if kept is not None:
+            self._files, self._folders, self._data = kept
+        else:
+            self._files, self._folders, self._data = _unpack(file)
         where = self._files.get(manifest.NAME)
         self._manifest = manifest.Manifest(self._slice(*where), file) if where else None
+        is_new = question and kept is None and self._manifest is not None
+        if is_new and isinstance(self._data, bytearray) and _state(file) == question:  # nobody wrote to it meanwhile
+            unpacked.store(question, self._files, self._folders, self._data)
 
     def read(self, path: str) -> bytes:
         """The member's bytes. Raises NotThere, Denied or Broken, as the manifest recorded it."""
@@ -87,8 +85,39 @@ class ArchiveSource:
         return bytes(memoryview(self._data)[offset : offset + size])
 
 
+def _unpack(file: str) -> tuple[dict[str, tuple[int, int]], set[str], bytearray]:
+    """Files, folders and bytes of the archive. Raises NotThere, Denied, Broken."""
+    data = bytearray()
+    walker = Walker(file)
+    total = 0
+    for piece in _stream(file):
+        total += len(piece)
+        if total > TOTAL_BYTES_MAX:
+            raise Broken(file, f"unpacks to more than {TOTAL_BYTES_MAX >> 20} MiB")
+        if not walker.is_ended:  # what follows the end is unpacked, so that its checksum is verified, and dropped
+            data += piece
+            walker.feed(data)
+    walker.finish(len(data))
+    files, folders = _without_top(walker.files, walker.folders)
+    _refuse_files_as_folders(files, file)
+    return files, folders, data
+
+
+def _state(file: str) -> str:
+    try:
+        return unpacked.state(file, os.stat(file))
+    except (OSError, ValueError):
+        return ""
+
+
 def _stream(file: str) -> Iterator[bytes]:
-    """The unpacked bytes of the file, a piece at a time."""
+    """The unpacked bytes of the file, or of an object in another store, a piece at a time."""
+    if "://" in file:
+        from . import remote
+
+        if remote.is_address(file):
+            yield from _plain(file, remote.pieces(file))
+            return
     try:
         require_regular(file, os.stat(file).st_mode)
         fd = os.open(file, OPEN_FLAGS)
@@ -98,14 +127,14 @@ def _stream(file: str) -> Iterator[bytes]:
         raise NotThere(printable(file), "not a name a file can have") from None
     try:
         require_regular(file, os.fstat(fd).st_mode)
-        yield from _unpacked(file, _chunks(fd))
+        yield from _plain(file, _chunks(fd))
     except OSError as exc:
         raise refusal(file, exc) from None
     finally:
         os.close(fd)
 
 
-def _unpacked(file: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _plain(file: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     head = next(chunks, b"")
     if not head:
         raise Broken(file, "an empty file")

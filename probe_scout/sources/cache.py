@@ -15,7 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 FORMAT = "probe-scout answers 2"
@@ -167,8 +167,13 @@ def folder() -> str:
 
 def _path(question: str, kind: str = "") -> str:
     where = folder()
+    return os.path.join(where, f"{kind}{number(question)}.json") if where else ""
+
+
+def number(question: str) -> str:
+    """Sixteen hexadecimal digits of a question: its file's name. The file says whose it is."""
     raw = question.encode("utf-8", "surrogateescape")
-    return os.path.join(where, f"{kind}{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}.json") if where else ""
+    return f"{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}"
 
 
 def kept(question: str, large: bool = False) -> Any:
@@ -221,18 +226,25 @@ def _store(question: str, value: Any, kind: str, limit: int) -> None:
     import json
 
     body = json.dumps([question, value], separators=(",", ":")).encode()
-    if len(body) > limit - 16:
-        return
+    if len(body) <= limit - 16:
+        write_private(path, (b"%08x\n" % zlib.crc32(body) + body,), lambda where, _: _prune(where, kind))
+
+
+def write_private(path: str, parts: Sequence[bytes | bytearray], make_room: Callable[[str, int], None]) -> None:
+    """A whole file or none, for this user alone. `make_room` is given its folder and the bytes to come."""
     spare = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         state = os.lstat(os.path.dirname(path))
         if state.st_uid != os.geteuid() or state.st_mode & 0o022:
             return
-        _prune(os.path.dirname(path), kind)
+        make_room(os.path.dirname(path), sum(map(len, parts)))
         descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, b"%08x\n" % zlib.crc32(body) + body)
+            for part in parts:
+                left = memoryview(part)
+                while left:
+                    left = left[os.write(descriptor, left) :]
         finally:
             os.close(descriptor)
         os.replace(spare, path)

@@ -15,6 +15,7 @@ OTHER_LISTS = {
     "commands/stub/arguments.py": "forms of ctx",
     "commands/stub/bpftrace.py": "forms of ctx",
     "commands/stub/program.py": "forms of ctx",
+    "commands/context.py": "forms of ctx",
     "probes/explain/alternatives.py": "orders of advice",
     "probes/explain/known_changes.py": "orders of advice",
     "probes/explain/has_symbol.py": "orders of advice",

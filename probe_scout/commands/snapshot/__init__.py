@@ -6,10 +6,13 @@ Command lines, hostnames and boot ids are not saved; addresses are moved (reloca
 
 from __future__ import annotations
 
+import contextlib
 import os
 from stat import S_ISREG
 
-from ...errors import Broken, NotThere, SourceError, UsageError
+from ... import arch
+from ...errors import Broken, Malformed, NotThere, SourceError, UsageError
+from ...formats.elf import notes as elf_notes
 from ...model.report import SnapshotResult
 from ...sources import manifest, pack, tar, unpack
 from ...sources.reading import plain_parts, printable, refusal
@@ -81,20 +84,6 @@ _PATHS_OF = {"": PATHS, HOST: (*_IDENTITY, *_HOST), BUILD: PATHS}
 _PATTERNS_OF = {"": PATTERNS, HOST: _HOST_PATTERNS, BUILD: PATTERNS}
 _MODULE_FILES = ("modules.builtin", "modules.dep")
 _CPUINFO_KEYS = ("vendor_id", "model name", "flags", "isa", "Features", "CPU implementer", "CPU part")
-# The prefix of system call functions (arch/*/include/asm/syscall_wrapper.h).
-_ARCH_PREFIXES = ((b"__x64", "x86_64"), (b"__arm64", "aarch64"), (b"__riscv", "riscv64"), (b"__s390x", "s390x"))
-# The first that is set names the machine as uname -m does (arch/*/Makefile, UTS_MACHINE).
-_ARCH_CONFIGS = (
-    ("CONFIG_X86_64", "x86_64"),
-    ("CONFIG_X86_32", "i686"),
-    ("CONFIG_ARM64", "aarch64"),
-    ("CONFIG_ARM", "armv7l"),
-    ("CONFIG_ARCH_RV64I", "riscv64"),
-    ("CONFIG_S390", "s390x"),
-    ("CONFIG_PPC64", "ppc64le"),
-    ("CONFIG_LOONGARCH", "loongarch64"),
-)
-_NT_GNU_BUILD_ID = 3
 
 
 class _Taken:
@@ -317,23 +306,16 @@ def _move_addresses(taken: _Taken, arch: str, keep: bool, before: manifest.Manif
     return "absolute" if keep or move.is_narrow else "relative"
 
 
-def _notes(raw: bytes) -> Iterator[tuple[bytes, int, bytes, bytes]]:
-    """Owner, type, content and the whole bytes of each ELF note (Elf64_Nhdr), up to the first that does not fit."""
-    order = "little" if raw[2:4] == b"\0\0" else "big"
-    at = 0
-    while at + 12 <= len(raw):
-        name_size, size, kind = (int.from_bytes(raw[at + i : at + i + 4], order) for i in (0, 4, 8))  # type: ignore[arg-type]
-        start = at + 12 + (name_size + 3) // 4 * 4
-        end = start + (size + 3) // 4 * 4
-        if start + size > len(raw):
-            return
-        yield raw[at + 12 : at + 12 + name_size].rstrip(b"\0"), kind, raw[start : start + size], raw[at:end]
-        at = end
+def _notes(raw: bytes) -> Iterator[elf_notes.Note]:
+    """The ELF notes up to the first that does not fit."""
+    with contextlib.suppress(Malformed):
+        yield from elf_notes.notes(raw)
 
 
 def _build_id(raw: bytes) -> str:
     """The GNU build-id in hexadecimal, "" if there is none."""
-    return next((desc.hex() for name, kind, desc, _ in _notes(raw) if name == b"GNU" and kind == _NT_GNU_BUILD_ID), "")
+    ids = (note.content.hex() for note in _notes(raw) if (note.name, note.type) == (b"GNU", elf_notes.NT_GNU_BUILD_ID))
+    return next(ids, "")
 
 
 def _notes_without_addresses(raw: bytes) -> bytes:
@@ -342,7 +324,7 @@ def _notes_without_addresses(raw: bytes) -> bytes:
     Xen's notes hold addresses that KASLR moved, before Linux kernel commit aaa8736370db ("x86, relocs: Ignore
     relocs in .notes section").
     """
-    return b"".join(whole for name, _, _, whole in _notes(raw) if name in (b"GNU", b"Linux"))
+    return b"".join(raw[note.start : note.end] for note in _notes(raw) if note.name in (b"GNU", b"Linux"))
 
 
 def _first_cpu(raw: bytes) -> bytes:
@@ -364,9 +346,7 @@ def _release_of_version(raw: bytes) -> str:
 
 
 def _arch(source: Source, files: Mapping[str, bytes]) -> str:
-    symbols = files.get("proc/kallsyms", b"")
-    told = next((name for prefix, name in _ARCH_PREFIXES if b" %s_sys_bpf\n" % prefix in symbols), "")
-    if told:
+    if told := arch.of_symbols(files.get("proc/kallsyms", b"")):
         return told
     said = files.get("proc/sys/kernel/arch", b"").decode("ascii", "replace").strip()
     if said:
@@ -374,7 +354,7 @@ def _arch(source: Source, files: Mapping[str, bytes]) -> str:
     if source.describe().kind == "live":
         return os.uname().machine
     config = files.get(CONFIG, b"")
-    return next((name for key, name in _ARCH_CONFIGS if f"\n{key}=y\n".encode() in config), "")
+    return arch.of_config(lambda option: f"\n{option}=y\n".encode() in config)
 
 
 def _manifest_of(source: Source) -> manifest.Manifest | None:

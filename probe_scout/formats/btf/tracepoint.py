@@ -63,10 +63,11 @@ def parameter_ids(btf: Btf, proto_id: int) -> tuple[tuple[str, int], ...]:
     return tuple((owner.string(words[place], at), words[place + 1]) for place in places)
 
 
-def parameters(btf: Btf, proto_id: int) -> tuple[Parameter, ...]:
-    """The arguments of a tracepoint's FUNC_PROTO, without the leading `void *__data`. Raises Malformed."""
-    raw = parameter_ids(btf, proto_id)[1:]
-    texts = btf.prototype(Func(0, "f", proto_id)).args[1:] if raw else ()
+def parameters(btf: Btf, proto_id: int, skipped: int = 1) -> tuple[Parameter, ...]:
+    """The arguments of a FUNC_PROTO, of a tracepoint's without the leading `void *__data`. Raises Malformed."""
+    raw = parameter_ids(btf, proto_id)[skipped:]
+    texts = btf.prototype(Func(0, "f", proto_id)).args[skipped:] if raw else ()
+    raw = raw[: len(texts)]  # a last parameter of type 0 stands for `...`
     return tuple(
         Parameter(name, text.type, text.size_bytes, *_shape(btf, type_id), type_id)
         for (name, type_id), text in zip(raw, texts, strict=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import Malformed
 from . import names as n
 from .abbrev import sleb, uleb
+from .list_entries import Entries
 
 if TYPE_CHECKING:
     from .units import Unit
@@ -248,28 +249,12 @@ def _listed(unit: Unit, value: int, pc: int) -> bytes | None:
 
 def _covering(unit: Unit, data: bytes, pc: int) -> bytes | None:
     """DW_LLE entries (7.7.3). Raises IndexError or ValueError at the end of the bytes."""
-    size, order = unit.shape.address_bytes, "little" if unit.shape.is_little else "big"
+    entries = Entries(unit, data, 0)
+    address, number, indexed = entries.address, entries.number, entries.indexed
     base = unit.address(unit.root.get(n.AT_LOW_PC)) or 0
     default: bytes | None = None
-    at = 0
-
-    def address() -> int:
-        nonlocal at
-        if at + size > len(data):
-            raise IndexError("the end of the list")
-        at += size
-        return int.from_bytes(data[at - size : at], order)  # type: ignore[arg-type]
-
-    def number() -> int:
-        nonlocal at
-        value, at = uleb(data, at)
-        return value
-
-    def indexed() -> int:
-        return unit.address(-1 - number()) or 0
-
     while True:
-        kind, at = data[at], at + 1
+        kind = entries.kind()
         if kind == _END:
             return default
         if kind == _VIEWS:
@@ -297,11 +282,7 @@ def _covering(unit: Unit, data: bytes, pc: int) -> bytes | None:
             end = start + number()
         elif kind != _DEFAULT:
             raise ValueError(f"kind {kind}")
-        length = number()
-        if at + length > len(data):
-            raise IndexError("the end of the list")
-        text = data[at : at + length]
-        at += length
+        text = entries.block(number())
         if kind == _DEFAULT:
             default = text
         elif start <= pc < end:

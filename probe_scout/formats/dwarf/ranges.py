@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from . import names as n
-from .abbrev import RELATIVE, uleb
+from .abbrev import RELATIVE
+from .list_entries import Entries
 
 if TYPE_CHECKING:
     from .units import Unit
@@ -46,30 +47,12 @@ def _pairs(unit: Unit, at: int, base: int) -> list[tuple[int, int]]:
 
 
 def _list(unit: Unit, at: int, base: int) -> list[tuple[int, int]]:
-    data, size = unit.file.data(".debug_rnglists"), unit.shape.address_bytes
-    order = "little" if unit.shape.is_little else "big"
+    entries = Entries(unit, unit.file.data(".debug_rnglists"), at)
+    address, number, indexed = entries.address, entries.number, entries.indexed
     found: list[tuple[int, int]] = []
-
-    def address() -> int:
-        nonlocal at
-        if at + size > len(data):
-            raise IndexError("the end of the section")
-        at += size
-        return int.from_bytes(data[at - size : at], order)  # type: ignore[arg-type]
-
-    def number() -> int:
-        nonlocal at
-        value, at = uleb(data, at)
-        return value
-
-    def indexed() -> int:
-        return unit.address(-1 - number()) or 0
-
-    first = at
     try:
         while True:
-            kind = data[at]
-            at += 1
+            kind = entries.kind()
             if kind == _END:
                 return found
             if kind == _BASEX:
@@ -90,9 +73,9 @@ def _list(unit: Unit, at: int, base: int) -> list[tuple[int, int]]:
                 start = address()
                 found.append((start, start + number()))
             else:
-                raise Malformed(unit.file.path, at - 1, "a kind of range in .debug_rnglists", f"{kind}")
+                raise Malformed(unit.file.path, entries.at - 1, "a kind of range in .debug_rnglists", f"{kind}")
     except (IndexError, ValueError) as error:
-        raise Malformed(unit.file.path, first, "a list in .debug_rnglists", str(error)[:60]) from None
+        raise Malformed(unit.file.path, at, "a list in .debug_rnglists", str(error)[:60]) from None
 
 
 def start_of(unit: Unit, low: int | None, ranges: int | None, entry: int | None) -> int | None:

@@ -80,11 +80,11 @@ def sites(image: UserImage) -> Iterator[Site]:
     word = image.order + ("III" if image.bits == 32 else "QQQ")
     head = 12 if image.bits == 32 else 24
     for count, note in enumerate(image.notes(".note.stapsdt") if image.sections else image.notes()):
-        if note.owner != _OWNER or note.type != _TYPE:
+        if note.name != _OWNER or note.type != _TYPE:
             continue
         parts = note.content[head:].split(b"\0", 3)
         if len(note.content) < head or len(parts) < 3 or count >= SITES_MAX:
-            image.damage.append(f"a USDT note at byte {note.offset} is cut off")
+            image.damage.append(f"a USDT note at byte {note.content_start} is cut off")
             continue
         location, base, semaphore = unpack_from(word, note.content, 0)
         if base_section is not None and base:

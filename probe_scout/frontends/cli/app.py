@@ -118,25 +118,7 @@ def check(
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken. Without --type
     the answers for kprobe, kprobe.multi, fentry and their returns count, as far as this kernel knows them.
     """
-    return build(
-        "check",
-        modules=modules,
-        names=names,
-        all_types=all_types,
-        any_yes=any_yes,
-        verbose=verbose,
-        quiet=quiet,
-        names_from=names_from,
-        target=target,
-        types=types,
-        root=root,
-        json=json,
-        format=format,
-        color=color,
-        as_me=as_me,
-        vmlinux=vmlinux,
-        debug=debug,
-    )
+    return build("check", **locals())
 
 
 @_command("inline vfs_fsync_range", "inline --all 'vfs_*' --class full")
@@ -223,7 +205,7 @@ def features(
 
     Exit code: 0, 2 usage, 3 types cannot be read, 4 a source is broken.
     """
-    return build("features", modules=modules, root=root, vmlinux=vmlinux, json=json, format=format, color=color)
+    return build("features", **locals())
 
 
 @_command("kfunc bpf_task_acquire", "kfunc 'bpf_iter_*' --type fentry --root vmlinuz")
@@ -251,6 +233,38 @@ def kfunc(
         types=types,
         root=root,
         vmlinux=vmlinux,
+        json=json,
+        format=format,
+        color=color,
+    )
+
+
+@_command("context vfs_read --type fentry", "context xdp --root vmlinuz", "context struct_ops:tcp_congestion_ops")
+def context(
+    target: Annotated[str, typer.Argument(metavar="TARGET", show_default=False)],
+    types: Types = [],  # noqa: B006
+    root: Root = "",
+    vmlinux: Vmlinux = "",
+    modules: Modules = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+) -> Request:
+    """Say what a program gets there: ctx, each field and argument, what it may read, write, call and return.
+
+    TARGET is a function, event or system call as for check; a program type: xdp, sched_cls, cgroup_skb, syscall; a
+    section of libbpf: tcx/ingress; or struct_ops:NAME. Which fields and calls are allowed is exact where the kernel's
+    image is there: --root vmlinuz or a package, --vmlinux, or /boot.
+
+    Exit code: 0, 1 refused there or nothing there, 2 usage, 3 something is not told, 4 a source is broken.
+    """
+    return build(
+        "context",
+        names=[target],
+        types=types,
+        root=root,
+        vmlinux=vmlinux,
+        modules=modules,
         json=json,
         format=format,
         color=color,
@@ -379,24 +393,7 @@ def audit(
 
     Exit code: 0, 1 with --fail-on, --diff or --allow, 2 usage, 3 something may not be seen, 4 a source is broken.
     """
-    return build(
-        "audit",
-        owner=owner,
-        target=target,
-        net=net,
-        no_net=no_net,
-        old=old,
-        fail_on=fail_on,
-        allow=allow,
-        accept_unread=accept_unread,
-        quiet=quiet,
-        watch=watch,
-        bpftool=bpftool,
-        root=root,
-        json=json,
-        format=format,
-        color=color,
-    )
+    return build("audit", **locals())
 
 
 @_command("verify vfs_read --dry", "verify vfs_read --type kprobe,fentry")
@@ -421,18 +418,7 @@ def verify(
 
     Exit code: 0 the kernel agrees, 1 a difference, 2 usage, 3 something could not be asked, 4 a source is broken.
     """
-    return build(
-        "verify",
-        names=names,
-        types=types,
-        root=root,
-        json=json,
-        format=format,
-        color=color,
-        as_me=as_me,
-        dry=dry,
-        limit=limit,
-    )
+    return build("verify", **locals())
 
 
 @_command("diff old.tar.xz new.tar.xz 'vfs_*'", "diff live new.tar.xz --kind events --all")
@@ -502,22 +488,7 @@ def stub(
     Exit code: 0 written, 1 a target is not there or takes no such program, 2 usage, 3 cannot tell, 4 a source is
     broken.
     """
-    return build(
-        "stub",
-        modules=modules,
-        names=names,
-        lang=lang,
-        attach=attach,
-        core=core,
-        program=program,
-        package=package,
-        name=name,
-        out=out,
-        root=root,
-        json=json,
-        format=format,
-        color=color,
-    )
+    return build("stub", **locals())
 
 
 Roots = Annotated[
@@ -636,7 +607,7 @@ def doctor(
 
     Exit code: 0, also where little can be read; 2 usage, 4 a source is broken.
     """
-    return build("doctor", modules=modules, root=root, json=json, format=format, color=color)
+    return build("doctor", **locals())
 
 
 @_command("snapshot -o host.tar.xz", "snapshot -o - --root /mnt")
@@ -674,20 +645,7 @@ def snapshot(
 
     Exit code: 0, 2 usage (also a file that is there, without --force), 4 a source is broken or FILE cannot be written.
     """
-    return build(
-        "snapshot",
-        modules=modules,
-        out=out,
-        root=root,
-        with_code=with_code,
-        keep_addresses=keep_addresses,
-        force=force,
-        part=part,
-        script=script,
-        json=json,
-        format=format,
-        color=color,
-    )
+    return build("snapshot", **locals())
 
 
 @_command("mcp")
@@ -698,7 +656,7 @@ def mcp() -> Request:
 
     Exit code: 0 the input has ended, 2 usage.
     """
-    return build("mcp")
+    return build("mcp", **locals())
 
 
 @_command("completion bash", "completion fish")

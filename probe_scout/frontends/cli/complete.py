@@ -42,6 +42,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "lint": ("--modules", "--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
     "features": ("--modules", "--vmlinux", *_COMMON),
     "kfunc": ("--modules", "--type", "--vmlinux", *_COMMON),
+    "context": ("--modules", "--type", "--vmlinux", *_COMMON),
     "survey": ("--json", "--format", "--color", "--help"),
     "scan": ("--modules", "--type", "--answer", *_COMMON),
     "tracepoint": ("--modules", "--reads", "--fields", *_COMMON),
@@ -138,7 +139,7 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _starting(word, SHELLS)
     if command == "rules":
         return _starting(word, _rule_ids())
-    if command in ("check", "scan", "verify", "inline"):
+    if command in ("check", "scan", "verify", "inline", "context"):
         return _names(word, _root(before), open_kernel)
     if command == "stub":
         root = _root(before)

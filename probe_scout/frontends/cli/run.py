@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ...errors import Denied, NotThere, ProbeScoutError, UsageError
+from ...model import asked
 from . import output, streams
 from .request import Request, read_fast
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
 _MANY = 16  # names from which on the whole tables are read; see many.py
-_GLOB_SIGNS = frozenset("*?[")
 _SKIPPED_SHOWN = 5  # events a pattern matched that take no such program
 _BLOCK_LINES = 512  # lines given to one write
 _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
@@ -238,11 +238,7 @@ def _is_list(name: str) -> bool:
     """A name that stands for several: -, @FILE, a pattern (of kernel functions; those of user functions are few)."""
     if name[:1] in ("-", "@"):
         return True
-    if _GLOB_SIGNS.isdisjoint(name):
-        return False
-    from ...model.user_target import is_kernel_pattern
-
-    return is_kernel_pattern(name)
+    return asked.is_kernel_pattern(name)
 
 
 _CALLS = ("helper", "kfunc")  # without --type: may a program of any type
@@ -251,9 +247,13 @@ _NO_GO = ("hazard.uretprobe_go", "hazard.uretprobe_start", "hazard.uretprobe_off
 
 
 def _is_vain(target: TargetReport | UserReport) -> bool:
-    """A user probe that attaches and never fires, or breaks the program, is no yes."""
-    return any(limit.effect in ("never", "corrupts") for limit in target.limits) or any(
-        hazard.id in _NO_GO for hazard in target.hazards
+    """User probes of which none sees a call, or one breaks the program, are no yes."""
+    mute = {attach for limit in target.limits if limit.effect == "never" for attach in limit.types}
+    taken = {verdict.attach for verdict in target.verdicts if verdict.answer != "no"}
+    return (
+        (bool(mute) and taken <= mute)
+        or any(limit.effect == "corrupts" for limit in target.limits)
+        or any(hazard.id in _NO_GO for hazard in target.hazards)
     )
 
 
@@ -666,6 +666,21 @@ def _features(request: Request) -> int:
     return CANNOT_TELL if report.unread else YES
 
 
+def _context(request: Request) -> int:
+    from ...commands import context
+
+    report = _open(request).context(request.names[0], request.types)
+    if request.format == "table":
+        from ..render.context import context_lines
+
+        streams.write(context_lines(report, output.style(request)))
+    elif not output.as_json(request, "context", report, report.cards):
+        from ..render.context import context_rows
+
+        output.table(request, *context_rows(report))
+    return context.code_of(report)
+
+
 def _kfunc(request: Request) -> int:
     import gc
 
@@ -912,6 +927,7 @@ _COMMANDS: dict[str, Callable[[Request], int]] = {
     "lint": _lint,
     "features": _features,
     "kfunc": _kfunc,
+    "context": _context,
     "matrix": _matrix,
     "report": _report,
     "fleet": _fleet,

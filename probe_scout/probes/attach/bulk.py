@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
+from ... import arch
 from ...kernel import located
 from ...model import facts, never_try
 from ...model.traits import INIT, MODULE, NONE, NOWHERE, TEXT, Proto, Traits
@@ -95,7 +96,7 @@ class _Bulk:
 
     def __init__(self, k: Kernel, view: View) -> None:
         self.k, self.view, self.symbols = k, view, view.symbols
-        self.special: set[str] = {*k.injectable(), *questions.KRETPROBE_BLACKLIST.get(k.arch(), ())}
+        self.special: set[str] = {*k.injectable(), *arch.row(k.arch()).kretprobe_blacklist}
         ids = k.ids()
         for name in ("btf_id_deny", "noreturn_deny", "btf_non_sleepable_error_inject", *questions.MODIFY_RETURN_SETS):
             self.special.update(ids.sets.get(name, ()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ... import arch
 from ...kernel.located import blacklisted, btf_function, locate
 from ...model import facts
 from ...model.never_try import DENIED, NORETURN
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 PADDING = ("__pfx_", "__cfi_")
 KSYM_NAME_LEN = 512
 # kernel/kprobes.c arch_kretprobe_blacklist; arch/x86/kernel/kprobes/core.c kretprobe_blacklist.
-KRETPROBE_BLACKLIST = {"x86_64": ("__switch_to",)}
 # net/bpf/test_run.c, net/mptcp/bpf.c, drivers/hid/bpf: sets handed to register_btf_fmodret_id_set.
 MODIFY_RETURN_SETS = ("bpf_test_modify_return_ids", "bpf_mptcp_fmodret_ids", "hid_bpf_fmodret_ids")
 # Members that carry KF_SLEEPABLE; flags are not in the symbols' names, so this is the tool's own list.
@@ -56,7 +56,7 @@ def _symbol_traits(
         "qualified": module not in (None, "vmlinux"),
         "name_fits": len(plain) < KSYM_NAME_LEN,
         "padding": name.startswith(PADDING),
-        "switch_to": name in KRETPROBE_BLACKLIST.get(k.arch(), ()),
+        "switch_to": name in arch.row(k.arch()).kretprobe_blacklist,
     }
     if located is None:
         return common

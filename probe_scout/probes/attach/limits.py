@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ... import arch
 from ...errors import ProbeScoutError, SourceError
 from ...kernel import located
 from ...model.attach import family
@@ -114,9 +115,7 @@ NEWER_CALLS = {
     "getpgrp": "getpgid",
     "alarm": "setitimer",
 }
-_GENERIC_TABLE = frozenset(("aarch64", "riscv64"))
 _WRAPPERS = ("__x64_sys_", "__arm64_sys_", "__riscv_sys_", "__s390x_sys_")
-_COMPAT = {"aarch64": "__arm64_compat_sys_", "riscv64": "__riscv_compat_sys_", "s390x": "__s390_compat_sys_"}
 
 # Prefixes of hook functions, by the module's name in sys/kernel/security/lsm.
 _HOOKS = {
@@ -217,7 +216,7 @@ def _no_number(a: _Asked) -> Iterator[Limit]:
     call = _call(a)
     types = a.by_function
     newer = NEWER_CALLS.get(call or "")
-    if newer is None or not types or a.k.arch() not in _GENERIC_TABLE:
+    if newer is None or not types or not arch.row(a.k.arch()).is_generic_table:
         return
     if "syscalls" in (a.k.events_named(f"sys_enter_{newer}") or ()) and not a.k.events_named(f"sys_enter_{call}"):
         says = f"64-bit programs do not make this call: the architecture has no number for {call}; they call {newer}."
@@ -235,7 +234,8 @@ def _compat_entry(a: _Asked) -> Iterator[Limit]:
             return
         names = [f"__ia32_{n}" for n in _IA32_NAMES.get(call, (f"compat_sys_{call}", f"sys_{call}"))]
     else:
-        names = [f"{_COMPAT[a.k.arch()]}{call}"] if a.k.arch() in _COMPAT else []
+        compat = arch.row(a.k.arch()).compat_prefix
+        names = [f"{compat}{call}"] if compat else []
     other = next((name for name in names if a.k.has_function(name)), None)
     if other is None or _same_place(a.k, a.symbol, other):
         return

@@ -6,6 +6,7 @@ LLVM (.llvm); syscall prefixes those of include/linux/syscalls.h and arch/*/incl
 
 from __future__ import annotations
 
+from ...model import compiler_suffixes
 from ...model.attach import BY_EVENT, BY_FPROBE, BY_TRAMPOLINE, ITER, KPROBES, LSM
 
 # Attach words of bpftrace and libbpf that people put in front of a name.
@@ -48,7 +49,6 @@ _SYSCALL_PREFIXES = (
 PADDING = ("__pfx_", "__cfi_")
 
 LISTED_MAX = 6
-_SUFFIXES = ("isra", "constprop", "part", "cold", "llvm", "lto_priv", "localalias")
 
 
 def stem(name: str) -> str:
@@ -58,17 +58,17 @@ def stem(name: str) -> str:
 
 def suffixes(name: str) -> tuple[str, ...]:
     """The compiler's suffix words in order: `f.isra.0.cold` gives ("isra", "cold"). Numbers are dropped."""
-    return tuple(part for part in name.split(".")[1:] if part in _SUFFIXES)
+    return tuple(part for part in name.split(".")[1:] if part in compiler_suffixes.ALL)
 
 
 def changed_signature(name: str) -> bool:
     """Whether a suffix says that the compiler may have changed or removed parameters."""
-    return any(part in ("isra", "constprop") for part in suffixes(name))
+    return any(part in compiler_suffixes.CHANGED for part in suffixes(name))
 
 
 def is_entry(name: str) -> bool:
     """Whether calls can enter here: everything but `.cold` parts, which are only jumped into."""
-    return "cold" not in suffixes(name)
+    return compiler_suffixes.COLD not in suffixes(name)
 
 
 def syscall_of(name: str) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...arch import ELF_MACHINES, elf_name
 from ...errors import Malformed, ProbeScoutError, UsageError
 from ...model import facts
 from ...model.facts import Unread
@@ -181,16 +182,10 @@ def find(
     return Unread(facts.DEBUG, "malformed" if refused else "not_there", _why(build, refused), CURE)
 
 
-# e_machine to what uname(2) says on it.
-_MACHINES = {3: "i686", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64",
-             258: "loongarch64"}  # fmt: skip
-
-
 def _refuse_other_machine(opened: Opened, arch: str) -> None:
     """Raises Malformed for a file of another machine than the kernel's."""
-    theirs = _MACHINES.get(opened.file.image.machine, "")
-    wanted = "ppc64" if arch == "ppc64le" else arch
-    if wanted in _MACHINES.values() and theirs != wanted:
+    theirs, wanted = ELF_MACHINES.get(opened.file.image.machine, ""), elf_name(arch)
+    if wanted in ELF_MACHINES.values() and theirs != wanted:
         found = f"one for {theirs or f'machine {opened.file.image.machine}'}"
         raise Malformed(opened.path, 18, f"an ELF file for {arch}, which this kernel is for", found)
 

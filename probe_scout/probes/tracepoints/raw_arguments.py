@@ -99,7 +99,7 @@ class TraceTypes:
                     nullable,
                     why,
                     _helper(shape, param),
-                    *self._loadable(shape, param),
+                    *self.loadable(shape, param),
                 )
             )
             slot += max(1, (param.size + 7) // 8)
@@ -218,7 +218,7 @@ class TraceTypes:
             return "yes", "the verifier's table raw_tp_null_args marks it", param.shape
         return "no", "the verifier trusts it: raw_tp_null_args does not mark it", param.shape
 
-    def _loadable(self, shape: str, param: Parameter) -> tuple[str, str]:
+    def loadable(self, shape: str, param: Parameter) -> tuple[str, str]:
         """access and says of a tp_btf program's load (kernel/bpf/btf.c, btf_ctx_access)."""
         if shape == "other":
             return UNREADABLE, "neither a number nor a pointer; EACCES at load"

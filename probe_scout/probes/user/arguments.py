@@ -13,7 +13,7 @@ from ...arch import call_abi
 from ...errors import Malformed
 from ...formats.dwarf import by_address, locations, prototypes
 from ...formats.elf import demangle, go_buildinfo
-from ...model import facts
+from ...model import compiler_suffixes, facts
 from ...model.facts import Unread
 from ...model.user_report import UserArgument
 from ...model.user_type import FLOAT, OTHER, STRUCT, VOID, Convention, Passed, UserType
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...formats.elf.user_image import Symbol, UserImage
     from .files import UserFile
 
-_CHANGED = (".isra.", ".constprop.", ".part.", ".specialized.")
+_CHANGED = tuple(f".{word}." for word in (*compiler_suffixes.CHANGED, compiler_suffixes.PART))
 BY_DEBUG_INFO = "as the debug information says"
 RUST = "Rust's own (not fixed by the language)"
 # DWARF's x86 names, which are those of struct pt_regs, to the instruction set's.

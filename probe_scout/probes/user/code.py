@@ -44,6 +44,9 @@ class Walk(NamedTuple):
     calls_itself: bool
     decoded_bytes: int
     jumps_to: frozenset[int]
+    calls: frozenset[int]  # where direct calls go, the function's own first byte is 0
+    slots: frozenset[int]  # slots of the GOT through which is called or jumped
+    may_leave: bool  # a return, a jump out of the function, or one whose goal is not in the instruction
 
 
 def is_x86(image: UserImage) -> bool:
@@ -100,7 +103,9 @@ def walk(image: UserImage, offset: int, size: int) -> Walk:
     returns: list[int] = []
     tails: list[int] = []
     targets: set[int] = set()
-    calls_itself = False
+    calls: set[int] = set()
+    slots: set[int] = set()
+    may_leave = False
     at = 0
     while at < len(code):
         found = x86_uprobe.decode(code[at : at + 15], is_64bit)
@@ -111,16 +116,25 @@ def walk(image: UserImage, offset: int, size: int) -> Walk:
         first = found.opcode[0]
         if not found.vex and first in (0xC3, 0xC2):
             returns.append(at)
+        elif not found.vex and first == 0xFF and found.modrm is not None and found.modrm >> 3 & 7 in (2, 4):
+            may_leave = may_leave or found.modrm >> 3 & 7 == 4
+            if is_64bit and found.modrm & 0xC7 == 5:  # through memory beside the code
+                slots.add(end + int.from_bytes(code[end - 4 : end], "little", signed=True))
         elif not found.vex and (size_of := _displacement(found)):
             target = end + int.from_bytes(code[end - size_of : end], "little", signed=True)
             if first == 0xE8:
-                calls_itself = calls_itself or target == 0
+                calls.add(target)
             elif 0 <= target < len(code):
                 targets.add(target)
-            elif first in (0xE9, 0xEB):
-                tails.append(at)
+            else:
+                may_leave = True
+                if first in (0xE9, 0xEB):
+                    tails.append(at)
         at = end
-    return Walk(tuple(starts), tuple(returns), tuple(tails), 0 in targets, calls_itself, at, frozenset(targets))
+    return Walk(
+        *(tuple(starts), tuple(returns), tuple(tails), 0 in targets, 0 in calls, at, frozenset(targets)),
+        *(frozenset(calls), frozenset(slots), may_leave or bool(returns) or at < size),
+    )
 
 
 def _displacement(found: x86_uprobe.Decoded) -> int:

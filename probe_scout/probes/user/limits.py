@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...formats.elf.user_image import PF_W, PF_X, STT_GNU_IFUNC
+from ...model import compiler_suffixes
 from ...model.attach import USER_RETURNS
 from ...model.report import Hazard, Limit
 from . import code, symbols
@@ -148,7 +149,8 @@ def clones(image: UserImage, name: str) -> list[str]:
     """Symbols that GCC or LLVM made from a function: .part, .isra, .constprop, .cold, .llvm."""
     if name.encode() + b"." not in bytes_of_names(image):
         return []
-    heads = tuple(f"{name}.{word}" for word in ("part.", "isra.", "constprop.", "cold", "specialized.", "llvm."))
+    words = (*compiler_suffixes.CHANGED, compiler_suffixes.PART, "llvm")
+    heads = (*(f"{name}.{word}." for word in words), f"{name}.{compiler_suffixes.COLD}")
     return sorted({s.name for s in image.symbols() if s.name.startswith(heads)})
 
 
@@ -191,6 +193,10 @@ def _of_returns(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
     if not types or place.walk is None or place.inside:
         return
     evidence = f"machine code of {place.file.path}"
+    if place.symbol is not None:
+        from . import returns
+
+        yield from returns.limits(place.image, place.symbol.address, place.walk, types, evidence)
     if place.walk.tail_calls:
         says = (
             "The function ends in jumps to other functions (tail calls): its return is seen when the other one "
@@ -234,6 +240,15 @@ def hazards(place: Place, types: Sequence[str]) -> Iterator[Hazard]:
             "A return probe inside a function takes whatever is on top of the stack for a return address: "
             "the program crashes or loops.",
         )
+    if place.symbol is not None and place.walk is not None and not place.inside:
+        from . import returns
+
+        if looks := sorted(returns.called(image, place.symbol.address, place.walk) & returns.LOOKS):
+            yield Hazard(
+                "hazard.uretprobe_backtrace",
+                f"The function calls {', '.join(looks)}, which ends at the replaced return address: of the callers it "
+                "sees none.",
+            )
     if not place.is_go and throws(image):
         yield Hazard(
             "hazard.uretprobe_exception",

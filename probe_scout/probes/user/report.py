@@ -197,6 +197,13 @@ def _at_symbol(q: _Asked, found: symbols.Found, symbol: Symbol) -> UserReport:
     offset = image.file_offset(address)
     if offset is None:
         return _assembled(q, _nowhere(q, f"{symbol.name} lies in no part of the file that is loaded"), None, (), ())
+    if not symbol.size and (around := _around(q.file, address)) is not None and around.address < symbol.address:
+        # A label of assembly: what stands there is a part of the function around it.
+        label, whole = symbol, symbols.Found((around,), around)
+        start = image.file_offset(around.address)
+        walk = code.walk(image, start, around.size) if start is not None and code.is_x86(image) else None
+        placed = _placed(q, around, whole, offset, address - around.address, walk)
+        return placed._replace(forms=_forms(q, found, label, offset))
     start = image.file_offset(symbol.address)
     inside = q.target.offset
     is_whole = start is not None and symbol.size and code.is_x86(image)
@@ -209,18 +216,19 @@ def _at_offset(q: _Asked, offset: int) -> UserReport:
     image = q.file.image
     assert image is not None
     address = image.address(offset)
-    symbol = None
-    if address is not None:
-        around = [
-            s for s in symbols.everything(q.file) if s.is_function and s.address <= address < s.address + max(s.size, 1)
-        ]
-        symbol = min(around, key=lambda s: s.size, default=None)
+    symbol = _around(q.file, address) if address is not None else None
     if symbol is None:
         return _placed(q, None, None, offset, 0, None)
     start = image.file_offset(symbol.address)
     walk = code.walk(image, start, symbol.size) if start is not None and code.is_x86(image) else None
     found = symbols.Found((symbol,), symbol)
     return _placed(q, symbol, found, offset, (address or 0) - symbol.address, walk)
+
+
+def _around(file: UserFile, address: int) -> Symbol | None:
+    """The smallest function that an address lies in, or else the label that stands there; None without either."""
+    found = [s for s in symbols.everything(file) if s.is_function and s.address <= address < s.address + max(s.size, 1)]
+    return min(found, key=lambda s: s.size or 1 << 64, default=None)
 
 
 def _placed(

@@ -37,6 +37,7 @@ LINES: dict[str, tuple[tuple[str, ...], bool, bool]] = {
     "lint": (("lint", str(ROOT / "fixtures/objects/strong.bpf.o")), True, True),
     "features": (("features",), True, True),
     "kfunc": (("kfunc", "bpf_task_acquire"), True, True),
+    "context": (("context", "vfs_read"), True, True),
     "scan": (("scan", "vfs_re*"), True, True),
     "scan nothing": (("scan", "no_such_function*"), True, True),
     "tracepoint": (("tracepoint", "sched:sched_switch"), True, True),

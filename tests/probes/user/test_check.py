@@ -162,7 +162,7 @@ PLACED = [
     ("trap", {"uprobe_refused"}, set()),
     ("calls+1", {"uprobe_inside"}, {"hazard.uprobe_inside"}),
     ("calls+5", {"uprobe_offset"}, set()),
-    ("_start", set(), {"hazard.uretprobe_start"}),
+    ("_start", {"uretprobe_no_return"}, {"hazard.uretprobe_start"}),
 ]
 
 

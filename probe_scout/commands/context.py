@@ -1,0 +1,325 @@
+"""`context TARGET [--type T]`: a card for each program type: what ctx is, what may be read, written, called, returned.
+
+A target is a function, tracepoint or system call as for `check`, the name of a program type (`xdp`, `cgroup_skb`,
+`syscall`), a section of libbpf (`tcx/ingress`), or `struct_ops:NAME`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..formats.btf import signature
+from ..kernel import located
+from ..model import facts
+from ..model.asked import PROGRAM_TYPES
+from ..model.attach import ATTACH_TYPES, BY_FPROBE, BY_PERF, RETURNS
+from ..model.context import ContextCard, ContextField, ContextReport
+from ..model.stub import STUB_ATTACH
+from ..model.target import FUNCTION, SYSCALL, TRACEPOINT, WORDS, Target
+from ..probes import context_arguments, contexts
+from ..probes.attach import function_traits, targets, verdicts
+from ..probes.call_verdicts import Column, Question, answer_of, column
+from ..probes.calls import Calls, attach_types
+from ..rules import section_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..kernel.kernel import Kernel
+    from ..model.facts import Unread
+    from ..model.prototype import Prototype
+
+OPS_WORD = "struct_ops"
+_FUNCTION_TYPES = {"function": ("fentry", "fexit", "kprobe", "kretprobe"), "syscall": ("fentry", "ksyscall", "tp")}
+_EVENT_TYPES = ("tp", "raw_tp", "tp_btf")
+_REGISTERS = (*BY_PERF, *BY_FPROBE)
+_ERRORS = {
+    "EI_ETYPE_NULL": "NULL",
+    "EI_ETYPE_ERRNO": "a negative errno, -4095 to -1",
+    "EI_ETYPE_ERRNO_NULL": "a negative errno, -4095 to -1, or NULL",
+    "EI_ETYPE_TRUE": "true",
+    "NULL": "NULL",
+    "ERRNO": "a negative errno, -4095 to -1",
+    "ERRNO_NULL": "a negative errno as a pointer, -4095 to -1, or NULL",
+    "TRUE": "true",
+}
+
+
+def report(k: Kernel, text: str, types: Sequence[str] = ()) -> ContextReport:
+    """The cards of a target. Raises UsageError for what cannot be asked."""
+    gap = k.unread(facts.BTF) if k.btf() is None else None
+    head, colon, rest = text.partition(":")
+    if head == OPS_WORD:
+        from ..probes import struct_ops
+
+        found = struct_ops.structs(k, rest if colon else "*", Calls(k).struct_ops())
+        return ContextReport(k.info(), text, "struct_ops", None, (), found, (gap,) if gap is not None else ())
+    if gap is not None:
+        return ContextReport(k.info(), text, "program", None, (), (), (gap,))
+    asker = _Asker(k)
+    if text.lower() in PROGRAM_TYPES:
+        cards = tuple(asker.program(one) for one in _columns(text.lower(), types))
+        return ContextReport(k.info(), text, "program", None, cards)
+    row = section_names.of(text) if text.partition("/")[0] not in WORDS else None
+    if row is not None and text not in ATTACH_TYPES:
+        cards = (asker.program(Column(text, row.program, row.attach, row.sleepable)),)
+        return ContextReport(k.info(), text, "program", None, cards)
+    return asker.places(text, types)
+
+
+def _columns(program: str, types: Sequence[str]) -> list[Column]:
+    """One for each expected attach type, where the kernel tells them apart, else one."""
+    if types:
+        return [column(one) for one in types]
+    kinds = attach_types(program.upper())
+    if len(kinds) > 1:
+        return [
+            Column(f"{program}/{kind.lower()}" if kind else program, program.upper(), kind, False) for kind in kinds
+        ]
+    return [column(program)]
+
+
+class _Asker:
+    """Makes cards. The image is opened once, what is equal of several cards is told once."""
+
+    def __init__(self, k: Kernel) -> None:
+        self.k, self.calls = k, Calls(k)
+        btf = k.btf()
+        assert btf is not None
+        self.numbers = {
+            f"bpf_{name.removeprefix('BPF_FUNC_')}": number
+            for name, number in btf.enumerators("bpf_func_id").items()
+            if name.startswith("BPF_FUNC_") and number
+        }
+
+    # Program types by themselves.
+
+    def program(self, one: Column) -> ContextCard:
+        """The card of a program type without a place."""
+        found = contexts.struct_of(self.k, one.program)
+        image = self.calls.from_image()
+        accesses = self.calls.accesses()
+        unread: tuple[Unread, ...] = ()
+        fields: tuple[ContextField, ...] = ()
+        if found is not None and found[1]:
+            program = None
+            if image is not None and accesses is not None and one.program in image.types:
+                from ..formats.image.program import Program
+
+                kind = image.attach_types.get(one.attach, 0) if one.attach is not None else None
+                program = Program(image.types[one.program], kind, bool(one.sleeps))
+            else:
+                unread = (contexts.no_image(),)
+            fields = contexts.fields(self.k, found[2], accesses, program)
+        question = Question(self.k, self.calls, "", "", ())
+        return self._card(
+            one, None, None, f"struct {found[0]} *" if found is not None else _CTX.get(one.program, "void *"),
+            found[1] if found is not None else None, fields, "", _MAY_RETURN.get(one.program, ""), question, unread,
+            (_NOTES[one.program],) if one.program in _NOTES else (),
+        )  # fmt: skip
+
+    # Places.
+
+    def places(self, text: str, types: Sequence[str]) -> ContextReport:
+        """The cards of a function, an event or a system call."""
+        target, meant, _ = targets.asked(self.k, text, types)
+        if target.is_glob:
+            raise UsageError(f"{text!r} is a pattern: context takes one name")
+        chosen = tuple(types) or ((meant,) if meant else self._usual(target))
+        verdicts.types_for(target, chosen)
+        question = Question(self.k, self.calls, "", text, chosen)
+        cards = tuple(self._place(target, column(one), question) for one in chosen)
+        name = function_traits.wrapper(self.k, target.name) if target.kind == SYSCALL else target.name
+        found = located.btf_function(self.k, name, target.module) if target.kind != TRACEPOINT else None
+        line = signature.prototype_line(name, signature.signature(found[1], found[2])) if found is not None else None
+        return ContextReport(self.k.info(), str(target), target.kind, line, cards)
+
+    @staticmethod
+    def _usual(target: Target) -> tuple[str, ...]:
+        if target.kind == TRACEPOINT:
+            return _EVENT_TYPES
+        if target.kind == FUNCTION and target.name.startswith("bpf_lsm_"):
+            return ("lsm",)
+        if target.kind == FUNCTION and target.name.startswith("bpf_iter_"):
+            return ("iter",)
+        return _FUNCTION_TYPES.get(target.kind, ("kprobe",))
+
+    def _place(self, target: Target, one: Column, question: Question) -> ContextCard:
+        verdict = verdicts.verdicts(self.k, target, (one.title,))[0]
+        base = one.title.removesuffix(".s")
+        if target.kind == TRACEPOINT or base == "tp":
+            ctx, size, fields, returns, notes = self._event(target, base)
+        else:
+            ctx, size, fields, returns, notes = self._function(target, base)
+        card = self._card(
+            one, verdict.answer, verdict.errno, ctx, size, fields, returns, self._may_return(target, one), question,
+            verdict.unread, notes,
+        )  # fmt: skip
+        return card._replace(stub=_stub(str(target), base), section=f"{one.title}/{target.name}")
+
+    def _event(
+        self, target: Target, base: str
+    ) -> tuple[str, int | None, tuple[ContextField, ...], str, tuple[str, ...]]:
+        from ..probes.tracepoints import listing
+
+        glob = f"{target.module}:{target.name}" if target.module else target.name
+        if target.kind == SYSCALL:
+            glob = f"syscalls:sys_enter_{target.name}"
+        found = listing.reports(self.k, glob)[0]
+        if not found:
+            return "void *", None, (), "", ()
+        event = found[0]
+        if base == "tp":
+            name = event.record.name if event.record is not None else ""
+            fields = tuple(_event_field(one) for one in event.fields)
+            return f"struct {name} *" if name else "void *", event.end_bytes, fields, "", ()
+        arguments = context_arguments.raw(event.raw_args, base == "tp_btf", self.k)
+        size = 8 * sum(max(1, (one.size + 7) // 8) for one in event.raw_args)
+        ctx = "u64 *" if base == "tp_btf" else "struct bpf_raw_tracepoint_args *"
+        return ctx, size, arguments, "", ()
+
+    def _function(
+        self, target: Target, base: str
+    ) -> tuple[str, int | None, tuple[ContextField, ...], str, tuple[str, ...]]:
+        name = function_traits.wrapper(self.k, target.name) if target.kind == SYSCALL else target.name
+        found = located.btf_function(self.k, name, target.module)
+        if found is None:
+            return ("struct pt_regs *" if base in _REGISTERS else "u64 *"), None, (), "", ("its types are not in BTF",)
+        _, btf, func = found
+        proto = btf.prototype(func)
+        if base in _REGISTERS:
+            regs = btf.struct_size("pt_regs") if self.k.btf() is btf else self.k.btf().struct_size("pt_regs")  # type: ignore[union-attr]
+            fields = context_arguments.registers(self.k, btf, func, base in RETURNS)
+            return "struct pt_regs *", regs, fields, _returns(proto, base), ()
+        sees = base in RETURNS or base in ("fmod_ret", "lsm")
+        fields = context_arguments.typed(self.k, btf, func, base, sees)
+        ctx = f"struct bpf_iter__{name.removeprefix('bpf_iter_')} *" if base == "iter" else "u64 *"
+        return ctx, _words_bytes(fields), fields, _returns(proto, base), ()
+
+    def _may_return(self, target: Target, one: Column) -> str:
+        base = one.title.removesuffix(".s")
+        if base in ("fmod_ret", "kprobe"):
+            kind = self.k.injectable().get(target.name, "")
+            if kind:
+                what = _ERRORS.get(kind, kind)
+                how = "the program's result replaces it" if base == "fmod_ret" else "by bpf_override_return"
+                return f"{what}: {how} (error injection; the kernel does not check the value)"
+        return _MAY_RETURN_AT.get(base, "")
+
+    # What may be called.
+
+    def _card(
+        self,
+        one: Column,
+        answer: str | None,
+        errno: str | None,
+        ctx: str,
+        size: int | None,
+        fields: tuple[ContextField, ...],
+        returns: str,
+        may_return: str,
+        question: Question,
+        unread: tuple[Unread, ...],
+        notes: tuple[str, ...],
+    ) -> ContextCard:
+        helpers, unknown = self._may_call(question, one, self.numbers.items())
+        image = self.calls.kfuncs()
+        names = ((name, 0) for name in sorted(image.ids)) if image is not None else ()
+        kfuncs, untold = self._may_call(question, one, names)
+        untold += (
+            len({name for title in self.k.ids().flagged for name in self.k.ids().sets[title]}) if image is None else 0
+        )
+        return ContextCard(
+            one.title, one.program.lower(), (one.attach or "").lower(), f"{one.title}", bool(one.sleeps), answer, errno,
+            ctx, size, fields, returns, may_return, helpers, unknown, kfuncs, untold, self.calls.basis(), "",
+            notes, unread,
+        )  # fmt: skip
+
+    @staticmethod
+    def _may_call(question: Question, one: Column, names: object) -> tuple[tuple[str, ...], int]:
+        said, unknown = [], 0
+        for name, number in names:  # type: ignore[attr-defined]
+            answer = answer_of(question.named(name, number).judged(one)[0])
+            unknown += answer == "unknown"
+            if answer == "yes":
+                said.append(name)
+        return tuple(said), unknown
+
+
+def _words_bytes(fields: tuple[ContextField, ...]) -> int:
+    """Where the last argument ends."""
+    last = fields[-1] if fields else None
+    return (last.offset or 0) + 8 * max(1, ((last.size or 0) + 7) // 8) if last is not None else 0
+
+
+def _event_field(one: object) -> ContextField:
+    from ..model.trace import EventField
+
+    assert isinstance(one, EventField)
+    read = {"unreadable": "no", "absent": "no"}.get(one.access, "yes")
+    return ContextField(
+        one.name, one.type, one.offset, one.size, None, read, "no", read_with=one.read_with or "", says=one.says
+    )
+
+
+def _returns(proto: Prototype, base: str) -> str:
+    if base in ("iter", "lsm_cgroup"):
+        return ""
+    where = {
+        "fexit": "in the word behind the last argument",
+        "fmod_ret": "in the word behind the last argument: what programs before this one returned",
+        "lsm": "in the word behind the last argument: what programs before this one returned",
+        "fsession": "at the return, in the word behind the last argument",
+        "kretprobe": "PT_REGS_RC(ctx)",
+        "kretprobe.multi": "PT_REGS_RC(ctx)",
+        "kprobe.session": "at the return, PT_REGS_RC(ctx)",
+        "kretsyscall": "PT_REGS_RC(ctx)",
+    }.get(base, "not seen: the function has not run yet")
+    return f"{proto.return_type}: {where}" if proto.return_type != "void" else "void"
+
+
+def _stub(target: str, base: str) -> str:
+    if base not in STUB_ATTACH:
+        return ""
+    return f"probe-scout stub {target.removeprefix('tp:') if base == 'tp' else target} --attach {base} --program"
+
+
+_CTX = {"TRACEPOINT": "the event's record", "TRACING": "u64 *", "LSM": "u64 *", "SYSCALL": "memory of the caller"}
+_NOTES = {
+    "SYSCALL": "ctx is what the caller hands to BPF_PROG_TEST_RUN: up to 64 KiB, read and written freely.",
+    "EXT": "ctx is that of the program that is replaced.",
+    "STRUCT_OPS": "ctx is the arguments of the member: context struct_ops:NAME tells.",
+    "TRACING": "ctx is the arguments of what it attaches to: ask for a function, an event or an iterator.",
+    "LSM": "ctx is the arguments of the hook: ask for lsm/HOOK.",
+}
+_MAY_RETURN = {
+    "XDP": "0 XDP_ABORTED, 1 XDP_DROP, 2 XDP_PASS, 3 XDP_TX, 4 XDP_REDIRECT",
+    "SCHED_CLS": "-1 TC_ACT_UNSPEC, 0 TC_ACT_OK, 2 TC_ACT_SHOT, 7 TC_ACT_REDIRECT and their like",
+    "SOCKET_FILTER": "bytes of the packet to keep; 0 drops it",
+    "CGROUP_SKB": "0 drops, 1 passes; at egress 2 and 3 also report congestion",
+    "CGROUP_DEVICE": "0 denies, 1 allows",
+    "SK_LOOKUP": "0 SK_DROP, 1 SK_PASS",
+    "NETFILTER": "0 NF_DROP, 1 NF_ACCEPT",
+}
+_MAY_RETURN_AT = {
+    "fentry": "0",
+    "fexit": "0",
+    "iter": "0, or 1 to be called again for the same object",
+    "lsm": "0, or a negative errno that refuses",
+    "kprobe.session": "0, or 1 to leave the return out",
+    "fsession": "0",
+}
+
+
+def lines(report: ContextReport) -> Iterator[ContextCard]:
+    """The cards, for formats of one line each."""
+    yield from report.cards
+
+
+def code_of(report: ContextReport) -> int:
+    """Exit code: 1 where a program is refused at the place, or nothing is there; 3 where something is not told."""
+    answers = {card.answer for card in report.cards if card.answer is not None}
+    if "no" in answers or (not report.cards and not report.struct_ops and not report.unread):
+        return 1
+    return 3 if report.unread or "unknown" in answers or any(card.unread for card in report.cards) else 0
