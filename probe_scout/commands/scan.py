@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..model import facts
 from ..model.attach import for_kind
@@ -23,45 +23,111 @@ def default_types() -> tuple[str, ...]:
     return for_kind(FUNCTION)
 
 
-def _matcher(glob: str) -> Callable[[str], object] | None:
-    if glob in ("", "*"):
+class Wanted(NamedTuple):
+    """Which functions: those that one of `globs` matches and none of `without`, by name or as MODULE:NAME.
+
+    `args`: types, of which each is one of its parameters; `returns`: the type that it returns. As C writes them, const
+    apart. A function that BTF does not describe fits no type; `untyped` counts those that were left out for it.
+    """
+
+    globs: tuple[str, ...] = ("*",)
+    without: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    returns: str = ""
+
+
+def _matcher(globs: Sequence[str]) -> Callable[[str], object] | None:
+    if not globs or any(glob in ("", "*") for glob in globs):
         return None
     import fnmatch
     import re
 
-    return re.compile(fnmatch.translate(glob)).match
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs)).match
 
 
-def _matching(k: Kernel, glob: str) -> Iterator[Group]:
-    """Groups reduced to the names that match; a glob with a colon is held against module:name."""
-    match = _matcher(glob)
+def _names(globs: Sequence[str], module: str | None) -> Callable[[str], bool]:
+    """Whether one of the patterns matches; those with a colon are held against module:name."""
+    plain = _matcher([glob for glob in globs if ":" not in glob])
+    headed = _matcher([glob for glob in globs if ":" in glob])
+    head = f"{module or 'vmlinux'}:"
+    is_plain, is_headed = any(":" not in glob for glob in globs), any(":" in glob for glob in globs)
+    return lambda name: bool(
+        (is_plain and (plain is None or plain(name))) or (is_headed and headed is not None and headed(head + name))
+    )
+
+
+def _matching(k: Kernel, wanted: Wanted, untyped: list[int] | None = None) -> Iterator[Group]:
+    """Groups reduced to the names that are wanted."""
+    everything = _matcher(wanted.globs) is None and not wanted.without and not wanted.args and not wanted.returns
+    typed = _Typed(k, wanted) if wanted.args or wanted.returns else None
     for group in groups(k):
-        if match is None:
+        if everything:
             yield group
             continue
-        head = f"{group.module or 'vmlinux'}:" if ":" in glob else ""
-        kept = [at for at, name in enumerate(group.names) if match(head + name)]
+        match, unmatched = _names(wanted.globs, group.module), _names(wanted.without, group.module)
+        kept = [at for at, name in enumerate(group.names) if match(name) and not unmatched(name)]
+        if typed is not None:
+            told = typed.fits(group.module)
+            if untyped is not None:
+                untyped[0] += sum(group.names[at] not in told for at in kept)
+            kept = [at for at in kept if told.get(group.names[at])]
         if kept:
             yield Group(group.module, [group.names[at] for at in kept], [group.traits[at] for at in kept])
 
 
-def rows(k: Kernel, glob: str, types: Sequence[str], answer: str | None) -> Iterator[ScanRow]:
-    """One row for each function whose name (or module:name) matches."""
+class _Typed:
+    """Which functions have the types that are wanted, module by module."""
+
+    def __init__(self, k: Kernel, wanted: Wanted) -> None:
+        self._k, self._base = k, None
+        self._args = [_c_type(text) for text in wanted.args]
+        self._returns = _c_type(wanted.returns) if wanted.returns else ""
+
+    def fits(self, module: str | None) -> dict[str, bool]:
+        """Name to whether its prototype fits; names without a prototype are not in it."""
+        from ..formats.btf import signature
+
+        btf = self._k.btf(module)
+        if btf is None:
+            return {}
+        known: dict[int, bool] = {}
+        found = {}
+        for name, parts in signature.table(btf).items():
+            if id(parts) not in known:
+                known[id(parts)] = self._fit(parts)
+            found[name] = known[id(parts)]
+        return found
+
+    def _fit(self, parts: tuple[tuple[str, str, int], ...]) -> bool:
+        types = [_c_type(text) for _, text, _ in parts]
+        return all(one in types[1:] for one in self._args) and (not self._returns or types[0] == self._returns)
+
+
+def _c_type(text: str) -> str:
+    """A type with one way to write it: no const or volatile, one blank in front of the stars."""
+    words = text.replace("*", " * ").split()
+    return " ".join(word for word in words if word not in ("const", "volatile")).replace("* *", "**")
+
+
+def rows(
+    k: Kernel, wanted: Wanted, types: Sequence[str], answer: str | None, untyped: list[int] | None = None
+) -> Iterator[ScanRow]:
+    """One row for each function that is wanted; `untyped[0]` counts those that no type is known of."""
     sweep = Sweep(k, types or default_types())
-    for group in _matching(k, glob):
+    for group in _matching(k, wanted, untyped):
         for name, traits in zip(group.names, group.traits, strict=True):
             answers, errno = sweep.answers(traits)
             if answer is None or answer in answers.values():
                 yield ScanRow(name, group.module, answers, errno)
 
 
-def ndjson(k: Kernel, glob: str, types: Sequence[str], answer: str | None) -> Iterator[bytes]:
+def ndjson(k: Kernel, wanted: Wanted, types: Sequence[str], answer: str | None) -> Iterator[bytes]:
     """The same rows as ready lines: `{"target":…,"module":…,"answers":{…},"errno":{…}}`."""
     import json
 
     sweep = Sweep(k, types or default_types())
     texts: dict[Traits, bytes | None] = {}
-    for group in _matching(k, glob):
+    for group in _matching(k, wanted):
         head = b'","module":' + json.dumps(group.module).encode() + b","
         tails: dict[int, bytes | None] = {}
         for traits in {id(t): t for t in group.traits}.values():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from os import PathLike
 
+    from ..commands.scan import Wanted
     from ..commands.audit.kept import Kept
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
@@ -83,6 +84,7 @@ class OpenKernel:
         self._root, self._vmlinux, self._cache, self._modules = root, vmlinux, cache and not modules, modules
         self._opened: Kernel | None = None
         self._kept: Kept | None = None
+        self._untyped = [0]
 
     @property
     def _kernel(self) -> Kernel:
@@ -262,23 +264,59 @@ class OpenKernel:
                 error.unread = (found,)
                 raise error
 
-    def scan(self, glob: str = "*", types: str | Sequence[str] = (), answer: str | None = None) -> ScanReport:
-        """Every function that matches, with its answers; `answer` keeps rows that have it for some type."""
+    def scan(
+        self,
+        glob: str | Sequence[str] = "*",
+        types: str | Sequence[str] = (),
+        answer: str | None = None,
+        *,
+        without: str | Sequence[str] = (),
+        args: str | Sequence[str] = (),
+        returns: str = "",
+    ) -> ScanReport:
+        """Every function that a pattern matches, with its answers; `answer` keeps rows that have it for some type.
+
+        `without`: patterns of functions to leave out. `args`: C types, each the type of some parameter; `returns`: the
+        type that it returns; both const apart; `untyped()` counts the functions whose types are not known.
+        """
         from ..commands import scan
-        from ..probes.attach import targets
 
         types = _types(types)
+        globs = asked.several(glob, "glob")
         if answer is not None:
             asked.one_of(answer, _ANSWERS, "answer:")
         k = self._kernel
-        if self.is_user(glob):
+        if any(self.is_user(one) for one in globs):
             from ..probes.user import listing
 
-            return ScanReport(k.info(), listing.rows(k, glob, types, answer), ())
-        glob, attach = targets.pattern(k, glob)
+            if len(globs) > 1 or without or args or returns:
+                raise UsageError(
+                    "functions of programs are scanned by one pattern of one file, without more conditions"
+                )
+            return ScanReport(k.info(), listing.rows(k, globs[0], types, answer), ())
+        wanted, attach = self._wanted(globs, asked.several(without, "without"), asked.several(args, "args"), returns)
         self._full()
-        types = types or ((attach,) if attach else ())
-        return ScanReport(k.info(), scan.rows(k, glob, types, answer), scan.unread(k))
+        types = types or attach
+        self._untyped = [0]
+        return ScanReport(k.info(), scan.rows(k, wanted, types, answer, self._untyped), scan.unread(k))
+
+    def untyped(self) -> int:
+        """How many functions the last scan by types left out: BTF does not describe them. Known after its rows."""
+        return self._untyped[0]
+
+    def _wanted(
+        self, globs: Sequence[str], without: Sequence[str] = (), args: Sequence[str] = (), returns: str = ""
+    ) -> tuple[Wanted, tuple[str, ...]]:
+        """The functions that a scan is about, and the attach types that its patterns ask for."""
+        from ..commands import scan
+        from ..probes.attach import targets
+
+        found = [targets.pattern(self._kernel, one) for one in globs]
+        left_out = tuple(targets.pattern(self._kernel, one)[0] for one in without)
+        attach = tuple(dict.fromkeys(one for _, one in found if one))
+        if attach and not all(one for _, one in found):
+            raise UsageError("some patterns name an attach type and some do not: give it with --type")
+        return scan.Wanted(tuple(one for one, _ in found), left_out, tuple(args), returns), attach
 
     def _means_user(self, text: str) -> bool:
         """The text names a place in a program or library, also by `libNAME:` where no module has that name."""
@@ -306,14 +344,13 @@ class OpenKernel:
     ) -> Iterator[bytes]:
         """The rows of `scan` as ready NDJSON lines."""
         from ..commands import scan
-        from ..probes.attach import targets
 
         types = _types(types)
         if answer is not None:
             asked.one_of(answer, _ANSWERS, "answer:")
-        glob, attach = targets.pattern(self._kernel, glob)
+        wanted, attach = self._wanted((glob,))
         self._full()
-        return scan.ndjson(self._kernel, glob, types or ((attach,) if attach else ()), answer)
+        return scan.ndjson(self._kernel, wanted, types or attach, answer)
 
     def gaps(self) -> tuple[Unread, ...]:
         """Facts that could not be read and leave answers of a scan unknown."""

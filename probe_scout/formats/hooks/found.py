@@ -34,18 +34,22 @@ def hooks(found: Iterable[Found], where: str) -> HookSet:
             if not _why_not(rung):
                 ladder.append(rung)
         if not ladder:
-            skipped.append(f"{one.name}: {why}")
+            skipped.append(f"{_line(one.name)}: {_line(why)}")
             continue
         known = made.get(tuple(ladder))
         if known is not None and (known.need == MUST or one.may):
             continue  # two programs on one attach point are one question
         source = f"{where}:{one.line}" if one.line else where
         names = {hook.name for ladder_of, hook in made.items() if ladder_of != tuple(ladder)}
-        name = one.name if one.name not in names else f"{one.name} {ladder[0]}"
+        name = _line(one.name) if _line(one.name) not in names else f"{_line(one.name)} {ladder[0]}"
         made[tuple(ladder)] = Hook(name, tuple(ladder), source, MAY if one.may else MUST)
     if not made:
         raise UsageError(f"{where}: no hook in it" + (f": {skipped[0]}" if skipped else ""))
     return HookSet(tuple(made.values()), (), where, tuple(skipped))
+
+
+def _line(text: str) -> str:
+    return text[:300] if text.isprintable() else ascii(text[:300])
 
 
 def _why_not(rung: str) -> str:

@@ -17,7 +17,20 @@ from ...errors import UsageError
 from ...model.attach import ATTACH_TYPES
 from ...model.version import __version__
 from . import streams
-from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, MATRIX_FORMATS, PARTS, SHELLS, Request, build
+from .request import (
+    ANSWERS,
+    COLORS,
+    COVERAGES,
+    FORMATS,
+    KINDS,
+    LEVELS,
+    MATRIX_FORMATS,
+    PARTS,
+    SHELLS,
+    SORTS,
+    Request,
+    build,
+)
 
 app = typer.Typer(
     name="probe-scout",
@@ -289,18 +302,30 @@ def survey(
 
 @_command("scan 'tcp_*'", "scan 'vfs_*' --type fentry,kprobe --answer no --format csv")
 def scan(
-    glob: Annotated[str, typer.Argument(metavar="[GLOB]", show_default=False)] = "*",
+    globs: Annotated[list[str], typer.Argument(metavar="[GLOB]...", show_default=False)] = ["*"],  # noqa: B006
     types: Types = [],  # noqa: B006
     answer: Annotated[
         str, typer.Option("--answer", metavar="|".join(ANSWERS), help="Only functions with this answer.")
     ] = "",
+    without: Annotated[
+        list[str], typer.Option("--not", metavar="GLOB", help="Leave these functions out; repeat it.")
+    ] = [],  # noqa: B006
+    args: Annotated[
+        list[str], typer.Option("--arg", metavar="TYPE", help="Only with a parameter of this C type; repeat it.")
+    ] = [],  # noqa: B006
+    returns: Annotated[str, typer.Option("--returns", metavar="TYPE", help="Only what returns this C type.")] = "",
+    coverage: Annotated[
+        str, typer.Option("--coverage", metavar="|".join(COVERAGES), help="Only where a probe sees so many calls.")
+    ] = "",
+    sort: Annotated[str, typer.Option("--sort", metavar="|".join(SORTS), help="The order of rows.")] = "",
+    limit: Annotated[str, typer.Option("--limit", metavar="N", help="No more rows than these.")] = "",
     root: Root = "",
     modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
 ) -> Request:
-    """Answer for every function that matches GLOB.
+    """Answer for every function that matches a GLOB.
 
     GLOB is a pattern such as 'vfs_*', also MODULE:PATTERN. Columns are attach types; cells yes, no with its errno,
     unknown, - where a type does not apply; rows come in the order of the symbol table.
@@ -310,13 +335,19 @@ def scan(
     return build(
         "scan",
         modules=modules,
-        names=[glob],
+        names=globs,
         types=types,
         root=root,
         json=json,
         format=format,
         color=color,
         answer=answer,
+        without=without,
+        args=args,
+        returns=returns,
+        coverage=coverage,
+        sort=sort,
+        limit=limit,
     )
 
 

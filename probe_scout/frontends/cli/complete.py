@@ -44,7 +44,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "kfunc": ("--modules", "--type", "--vmlinux", *_COMMON),
     "context": ("--modules", "--type", "--vmlinux", *_COMMON),
     "survey": ("--json", "--format", "--color", "--help"),
-    "scan": ("--modules", "--type", "--answer", *_COMMON),
+    "scan": (
+        *("--modules", "--type", "--answer", "--not", "--arg", "--returns", "--coverage", "--sort", "--limit"),
+        *_COMMON,
+    ),
     "tracepoint": ("--modules", "--reads", "--fields", *_COMMON),
     "audit": (
         *("--owner", "--target", "--net", "--no-net", "--diff", "--fail-on", "--watch", "--bpftool", "--allow"),
@@ -76,7 +79,21 @@ TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
-    *("--output", "--store", "--jobs", "--package", "--name", "--modules", "--part", "--parquet"),
+    *(
+        "--output",
+        "--store",
+        "--jobs",
+        "--package",
+        "--name",
+        "--modules",
+        "--part",
+        "--parquet",
+        "--not",
+        "--arg",
+        "--returns",
+        "--coverage",
+        "--sort",
+    ),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store")
 

@@ -19,6 +19,8 @@ ANSWERS = ("yes", "no", "unknown")
 KINDS = ("functions", "events")
 SHELLS = ("bash", "zsh", "fish")
 MATRIX_FORMATS = (*FORMATS, "sarif", "junit", "github")
+SORTS = ("name", "module")
+COVERAGES = ("complete", "partial", "none", "unknown")
 PARTS = ("host", "build")
 LEVELS = ("note", "warning", "broken")
 JOBS_MAX = 256
@@ -78,6 +80,11 @@ class Request(NamedTuple):
     part: str = ""
     script: bool = False
     parquet: str = ""
+    without: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    returns: str = ""
+    sort: str = ""
+    coverage: str = ""
     modules: str = ""
 
 
@@ -203,6 +210,11 @@ def build(
     part: str = "",
     script: bool = False,
     parquet: str = "",
+    without: Sequence[str] = (),
+    args: Sequence[str] = (),
+    returns: str = "",
+    sort: str = "",
+    coverage: str = "",
     modules: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
@@ -264,6 +276,11 @@ def build(
         part=one_of(part, PARTS, "--part") if part else "",
         script=script,
         parquet=parquet,
+        without=tuple(without),
+        args=tuple(args),
+        returns=returns,
+        sort=one_of(sort, SORTS, "--sort") if sort else "",
+        coverage=one_of(coverage, COVERAGES, "--coverage") if coverage else "",
         modules=modules,
     )
 
@@ -301,7 +318,20 @@ _LINES = {
         names_most=_MANY,
     ),
     "inline": _Line({**_MODULES, "--debug": "debug"}, _FLAGS, {}, names_least=1, names_most=1),
-    "scan": _Line({**_MODULES, "--answer": "answer"}, _FLAGS, _TYPES, names_most=1, default=("*",)),
+    "scan": _Line(
+        {
+            **_MODULES,
+            "--answer": "answer",
+            "--returns": "returns",
+            "--sort": "sort",
+            "--coverage": "coverage",
+            "--limit": "limit",
+        },
+        _FLAGS,
+        {**_TYPES, "--not": "without", "--arg": "args"},
+        names_most=_MANY,
+        default=("*",),
+    ),
     "tracepoint": _Line(_MODULES, {**_FLAGS, "--fields": "fields"}, {"--reads": "reads"}, names_most=1, default=("*",)),
     "stub": _Line(
         {**_MODULES, "--lang": "lang", "--attach": "attach", "--out": "out", "--package": "package", "--name": "name"},

@@ -19,7 +19,7 @@ from .request import Request, read_fast
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.facts import Unread
-    from ...model.report import CheckReport, KernelInfo, TargetReport, UserReport
+    from ...model.report import CheckReport, KernelInfo, ScanRow, TargetReport, UserReport, UserScanRow
     from ...model.verdict import Verdict
     from ..session import OpenKernel
 
@@ -298,10 +298,17 @@ def _scan(request: Request) -> int:
     kernel = _open(request)
     glob = request.names[0]
     answer = request.answer or None
-    if request.format == "ndjson" and not _is_user(glob) and _ndjson(kernel, glob, request.types, answer):
+    is_plain = len(request.names) == 1 and not (
+        request.without or request.args or request.returns or request.sort or request.limit or request.coverage
+    )
+    if request.format == "ndjson" and is_plain and not _is_user(glob) and _ndjson(kernel, glob, request.types, answer):
         return _told(kernel.gaps())
-    report = kernel.scan(glob, request.types, answer)
-    rows = list(report.rows)
+    report = kernel.scan(
+        request.names, request.types, answer, without=request.without, args=request.args, returns=request.returns
+    )
+    rows = _chosen(kernel, request, list(report.rows))
+    if kernel.untyped():
+        output.note(f"{kernel.untyped()} functions are left out: BTF does not tell their types")
     if not rows:
         if request.format == "json":
             from ..render import json
@@ -325,6 +332,34 @@ def _scan(request: Request) -> int:
     if misread:
         output.note(f"do not probe {', '.join(misread[:8])}: the kernel misreads the instruction (hazard.uprobe_vex)")
     return _told(report.unread)
+
+
+def _chosen(kernel: OpenKernel, request: Request, rows: list[ScanRow | UserScanRow]) -> list[ScanRow | UserScanRow]:
+    """The rows that see as many calls as asked, sorted, and so many of them. Raises UsageError."""
+    if request.coverage:
+        if len(rows) > _COVERED_MAX:
+            raise UsageError(f"--coverage: {len(rows)} functions match, more than {_COVERED_MAX}: narrow the list")
+        names = [f"{row.module}:{row.target}" if row.module else row.target for row in rows]
+        told: dict[str, object] = {}
+        for start in range(0, len(names), _COVERED_AT_ONCE):
+            some = names[start : start + _COVERED_AT_ONCE]
+            told.update(zip(some, kernel.check_many(some)[1], strict=True))
+        rows = [
+            row
+            for row, name in zip(rows, names, strict=True)
+            if getattr(getattr(told[name], "coverage", None), "answer", "") == request.coverage
+        ]
+    if request.sort == "name":
+        rows.sort(key=lambda row: (row.target, row.module or ""))
+    elif request.sort == "module":
+        rows.sort(key=lambda row: (row.module or "", row.target))
+    if request.limit and len(rows) > request.limit:
+        output.note(f"{request.limit} of {len(rows)} functions, as --limit asks")
+        rows = rows[: request.limit]
+    return rows
+
+
+_COVERED_MAX, _COVERED_AT_ONCE = 2000, 200  # commands/check_many.py: below its WHOLE_MAX the report is whole
 
 
 def _is_user(text: str) -> bool:
@@ -362,9 +397,10 @@ def _nothing(kernel: OpenKernel, noun: str, request: Request, unread: Sequence[U
     if missing:
         output.unread(missing)
         return CANNOT_TELL
-    glob = request.names[0]
+    glob = " ".join(request.names)
     answer = f" with answer {request.answer}" if request.answer else ""
-    meant = "" if request.answer else _meant(kernel, glob, noun)
+    answer += " and these conditions" if request.without or request.args or request.returns or request.coverage else ""
+    meant = "" if answer or len(request.names) > 1 else _meant(kernel, glob, noun)
     output.note(f"no {noun} matches {glob!r}{answer}{meant}")
     return NO
 

@@ -210,7 +210,6 @@ def test_everyday_lines_take_the_fast_road(line):
         ["inline", "--all"],
         ["inline", "a", "--vmlinux", "v"],
         ["inline", "a", "--as-me"],
-        ["scan", "a", "b"],
         ["scan", "a", "--answer"],
         ["scan", "a", "--as-me"],
         ["stub"],
