@@ -457,11 +457,13 @@ class OpenKernel:
         program: bool = False,
         package: str = "",
         type_name: str = "",
+        debug: str = "",
     ) -> StubReport:
         """Source text of what a program on these events or functions sees; `StubReport.text`.
 
-        `lang`: c, rust, go, python, bpftrace. `attach`: tp, raw_tp, tp_btf, fentry, fexit, kprobe, kretprobe, ksyscall;
-        "" chooses tp, or fentry for functions. `core`: C relocated from BTF. `program`: a whole program.
+        `lang`: c, rust, go, python, bpftrace. `attach`: tp, raw_tp, tp_btf, fentry, fexit, kprobe, kretprobe, ksyscall,
+        uprobe, uretprobe, usdt; "" chooses tp, or fentry for functions, uprobe and usdt for programs. `debug`: a file
+        with debug information of the program. `core`: C relocated from BTF. `program`: a whole program.
         `package` and `type_name`: of a Go file and of its one struct.
         Raises UsageError, and NoStub with one sentence where no stub can be right.
         """
@@ -469,7 +471,7 @@ class OpenKernel:
 
         names = asked.several(names, "names")
         lang, attach = asked.language(lang, "lang:"), asked.stub_attach(attach, "attach:")
-        return stub.report(self._kernel, names, lang, attach, core, program, package, type_name)
+        return stub.report(self._kernel, names, lang, attach, core, program, package, type_name, debug)
 
     def inline(
         self,

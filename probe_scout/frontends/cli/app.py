@@ -467,13 +467,14 @@ def stub(
         typer.Option(
             "--attach",
             metavar="TYPE",
-            help="tp, raw_tp, tp_btf; of a function fentry, fexit, kprobe, kretprobe, ksyscall. Else tp or fentry.",
+            help="tp, raw_tp, tp_btf; fentry, fexit, kprobe, kretprobe, ksyscall; uprobe, uretprobe, usdt.",
         ),
     ] = "",
     core: Annotated[bool, typer.Option("--core", help="C that is relocated when it is loaded, from BTF.")] = False,
     program: Annotated[bool, typer.Option("--program", help="A whole program that loads as it stands.")] = False,
     package: Annotated[str, typer.Option("--package", metavar="NAME", help="Go: of the file; else events.")] = "",
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Go: of the struct; else by the target.")] = "",
+    debug: Annotated[str, typer.Option("--debug", metavar="FILE", help="Debug information of a program.")] = "",
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there; - is standard output.")] = "",
     root: Root = "",
     modules: Modules = "",
@@ -483,7 +484,8 @@ def stub(
 ) -> Request:
     """Write the struct that a program on an event or a function sees, as source text.
 
-    EVENT is sched:sched_switch, a glob, or a function. Offsets and sizes are asserted where the text is compiled.
+    EVENT is sched:sched_switch, a glob, a function, /PATH:SYMBOL or usdt:/PATH:PROVIDER:PROBE.
+    Offsets and sizes are asserted where the text is compiled.
 
     Exit code: 0 written, 1 a target is not there or takes no such program, 2 usage, 3 cannot tell, 4 a source is
     broken.

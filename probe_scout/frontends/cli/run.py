@@ -727,9 +727,9 @@ def _survey(request: Request) -> int:
 
 
 def _stub(request: Request) -> int:
-    report = _open(request).stub(
-        request.names, request.lang, request.attach, request.core, request.program, request.package, request.name
-    )
+    asked = (request.names, request.lang, request.attach, request.core, request.program, request.package, request.name)
+    kernel = _open(request)
+    report = kernel.stub(*asked, request.debug) if request.debug else kernel.stub(*asked)
     if request.format == "json":
         from ..render import json
 
