@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..model.inline import InlineReport, InlineTable
     from ..model.lint import LintReport
     from ..model.report import UserReport
+    from ..model.requires import RequiresReport
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
 
 _ANSWERS = ("yes", "no", "unknown")
 _KINDS = ("functions", "events")
+
+
+def lint_requires(files: str | Sequence[str], libbpf: str = "") -> RequiresReport:
+    """What compiled BPF objects ask of any kernel; files and `libbpf` as for OpenKernel.lint. Raises UsageError."""
+    import sys
+
+    from ..commands import lint
+
+    release = lint.version(libbpf) if libbpf else lint.NEWEST
+    return lint.requires(asked.several(files, "files"), release, lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX))
 
 
 def open_kernel(

@@ -155,7 +155,7 @@ def inline(
     )
 
 
-@_command("lint prog.bpf.o", "lint prog.bpf.o --root old.tar.xz --root new.tar.xz")
+@_command("lint prog.bpf.o", "lint --requires prog.bpf.o", "lint prog.bpf.o --root old.tar.xz --root new.tar.xz")
 def lint(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", show_default=False)],
     roots: Annotated[
@@ -165,6 +165,9 @@ def lint(
         str, typer.Option("--libbpf", metavar="RELEASE", help="The loader's release; 1.8 if left out.")
     ] = "",
     only: Annotated[str, typer.Option("--program", metavar="NAME", help="One program of each object.")] = "",
+    requires: Annotated[
+        bool, typer.Option("--requires", help="What the objects ask of any kernel, as JSON; no kernel is read.")
+    ] = False,
     modules: Modules = "",
     json: Json = False,
     format: Format = "",
@@ -184,6 +187,7 @@ def lint(
         roots=roots,
         libbpf=libbpf,
         only=only,
+        requires=requires,
         json=json,
         format=format,
         color=color,

@@ -39,7 +39,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         *_COMMON,
     ),
     "inline": ("--modules", "--debug", "--all", "--class", *_COMMON),
-    "lint": ("--modules", "--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
+    "lint": ("--modules", "--root", "--libbpf", "--program", "--requires", "--json", "--format", "--color", "--help"),
     "features": ("--modules", "--vmlinux", *_COMMON),
     "kfunc": ("--modules", "--type", "--vmlinux", *_COMMON),
     "context": ("--modules", "--type", "--vmlinux", *_COMMON),

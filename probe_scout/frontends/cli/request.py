@@ -73,6 +73,7 @@ class Request(NamedTuple):
     outputs: tuple[tuple[str, str], ...] = ()
     store: str = ""
     jobs: int = 0
+    requires: bool = False
     verbose: bool = False
     modules: str = ""
 
@@ -195,6 +196,7 @@ def build(
     outputs: Sequence[str] = (),
     store: str = "",
     jobs: str = "",
+    requires: bool = False,
     verbose: bool = False,
     modules: str = "",
 ) -> Request:
@@ -253,6 +255,7 @@ def build(
         outputs=_outputs(outputs),
         store=store,
         jobs=count(jobs, "--jobs", JOBS_MAX) if jobs else 0,
+        requires=requires,
         verbose=verbose,
         modules=modules,
     )
@@ -301,8 +304,8 @@ _LINES = {
         names_most=_MANY,
     ),
     "lint": _Line(
-        {"--format": "format", "--color": "color", "--libbpf": "libbpf", "--program": "only"},
-        _FLAGS,
+        {"--modules": "modules", "--format": "format", "--color": "color", "--libbpf": "libbpf", "--program": "only"},
+        {**_FLAGS, "--requires": "requires"},
         {"--root": "roots"},
         names_least=1,
         names_most=_MANY,

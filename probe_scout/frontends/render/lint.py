@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...model.lint import LintReport, OnKernel, ProgramAnswer
+from ...model.requires import RequiresReport
 from . import plain
 from .style import Style, printable
 
@@ -72,3 +73,21 @@ def lint_rows(report: LintReport) -> tuple[tuple[str, ...], list[tuple[str, ...]
 def _cells(program: ProgramAnswer) -> tuple[str, ...]:
     why = program.findings[0].says if program.findings else ""
     return program.name, program.section, program.answer, program.stage, program.errno or "", why
+
+
+REQUIRES_HEADS = ("object", "program", "section", "kind", "name", "demand", "always")
+
+
+def requires_rows(report: RequiresReport) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Heads and one row for each demand; an object's own have no program."""
+    rows: list[tuple[str, ...]] = []
+    for one in report.objects:
+        for name, section, needs in (
+            ("", "", one.requires),
+            *((program.name, program.section, program.requires) for program in one.programs),
+        ):
+            rows += [
+                (one.path, name, section, need.kind, need.name, need.demand, "yes" if need.always else "no")
+                for need in needs
+            ]
+    return REQUIRES_HEADS, rows

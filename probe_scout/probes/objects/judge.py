@@ -97,7 +97,7 @@ class Judge:
         names = set()
         for program in found.programs:
             section = section_names.of(program.section, self.libbpf) if only in ("", program.name) else None
-            asked = _asked(program.section, section) if section is not None else None
+            asked = asked_of(program.section, section) if section is not None else None
             if asked is not None and (match := _PLAIN_NAME.fullmatch(asked[1])) is not None:
                 names.add(match[1])
         return names
@@ -306,7 +306,7 @@ class Judge:
 
     def _attach_target(self, row: Row, section: section_names.SectionName, stage: str) -> None:
         """The tool's own verdict, where its first refusal belongs to this stage."""
-        asked = _asked(row.program.section, section)
+        asked = asked_of(row.program.section, section)
         if asked is None:
             return
         try:
@@ -600,7 +600,7 @@ def _split(name: str) -> tuple[str | None, str]:
     return (module, function) if colon else (None, name)
 
 
-def _asked(section_name: str, section: section_names.SectionName) -> tuple[str, str] | None:
+def asked_of(section_name: str, section: section_names.SectionName) -> tuple[str, str] | None:
     """(attach type, target) as check takes them; None where check has no such question."""
     extra = section_names.extra(section_name)
     if not extra:

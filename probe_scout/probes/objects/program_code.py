@@ -86,6 +86,17 @@ def prepare(
 
     `is_partial`: a type that is not there at all may be that of a module which these files leave out.
     """
+    prepared = unrelocated(found, wanted)
+    _relocate_core(found, core, wanted, prepared)
+    if is_partial:
+        for place in prepared.no_type:
+            prepared.poison[place] = prepared.poison[place]._replace(kind="unrecorded")
+    refer(found, externs, prepared)
+    return prepared
+
+
+def unrelocated(found: BpfObject, wanted: set[Place]) -> Prepared:
+    """The code of the sections of `wanted` as it was compiled, with the read-only data of the object."""
     code = Code()
     prepared = Prepared(code, {}, {}, set())
     for section in {place.section for place in wanted}:
@@ -99,16 +110,9 @@ def prepare(
         for index, insn in enumerate(rows):
             if insn.code == _LD_IMM64 and index + 1 < len(rows):
                 rows[index] = insn._replace(value=((rows[index + 1].imm << 32) | (insn.imm & 0xFFFFFFFF)) & _MASK64)
-    _relocate_core(found, core, wanted, prepared)
-    if is_partial:
-        for place in prepared.no_type:
-            prepared.poison[place] = prepared.poison[place]._replace(kind="unrecorded")
-    _refer(found, externs, prepared)
     for index, part in enumerate(found.sections):
         if part.name.startswith(".rodata") and part.type == 1:
             code.data[index] = part.data
-    if externs.kconfig:
-        code.data[-1] = externs.kconfig
     code.global_functions = {Place(found.text_index, offset // INSN_BYTES) for offset in found.global_functions}
     return prepared
 
@@ -198,7 +202,10 @@ def _unexpected(record: relocation.CoreRecord, found: object, expected: int) -> 
     )
 
 
-def _refer(found: BpfObject, externs: Externs, prepared: Prepared) -> None:
+def refer(found: BpfObject, externs: Externs, prepared: Prepared) -> None:
+    """References to maps, data, subprograms and externs, as this kernel has them."""
+    if externs.kconfig:
+        prepared.code.data[-1] = externs.kconfig
     for section, rows in prepared.code.insns.items():
         for offset, reference in found.references.get(section, {}).items():
             place = Place(section, offset // INSN_BYTES)
