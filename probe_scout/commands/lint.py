@@ -13,7 +13,7 @@ from ..errors import Malformed, UsageError
 from ..formats.elf import bpf_object
 from ..model import facts
 from ..model.lint import LintedObject, LintReport, OnKernel
-from ..model.target import parse
+from ..model.target import FUNCTION, parse
 from ..probes.attach import verdicts
 from ..probes.calls import Calls
 from ..probes.objects import files
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..kernel.kernel import Kernel
+    from ..model.report import Alternative
     from ..model.requires import RequiresReport
     from ..model.verdict import Verdict
 
 NEWEST = section_names.NEWEST
 FILE_BYTES_MAX = files.FILE_BYTES_MAX
 _SEARCHES_MAX = 16
+_POINTS_MAX = 3
 
 
 def report(
@@ -44,7 +46,7 @@ def report(
 
     `program` names one program of each object.
     """
-    judges = [(k, Judge(KernelTypes(k, _is_partial(k)), _kept(k), libbpf, Calls(k, search=False))) for k in kernels]
+    judges = [(k, _judge(k, libbpf)) for k in kernels]
     found: list[LintedObject] = []
     skipped: list[tuple[str, str]] = []
     seen: set[str] = set()
@@ -97,6 +99,31 @@ def _gather(kernel: Kernel, names: set[str], objects_before: int) -> None:
 def _is_partial(kernel: Kernel) -> bool:
     """What is not in these files may be on the kernel: a slice, or an image, whose modules are not loaded."""
     return bool(kernel.partial()) or kernel.source.describe().kind == "image"
+
+
+def _judge(kernel: Kernel, libbpf: tuple[int, int]) -> Judge:
+    verdict = _kept(kernel)
+    types = KernelTypes(kernel, _is_partial(kernel))
+    return Judge(types, verdict, libbpf, Calls(kernel, search=False), _points(kernel, verdict))
+
+
+def _points(kernel: Kernel, verdict: Callable[[str, str], Verdict]) -> Callable[[str, str], tuple[Alternative, ...]]:
+    """Attach points that answer yes, where a target does not; each target is looked up once."""
+    from ..probes.explain import alternatives
+    from ..probes.explain.kernel_lookup import KernelLookup
+
+    held: dict[tuple[str, str], tuple[Alternative, ...]] = {}
+    lookup = KernelLookup(kernel, lambda other, attach: verdicts.answer(kernel, other, attach))
+
+    def ask(attach: str, target: str) -> tuple[Alternative, ...]:
+        meant = parse(target)
+        # For a function that is not there the other points are the same for every attach type.
+        key = attach if meant.kind != FUNCTION or lookup.symbols(meant.name) else "", target
+        if key not in held:
+            held[key] = alternatives.alternatives(lookup, meant, (verdict(attach, target),), _POINTS_MAX)
+        return held[key]
+
+    return ask
 
 
 def _kept(kernel: Kernel) -> Callable[[str, str], Verdict]:

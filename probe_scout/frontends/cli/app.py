@@ -168,9 +168,15 @@ def lint(
     requires: Annotated[
         bool, typer.Option("--requires", help="What the objects ask of any kernel, as JSON; no kernel is read.")
     ] = False,
+    outputs: Annotated[
+        list[str],
+        typer.Option("--output", metavar="FORMAT=FILE", help="Write this format there as well; repeat it."),
+    ] = [],  # noqa: B006
     modules: Modules = "",
     json: Json = False,
-    format: Format = "",
+    format: Annotated[
+        str, typer.Option("--format", metavar="|".join(MATRIX_FORMATS), help="How to print the answer.")
+    ] = "",
     color: Color = "auto",
 ) -> Request:
     """Say whether compiled BPF objects open, relocate, load and attach on these kernels, program by program.
@@ -188,6 +194,7 @@ def lint(
         libbpf=libbpf,
         only=only,
         requires=requires,
+        outputs=outputs,
         json=json,
         format=format,
         color=color,

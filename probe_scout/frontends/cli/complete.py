@@ -39,7 +39,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         *_COMMON,
     ),
     "inline": ("--modules", "--debug", "--all", "--class", *_COMMON),
-    "lint": ("--modules", "--root", "--libbpf", "--program", "--requires", "--json", "--format", "--color", "--help"),
+    "lint": (
+        "--modules",
+        "--root",
+        "--libbpf",
+        "--program",
+        "--requires",
+        "--output",
+        "--json",
+        "--format",
+        "--color",
+        "--help",
+    ),
     "features": ("--modules", "--vmlinux", *_COMMON),
     "kfunc": ("--modules", "--type", "--vmlinux", *_COMMON),
     "context": ("--modules", "--type", "--vmlinux", *_COMMON),
@@ -163,7 +174,7 @@ def _value(option: str, word: str, prefix: str, command: str = "") -> list[str]:
     if option == "--output":
         form, equals, _ = word.partition("=")
         return [FILES] if equals else [prefix + one + "=" for one in _starting(form, MATRIX_FORMATS)]
-    if option == "--format" and command == "matrix":
+    if option == "--format" and command in ("matrix", "lint"):
         return [prefix + one for one in _starting(word, MATRIX_FORMATS)]
     if option in _TAKES_FILE:
         return [FILES]

@@ -213,7 +213,9 @@ def build(
         tuple(names),
         types_of(names, types) if command == "check" else attach_types(types),
         root,
-        "json" if json else one_of(format or "table", MATRIX_FORMATS if command == "matrix" else FORMATS, "--format"),
+        "json"
+        if json
+        else one_of(format or "table", MATRIX_FORMATS if command in ("matrix", "lint") else FORMATS, "--format"),
         one_of(color, COLORS, "--color"),
         as_me,
         vmlinux,

@@ -627,41 +627,9 @@ def _progress(what: str = "reading debug information") -> Callable[[int, int], N
 
 
 def _lint(request: Request) -> int:
-    import gc
+    from . import lint
 
-    from ...commands import lint
-
-    gc.disable()  # as for scan
-    if request.requires:
-        return _lint_requires(request)
-    kernels = [*map(_opener(request), request.roots or ("",))]
-    report = kernels[0].lint(request.names, kernels[1:], request.libbpf, request.only)
-    if request.format == "table":
-        from ..render.lint import lint_lines
-
-        streams.write(lint_lines(report, output.style(request)))
-    elif not output.as_json(request, "lint", report, report.objects):
-        from ..render.lint import lint_rows
-
-        output.table(request, *lint_rows(report))
-    output.unread(report.unread)
-    return lint.code_of(report)
-
-
-def _lint_requires(request: Request) -> int:
-    from ..session import lint_requires
-
-    if request.roots or request.only:
-        raise UsageError("--requires reads no kernel and takes whole objects: without --root and --program")
-    report = lint_requires(request.names, request.libbpf)
-    asked = request._replace(format="json") if request.format == "table" else request
-    if not output.as_json(asked, "lint-requires", report, report.objects):
-        from ..render.lint import requires_rows
-
-        output.table(request, *requires_rows(report))
-    for path, why in report.skipped:
-        output.note(f"{path}: {why}")
-    return BROKEN if report.skipped else YES
+    return lint.run(request, _opener(request))
 
 
 # features, kfunc

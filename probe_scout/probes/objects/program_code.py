@@ -33,6 +33,7 @@ class Poison(NamedTuple):
 
     kind: str
     says: str
+    record: relocation.CoreRecord | None = None
 
 
 class Prepared(NamedTuple):
@@ -157,7 +158,7 @@ def _patch(
     if result.poison and not result.candidates:
         prepared.no_type.add(place)
     if result.poison:
-        prepared.poison[place] = Poison("core", f"{says()} does not exist on this kernel")
+        prepared.poison[place] = Poison("core", f"{says()} does not exist on this kernel", record)
         return
     if kind in (4, 7) and not insn.code & 8:
         if result.checked and insn.imm & 0xFFFFFFFF != result.old & 0xFFFFFFFF:
