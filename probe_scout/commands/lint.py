@@ -6,51 +6,51 @@ Each object is read once and judged against each kernel.
 
 from __future__ import annotations
 
-import os
-import stat
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from ..errors import Broken, Malformed, UsageError
-from ..formats.elf import bpf_object, embedded
+from ..errors import Malformed, UsageError
+from ..formats.elf import bpf_object
 from ..model import facts
 from ..model.lint import LintedObject, LintReport, OnKernel
-from ..model.target import parse
+from ..model.target import FUNCTION, parse
 from ..probes.attach import verdicts
 from ..probes.calls import Calls
+from ..probes.objects import files
 from ..probes.objects.judge import Judge
 from ..probes.objects.kernel_types import KernelTypes
 from ..rules import section_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..kernel.kernel import Kernel
+    from ..model.report import Alternative
+    from ..model.requires import RequiresReport
     from ..model.verdict import Verdict
 
 NEWEST = section_names.NEWEST
-FILE_BYTES_MAX = 1 << 30
-_UNPACKED_BYTES_MAX = 4 << 30
-_FILES_MAX = 100_000
+FILE_BYTES_MAX = files.FILE_BYTES_MAX
 _SEARCHES_MAX = 16
+_POINTS_MAX = 3
 
 
 def report(
     kernels: Sequence[Kernel],
-    files: Sequence[str],
+    paths: Sequence[str],
     libbpf: tuple[int, int] = section_names.NEWEST,
     program: str = "",
     stdin: Callable[[], bytes] | None = None,
 ) -> LintReport:
-    """Judges every object in `files` against every kernel. Raises UsageError for a file that cannot be read.
+    """Judges every object in `paths` against every kernel. Raises UsageError for a file that cannot be read.
 
     `program` names one program of each object.
     """
-    judges = [(k, Judge(KernelTypes(k, _is_partial(k)), _kept(k), libbpf, Calls(k, search=False))) for k in kernels]
+    judges = [(k, _judge(k, libbpf)) for k in kernels]
     found: list[LintedObject] = []
     skipped: list[tuple[str, str]] = []
     seen: set[str] = set()
-    for path, raw in _objects(files, skipped, stdin):
+    for path, raw in files.objects(paths, skipped, stdin):
         digest = sha256(raw).hexdigest()
         if digest in seen:
             continue
@@ -69,6 +69,25 @@ def report(
     return LintReport(tuple(found), tuple(skipped), tuple(gap for gap in gaps if gap is not None))
 
 
+def requires(
+    paths: Sequence[str], libbpf: tuple[int, int] = section_names.NEWEST, stdin: Callable[[], bytes] | None = None
+) -> RequiresReport:
+    """What every object in `paths` asks of a kernel. Raises UsageError for a file that cannot be read."""
+    from ..model.requires import ObjectNeeds, RequiresReport
+    from ..probes.objects import requires as demands
+
+    found: dict[str, ObjectNeeds] = {}
+    skipped: list[tuple[str, str]] = []
+    for path, raw in files.objects(paths, skipped, stdin):
+        digest = sha256(raw).hexdigest()
+        try:
+            if digest not in found:
+                found[digest] = demands.of(bpf_object.read(raw, path), path, digest, libbpf)
+        except Malformed as error:
+            skipped.append((path, str(error)))
+    return RequiresReport(tuple(found.values()), tuple(skipped))
+
+
 def _gather(kernel: Kernel, names: set[str], objects_before: int) -> None:
     """All functions of an object in one search of kallsyms; after some objects the whole table is cheaper."""
     if objects_before >= _SEARCHES_MAX:
@@ -82,6 +101,31 @@ def _is_partial(kernel: Kernel) -> bool:
     return bool(kernel.partial()) or kernel.source.describe().kind == "image"
 
 
+def _judge(kernel: Kernel, libbpf: tuple[int, int]) -> Judge:
+    verdict = _kept(kernel)
+    types = KernelTypes(kernel, _is_partial(kernel))
+    return Judge(types, verdict, libbpf, Calls(kernel, search=False), _points(kernel, verdict))
+
+
+def _points(kernel: Kernel, verdict: Callable[[str, str], Verdict]) -> Callable[[str, str], tuple[Alternative, ...]]:
+    """Attach points that answer yes, where a target does not; each target is looked up once."""
+    from ..probes.explain import alternatives
+    from ..probes.explain.kernel_lookup import KernelLookup
+
+    held: dict[tuple[str, str], tuple[Alternative, ...]] = {}
+    lookup = KernelLookup(kernel, lambda other, attach: verdicts.answer(kernel, other, attach))
+
+    def ask(attach: str, target: str) -> tuple[Alternative, ...]:
+        meant = parse(target)
+        # For a function that is not there the other points are the same for every attach type.
+        key = attach if meant.kind != FUNCTION or lookup.symbols(meant.name) else "", target
+        if key not in held:
+            held[key] = alternatives.alternatives(lookup, meant, (verdict(attach, target),), _POINTS_MAX)
+        return held[key]
+
+    return ask
+
+
 def _kept(kernel: Kernel) -> Callable[[str, str], Verdict]:
     held: dict[tuple[str, str], Verdict] = {}
 
@@ -91,103 +135,6 @@ def _kept(kernel: Kernel) -> Callable[[str, str], Verdict]:
         return held[attach, target]
 
     return ask
-
-
-def _objects(
-    files: Sequence[str], skipped: list[tuple[str, str]], stdin: Callable[[], bytes] | None
-) -> Iterator[tuple[str, bytes]]:
-    """(path, bytes) of every object; a path inside a file is written FILE:MEMBER or FILE@OFFSET."""
-    for name in files:
-        if name == "-":
-            if stdin is None:
-                raise UsageError("- stands for standard input, which is not open here")
-            yield from _inside("-", stdin(), skipped)
-            continue
-        if os.path.isdir(name):
-            count = 0
-            for folder, folders, names in os.walk(name):
-                folders.sort()
-                for each in sorted(names):
-                    count += 1
-                    if count > _FILES_MAX:
-                        raise UsageError(f"{name} holds more than {_FILES_MAX} files")
-                    path = os.path.join(folder, each)
-                    if _is_regular(path):
-                        yield from _inside(path, _read(path), None)
-            continue
-        yield from _inside(name, _read(name), skipped)
-
-
-def _is_regular(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as handle:
-            state = os.fstat(handle.fileno())
-            if not stat.S_ISREG(state.st_mode) and not stat.S_ISFIFO(state.st_mode):
-                raise UsageError(f"{path} is no file")
-            if state.st_size > FILE_BYTES_MAX:
-                raise UsageError(f"{path} is larger than {FILE_BYTES_MAX >> 20} MiB")
-            return handle.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-
-
-def _inside(path: str, raw: bytes, skipped: list[tuple[str, str]] | None) -> Iterator[tuple[str, bytes]]:
-    """The objects in one file; where there is none, `skipped` gets the reason (None: not asked for by name)."""
-    count = 0
-    try:
-        if embedded.is_object(raw):
-            count = 1
-            yield path, raw
-        elif embedded.is_archive(raw):
-            for name, held in _members(raw, path):
-                for found in embedded.find(held):
-                    count += 1
-                    where = f"{path}:{name}"
-                    yield (where if len(found.raw) == len(held) else f"{where}@{found.offset}"), found.raw
-        else:
-            for found in embedded.find(raw):
-                count += 1
-                yield f"{path}@{found.offset}", found.raw
-    except (Malformed, Broken) as error:
-        if skipped is not None:
-            skipped.append((path, str(error)))
-        return
-    if not count and skipped is not None:
-        skipped.append((path, "no BPF object is in it"))
-
-
-def _members(raw: bytes, path: str) -> Iterator[tuple[str, bytes]]:
-    """Members of an ar archive; of a Debian package the files of its data."""
-    for name, held in embedded.members(raw, path):
-        if name.startswith("data.tar"):
-            yield from _packed(held, f"{path}:{name}")
-        elif not name.startswith(("control.tar", "debian-binary")):
-            yield name, held
-
-
-def _packed(raw: bytes, path: str) -> Iterator[tuple[str, bytes]]:
-    import io
-    import tarfile
-
-    from ..sources import unpack
-
-    packing = unpack.packing_of(raw[:8])
-    data = unpack.unpacked(raw, packing, path, _UNPACKED_BYTES_MAX) if packing else raw
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for member in archive:
-                handle = archive.extractfile(member) if member.isreg() else None
-                if handle is not None:
-                    yield member.name.removeprefix("./"), handle.read()
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise Broken(path, f"damaged tar data ({error})") from None
 
 
 def version(text: str) -> tuple[int, int]:

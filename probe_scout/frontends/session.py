@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..model.inline import InlineReport, InlineTable
     from ..model.lint import LintReport
     from ..model.report import UserReport
+    from ..model.requires import RequiresReport
     from ..model.stub import StubReport
     from ..model.trace import TracepointReport
     from ..model.trial import VerifyReport
@@ -42,6 +43,16 @@ if TYPE_CHECKING:
 
 _ANSWERS = ("yes", "no", "unknown")
 _KINDS = ("functions", "events")
+
+
+def lint_requires(files: str | Sequence[str], libbpf: str = "") -> RequiresReport:
+    """What compiled BPF objects ask of any kernel; files and `libbpf` as for OpenKernel.lint. Raises UsageError."""
+    import sys
+
+    from ..commands import lint
+
+    release = lint.version(libbpf) if libbpf else lint.NEWEST
+    return lint.requires(asked.several(files, "files"), release, lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX))
 
 
 def open_kernel(
@@ -521,11 +532,13 @@ class OpenKernel:
         program: bool = False,
         package: str = "",
         type_name: str = "",
+        debug: str = "",
     ) -> StubReport:
         """Source text of what a program on these events or functions sees; `StubReport.text`.
 
-        `lang`: c, rust, go, python, bpftrace. `attach`: tp, raw_tp, tp_btf, fentry, fexit, kprobe, kretprobe, ksyscall;
-        "" chooses tp, or fentry for functions. `core`: C relocated from BTF. `program`: a whole program.
+        `lang`: c, rust, go, python, bpftrace. `attach`: tp, raw_tp, tp_btf, fentry, fexit, kprobe, kretprobe, ksyscall,
+        uprobe, uretprobe, usdt; "" chooses tp, or fentry for functions, uprobe and usdt for programs. `debug`: a file
+        with debug information of the program. `core`: C relocated from BTF. `program`: a whole program.
         `package` and `type_name`: of a Go file and of its one struct.
         Raises UsageError, and NoStub with one sentence where no stub can be right.
         """
@@ -533,7 +546,7 @@ class OpenKernel:
 
         names = asked.several(names, "names")
         lang, attach = asked.language(lang, "lang:"), asked.stub_attach(attach, "attach:")
-        return stub.report(self._kernel, names, lang, attach, core, program, package, type_name)
+        return stub.report(self._kernel, names, lang, attach, core, program, package, type_name, debug)
 
     def inline(
         self,

@@ -27,8 +27,10 @@ KIND = "image"
 _FILE_BYTES_MAX = 2 << 30
 _HEAD_BYTES = 1024
 _BZIMAGE_AT, _BZIMAGE = 0x202, b"HdrS"
-_ARCH_SUFFIXES = (".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz")
-_PACKAGE_SUFFIXES = (".deb", ".rpm", *_ARCH_SUFFIXES)
+_ARM64, _GZIP = b"ARM\x64", b"\x1f\x8b"
+# Packed tars: Arch, Alpine, Void, Slackware. Only their names tell them from other archives.
+_TAR_SUFFIXES = (".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz", ".apk", ".xbps", ".txz")
+_PACKAGE_SUFFIXES = (".deb", ".rpm", *_TAR_SUFFIXES)
 # A folder that has one of these is a snapshot or the root of a system, and is asked as such.
 _ROOTS = ("proc", "manifest.json", "etc", "bin", "usr/bin", "sys")
 _NO_IMAGE = "holds no kernel image (boot/vmlinuz-RELEASE or lib/modules/RELEASE/vmlinuz)"
@@ -92,13 +94,25 @@ def _rest(handle: object, head: bytes, root: str) -> bytes:
 
 
 def _is_package(head: bytes, path: str) -> bool:
-    return package.is_package(head) or path.endswith(_ARCH_SUFFIXES)
+    return package.is_package(head) or path.endswith(_TAR_SUFFIXES)
 
 
 def _is_image(head: bytes) -> bool:
-    if head[_BZIMAGE_AT : _BZIMAGE_AT + 4] == _BZIMAGE:
+    if head[_BZIMAGE_AT : _BZIMAGE_AT + 4] == _BZIMAGE or head.startswith(b"MZ") or head[56:60] == _ARM64:
         return True
+    if head.startswith(_GZIP):  # also a snapshot: a tar, whose first member's name is text
+        return _gzip_head(head)[56:60] == _ARM64
     return head.startswith(b"\x7fELF\x02\x01") and head[16:18] in (b"\x02\0", b"\x03\0")
+
+
+def _gzip_head(head: bytes) -> bytes:
+    """The first bytes that a gzip file unpacks to."""
+    import zlib
+
+    try:
+        return zlib.decompressobj(31).decompress(head, 64)
+    except zlib.error:
+        return b""
 
 
 def _in_place(root: str) -> list[str]:

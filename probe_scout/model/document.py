@@ -30,6 +30,7 @@ SCHEMAS = {
         "inline_all",
         "survey",
         "lint",
+        "lint-requires",
         "features",
         "kfunc",
         "context",

@@ -24,7 +24,8 @@ RESERVED, PADDING, INTEGER, BYTES, ARRAY, POINTER, LOCATED = (
     "located",
 )
 LANGUAGES = ("c", "rust", "go", "python", "bpftrace")
-STUB_ATTACH = ("tp", "raw_tp", "tp_btf", "fentry", "fexit", "kprobe", "kretprobe", "ksyscall")
+STUB_USER = ("uprobe", "uretprobe", "usdt")
+STUB_ATTACH = ("tp", "raw_tp", "tp_btf", "fentry", "fexit", "kprobe", "kretprobe", "ksyscall", *STUB_USER)
 
 # Attach types whose programs see the ctx of another one, and what is to be known of that.
 STUB_LIKE = {
@@ -39,6 +40,13 @@ STUB_LIKE = {
     "fmod_ret.s": ("fexit", "the same ctx, its last word the value returned so far"),
     "lsm": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last word the value returned so far"),
     "lsm_cgroup": ("fexit", "on bpf_lsm_HOOK: the same ctx without the returned value; return 1 to allow"),
+    **{f"{name}.s": (name, f"the same ctx; write the section {name}.s/TARGET") for name in STUB_USER},
+    "uprobe.multi": ("uprobe", "the same ctx; write the section uprobe.multi/PATH:PATTERN"),
+    "uprobe.multi.s": ("uprobe", "the same ctx; write the section uprobe.multi.s/PATH:PATTERN"),
+    "uretprobe.multi": ("uretprobe", "the same ctx; write the section uretprobe.multi/PATH:PATTERN"),
+    "uretprobe.multi.s": ("uretprobe", "the same ctx; write the section uretprobe.multi.s/PATH:PATTERN"),
+    "uprobe.session": ("uprobe", "the same ctx at the entry, and at the return that of uretprobe"),
+    "uprobe.session.s": ("uprobe", "the same ctx at the entry, and at the return that of uretprobe"),
     "lsm.s": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last word the value returned so far"),
 }
 STUB_NOT = {
@@ -120,13 +128,27 @@ class Member(NamedTuple):
         return self.size // self.element_size if self.element_size else 0
 
 
+class StubPlace(NamedTuple):
+    """Where an argument lies at entry: register expressions, else `stack` bytes above `base`, else not known (`says`).
+
+    `base`: a register expression; "" is the stack pointer.
+    """
+
+    registers: tuple[str, ...] = ()
+    stack: int | None = None
+    says: str = ""
+    base: str = ""
+
+
 class Stub(NamedTuple):
     """One target. `size` is of the members, `end` where the kernel lets no load pass (both bytes).
 
     `title` begins every name the text defines. `section` is what libbpf calls it. `arguments` and
     `returns` are a function's or a raw tracepoint's. `core` is the BTF struct to relocate against, with
     `core_members`. `inner` is true where the arguments lie in the pt_regs that the first register points
-    to; `arch` whose registers they are. `facts` are lines of provenance, `notes` what the reader must know.
+    to; `arch` whose registers they are. `facts` are lines of provenance, `notes` what the reader must
+    know. `where`: the arguments of user functions, which the kernel's calling convention does not place; `sites`: the
+    section of each place to attach to.
     """
 
     target: str
@@ -146,6 +168,8 @@ class Stub(NamedTuple):
     has_func_arg: bool = False
     facts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    where: tuple[StubPlace, ...] = ()
+    sites: tuple[str, ...] = ()
 
 
 class _StubReport(NamedTuple):

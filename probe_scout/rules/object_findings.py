@@ -443,4 +443,32 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "tools/lib/bpf/libbpf.c",
         "the file",
     ),
+    (
+        "object_advice.guard",
+        "How to test for what is absent before it is used: the branch that is not taken costs nothing.",
+        "probe-scout",
+        "advice, not a decision of the kernel",
+        "the object, sys/kernel/btf",
+    ),
+    (
+        "object_advice.path",
+        "Where the field is on this kernel: deeper in the same struct, or under a like name. Compare their meaning.",
+        "probe-scout",
+        "advice, not a decision of the kernel",
+        "the object, sys/kernel/btf",
+    ),
+    (
+        "object_advice.helper",
+        "Another helper that does nearly the same, and that this kernel has.",
+        "probe-scout",
+        "advice, not a decision of the kernel",
+        "the object, sys/kernel/btf",
+    ),
+    (
+        "object_advice.optional",
+        "Programs that keep the object from loading while the others load. `?` before a section's name leaves one out.",
+        "probe-scout",
+        "advice, not a decision of the kernel",
+        "the object, sys/kernel/btf",
+    ),
 )

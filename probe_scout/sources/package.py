@@ -23,7 +23,7 @@ _MEMBER_BYTES_MAX = 1 << 30
 _NAME_BYTES_MAX = 4096
 _MEMBERS_MAX = 500_000
 _UNPACKED_BYTES_MAX = 8 << 30  # the largest kernel packages, those with debug information, unpack to some 5 GB
-_IMAGE = re.compile(r"(?:^|/)(?:boot/(?:vmlinuz|vmlinux|Image)-?[^/]*|(?:usr/)?lib/modules/[^/]+/vmlinuz)$")
+_IMAGE = re.compile(r"(?:^|/)(?:boot/(?:vmlinuz|vmlinux|Image)-?[^/]*|(?:usr/)?lib/modules/[^/]+/(?:vmlinuz|Image))$")
 _CONFIG = re.compile(r"(?:^|/)(?:boot/config-[^/]+|(?:usr/)?lib/modules/[^/]+/config)$")
 
 

@@ -66,6 +66,7 @@ class TinyImage:
         self.calls: list[int] = []
         self.table: list[int] = []
         self.config = b""
+        self.injected: list[tuple[int, int]] = []
 
     def function(self, *names: str, site: int | None = 4, blacklisted: bool = False) -> int:
         """A function of 16 bytes with these names; ftrace's site lies `site` bytes inside it."""
@@ -150,6 +151,8 @@ class TinyImage:
         meta = [("syscall_nr", number, 0), ("nb_args", number, 32), ("name", pointer, 64), ("types", pointer, 128)]
         meta.append(("args", pointer, 192))
         b.struct("syscall_metadata", 32, meta + ([("user_mask", number, 0)] if self.user_copies else []))
+        b.struct("error_injection_entry", 16, [("etype", number, 0), ("addr", pointer, 64)])
+        b.enum("", {"EI_ETYPE_NULL": 0, "EI_ETYPE_ERRNO": 1, "EI_ETYPE_ERRNO_NULL": 2, "EI_ETYPE_TRUE": 3})
         b.struct("syscall_trace_enter", 16, [("nr", number, 64), ("args", pointer, 128)])
         b.struct("syscall_trace_exit", 24, [("nr", number, 64), ("ret", pointer, 128)])
         return b.bytes()
@@ -172,6 +175,9 @@ class TinyImage:
         table("__start_mcount_loc", "__stop_mcount_loc", pointers(self.sites))
         table("__start_kprobe_blacklist", "__stop_kprobe_blacklist", pointers(self.blacklisted))
         table("__start_ftrace_events", "__stop_ftrace_events", pointers(self.calls))
+        if self.injected:
+            rows = b"".join(struct.pack("<IIQ", kind, 0, address) for address, kind in self.injected)
+            table("__start_error_injection_whitelist", "__stop_error_injection_whitelist", rows)
         table("sys_call_table", "sys_call_table_end", pointers(self.table))
         table("__start_BTF", "__stop_BTF", self.types())
         self.put(BANNER.encode() + b"\n\0")

@@ -263,3 +263,29 @@ def has(source, path: str) -> bool:
     except probe_scout.ProbeScoutError:
         return False
     return True
+
+
+ARM64 = os.environ.get("PROBE_SCOUT_ARM64_IMAGE", "")
+
+
+@pytest.mark.skipif(not ARM64, reason="PROBE_SCOUT_ARM64_IMAGE names no vmlinuz of Debian's 6.12.107 for arm64")
+def test_a_flat_image_of_arm64(tmp_path):
+    booted = tmp_path / "booted"
+    with tarfile.open(CAPTURES / "debian-6.12-arm64.tar.xz") as archive:
+        archive.extractall(booted, filter="data")
+    package, whole = probe_scout.open_kernel(ARM64), probe_scout.open_kernel(str(booted), vmlinux=ARM64)
+    read = package._kernel.source.read
+    for path in ("sys/kernel/btf/vmlinux", "sys/kernel/notes"):
+        assert read(path) == (booted / path).read_bytes()
+    for path in ("proc/kallsyms", f"{TRACING}/available_filter_functions", "sys/kernel/debug/kprobes/blacklist"):
+        assert read(path).splitlines() == in_vmlinux((booted / path).read_bytes())
+    shown = {str(path.relative_to(booted)): path for path in (booted / TRACING / "events").rglob("format")}
+    ours = [path for path in package._kernel.source._files if path.endswith("/format")]
+    assert len(ours) > 1300
+    for path in ours:
+        assert fields(read(path).decode("latin-1")) == fields(shown[path].read_bytes().decode("latin-1"))
+    raw = (booted / "proc/kallsyms").read_bytes()
+    in_modules = {line.split()[2].decode() for line in raw.splitlines() if line.endswith(b"]")}
+    mine, theirs = _scanned(package), _scanned(whole)
+    assert mine.keys() == theirs.keys()
+    assert {name for name in mine if mine[name] != theirs[name]} <= in_modules

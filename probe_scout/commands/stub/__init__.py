@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...errors import Malformed, NoStub, SourceError, UsageError
 from ...model import facts
 from ...model.attach import BY_EVENT
-from ...model.stub import STUB_LIKE, STUB_NOT, Argument, PlainType, RecordMember, Stub, StubReport
+from ...model.stub import STUB_LIKE, STUB_NOT, STUB_USER, Argument, PlainType, RecordMember, Stub, StubReport
 from ...model.target import EVENT_WORDS, FUNCTION, SYSCALL, SYSCALL_WORDS, WORDS, Target, bare_section, parse, split
 from ...model.verdict import NO, UNKNOWN, Verdict
 from ...probes.attach import function_traits as questions
@@ -38,6 +38,7 @@ def report(
     program: bool = False,
     package: str = "",
     type_name: str = "",
+    debug: str = "",
 ) -> StubReport:
     """The stubs of these events or functions as one text.
 
@@ -46,6 +47,15 @@ def report(
     Raises UsageError for a question that makes no sense, NoStub where no stub can be right.
     """
     notes: list[str] = []
+    if any(":" in name or "/" in name for name in names):
+        from . import user
+
+        if any(asked := [user.is_asked(k, name) for name in names]):
+            if not all(asked):
+                raise UsageError(f"{' '.join(names)}: ask for those of the kernel apart")
+            return _of_users(k, names, lang, attach, core, program, package, type_name, debug)
+    if attach in STUB_USER:
+        raise UsageError(f"{names[0]} is no place in a program: --attach {attach} takes /PATH:SYMBOL or usdt:/PATH:...")
     names, attach = _meant(k, names, lang, attach, notes)
     attach = attach or _default(k, names)
     _agree(lang, attach, core, program)
@@ -67,6 +77,43 @@ def report(
         raise UsageError(f"--name {type_name} is the name of one struct, and these are {len(found)}")
     whole = text(found, lang, provenance(k), core, program, package, type_name)
     return StubReport(k.info(), lang, whole, found, tuple(skipped), tuple(notes), codes.count(3))
+
+
+def _of_users(
+    k: Kernel,
+    names: Sequence[str],
+    lang: str,
+    attach: str,
+    core: bool,
+    program: bool,
+    package: str,
+    type_name: str,
+    debug: str,
+) -> StubReport:
+    """The stubs of functions and USDT probes of programs and libraries."""
+    from . import user, user_libbpf
+
+    if core:
+        raise UsageError("--core is for events: a program's structures have no relocations of the kernel")
+    if attach and attach not in STUB_USER:
+        raise UsageError(f"{names[0]} takes --attach {' '.join(STUB_USER)}")
+    if program and lang not in ("c", "bpftrace"):
+        raise UsageError(f"--program is for c (and bpftrace, which is always whole): {lang} has types alone")
+    _go_names(lang, package, type_name)
+    notes: list[str] = []
+    made = user.stubs(k, names, attach, notes, debug)
+    unique = words.Unique()
+    found = tuple(stub._replace(title=unique(stub.title)) for stub in made)
+    if type_name and len(found) > 1:
+        raise UsageError(f"--name {type_name} is the name of one struct, and these are {len(found)}")
+    if program and lang == "c" and any(stub.attach == "usdt" for stub in found):
+        raise UsageError("--program needs no header, and USDT is libbpf's own: leave --program out")
+    origin = ("Made by probe-scout stub of a program's debug information and notes.", "Make it anew for another build.")
+    if lang == "c" and not program:
+        whole = user_libbpf.write(found, origin)
+    else:
+        whole = text(found, lang, origin, False, program, package, type_name)
+    return StubReport(k.info(), lang, whole, found, (), tuple(notes), 0)
 
 
 def _go_names(lang: str, package: str, type_name: str) -> None:

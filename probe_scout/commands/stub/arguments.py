@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...arch.registers import REGISTERS_OF as REGISTERS_OF
-from ...model.stub import ARRAY, INTEGER, POINTER, REGISTERS, SLOTS, Argument, Member, PlainType, Stub
+from ...model.stub import ARRAY, INTEGER, POINTER, REGISTERS, SLOTS, Argument, Member, PlainType, Stub, StubPlace
 from . import words
 
 TYPE_CHECKING = False
@@ -20,12 +20,8 @@ SLOT_BYTES = 8
 RETURN = "ret"
 
 
-class Place(NamedTuple):
-    """Where an argument lies at entry: register expressions, else bytes above the stack pointer, else not known."""
-
-    registers: tuple[str, ...] = ()
-    stack: int | None = None
-    says: str = ""
+Place = StubPlace
+RETURNS = ("kretprobe", "uretprobe")
 
 
 def raw(target: str, attach: str, arguments: Sequence[Argument], event: str) -> Stub:
@@ -165,28 +161,37 @@ class Value(NamedTuple):
     registers: tuple[str, ...]
     stack: int | None
     says: str
+    base: str
+
+
+def places_of(stub: Stub) -> tuple[Place, ...]:
+    """Where each argument of a stub of REGISTERS lies."""
+    return stub.where or places(stub.arch, stub.arguments, stub.attach == "ksyscall")
 
 
 def values(stub: Stub) -> tuple[Value, ...]:
     """What a stub of REGISTERS reads: the arguments in their order; of kretprobe the return value."""
     registers = REGISTERS_OF[stub.arch]
     found = []
-    for one, place in zip(stub.arguments, places(stub.arch, stub.arguments, stub.attach == "ksyscall"), strict=True):
+    for one, place in zip(stub.arguments, places_of(stub), strict=True):
         leads = memory(one.type)
-        said = [f"{one.type.text} {one.name}".strip(), _where(place, registers.pointer), *([leads] if leads else [])]
-        found.append(Value(one, place.registers, place.stack, "; ".join(said)))
+        base = place.base or registers.pointer
+        said = [f"{one.type.text} {one.name}".strip(), _where(place, base), *([leads] if leads else [])]
+        found.append(Value(one, place.registers, place.stack, "; ".join(said), base))
     back = stub.returns
-    if stub.attach == "kretprobe" and back is not None and back.kind != "void":
+    if stub.attach in RETURNS and back is not None and back.kind != "void":
         is_word = back.kind != "struct" or back.size <= SLOT_BYTES
         said = [f"returns {back.text}"] + ([] if is_word else ["by value: not in one register"])
-        found.append(Value(Argument(RETURN, back, 0, 1), (registers.returned,) * is_word, None, "; ".join(said)))
+        found.append(Value(Argument(RETURN, back, 0, 1), (registers.returned,) * is_word, None, "; ".join(said), ""))
     return tuple(found)
 
 
 def _where(place: Place, pointer: str) -> str:
     if place.registers:
         return "register " + " and ".join(place.registers)
-    return place.says if place.stack is None else f"on the stack at {pointer} + {place.stack}"
+    if place.stack is None:
+        return place.says
+    return f"{'in memory' if place.base else 'on the stack'} at {pointer} + {place.stack}"
 
 
 INNER = (

@@ -6,9 +6,24 @@ kprobe are understood by bpftrace 0.21 and newer; before, fentry was called kfun
 
 from __future__ import annotations
 
-from ...model.stub import BYTES, INTEGER, LOCATED, PADDING, POINTER, RECORD, RESERVED, SLOTS, Member, PlainType, Stub
+import re
+
+from ...model.stub import (
+    BYTES,
+    INTEGER,
+    LOCATED,
+    PADDING,
+    POINTER,
+    RECORD,
+    RESERVED,
+    SLOTS,
+    STUB_USER,
+    Member,
+    PlainType,
+    Stub,
+)
 from . import words
-from .arguments import places
+from .arguments import REGISTERS_OF, places, places_of
 from .c_struct import LICENCE
 
 TYPE_CHECKING = False
@@ -28,6 +43,8 @@ def write(stubs: Sequence[Stub], provenance: Sequence[str]) -> str:
 
 
 def _probe(stub: Stub) -> list[str]:
+    if stub.attach in STUB_USER:
+        return _user(stub)
     comments: list[str] = []
     shown: list[tuple[str, str, str]] = []  # label, format, expression
     if stub.shape == RECORD:
@@ -86,6 +103,71 @@ def _probe(stub: Stub) -> list[str]:
     else:
         lines += [f"    {line}" for line in printed]
     return [*lines, "}"]
+
+
+def _user(stub: Stub) -> list[str]:
+    """A probe on a program: argN where the register is the C convention's, reg() and the stack elsewhere."""
+    comments: list[str] = []
+    shown: list[tuple[str, str, str]] = []
+    registers = REGISTERS_OF[stub.arch]
+    for number, (one, place) in enumerate(zip(stub.arguments, places_of(stub), strict=True)):
+        if stub.attach == "usdt":
+            _user_value(one.name, f"arg{number}", one.type, shown, comments)
+        elif len(place.registers) == 1 and one.type.kind != "struct":
+            member = place.registers[0]
+            known = member in registers.call and stub.attach == "uprobe" and not stub.title.endswith("_return")
+            value = f"arg{registers.call.index(member)}" if known else f'reg("{_register(stub.arch, member)}")'
+            _user_value(one.name, value, one.type, shown, comments)
+        elif place.stack is not None and one.type.kind in ("int", "pointer"):
+            _user_value(one.name, f'*uptr((uint64 *)(reg("sp") + {place.stack}))', one.type, shown, comments)
+        else:
+            where = place.says or "not in one register"
+            comments.append(f"{one.type.text} {one.name}: {where}")
+            for at, member in enumerate(place.registers):
+                shown.append((f"{one.name}{at}", "0x%lx", f'reg("{_register(stub.arch, member)}")'))
+    if stub.attach == "uretprobe" and stub.returns is not None and stub.returns.kind in ("int", "pointer"):
+        _user_value("retval", "retval", stub.returns, shown, comments)
+    heads = [_user_head(stub, section) for section in stub.sites or (stub.section,)]
+    lines = [*(f"{head}," for head in heads[:-1]), heads[-1], "{", *(f"    // {words.comment(c)}" for c in comments)]
+    lines.append('    printf("%s %d\\n", comm, pid);')
+    for at in range(0, len(shown), _PRINTED_MAX):
+        part = shown[at : at + _PRINTED_MAX]
+        text = " ".join(f"{label}={form}" for label, form, _ in part)
+        lines.append(f'    printf("  {text}\\n", {", ".join(value for _, _, value in part)});')
+    return [*lines, "}"]
+
+
+def _user_head(stub: Stub, section: str) -> str:
+    """uprobe:PATH:SYMBOL; by the file offset where loaders do not find the name."""
+    word, slash, rest = section.partition("/")
+    if not slash:
+        found = _OFFSET.search(stub.facts[0])
+        file, at = _FILE.search(stub.facts[0]), found[1] if found else "0"
+        return f"{word}:{file[1] if file else ''}:{at}"
+    path, _, name = rest.partition(":")
+    if stub.attach != "usdt" and not name.replace("_", "a").replace("+", "a").isalnum():
+        name = f'"{name}"' if "+" not in name else f'"{name.rpartition("+")[0]}"+{name.rpartition("+")[2]}'
+    return f"{word}:{path}:{name}"
+
+
+_OFFSET = re.compile(r"file offset (0x[0-9a-f]+)")
+_FILE = re.compile(r" of (\S+) \(build id")
+
+
+def _register(arch: str, member: str) -> str:
+    return member.replace("regs[", "r").rstrip("]") if arch == "aarch64" else member
+
+
+def _user_value(name: str, value: str, one: PlainType, shown: list[tuple[str, str, str]], comments: list[str]) -> None:
+    comments.append(f"{one.text} {name}".strip())
+    label = words.identifier(name)
+    if one.kind == "pointer" and one.target == "char":
+        shown.append((label, "%s", f"str({value})"))
+    elif one.kind == "pointer":
+        shown.append((label, "0x%lx", f"(uint64){value}"))
+    elif one.kind == "int":
+        cast = f"({'int' if one.signed else 'uint'}{8 * one.size})"
+        shown.append((label, "%ld" if one.signed else "%lu", f"{cast}{value}"))
 
 
 # What printing itself makes, or what comes with every switch, wait, allocation, interrupt or packet.

@@ -16,13 +16,14 @@ from ...model.stub import (
     RECORD,
     REGISTERS,
     RESERVED,
+    STUB_USER,
     Argument,
     Member,
     PlainType,
     Stub,
 )
 from . import words
-from .arguments import REGISTERS_OF, Place, memory, places
+from .arguments import REGISTERS_OF, RETURNS, Place, memory, places_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -298,7 +299,8 @@ def _of_registers(stub: Stub, names: words.Unique, plain: list[str], helped: lis
     arch = stub.arch
     registers = REGISTERS_OF[arch]
     const = f"const struct {context(stub)} *ctx"
-    where = places(arch, stub.arguments, stub.attach == "ksyscall")
+    where = places_of(stub)
+    read = "probe_scout_read_user" if stub.attach in STUB_USER else "probe_scout_read_kernel"
     for number, (one, place) in enumerate(zip(stub.arguments, where, strict=True)):
         title = names(accessor(stub, one.name))
         told = words.comment(f"{one.type.text} {one.name}".strip())
@@ -308,7 +310,7 @@ def _of_registers(stub: Stub, names: words.Unique, plain: list[str], helped: lis
             plain.append(f"/* argument {number}: {told}; {place.says} */")
             continue
         if one.type.kind == "struct":
-            helped += [said, *_struct_words(title, const, one, place, registers.pointer)]
+            helped += [said, *_struct_words(title, const, one, place, registers.pointer, read)]
         elif place.registers and not stub.inner:
             plain += [
                 said,
@@ -320,14 +322,14 @@ def _of_registers(stub: Stub, names: words.Unique, plain: list[str], helped: lis
                 outer = f"((const struct {context(stub)} *)({_ADDRESS})ctx->{registers.call[0]})"
                 at = f"&{outer}->{place.registers[0]}"
             else:
-                at = f"(const void *)({_ADDRESS})(ctx->{registers.pointer} + {place.stack})"
+                at = f"(const void *)({_ADDRESS})(ctx->{place.base or registers.pointer} + {place.stack})"
             helped += [
                 said,
                 f"PROBE_SCOUT_INLINE {spelled(one.type)}{title}({const})",
-                f"{{\n\t__u64 word = 0;\n\n\tprobe_scout_read_kernel(&word, sizeof(word), {at});",
+                f"{{\n\t__u64 word = 0;\n\n\t{read}(&word, sizeof(word), {at});",
                 f"\treturn {cast(one.type, 'word')};\n}}",
             ]
-    if stub.attach == "kretprobe" and stub.returns is not None and stub.returns.kind != "void":
+    if stub.attach in RETURNS and stub.returns is not None and stub.returns.kind != "void":
         back = stub.returns
         if back.kind == "struct" and back.size > 8:
             plain.append(f"/* returns {words.comment(back.text)} by value: not in one register */")
@@ -342,17 +344,17 @@ def _of_registers(stub: Stub, names: words.Unique, plain: list[str], helped: lis
 def _place(place: Place, pointer: str, inner: bool) -> str:
     if place.registers:
         return ("inner register " if inner else "register ") + " and ".join(place.registers)
-    return f"on the stack at {pointer} + {place.stack}"
+    return f"{'in memory' if place.base else 'on the stack'} at {place.base or pointer} + {place.stack}"
 
 
-def _struct_words(title: str, const: str, one: Argument, place: Place, pointer: str) -> list[str]:
+def _struct_words(title: str, const: str, one: Argument, place: Place, pointer: str, read: str) -> list[str]:
     lines = [f"PROBE_SCOUT_INLINE long {title}({const}, __u64 to[{one.slots}])", "{"]
     if place.registers:
         lines += [f"\tto[{at}] = ctx->{register};" for at, register in enumerate(place.registers)]
         lines.append("\treturn 0;\n}")
     else:
-        source = f"(const void *)({_ADDRESS})(ctx->{pointer} + {place.stack})"
-        lines.append(f"\treturn probe_scout_read_kernel(to, {8 * one.slots}, {source});\n}}")
+        source = f"(const void *)({_ADDRESS})(ctx->{place.base or pointer} + {place.stack})"
+        lines.append(f"\treturn {read}(to, {8 * one.slots}, {source});\n}}")
     return lines
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...model.stub import ARRAY, INTEGER, LOCATED, POINTER, REGISTERS, Member, Stub
 from . import words
-from .arguments import INNER, REGISTERS_OF, values
+from .arguments import INNER, values
 from .c_struct import LICENCE
 
 TYPE_CHECKING = False
@@ -79,7 +79,6 @@ def _aligned(rows: Sequence[tuple[str, str, str]]) -> list[str]:
 def _of_registers(stub: Stub, name: str, names: words.Unique) -> list[str]:
     """A method for each argument that registers or the stack hold."""
     lines = ["", f"// {INNER}"] if stub.inner else []
-    pointer = _register(REGISTERS_OF[stub.arch].pointer)
     for one in values(stub):
         title = words.camel(one.argument.name)
         kind = one.argument.type
@@ -93,7 +92,9 @@ def _of_registers(stub: Stub, name: str, names: words.Unique) -> list[str]:
             value = f"{given}{{{', '.join(f'r.{_register(register)}' for register in one.registers)}}}"
             title = f"{title}Words"
         elif one.stack is not None:
-            title, given, value = f"{title}Address", "uint64", f"r.{pointer} + {one.stack}"
+            sign = "-" if one.stack < 0 else "+"
+            title, given = f"{title}Address", "uint64"
+            value = f"r.{_register(one.base)} {sign} {abs(one.stack)}"
         else:
             lines += ["", f"// {words.comment(one.says)}"]
             continue

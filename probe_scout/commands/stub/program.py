@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...model.stub import BYTES, LOCATED, PADDING, POINTER, REGISTERS, RESERVED, Argument, Member, PlainType, Stub
 from . import c_struct, core_relocatable, words
-from .arguments import is_plainly_loaded, places
+from .arguments import RETURNS, is_plainly_loaded, places_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _scalar(one: PlainType, name: str, value: str) -> Kept:
 
 def _of_registers(stub: Stub) -> list[Kept]:
     found = []
-    where = places(stub.arch, stub.arguments, stub.attach == "ksyscall")
+    where = places_of(stub)
     for one, place in zip(stub.arguments, where, strict=True):
         name = words.c(one.name)
         call = f"{stub.title}__{name}"
@@ -141,7 +141,7 @@ def _of_registers(stub: Stub) -> list[Kept]:
             read = f"probe_scout_read_user_str(SEEN.@, {KEPT_BYTES}, {call}(ctx));"
             found.append((f"{name}_text", f"char @[{KEPT_BYTES}]", read))
     returns = stub.returns
-    if stub.attach == "kretprobe" and returns is not None and returns.kind not in ("void", "struct"):
+    if stub.attach in RETURNS and returns is not None and returns.kind not in ("void", "struct"):
         found.append(_scalar(returns, "ret", f"{stub.title}__ret(ctx)"))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...model.stub import ARRAY, BYTES, INTEGER, LOCATED, POINTER, REGISTERS, Member, Stub
 from . import words
-from .arguments import INNER, REGISTERS_OF, values
+from .arguments import INNER, values
 from .c_struct import LICENCE
 
 TYPE_CHECKING = False
@@ -74,7 +74,6 @@ def _definition(stub: Stub, name: str) -> list[str]:
 def _of_registers(stub: Stub, names: words.Unique) -> list[str]:
     """A method for each argument that registers or the stack hold."""
     lines = ["", f"    # {INNER}"] if stub.inner else []
-    pointer = REGISTERS_OF[stub.arch].pointer
     for one in values(stub):
         kind = one.argument.type
         title = words.python(one.argument.name)
@@ -87,7 +86,7 @@ def _of_registers(stub: Stub, names: words.Unique) -> list[str]:
             value = ", ".join(f"self.{register}" for register in one.registers)
             title = f"{title}_words"
         elif one.stack is not None:
-            title, value = f"{title}_address", f"self.{pointer} + {one.stack}"
+            title, value = f"{title}_address", f"self.{one.base} + {one.stack}"
         else:
             lines += ["", f"    # {words.comment(one.says)}"]
             continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...model.stub import ARRAY, INTEGER, LOCATED, POINTER, REGISTERS, Member, Stub
 from . import words
-from .arguments import INNER, REGISTERS_OF, values
+from .arguments import INNER, values
 from .c_struct import LICENCE
 
 TYPE_CHECKING = False
@@ -66,7 +66,6 @@ def _definition(stub: Stub, name: str) -> list[str]:
 def _of_registers(stub: Stub, names: words.Unique) -> list[str]:
     """A function for each argument that registers or the stack hold."""
     lines = [f"    // {INNER}"] if stub.inner else []
-    pointer = REGISTERS_OF[stub.arch].pointer
     for one in values(stub):
         plain = words.rust(one.argument.name)
         kind = one.argument.type
@@ -78,7 +77,7 @@ def _of_registers(stub: Stub, names: words.Unique) -> list[str]:
             parts = ", ".join(f"self.{register}" for register in one.registers)
             body = plain, f"[u64; {len(one.registers)}]", f"[{parts}]"
         elif one.stack is not None:
-            body = f"{plain.removeprefix('r#')}_address", "u64", f"self.{pointer} + {one.stack}"
+            body = f"{plain.removeprefix('r#')}_address", "u64", _above(one.base, one.stack)
         else:
             lines.append(f"    // {words.comment(one.says)}")
             continue
@@ -89,6 +88,11 @@ def _of_registers(stub: Stub, names: words.Unique) -> list[str]:
             "    }",
         ]
     return lines
+
+
+def _above(base: str, distance: int) -> str:
+    """An address: registers are unsigned, so that a distance below is taken away."""
+    return f"self.{base}.wrapping_add({distance})" if distance >= 0 else f"self.{base}.wrapping_sub({-distance})"
 
 
 def _type(member: Member) -> str:

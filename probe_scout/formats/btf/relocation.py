@@ -51,7 +51,7 @@ KIND_NAMES = (
     "enumval_value",
     "type_matches",
 )
-_FIELD_KINDS = frozenset((BYTE_OFFSET, BYTE_SIZE, FIELD_EXISTS, SIGNED, LSHIFT, RSHIFT))
+FIELD_KINDS = frozenset((BYTE_OFFSET, BYTE_SIZE, FIELD_EXISTS, SIGNED, LSHIFT, RSHIFT))
 _TYPE_KINDS = frozenset((LOCAL_TYPE_ID, TARGET_TYPE_ID, TYPE_EXISTS, TYPE_SIZE, TYPE_MATCHES))
 _ENUMERATOR_KINDS = frozenset((ENUMERATOR_EXISTS, ENUMERATOR_VALUE))
 _STEPS_MAX = 64  # BPF_CORE_SPEC_MAX_LEN
@@ -200,7 +200,7 @@ def local_access(local: Records, record: CoreRecord) -> Access:
         if indexes[0] >= len(values):
             raise _bad(record, "an enumerator that does not exist")
         return Access(record.type_id, (Step(type_id, indexes[0], values[indexes[0]][0]),), 0)
-    if record.kind not in _FIELD_KINDS:
+    if record.kind not in FIELD_KINDS:
         raise _bad(record, f"a relocation of kind {record.kind}")
     size = local.size(type_id)
     if size is None:
@@ -469,7 +469,7 @@ def _calculate(local: Records, spec: Access, kind: int, target: Records, match: 
     if before is None or after is None:
         return Resolved(before.value if before else 0, 0, True)
     bad = False
-    if kind in _FIELD_KINDS and before.size != after.size:
+    if kind in FIELD_KINDS and before.size != after.size:
         bad = not _may_resize(local, before.type_id, target, after.type_id)
     return Resolved(before.value, after.value, False, before.size, after.size, bad, before.checked)
 
@@ -571,6 +571,6 @@ def describe(local: Records, record: CoreRecord) -> str:
         return f"{KIND_NAMES[record.kind] if record.kind < len(KIND_NAMES) else record.kind} of {text}"
     if record.kind in _ENUMERATOR_KINDS:
         text += f"::{steps[0].name}"
-    for step in steps[1:] if record.kind in _FIELD_KINDS else ():
+    for step in steps[1:] if record.kind in FIELD_KINDS else ():
         text += f".{step.name}" if step.name is not None else f"[{step.number}]"
     return f"{KIND_NAMES[record.kind]} of {text}"

@@ -357,7 +357,7 @@ def _collect_externs(found: BpfObject, symbols: list[_Symbol]) -> None:
         if records is None or symbol.name not in entries:
             raise _Refused(
                 "object_open.extern_without_btf",
-                "ESRCH",
+                "ENOENT" if records is not None else "ESRCH",
                 f"the extern {symbol.name} has no type information in the object",
             )
         section, variable = entries[symbol.name]
@@ -502,6 +502,10 @@ def _map(records: Records, name: str, type_id: int, is_inner: bool = False) -> M
                 raise _bad_map(name, "EINVAL", f"has a {member.name} that is no number")
             if member.name in ("key_size", "value_size") and numbers.get(member.name) not in (None, 0, number):
                 raise _bad_map(name, "EINVAL", f"has two sizes ({member.name})")
+            if member.name == "pinning" and number not in (0, _PINNED_BY_NAME):
+                raise _bad_map(name, "EINVAL", f"has the pinning {number}, which libbpf does not know")
+            if member.name == "pinning" and is_inner:
+                raise _bad_map(name, "EINVAL", "has an inner map that is pinned")
             numbers[member.name] = number
         else:
             raise _bad_map(name, "EOPNOTSUPP", f"has a member `{member.name}` that libbpf does not know")

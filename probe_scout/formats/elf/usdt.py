@@ -4,7 +4,8 @@ Format: <sys/sdt.h> of SystemTap (owner "stapsdt", type 3): three words (locatio
 and arguments, each with a NUL. Where `.stapsdt.base` has moved since (prelink), location and semaphore move with it.
 Arguments are SIZE@OPERAND, a negative SIZE is signed, `f` behind it a float; operands are the assembler's.
 
-Which of them a loader understands: tools/lib/bpf/usdt.c of libbpf, parse_usdt_arg.
+Which of them a loader understands: tools/lib/bpf/usdt.c of libbpf, parse_usdt_arg and calc_pt_regs_off; src/cc/usdt/
+usdt_args.cc of bcc, ArgumentParser_x64; CreateUSDTReadArgument of bpftrace, which reads operands by bcc's parser.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ REGISTER, MEMORY, IMMEDIATE, SYMBOL, UNKNOWN = "register", "memory", "immediate"
 
 
 class Argument(NamedTuple):
-    """One argument. `text` is the operand as written; `size` in bytes, 0 where it is not said."""
+    """One argument. `text` is the operand as written; `size` in bytes, 0 where it is not said.
+
+    `libbpf`: why libbpf refuses the whole probe for it; "" where it understands it. `others`: which other loaders, or
+    older ones, cannot read it, and why.
+    """
 
     text: str
     size: int
@@ -39,6 +44,8 @@ class Argument(NamedTuple):
     scale: int = 1
     offset: int = 0
     symbol: str = ""
+    libbpf: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def type(self) -> str:
@@ -46,19 +53,6 @@ class Argument(NamedTuple):
         if self.is_float:
             return {4: "float", 8: "double"}.get(self.size, "long double")
         return f"{'' if self.is_signed else 'u'}int{self.size * 8}_t" if self.size in (1, 2, 4, 8) else "unknown"
-
-    @property
-    def libbpf(self) -> str:
-        """Why libbpf refuses the whole probe for this argument; "" where it understands it."""
-        if self.is_float:
-            return "libbpf knows no floating-point arguments"
-        if self.size not in (1, 2, 4, 8):
-            return "libbpf takes sizes of 1, 2, 4 and 8 bytes"
-        if self.kind == SYMBOL:
-            return "libbpf has no pattern for an address relative to a symbol"
-        if self.kind == UNKNOWN:
-            return "libbpf does not know this operand"
-        return ""
 
 
 class Site(NamedTuple):
@@ -124,7 +118,75 @@ _ARM_REGISTER = re.compile(r"(?:[xwrbhsdqv]\d{1,2}|sp|fp|lr|xzr|wzr)$")
 
 def arguments(text: str, machine: int = EM_X86_64) -> tuple[Argument, ...]:
     """The arguments of a note. A part that is no SIZE@OPERAND becomes one argument of kind unknown."""
-    return tuple(_argument(part, machine) for part in _split(text))
+    return tuple(_with_loaders(_argument(part, machine), part, machine) for part in _split(text))
+
+
+_I, _R = r"\s*[+-]?\d+\s*@\s*", r"%([^,)\s]{1,15})"
+_L = r"[+-]?\d+\s*"
+_LIBBPF_X86 = (  # as the patterns of its sscanf, in their order; groups are registers
+    re.compile(rf"{_I}(?:{_L})?\(\s*{_R}\s*,\s*{_R}\s*(?:,\s*([1248])\s*)?\)\s*$"),
+    re.compile(rf"{_I}(?:{_L})?\(\s*{_R}\s*\)\s*$"),
+    re.compile(rf"{_I}{_R}\s*$"),
+    re.compile(rf"{_I}\${_L}$"),
+)
+_LIBBPF_ARM = (
+    re.compile(rf"{_I}\[\s*([a-z0-9]{{1,15}})\s*(?:,\s*{_L})?\]\s*$"),
+    re.compile(rf"{_I}{_L}$"),
+    re.compile(rf"{_I}([a-z0-9]{{1,15}})\s*$"),
+)
+_X86_REGISTERS = frozenset(
+    f"{head}{base}{tail}"
+    for base in ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "ip")
+    for head, tail in (("r", ""), ("e", ""), *((("", ""),) if base != "ip" else ()))
+) | frozenset(("al", "bl", "cl", "dl", "sil", "dil", "bpl", "spl"))
+_X86_64_REGISTERS = _X86_REGISTERS | {f"r{n}{tail}" for n in range(8, 16) for tail in ("", "d", "w", "b")}
+_ARM_REGISTERS = frozenset(("sp", *(f"x{n}" for n in range(31))))
+
+
+def _with_loaders(one: Argument, part: str, machine: int) -> Argument:
+    one = one._replace(libbpf=_libbpf(one, part, machine))
+    return one._replace(others=_others(one, machine))
+
+
+def _libbpf(one: Argument, part: str, machine: int) -> str:
+    if one.is_float:
+        return "libbpf knows no floating-point arguments"
+    if one.size not in (1, 2, 4, 8):
+        return "libbpf takes sizes of 1, 2, 4 and 8 bytes"
+    if one.kind == SYMBOL:
+        return "libbpf has no pattern for an address relative to a symbol"
+    if one.kind == UNKNOWN:
+        return "libbpf does not know this operand"
+    patterns, known = {
+        EM_X86_64: (_LIBBPF_X86, _X86_64_REGISTERS),
+        EM_386: (_LIBBPF_X86, _X86_REGISTERS),
+        EM_AARCH64: (_LIBBPF_ARM, _ARM_REGISTERS),
+    }.get(machine, ((), frozenset[str]()))
+    found = next((match for pattern in patterns if (match := pattern.match(part))), None)
+    if found is None:
+        return "libbpf has no pattern for this operand"
+    lacking = [name for name in found.groups() if name and not name.isdigit() and name not in known]
+    return f"libbpf does not know the register {lacking[0]}" if lacking else ""
+
+
+def _others(one: Argument, machine: int) -> tuple[str, ...]:
+    """What bcc, bpftrace and older libbpf make of it; told for x86-64, whose parsers were read."""
+    if machine != EM_X86_64:
+        return ()
+    said: list[str] = []
+    # Commit 758acb9ccfdb ("libbpf: Fix USDT SIB argument handling causing unrecognized register error").
+    if one.index_register and not one.libbpf:
+        said.append("libbpf before 758acb9ccfdb (2025): it takes base and index for one register")
+    operand = one.text
+    if one.is_float or one.kind == UNKNOWN:
+        said += ["bcc: its parser knows no such operand", "bpftrace: it reads operands by bcc's parser"]
+    elif one.kind == SYMBOL:
+        said.append("bpftrace: addresses relative to a symbol are not handled")
+    elif one.kind == MEMORY and (not one.register or re.match(r"[-\d]+\+\d", operand)):
+        said += ["bcc: it wants a base register and one distance", "bpftrace: it reads operands by bcc's parser"]
+    if one.register.startswith("xmm") and not one.is_float:
+        said += ["bcc: struct pt_regs has no vector registers", "bpftrace: struct pt_regs has no vector registers"]
+    return tuple(said)
 
 
 def _split(text: str) -> list[str]:

@@ -20,8 +20,18 @@ from . import symbols
 
 if TYPE_CHECKING:
     from ..elf.kernel_image import KernelImage
+    from .containers import FlatKernel
+
+    Image = KernelImage | FlatKernel
 
 _POINTER_BYTES = 8
+# arch/arm64/kernel/probes/kprobes.c, arch_populate_kprobe_blacklist; the last one where the kernel runs at EL1.
+_ARM64_AREAS = (
+    ("__irqentry_text_start", "__irqentry_text_end"),
+    ("__hyp_text_start", "__hyp_text_end"),
+    ("__hyp_idmap_text_start", "__hyp_idmap_text_end"),
+)
+_OPS_BYTES = 8
 _INJECTED = ("NULL", "ERRNO", "ERRNO_NULL", "TRUE")  # lib/error-inject.c, error_type_string
 _EVENTS_MAX = 100_000
 _TEXT_BYTES_MAX = 4096
@@ -31,7 +41,7 @@ _FTRACE_MAX_OFFSET = 4  # kernel/trace/ftrace.c, FTRACE_MCOUNT_MAX_OFFSET: behin
 class Facts:
     """An image with its symbols. Nothing is computed until it is asked for."""
 
-    def __init__(self, image: KernelImage) -> None:
+    def __init__(self, image: Image) -> None:
         """Raises Malformed where the image holds no kallsyms."""
         self.image = image
         self.table = _table(image)
@@ -157,8 +167,21 @@ class Facts:
             if raw is None or low is None or high is None:
                 self._sites = []
             else:
-                self._sites = sorted(site for site in raw if low <= site < high)
+                shift = self._pad_bytes(raw)
+                self._sites = sorted(site + shift for site in raw if low <= site + shift < high)
         return self._sites
+
+    def _pad_bytes(self, sites: array[int]) -> int:
+        """From the place that the compiler noted to the function, whose first instructions are ftrace's.
+
+        arm64 with CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS keeps a pointer in front of each function, and
+        arch/arm64/kernel/ftrace.c, ftrace_call_adjust, steps over it. Most functions begin where it ends, or none.
+        """
+        starts = self._starts()
+        return _OPS_BYTES if 2 * sum(site + _OPS_BYTES in starts for site in sites) > len(sites) else 0
+
+    def _starts(self) -> frozenset[int]:
+        return frozenset(self.table.addresses)
 
     def filter_functions(self) -> bytes:
         """available_filter_functions: the symbol that each record lies in, one a line.
@@ -197,9 +220,14 @@ class Facts:
             ("__kprobes_text_start", "__kprobes_text_end"),
             ("__noinstr_text_start", "__noinstr_text_end"),
             ("__entry_text_start", "__entry_text_end"),
+            *(_ARM64_AREAS if self.is_arm64() else ()),
         ):
             rows += self._symbols_between(start, stop)
         return b"".join(b"0x%016x-0x%016x\t%b\n" % (begin, end, self.name(begin)) for begin, end in rows)
+
+    def notes(self) -> bytes:
+        """sys/kernel/notes."""
+        return self.image.notes() or self.bytes_between("__start_notes", "__stop_notes") or b""
 
     # Error injection.
 
@@ -236,6 +264,10 @@ class Facts:
             for low, high in ((self.address(start) or 0, self.address(stop) or 0) for start, stop in bounds)
         )
 
+    def is_arm64(self) -> bool:
+        """Whether the image is of arm64, by the hypervisor's text that only it has."""
+        return self.address("__hyp_text_start") is not None
+
     def has_data_symbols(self) -> bool:
         """Whether kallsyms has data (CONFIG_KALLSYMS_ALL): without it no table can be found by its name."""
         return self.address("sys_call_table") is not None or self.address("__start_BTF") is not None
@@ -265,7 +297,7 @@ class Facts:
         return self.table.names[bisect_left(self.table.addresses, address)]
 
 
-def _table(image: KernelImage) -> symbols.Table:
+def _table(image: Image) -> symbols.Table:
     """kallsyms of whichever segment holds it."""
     failure: Malformed | None = None
     for segment in image.segments:

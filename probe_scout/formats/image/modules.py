@@ -28,6 +28,7 @@ _ALLOC, _EXEC, _WRITE = 2, 4, 1
 _NOBITS, _RELA, _SYMTAB = 8, 4, 2
 _WEAK, _OBJECT = 2, 1
 _R_X86_64_64 = 1
+_EM_X86_64 = b"\x3e\0"
 _STT_SECTION, _STT_FILE = 3, 4
 _FTRACE_MAX_OFFSET = 4
 _NAME_BYTES_MAX = 512  # KSYM_NAME_LEN
@@ -50,6 +51,8 @@ class Module:
     def __init__(self, raw: bytes, path: str, base: int = FIRST) -> None:
         self.raw, self.path = kernel_image.unpack(raw, path), path
         self.sections = kernel_image.sections(self.raw, path)
+        if self.raw[18:20] != _EM_X86_64:
+            raise Malformed(path, 18, "a module of x86-64 (62)", str(int.from_bytes(self.raw[18:20], "little")))
         self._places: dict[int, int] = {}
         at = base
         for wanted in (_EXEC, 0):

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...errors import NotThere
-from ..elf import kernel_image
+from . import containers
 from . import events as event_table
 from .facts import Facts
 from .loaded import Loaded
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ...errors import SourceError
-    from ..elf.kernel_image import KernelImage
+    from .facts import Image
 
 TRACING = "sys/kernel/tracing"
 _IKCONFIG = b"IKCFG_ST", b"IKCFG_ED"
@@ -29,6 +29,7 @@ ASSUMED = (
     "code that boot patches (alternatives, jump labels) is as in the image",
 )
 _NAMES_TOLD = 8
+_EL1 = "the kernel runs at EL1, without the virtualization host extensions"
 # What is assumed of files that a symbol shows the kernel to have: path to symbol and content.
 _DEFAULTS = {
     "proc/sys/kernel/ftrace_enabled": ("ftrace_enabled", b"1\n"),
@@ -54,8 +55,7 @@ class Tree:
     def __init__(self, raw: bytes, path: str, config: bytes | None = None) -> None:
         """Raises Malformed where it is no kernel image, or one whose symbols cannot be found."""
         self.path = path
-        self.elf = kernel_image.vmlinux_of(raw, path)
-        self.image: KernelImage = kernel_image.KernelImage(self.elf, path)
+        self.elf, self.image = containers.open_kernel(raw, path)
         self.facts = Facts(self.image)
         self._config = config if config is not None else _ikconfig(self.image)
         self._events: list[event_table.Event] | None = None
@@ -68,11 +68,12 @@ class Tree:
     def assumed(self) -> tuple[str, ...]:
         """What was taken to be so of what boot decides."""
         names = self.loaded.names if self.loaded is not None else []
+        rest = (*ASSUMED, _EL1) if self.facts.is_arm64() else ASSUMED
         if not names:
-            return (_NO_MODULES, *ASSUMED)
+            return (_NO_MODULES, *rest)
         told = ", ".join(names[:_NAMES_TOLD])
         more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
-        return (f"{'this module is' if len(names) == 1 else 'these modules are'} loaded: {told}{more}", *ASSUMED)
+        return (f"{'this module is' if len(names) == 1 else 'these modules are'} loaded: {told}{more}", *rest)
 
     def release(self) -> str:
         """The release, from the image's banner; "" where there is none."""
@@ -88,7 +89,7 @@ class Tree:
             "proc/modules": lambda: loaded.lines() if loaded else b"",
             "proc/version": lambda: banner.encode() + b"\n",
             "proc/sys/kernel/osrelease": lambda: self.release().encode() + b"\n",
-            "sys/kernel/notes": self.image.notes,
+            "sys/kernel/notes": facts.notes,
         }
         for table, (path, of_kernel, of_modules) in {
             "__start_mcount_loc": (_SITES, facts.filter_functions, loaded.sites if loaded else ()),
@@ -148,7 +149,7 @@ def not_known(path: str, has_data: bool = True) -> SourceError:
     return found
 
 
-def _ikconfig(image: KernelImage) -> bytes | None:
+def _ikconfig(image: Image) -> bytes | None:
     """The configuration inside the image (CONFIG_IKCONFIG), packed as in proc/config.gz; None where there is none."""
     match = re.search(re.escape(_IKCONFIG[0]) + rb"(\x1f\x8b.*?)" + re.escape(_IKCONFIG[1]), image.raw, re.S)
     return match[1] if match else None

@@ -168,7 +168,7 @@ def inline(
     )
 
 
-@_command("lint prog.bpf.o", "lint prog.bpf.o --root old.tar.xz --root new.tar.xz")
+@_command("lint prog.bpf.o", "lint --requires prog.bpf.o", "lint prog.bpf.o --root old.tar.xz --root new.tar.xz")
 def lint(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", show_default=False)],
     roots: Annotated[
@@ -178,9 +178,18 @@ def lint(
         str, typer.Option("--libbpf", metavar="RELEASE", help="The loader's release; 1.8 if left out.")
     ] = "",
     only: Annotated[str, typer.Option("--program", metavar="NAME", help="One program of each object.")] = "",
+    requires: Annotated[
+        bool, typer.Option("--requires", help="What the objects ask of any kernel, as JSON; no kernel is read.")
+    ] = False,
+    outputs: Annotated[
+        list[str],
+        typer.Option("--output", metavar="FORMAT=FILE", help="Write this format there as well; repeat it."),
+    ] = [],  # noqa: B006
     modules: Modules = "",
     json: Json = False,
-    format: Format = "",
+    format: Annotated[
+        str, typer.Option("--format", metavar="|".join(MATRIX_FORMATS), help="How to print the answer.")
+    ] = "",
     color: Color = "auto",
 ) -> Request:
     """Say whether compiled BPF objects open, relocate, load and attach on these kernels, program by program.
@@ -197,6 +206,8 @@ def lint(
         roots=roots,
         libbpf=libbpf,
         only=only,
+        requires=requires,
+        outputs=outputs,
         json=json,
         format=format,
         color=color,
@@ -498,13 +509,14 @@ def stub(
         typer.Option(
             "--attach",
             metavar="TYPE",
-            help="tp, raw_tp, tp_btf; of a function fentry, fexit, kprobe, kretprobe, ksyscall. Else tp or fentry.",
+            help="tp, raw_tp, tp_btf; fentry, fexit, kprobe, kretprobe, ksyscall; uprobe, uretprobe, usdt.",
         ),
     ] = "",
     core: Annotated[bool, typer.Option("--core", help="C that is relocated when it is loaded, from BTF.")] = False,
     program: Annotated[bool, typer.Option("--program", help="A whole program that loads as it stands.")] = False,
     package: Annotated[str, typer.Option("--package", metavar="NAME", help="Go: of the file; else events.")] = "",
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Go: of the struct; else by the target.")] = "",
+    debug: Annotated[str, typer.Option("--debug", metavar="FILE", help="Debug information of a program.")] = "",
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="Write there; - is standard output.")] = "",
     root: Root = "",
     modules: Modules = "",
@@ -514,7 +526,8 @@ def stub(
 ) -> Request:
     """Write the struct that a program on an event or a function sees, as source text.
 
-    EVENT is sched:sched_switch, a glob, or a function. Offsets and sizes are asserted where the text is compiled.
+    EVENT is sched:sched_switch, a glob, a function, /PATH:SYMBOL or usdt:/PATH:PROVIDER:PROBE.
+    Offsets and sizes are asserted where the text is compiled.
 
     Exit code: 0 written, 1 a target is not there or takes no such program, 2 usage, 3 cannot tell, 4 a source is
     broken.

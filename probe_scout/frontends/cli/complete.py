@@ -39,7 +39,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         *_COMMON,
     ),
     "inline": ("--modules", "--debug", "--all", "--class", *_COMMON),
-    "lint": ("--modules", "--root", "--libbpf", "--program", "--json", "--format", "--color", "--help"),
+    "lint": (
+        "--modules",
+        "--root",
+        "--libbpf",
+        "--program",
+        "--requires",
+        "--output",
+        "--json",
+        "--format",
+        "--color",
+        "--help",
+    ),
     "features": ("--modules", "--vmlinux", *_COMMON),
     "kfunc": ("--modules", "--type", "--vmlinux", *_COMMON),
     "context": ("--modules", "--type", "--vmlinux", *_COMMON),
@@ -55,7 +66,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     ),
     "verify": ("--type", "--dry", "--limit", "--as-me", *_COMMON),
     "diff": ("--modules", "--type", "--kind", "--all", *(o for o in _COMMON if o != "--root")),
-    "stub": ("--modules", "--lang", "--attach", "--core", "--program", "--package", "--name", "--out", *_COMMON),
+    "stub": (
+        "--modules",
+        "--lang",
+        "--attach",
+        "--core",
+        "--program",
+        "--package",
+        "--name",
+        "--debug",
+        "--out",
+        *_COMMON,
+    ),
     "matrix": ("--modules", "--root", "--output", "--json", "--format", "--color", "--help"),
     "report": ("--modules", "--root", "--out", "--help"),
     "fleet": ("--store", "--type", "--answer", "--jobs", "--parquet", "--json", "--format", "--color", "--help"),
@@ -179,7 +201,7 @@ def _value(option: str, word: str, prefix: str, command: str = "") -> list[str]:
     if option == "--output":
         form, equals, _ = word.partition("=")
         return [FILES] if equals else [prefix + one + "=" for one in _starting(form, MATRIX_FORMATS)]
-    if option == "--format" and command == "matrix":
+    if option == "--format" and command in ("matrix", "lint"):
         return [prefix + one for one in _starting(word, MATRIX_FORMATS)]
     if option in _TAKES_FILE:
         return [FILES]

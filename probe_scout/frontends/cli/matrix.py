@@ -172,14 +172,15 @@ def roots_of(given: Iterable[str], hooks: HookSet) -> list[str]:
     base = "" if given else os.path.dirname(hooks.path)
     found: dict[str, None] = {}
     for root in given or hooks.kernels or ("live",):
-        for one in _expanded(root, base):
+        for one in expanded(root, base):
             found[one] = None
     if len(found) > ROOTS_MAX:
         raise UsageError(f"{len(found)} kernels, more than {ROOTS_MAX}")
     return list(found)
 
 
-def _expanded(root: str, base: str) -> list[str]:
+def expanded(root: str, base: str = "") -> list[str]:
+    """The kernels that a --root stands for. Raises UsageError for a pattern without a match."""
     if root == "live":
         return [""]
     if "://" in root:

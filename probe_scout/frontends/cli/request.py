@@ -76,6 +76,7 @@ class Request(NamedTuple):
     outputs: tuple[tuple[str, str], ...] = ()
     store: str = ""
     jobs: int = 0
+    requires: bool = False
     verbose: bool = False
     part: str = ""
     script: bool = False
@@ -206,6 +207,7 @@ def build(
     outputs: Sequence[str] = (),
     store: str = "",
     jobs: str = "",
+    requires: bool = False,
     verbose: bool = False,
     part: str = "",
     script: bool = False,
@@ -230,7 +232,9 @@ def build(
         tuple(names),
         types_of(names, types) if command == "check" else attach_types(types),
         root,
-        "json" if json else one_of(format or "table", MATRIX_FORMATS if command == "matrix" else FORMATS, "--format"),
+        "json"
+        if json
+        else one_of(format or "table", MATRIX_FORMATS if command in ("matrix", "lint") else FORMATS, "--format"),
         one_of(color, COLORS, "--color"),
         as_me,
         vmlinux,
@@ -272,6 +276,7 @@ def build(
         outputs=_outputs(outputs),
         store=store,
         jobs=count(jobs, "--jobs", JOBS_MAX) if jobs else 0,
+        requires=requires,
         verbose=verbose,
         part=one_of(part, PARTS, "--part") if part else "",
         script=script,
@@ -341,8 +346,8 @@ _LINES = {
         names_most=_MANY,
     ),
     "lint": _Line(
-        {"--format": "format", "--color": "color", "--libbpf": "libbpf", "--program": "only"},
-        _FLAGS,
+        {"--modules": "modules", "--format": "format", "--color": "color", "--libbpf": "libbpf", "--program": "only"},
+        {**_FLAGS, "--requires": "requires"},
         {"--root": "roots"},
         names_least=1,
         names_most=_MANY,

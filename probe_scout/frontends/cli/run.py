@@ -663,23 +663,9 @@ def _progress(what: str = "reading debug information") -> Callable[[int, int], N
 
 
 def _lint(request: Request) -> int:
-    import gc
+    from . import lint
 
-    from ...commands import lint
-
-    gc.disable()  # as for scan
-    kernels = [*map(_opener(request), request.roots or ("",))]
-    report = kernels[0].lint(request.names, kernels[1:], request.libbpf, request.only)
-    if request.format == "table":
-        from ..render.lint import lint_lines
-
-        streams.write(lint_lines(report, output.style(request)))
-    elif not output.as_json(request, "lint", report, report.objects):
-        from ..render.lint import lint_rows
-
-        output.table(request, *lint_rows(report))
-    output.unread(report.unread)
-    return lint.code_of(report)
+    return lint.run(request, _opener(request))
 
 
 # features, kfunc
@@ -763,9 +749,9 @@ def _survey(request: Request) -> int:
 
 
 def _stub(request: Request) -> int:
-    report = _open(request).stub(
-        request.names, request.lang, request.attach, request.core, request.program, request.package, request.name
-    )
+    asked = (request.names, request.lang, request.attach, request.core, request.program, request.package, request.name)
+    kernel = _open(request)
+    report = kernel.stub(*asked, request.debug) if request.debug else kernel.stub(*asked)
     if request.format == "json":
         from ..render import json
 

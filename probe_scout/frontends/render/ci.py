@@ -74,7 +74,7 @@ def sarif(report: MatrixReport, version: str) -> str:
         }
         if hook.source:
             path, line = place(hook.source)
-            where = {"artifactLocation": {"uri": _uri(path)}, "region": {"startLine": line}}
+            where = {"artifactLocation": {"uri": uri(path)}, "region": {"startLine": line}}
             result["locations"] = [{"physicalLocation": where}]
         results.append(result)
     rules = [{"id": name, "shortDescription": {"text": says}} for name, says in _RULES.values()]
@@ -83,7 +83,7 @@ def sarif(report: MatrixReport, version: str) -> str:
     return json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def _uri(path: str) -> str:
+def uri(path: str) -> str:
     """A relative reference as RFC 3986 has it: other signs are escaped."""
     from urllib.parse import quote
 
@@ -100,11 +100,11 @@ def junit(report: MatrixReport) -> str:
         for number, hook in enumerate(report.hooks):
             cell = report.cell(number, column)
             counts[0] += 1
-            head = f"<testcase classname={_quoted(name)} name={_quoted(hook.name)}"
+            head = f"<testcase classname={quoted(name)} name={quoted(hook.name)}"
             if hook.source:
                 path, line = place(hook.source)
-                head += f' file={_quoted(path)} line="{line}"'
-            text = _quoted(why(cell) or SAYS[cell.state])
+                head += f' file={quoted(path)} line="{line}"'
+            text = quoted(why(cell) or SAYS[cell.state])
             if cell.answer == YES:
                 cases.append(head + "/>")
                 continue
@@ -113,18 +113,18 @@ def junit(report: MatrixReport) -> str:
             element = ("", "failure", "error", "skipped")[kind]
             typed = "" if element == "skipped" else f' type="{cell.state}"'
             cases.append(f"{head}><{element} message={text}{typed}/></testcase>")
-        suites.append(f"<testsuite name={_quoted(name)}{_counts(counts)}>\n" + "\n".join(cases) + "\n</testsuite>")
+        suites.append(f"<testsuite name={quoted(name)}{sums_of(counts)}>\n" + "\n".join(cases) + "\n</testsuite>")
         sums = [a + b for a, b in zip(sums, counts, strict=True)]
-    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="probe-scout"{_counts(sums)}>\n'
+    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="probe-scout"{sums_of(sums)}>\n'
     return head + "\n".join(suites) + "\n</testsuites>"
 
 
-def _counts(counts: list[int]) -> str:
+def sums_of(counts: list[int]) -> str:
     words = ("tests", "failures", "errors", "skipped")
     return "".join(f' {word}="{count}"' for word, count in zip(words, counts, strict=True))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A value of an attribute; XML 1.0 has no form for control characters, so they are written out."""
     import html
 
@@ -139,15 +139,15 @@ def github(report: MatrixReport) -> Iterator[str]:
         where = ""
         if hook.source:
             path, line = place(hook.source)
-            where = f"file={_property(path)},line={line},"
-        yield f"::{level} {where}title={_property(f'probe-scout: {hook.name}')}::{_data(printable(text))}"
+            where = f"file={property(path)},line={line},"
+        yield f"::{level} {where}title={property(f'probe-scout: {hook.name}')}::{data(printable(text))}"
 
 
-def _data(text: str) -> str:
+def data(text: str) -> str:
     """As @actions/core escapes a message: packages/core/src/command.ts, escapeData."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(text: str) -> str:
+def property(text: str) -> str:
     """As @actions/core escapes a property: escapeProperty of the same file."""
-    return _data(printable(text)).replace(":", "%3A").replace(",", "%2C")
+    return data(printable(text)).replace(":", "%3A").replace(",", "%2C")

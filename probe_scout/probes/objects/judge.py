@@ -16,15 +16,16 @@ from ...formats.btf.records import essential
 from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, ProgramAnswer
 from ...model.verdict import NO, UNKNOWN, YES, Finding
-from ...rules import helper_sets, object_load, section_names
+from ...rules import bpf_names, helper_sets, object_load, section_names
+from . import advice, program_code, reach
 from . import externs as extern_states
-from . import program_code, reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ...formats.elf.bpf_object import BpfObject, Program
     from ...model.bpf_map import MapDefinition
+    from ...model.report import Alternative
     from ...model.verdict import Verdict
     from ..calls import Calls
     from .kernel_types import KernelTypes
@@ -43,9 +44,12 @@ _KPROBE_NAME = re.compile(r"[a-zA-Z0-9_.]+")
 
 
 class _No(Exception):
-    def __init__(self, stage: str, rule: str, errno: str, says: str, evidence: str = "") -> None:
+    def __init__(
+        self, stage: str, rule: str, errno: str, says: str, evidence: str = "", advice: Iterable[Finding] = ()
+    ) -> None:
         super().__init__(says)
-        self.stage, self.errno, self.finding = stage, errno, Finding(rule, says, evidence)
+        self.stage, self.errno = stage, errno
+        self.findings = (Finding(rule, says, evidence), *advice)
 
 
 class _Unknown(Exception):
@@ -74,8 +78,11 @@ class Judge:
         verdict: Callable[[str, str], Verdict],
         libbpf: tuple[int, int] = section_names.NEWEST,
         calls: Calls | None = None,
+        points: Callable[[str, str], tuple[Alternative, ...]] | None = None,
     ) -> None:
+        """`points` gives attach points that are a yes, for an attach type and a target that are not."""
         self.types, self.verdict, self.libbpf, self.calls = types, verdict, libbpf, calls
+        self.points = points
         self._names: dict[int, str] = {}
 
     def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
@@ -90,14 +97,15 @@ class Judge:
             )
             return ObjectAnswer(NO, OPEN, found.refusal.errno, (finding,)), answers
         answers = tuple(self._alone(found, row) for row in rows if only in ("", row.program.name))
-        return self._whole(found, rows), answers
+        whole = self._whole(found, rows)
+        return whole._replace(findings=whole.findings + advice.optional(whole, answers)), answers
 
     def functions(self, found: BpfObject, only: str = "") -> set[str]:
         """Kernel functions that its programs ask for, by plain name: one search can find them all."""
         names = set()
         for program in found.programs:
             section = section_names.of(program.section, self.libbpf) if only in ("", program.name) else None
-            asked = _asked(program.section, section) if section is not None else None
+            asked = asked_of(program.section, section) if section is not None else None
             if asked is not None and (match := _PLAIN_NAME.fullmatch(asked[1])) is not None:
                 names.add(match[1])
         return names
@@ -108,7 +116,7 @@ class Judge:
             self._prepare(found, [row], is_alone=True)
             stage, more = self._attach(found, row, self._load(found, row))
         except _No as no:
-            return _answer(row, NO, no.stage, no.errno, (no.finding,))
+            return _answer(row, NO, no.stage, no.errno, no.findings)._replace(alternatives=self._instead(row, no))
         except _Unknown as unknown:
             return _answer(row, UNKNOWN, unknown.stage, None, (unknown.finding,))
         return _answer(row, YES, stage, None, (*notes, *more), True)
@@ -120,7 +128,7 @@ class Judge:
             for row in wanted:
                 self._load(found, row, is_alone=False)
         except _No as no:
-            return ObjectAnswer(NO, no.stage, no.errno, (no.finding,))
+            return ObjectAnswer(NO, no.stage, no.errno, no.findings)
         except _Unknown as unknown:
             return ObjectAnswer(UNKNOWN, unknown.stage, None, (unknown.finding,))
         return ObjectAnswer(YES, LOADED)
@@ -306,7 +314,7 @@ class Judge:
 
     def _attach_target(self, row: Row, section: section_names.SectionName, stage: str) -> None:
         """The tool's own verdict, where its first refusal belongs to this stage."""
-        asked = _asked(row.program.section, section)
+        asked = asked_of(row.program.section, section)
         if asked is None:
             return
         try:
@@ -341,7 +349,8 @@ class Judge:
             if poison is not None and poison.kind == "unrecorded":
                 raise _Unknown(LOAD, "object_load.not_recorded", f"{poison.says}, as far as these files tell")
             if poison is not None:
-                raise _No(LOAD, f"object_load.{_POISONS[poison.kind]}", "EINVAL", poison.says, "sys/kernel/btf/vmlinux")
+                rule = f"object_load.{_POISONS[poison.kind]}"
+                raise _No(LOAD, rule, "EINVAL", poison.says, "sys/kernel/btf/vmlinux", self._guards(found, poison))
         self._helpers(found, row, section, prepared, walked)
         if (
             prepared.kfuncs.keys() & walked.places
@@ -398,9 +407,10 @@ class Judge:
                 continue
             evidence = "sys/kernel/btf/vmlinux: enum bpf_func_id"
             if insn.imm not in names or names[insn.imm] == "__BPF_FUNC_MAX_ID":
-                raise _No(
-                    LOAD, "object_load.helper", "EINVAL", f"helper {insn.imm} is not known to this kernel", evidence
-                )
+                asked, says = bpf_names.helper(insn.imm), "is not known to this kernel"
+                says = f"{asked} {says}" if asked.endswith(str(insn.imm)) else f"helper {insn.imm}, {asked}, {says}"
+                more = self._other_helper(row, section, asked)
+                raise _No(LOAD, "object_load.helper", "EINVAL", says, evidence, more)
             name = f"bpf_{names[insn.imm]}"
             if insn.imm == _GET_FUNC_IP and section.program == "RAW_TRACEPOINT":
                 raise _No(LOAD, "object_load.helper_type", "ENOTSUPP", f"{name} is not for raw tracepoints", "")
@@ -412,6 +422,7 @@ class Judge:
                     "EINVAL",
                     f"programs of type {section.program} cannot call {name}",
                     "",
+                    self._other_helper(row, section, name),
                 )
             if state == helper_sets.DIFFERS:
                 differs = differs or name
@@ -429,6 +440,32 @@ class Judge:
         if differs:
             says = f"whether programs of type {section.program} may call {differs} differs by kernel, and no file tells"
             raise _Unknown(LOAD, "object_load.helper_type_unknown", says)
+
+    def _other_helper(self, row: Row, section: section_names.SectionName, name: str) -> list[Finding]:
+        numbers = {f"bpf_{known}": number for number, known in self._helper_names().items()}
+        may_call = {
+            other: self._allowed(row, section, numbers[other]) != helper_sets.REFUSED
+            for other in advice.HELPERS.get(name, ((), ""))[0]
+            if other in numbers
+        }
+        return list(advice.helper(self.types, name, may_call))
+
+    def _guards(self, found: BpfObject, poison: program_code.Poison) -> list[Finding]:
+        if poison.kind == "kfunc":
+            says = "guard the call: if (bpf_ksym_exists(…)), with the extern __weak"
+            return [Finding("object_advice.guard", says, "the object")]
+        if poison.record is None or found.records is None or self.types.vmlinux is None:
+            return []
+        return list(advice.field(found.records, poison.record, self.types.core()))
+
+    def _instead(self, row: Row, no: _No) -> tuple[Alternative, ...]:
+        """Other attach points whose own verdict is yes, where the target is what is refused."""
+        rule = no.findings[0].rule
+        is_target = rule == "object_load.target" or not rule.startswith("object_")
+        if self.points is None or row.section is None or not is_target:
+            return ()
+        asked = asked_of(row.program.section, row.section)
+        return self.points(*asked) if asked is not None else ()
 
     def _helper_names(self) -> dict[int, str]:
         """Number of a helper to its name without bpf_; {} where enum bpf_func_id cannot be read."""
@@ -600,7 +637,7 @@ def _split(name: str) -> tuple[str | None, str]:
     return (module, function) if colon else (None, name)
 
 
-def _asked(section_name: str, section: section_names.SectionName) -> tuple[str, str] | None:
+def asked_of(section_name: str, section: section_names.SectionName) -> tuple[str, str] | None:
     """(attach type, target) as check takes them; None where check has no such question."""
     extra = section_names.extra(section_name)
     if not extra:

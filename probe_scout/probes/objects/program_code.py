@@ -33,6 +33,7 @@ class Poison(NamedTuple):
 
     kind: str
     says: str
+    record: relocation.CoreRecord | None = None
 
 
 class Prepared(NamedTuple):
@@ -86,6 +87,17 @@ def prepare(
 
     `is_partial`: a type that is not there at all may be that of a module which these files leave out.
     """
+    prepared = unrelocated(found, wanted)
+    _relocate_core(found, core, wanted, prepared)
+    if is_partial:
+        for place in prepared.no_type:
+            prepared.poison[place] = prepared.poison[place]._replace(kind="unrecorded")
+    refer(found, externs, prepared)
+    return prepared
+
+
+def unrelocated(found: BpfObject, wanted: set[Place]) -> Prepared:
+    """The code of the sections of `wanted` as it was compiled, with the read-only data of the object."""
     code = Code()
     prepared = Prepared(code, {}, {}, set())
     for section in {place.section for place in wanted}:
@@ -99,16 +111,9 @@ def prepare(
         for index, insn in enumerate(rows):
             if insn.code == _LD_IMM64 and index + 1 < len(rows):
                 rows[index] = insn._replace(value=((rows[index + 1].imm << 32) | (insn.imm & 0xFFFFFFFF)) & _MASK64)
-    _relocate_core(found, core, wanted, prepared)
-    if is_partial:
-        for place in prepared.no_type:
-            prepared.poison[place] = prepared.poison[place]._replace(kind="unrecorded")
-    _refer(found, externs, prepared)
     for index, part in enumerate(found.sections):
         if part.name.startswith(".rodata") and part.type == 1:
             code.data[index] = part.data
-    if externs.kconfig:
-        code.data[-1] = externs.kconfig
     code.global_functions = {Place(found.text_index, offset // INSN_BYTES) for offset in found.global_functions}
     return prepared
 
@@ -153,7 +158,7 @@ def _patch(
     if result.poison and not result.candidates:
         prepared.no_type.add(place)
     if result.poison:
-        prepared.poison[place] = Poison("core", f"{says()} does not exist on this kernel")
+        prepared.poison[place] = Poison("core", f"{says()} does not exist on this kernel", record)
         return
     if kind in (4, 7) and not insn.code & 8:
         if result.checked and insn.imm & 0xFFFFFFFF != result.old & 0xFFFFFFFF:
@@ -198,7 +203,10 @@ def _unexpected(record: relocation.CoreRecord, found: object, expected: int) -> 
     )
 
 
-def _refer(found: BpfObject, externs: Externs, prepared: Prepared) -> None:
+def refer(found: BpfObject, externs: Externs, prepared: Prepared) -> None:
+    """References to maps, data, subprograms and externs, as this kernel has them."""
+    if externs.kconfig:
+        prepared.code.data[-1] = externs.kconfig
     for section, rows in prepared.code.insns.items():
         for offset, reference in found.references.get(section, {}).items():
             place = Place(section, offset // INSN_BYTES)

@@ -489,7 +489,9 @@ def _usdt_site(q: _Asked, site: Site, here: Verdicted | None) -> UserSite:
     image = q.file.image
     assert image is not None
     arguments = tuple(
-        UserArgument(f"arg{i}", a.type, a.size, a.text, a.kind, (f"libbpf: {a.libbpf}",) if a.libbpf else ())
+        UserArgument(
+            f"arg{i}", a.type, a.size, a.text, a.kind, (*((f"libbpf: {a.libbpf}",) if a.libbpf else ()), *a.others)
+        )
         for i, a in enumerate(site.arguments)
     )
     shown = image.code(site.offset, (here.length if here else 0) or 1).hex() if site.offset is not None else ""

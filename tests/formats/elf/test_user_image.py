@@ -172,6 +172,18 @@ ARGUMENTS = [
     ("8@x0", "aarch64", ("register", 8, "x0", 0, ""), ""),
     ("-4@12", "aarch64", ("immediate", -4, "", 12, ""), ""),
     ("3@%eax", "x86_64", ("register", 3, "eax", 0, ""), "sizes"),
+    ("8@%xmm0", "x86_64", ("register", 8, "xmm0", 0, ""), "register xmm0"),
+    ("1@%ah", "x86_64", ("register", 1, "ah", 0, ""), "register ah"),
+    ("8@%r12d", "x86_64", ("register", 8, "r12d", 0, ""), ""),
+    ("4@%r8", "i386", ("register", 4, "r8", 0, ""), "register r8"),
+    ("8@(,%rax,8)", "x86_64", ("memory", 8, "", 0, ""), "no pattern"),
+    ("8@-8(%rbp,%rax)", "x86_64", ("memory", 8, "rbp", -8, ""), ""),
+    ("4@4096", "x86_64", ("memory", 4, "", 4096, ""), "no pattern"),
+    ("-4@0(%rip)", "x86_64", ("memory", -4, "rip", 0, ""), ""),
+    ("-4@w0", "aarch64", ("register", -4, "w0", 0, ""), "register w0"),
+    ("8@[x0, x1]", "aarch64", ("memory", 8, "x0", 0, ""), "no pattern"),
+    ("8@x31", "aarch64", ("register", 8, "x31", 0, ""), "register x31"),
+    ("8@sp", "aarch64", ("register", 8, "sp", 0, ""), ""),
     ("rubbish", "x86_64", ("unknown", 0, "", 0, ""), "sizes"),
     ("8@%", "x86_64", ("unknown", 8, "", 0, ""), "operand"),
 ]
@@ -179,11 +191,29 @@ ARGUMENTS = [
 
 @pytest.mark.parametrize(("text", "machine", "want", "libbpf"), ARGUMENTS, ids=[row[0] for row in ARGUMENTS])
 def test_arguments(text: str, machine: str, want: tuple[str, int, str, int, str], libbpf: str):
-    (found,) = usdt.arguments(text, {"x86_64": 62, "aarch64": 183}[machine])
+    (found,) = usdt.arguments(text, {"x86_64": 62, "aarch64": 183, "i386": 3}[machine])
     size = -found.size if found.is_signed else found.size
     assert (found.kind, size, found.register, found.offset, found.symbol) == want
     assert libbpf in found.libbpf
     assert bool(found.libbpf) == bool(libbpf)
+
+
+@pytest.mark.parametrize(
+    ("text", "loaders"),
+    [
+        ("4@mp_+8(%rip)", {"bpftrace"}),
+        ("8f@%xmm0", {"bcc", "bpftrace"}),
+        ("8@16(%rax,%rcx,4)", {"libbpf before 758acb9ccfdb (2025)"}),
+        ("8@(,%rax,8)", {"bcc", "bpftrace"}),
+        ("8@%xmm1", {"bcc", "bpftrace"}),
+        ("-4@-20(%rbp)", set()),
+        ("8@%rdi", set()),
+        ("8@$5", set()),
+    ],
+)
+def test_other_loaders_that_cannot_read_an_argument_are_named(text: str, loaders: set[str]):
+    (found,) = usdt.arguments(text)
+    assert {one.partition(":")[0] for one in found.others} == loaders
 
 
 def test_arguments_are_split_outside_brackets():

@@ -72,3 +72,11 @@ def test_memory_that_the_file_does_not_hold_is_nothing():
 def test_an_image_without_symbols_is_malformed():
     with pytest.raises(Malformed, match="kallsyms"):
         Facts(KernelImage(elf_core([Load(TEXT, bytes(100_000))])))
+
+
+def test_functions_that_may_be_made_to_fail_with_their_kind():
+    made = TinyImage()
+    first, second = made.function("open_one"), made.function("close_one")
+    made.injected = [(second, 1), (first, 3), (TEXT - 4096, 1), (first, 9)]
+    assert facts(made).error_injection() == b"close_one\tERRNO\nopen_one\tTRUE\nopen_one\t(unknown)\n"
+    assert facts(TinyImage()).error_injection() == b""
