@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from os import PathLike
 
-    from ..commands.scan import Wanted
     from ..commands.audit.kept import Kept
+    from ..commands.scan import Wanted
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
     from ..model.calls import FeaturesReport, KfuncReport
