@@ -167,7 +167,7 @@ def read(raw: bytes, path: str = "the object") -> BpfObject:
             _collect_references(found, symbols)
         except _Refused as refused:
             found.refusal = refused.refusal
-    except (StructError, IndexError, UnicodeDecodeError, RecursionError) as error:
+    except (StructError, IndexError, OverflowError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(path, 0, "an ELF file for BPF", f"{type(error).__name__}: {error}") from None
     return found
 

@@ -25,6 +25,7 @@ from .request import (
     KINDS,
     LEVELS,
     MATRIX_FORMATS,
+    PAGES,
     PARTS,
     SHELLS,
     SORTS,
@@ -574,14 +575,16 @@ def report(
     hooks: Annotated[str, typer.Argument(metavar="[HOOKS]", show_default=False)] = "",
     roots: Roots = [],  # noqa: B006
     modules: Modules = "",
+    page: Annotated[str, typer.Option("--page", metavar="|".join(PAGES), help="Which page; matrix if left out.")] = "",
 ) -> Request:
     """Write the matrix of hooks and kernels as one HTML page that needs no network.
 
-    HOOKS and --root are as for matrix. Each cell leads to its reasons.
+    HOOKS and --root are as for matrix. Each cell leads to its reasons. --page audit: what is attached to each kernel;
+    --page diff: what differs between two, and HOOKS is a pattern.
 
     Exit code: 0 written, 2 usage, 3 nothing could be told, 4 a source is broken.
     """
-    return build("report", modules=modules, names=[hooks], roots=roots, out=out)
+    return build("report", modules=modules, names=[hooks], roots=roots, out=out, page=page)
 
 
 @_command("fleet add snapshots/ --jobs 4", "fleet ask 'tcp_*' --type fentry --answer no")

@@ -79,7 +79,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         *_COMMON,
     ),
     "matrix": ("--modules", "--root", "--output", "--json", "--format", "--color", "--help"),
-    "report": ("--modules", "--root", "--out", "--help"),
+    "report": ("--modules", "--page", "--root", "--out", "--help"),
     "fleet": ("--store", "--type", "--answer", "--jobs", "--parquet", "--json", "--format", "--color", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": ("--modules", *_COMMON),
@@ -115,6 +115,7 @@ TAKES_VALUE = (
         "--returns",
         "--coverage",
         "--sort",
+        "--page",
     ),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store")

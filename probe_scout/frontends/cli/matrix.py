@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 
-from ...errors import UsageError
+from ...errors import ProbeScoutError, UsageError
 from ...formats.text import hooks_file
 from ...model.hooks import FILE, HookSet
 from ...model.matrix import UNTOLD
@@ -53,6 +53,14 @@ def page(request: Request, open_kernel: Open, progress: Progress | None) -> int:
     """`report`: the page into a file; the exit code is about what could be told, not about the answers."""
     import gc
 
+    if request.page in ("audit", "diff"):
+        text, code = (_audit_page if request.page == "audit" else _diff_page)(request, open_kernel)
+        if request.out == "-":
+            streams.put(text)
+        else:
+            to_file(request.out, text)
+        return code
+
     from ...model.version import __version__
     from ..many_kernels import timelines
     from ..render.page import html
@@ -68,6 +76,36 @@ def page(request: Request, open_kernel: Open, progress: Progress | None) -> int:
     if any(column.error for column in report.kernels):
         return 4
     return 3 if all(cell.state == UNTOLD for cell in report.cells) else 0
+
+
+def _audit_page(request: Request, open_kernel: Open) -> tuple[str, int]:
+    """What is attached to each kernel, and 3 where none of them tells."""
+    from ...model.audit import AuditReport
+    from ...model.version import __version__
+    from ..render.page_more import audit_html
+
+    if request.names[0]:
+        raise UsageError("report --page audit takes no hooks")
+    found: list[tuple[str, AuditReport | None, str]] = []
+    for root in roots_of(request.roots, HookSet(())):
+        name = root.rstrip("/").rpartition("/")[2] or "this machine"
+        try:
+            found.append((name, open_kernel(root).audit(), ""))
+        except (ProbeScoutError, OSError) as error:
+            found.append((name, None, str(error)))
+    return audit_html(found, f"probe-scout {__version__}"), 0 if any(report for _, report, _ in found) else 3
+
+
+def _diff_page(request: Request, open_kernel: Open) -> tuple[str, int]:
+    """What differs between two kernels."""
+    from ...model.version import __version__
+    from ..render.page_more import diff_html
+
+    if len(request.roots) != 2:
+        raise UsageError("report --page diff takes two kernels: --root A --root B, and a pattern")
+    a, b = (open_kernel(root) for root in request.roots)
+    report = a.diff(b, request.names[0])
+    return diff_html(report, f"probe-scout {__version__}"), 3 if report.unread else 0
 
 
 def code_of(report: MatrixReport) -> int:
@@ -88,7 +126,7 @@ def _note_errors(request: Request, report: MatrixReport) -> None:
 
 def _lines(form: str, report: MatrixReport, request: Request) -> Iterable[str]:
     """The report in any format, as lines without line ends."""
-    from ..render import ci, json
+    from ..render import ci, json, ladder
     from ..render import matrix as shown
 
     if form == "table":
@@ -107,6 +145,8 @@ def _lines(form: str, report: MatrixReport, request: Request) -> Iterable[str]:
         return [ci.sarif(report, __version__)]
     if form == "junit":
         return [ci.junit(report)]
+    if form in ladder.LANGUAGES:
+        return ladder.lines(report, form)
     if form == "github":
         return ci.github(report)
     from ..render.table import formatted

@@ -18,7 +18,8 @@ COLORS = ("auto", "always", "never")
 ANSWERS = ("yes", "no", "unknown")
 KINDS = ("functions", "events")
 SHELLS = ("bash", "zsh", "fish")
-MATRIX_FORMATS = (*FORMATS, "sarif", "junit", "github")
+MATRIX_FORMATS = (*FORMATS, "sarif", "junit", "github", "c", "rust", "go")
+PAGES = ("matrix", "audit", "diff")
 SORTS = ("name", "module")
 COVERAGES = ("complete", "partial", "none", "unknown")
 PARTS = ("host", "build")
@@ -86,6 +87,7 @@ class Request(NamedTuple):
     returns: str = ""
     sort: str = ""
     coverage: str = ""
+    page: str = ""
     modules: str = ""
 
 
@@ -217,6 +219,7 @@ def build(
     returns: str = "",
     sort: str = "",
     coverage: str = "",
+    page: str = "",
     modules: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
@@ -284,6 +287,7 @@ def build(
         without=tuple(without),
         args=tuple(args),
         returns=returns,
+        page=one_of(page, PAGES, "--page") if page else "",
         sort=one_of(sort, SORTS, "--sort") if sort else "",
         coverage=one_of(coverage, COVERAGES, "--coverage") if coverage else "",
         modules=modules,

@@ -63,7 +63,7 @@ def html(report: MatrixReport, made_by: str, timelines: Sequence[Timeline] = ())
         ),
         el("script", Markup(SCRIPT)),
     )
-    return f'<!DOCTYPE html>\n<html lang="en">{_head(heading)}{body}</html>\n'
+    return f'<!DOCTYPE html>\n<html lang="en">{head(heading)}{body}</html>\n'
 
 
 _LEAD = (
@@ -77,7 +77,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _head(title: str) -> Markup:
+def head(title: str) -> Markup:
+    """The head of every page: its style, and a policy that lets nothing be loaded."""
     policy = f"default-src 'none'; style-src '{_digest(STYLE)}'; script-src '{_digest(SCRIPT)}'; base-uri 'none'"
     return el(
         "head",
@@ -106,15 +107,16 @@ def _tiles(report: MatrixReport) -> Markup:
     counted = {state: states.count(state) for state in SIGNS}
     return el(
         "dl",
-        _tile(f"{whole} of {len(rows)}", "hooks attach everywhere, and no missed call is known"),
-        _tile(str(counted[INSTEAD]), "cells need another attach point"),
-        _tile(str(counted[MISSES]), "cells miss calls"),
-        _tile(f"{counted[REFUSED]} / {counted[UNTOLD]}", "cells refused without a substitute / cannot be told"),
+        tile(f"{whole} of {len(rows)}", "hooks attach everywhere, and no missed call is known"),
+        tile(str(counted[INSTEAD]), "cells need another attach point"),
+        tile(str(counted[MISSES]), "cells miss calls"),
+        tile(f"{counted[REFUSED]} / {counted[UNTOLD]}", "cells refused without a substitute / cannot be told"),
         class_="tiles",
     )
 
 
-def _tile(figure: str, says: str) -> Markup:
+def tile(figure: str, says: str) -> Markup:
+    """A figure and what it counts."""
     return el("div", el("dt", says), el("dd", figure))
 
 
