@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..kernel.kernel import Kernel
     from ..model.report import UserReport
+    from ..probes.explain.protocol import Lookup
 
 
 def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> Sequence[TargetReport | UserReport]:
@@ -63,7 +64,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     found = judged.verdicts(k, target, types)
     from ..probes.attach import limits
     from ..probes.explain import alternatives as advice
-    from ..probes.explain import explain, hazards, spelling
+    from ..probes.explain import explain, hazards
     from ..probes.explain import name_forms as forms
     from ..probes.explain.kernel_lookup import KernelLookup, last_in_module
 
@@ -106,10 +107,16 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
         ),
         copies=copies if len(copies) > 1 else (),
         forms=forms.forms(lookup, target),
-        suggestions=spelling.suggest(lookup, target) if missing or unrecorded else (),
+        suggestions=_suggestions(lookup, target) if missing or unrecorded else (),
         prototype=prototype,
         limits=limited,
     )
+
+
+def _suggestions(lookup: Lookup, target: Target) -> tuple[str, ...]:
+    from ..probes.explain import spelling
+
+    return spelling.suggest(lookup, target)
 
 
 def _beyond(k: Kernel, target: Target) -> tuple[Diagnosis, ...]:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ..errors import Broken, CannotAsk, ProbeScoutError, SourceError, UsageError
@@ -104,7 +105,8 @@ class OpenKernel:
             from ..sources import open_source
 
             image = None
-            if self._root:
+            # A folder with proc/ is a snapshot or a system's root; what may be a kernel's package is looked at.
+            if self._root and not os.path.lexists(os.path.join(self._root, "proc")):
                 from ..kernel.from_image import open_image
 
                 opened = open_image(self._root, self._modules)
@@ -470,12 +472,13 @@ class OpenKernel:
         if self._kept is None:
             question = None
             if self._cache:
-                from ..probes.inlining import coverage
                 from ..sources import cache
 
                 k = self._kernel
                 question = cache.key(self._root, self._vmlinux, ("audit",), (), False)
                 if question:  # without the machine word, which would have all of kallsyms read
+                    from ..probes.inlining import coverage
+
                     head = KernelInfo(k.release(), k.build_id(), "", k.source.describe().kind, "")
                     question += f"\0{coverage.state(head, self._root)}"
             self._kept = Kept(question)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import Malformed, ProbeScoutError, SourceError
-from ..formats.text import kallsyms
 from .events import Events
 
 if TYPE_CHECKING:
@@ -120,6 +119,8 @@ def _image(k: Events, raw: bytes, path: str, build_id: str) -> KernelImage | Fla
         from ..formats import arm64_image
 
         symbols = k.kallsyms() or b""
+        from ..formats.text import kallsyms
+
         text, stext = (kallsyms.find(symbols, name) for name in ("_text", "_stext"))
         offset = stext[0].address - text[0].address if text and stext else None
         return arm64_image.FlatImage(raw, path, offset, build_id)

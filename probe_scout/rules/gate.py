@@ -51,6 +51,7 @@ class Rule:
     """
 
     __slots__ = (
+        "_page",
         "decides",
         "errno",
         "fires",
@@ -58,8 +59,6 @@ class Rule:
         "id",
         "known",
         "needs",
-        "page",
-        "says",
         "types",
         "unless",
         "witness",
@@ -79,9 +78,21 @@ class Rule:
     ) -> None:
         self.gate, self.id, self.fires, self.errno = gate, f"{gate.name}.{name}", fires, errno
         self.decides, self.needs, self.witness, self.unless, self.known = decides, needs, witness, unless, known
-        self.page = _dedent(fires.__doc__ or "")
-        self.says = self.page.partition("\n")[0]
         self.types: tuple[str, ...] = ()  # attach types whose path holds this rule: told by PATHS
+
+        self._page = ""
+
+    @property
+    def page(self) -> str:
+        """What `rules ID` shows: the docstring of the rule. Made when asked for, since a `check` shows few of them."""
+        if not self._page:
+            self._page = _dedent(self.fires.__doc__ or "")
+        return self._page
+
+    @property
+    def says(self) -> str:
+        """The rule's one sentence."""
+        return self.page.partition("\n")[0]
 
     @property
     def source(self) -> str:
@@ -142,7 +153,7 @@ class Gate:
         def register(fires: Callable[[Any, Any], bool | str | Errno]) -> Rule:
             name = rule.id.partition(".")[2]
             form = Rule(self, name, fires, rule.errno, rule.decides, rule.needs, rule.witness, rule.unless, rule.known)
-            form.page, form.says, form.types = rule.page, rule.says, rule.types
+            form._page, form.types = rule.page, rule.types
             self.rules.append(form)
             return form
 

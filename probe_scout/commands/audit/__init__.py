@@ -76,9 +76,9 @@ def narrowed(found: AuditReport, owner: int, target: str) -> AuditReport:
 
 def document(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Document:
     """What an audit needs, as it was read: the same for this machine and for a snapshot of it."""
-    from ...sources.bpf import attached
-
     if k.source.describe().kind == "live":
+        from ...sources.bpf import attached
+
         if calls is None:
             from ...sources.bpf.syscalls import Machine
 

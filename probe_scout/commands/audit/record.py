@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...errors import Malformed, Unread
-from ...sources.bpf import attached
+from ...sources.bpf import PATH as PATH
+from ...sources.bpf import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PATH = attached.PATH
 Document = dict[str, Any]
 Numbers = tuple[int, ...]
 Gaps = tuple[int | None, ...]  # of each place of a link; None where it is not told
@@ -273,8 +273,8 @@ def parse(raw: bytes) -> Document:
         found = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise Malformed(PATH, getattr(error, "pos", 0), "one JSON document") from None
-    if not isinstance(found, dict) or found.get("schema") != attached.SCHEMA:
-        raise Malformed(PATH, 0, attached.SCHEMA)
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise Malformed(PATH, 0, SCHEMA)
     return found
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ...model.report import Diagnosis
 from . import known_changes as ladder
-from . import module_homes as modules
 from . import symbol_names as names
 
 if TYPE_CHECKING:
@@ -131,8 +130,10 @@ def _module(lookup: Lookup, module: str) -> list[Diagnosis]:
 
 def _unloaded(lookup: Lookup, name: str) -> list[Diagnosis]:
     """The module that holds the function, where it is not loaded."""
+    from . import module_homes
+
     found = []
-    for module, read in modules.homes(lookup, name)[:2]:
+    for module, read in module_homes.homes(lookup, name)[:2]:
         if read:
             says = f"{name} is defined in module {module}, which is not loaded; modprobe {module} brings it."
             found.append(Diagnosis("module_not_loaded", says, "is"))

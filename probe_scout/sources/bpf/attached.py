@@ -11,8 +11,8 @@ from errno import EACCES, EBUSY, EINVAL, EOPNOTSUPP, EPERM
 from typing import Any
 
 from ...errors import CannotAsk
+from . import SCHEMA, processes
 from . import objects as bpf
-from . import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from .syscalls import Calls
 
-SCHEMA = "probe-scout/audit-inputs/1"
-PATH = "tool/audit.json"
 AUTO, YES, NO = "auto", "yes", "no"
 
 _CGROUP_HOOKS = {
