@@ -40,7 +40,7 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_collection_modifyitems(config, items):
     """Lanes that run only where they are asked for, by `pytest -m LANE`: they ask the machine, or need files beside."""
-    left = [lane for lane in ("machine", "image", "corpus", "engines") if lane not in config.getoption("-m")]
+    left = [lane for lane in ("machine", "image", "corpus", "engines", "browser") if lane not in config.getoption("-m")]
     asking = [item for item in items if any(item.get_closest_marker(lane) for lane in left)]
     if asking:
         config.hook.pytest_deselected(items=asking)
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True)
 def off_the_machine(request, monkeypatch):
     """No test but those of the lanes reads the machine it runs on, whose state is not the test's."""
-    if any(request.node.get_closest_marker(lane) for lane in ("machine", "vm", "debug", "speed", "engines")):
+    if any(request.node.get_closest_marker(lane) for lane in ("machine", "vm", "debug", "speed", "engines", "browser")):
         yield
         return
     read: list[str] = []

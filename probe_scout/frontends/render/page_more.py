@@ -64,7 +64,10 @@ def _audit_section(name: str, report: AuditReport | None, why: str) -> Markup:
     if len(order) > _ROWS_MAX:
         parts.append(el("p", f"{len(order) - _ROWS_MAX} more are not shown."))
     if occupied := _trampolines(report.attachments):
-        parts += [el("h3", "Trampolines"), _table(f"Trampolines of {name}", ("function", "places taken", ""), occupied)]
+        parts += [
+            el("h3", "Trampolines"),
+            _table(f"Trampolines of {name}", ("function", "places taken", "share"), occupied),
+        ]
     return el("section", *parts)
 
 
@@ -75,7 +78,7 @@ def _rank(row: Attachment) -> int:
 def _attachment(row: Attachment) -> list[Markup | str]:
     level = worst(row.findings)
     sign, state = _SIGNS[level]
-    says = [el("small", f"{one.says} {one.evidence} ({one.check})") for one in row.findings]
+    says = [Markup(f"{el('br')}{el('small', f'{one.says} {one.evidence} ({one.check})')}") for one in row.findings]
     health = el("td", el("span", sign, class_=f"sign {state}", aria_hidden="true"), f" {_WORDS[level]}", *says)
     target = f"{row.module}:{row.target}" if row.module and row.target else row.target or "not told"
     more = [el("small", f"and {len(row.places) - 1} more places")] if len(row.places) > 1 else []

@@ -22,7 +22,8 @@ h3 small{color:var(--quiet);font-weight:400}
 .tiles div{border:1px solid var(--line);border-radius:8px;padding:.75rem 1rem;display:flex;
 flex-direction:column-reverse;justify-content:flex-end}
 .tiles dd{margin:0;font-size:1.4rem;font-weight:700}.tiles dt{color:var(--quiet)}
-.errors{border:1px solid var(--no);border-radius:8px;padding:0 1rem;margin:0 0 1rem;overflow-wrap:anywhere}
+section>h3{margin:1.5rem 0 .5rem}
+.errors{border:1px solid var(--no);border-radius:8px;padding:0 1rem;margin:1rem 0;overflow-wrap:anywhere}
 fieldset{border:0;padding:0;margin:0 0 1rem;display:flex;flex-wrap:wrap;gap:.5rem}
 fieldset label,#filter{border:1px solid var(--line);border-radius:6px;padding:.3rem .6rem;background:var(--page);
 color:var(--text);font:inherit}
