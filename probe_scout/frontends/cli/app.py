@@ -112,7 +112,8 @@ def check(
     """Say which attach types the kernel accepts, and why not.
 
     NAME is vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME, or as libbpf, bpftrace
-    and perf write it; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line. helper:NAME and call:NAME
+    and perf write it; /PATH:SYMBOL, libssl:SSL_write, pid:PID:SYMBOL or usdt:/PATH:PROVIDER:PROBE in a program or
+    library; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line. helper:NAME and call:NAME
     ask whether programs of --type may call a helper or kfunc, at --target; TYPE is then a program type too.
 
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken. Without --type
@@ -137,7 +138,8 @@ def inline(
 ) -> Request:
     """Say where a function was inlined and which calls a probe on it misses.
 
-    NAME is as the source has it, or MODULE:NAME. Needs debug information: a debug package, or --debug FILE.
+    NAME is as the source has it, MODULE:NAME, or /PATH:NAME of a program or library.
+    Needs debug information: a debug package, or --debug FILE.
 
     Exit code: 0 no call is inlined away, 1 some are, 2 usage, 3 cannot tell, 4 a source is broken.
     """
