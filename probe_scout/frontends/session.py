@@ -572,6 +572,7 @@ class OpenKernel:
         force: bool = False,
         stream: Stream | None = None,
         progress: Callable[[int, int], None] | None = None,
+        user_files: Sequence[str] = (),
     ) -> SnapshotResult:
         """Save everything the tool reads into an archive, to answer later or elsewhere.
 
@@ -579,7 +580,8 @@ class OpenKernel:
         a file. With `stream` the archive is written there, as .tar.xz where `out` is "-". `progress` is told bytes
         packed and bytes in all. First bytes of functions without an ftrace site are kept where the running machine's
         code can be read; `with_code` makes it a UsageError where it cannot. Raises UsageError, and Broken where
-        it cannot be written.
+        it cannot be written. `user_files` are programs and libraries of this machine: their symbols, notes and code are
+        saved, so that their functions can be asked about too.
         """
         import time
 
@@ -589,6 +591,12 @@ class OpenKernel:
 
         pack.check_name(out, force or stream is not None)
         extra = audit.saved(self._kernel)
+        if user_files:
+            from ..probes.user import carried
+
+            if self._kernel.source.describe().kind != "live":
+                raise UsageError("--user-file names programs of this machine: leave out --root")
+            extra |= carried.carried(self._kernel, user_files)
         if with_code or self._kernel.source.describe().kind in ("live", "image"):
             from ..kernel import text as code
 

@@ -627,6 +627,10 @@ def snapshot(
     ] = False,
     keep_addresses: Annotated[bool, typer.Option("--keep-addresses", help="Keep absolute kernel addresses.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    user_files: Annotated[
+        list[str],
+        typer.Option("--user-file", metavar="PATH", help="Also symbols, notes and code of a program; repeat it."),
+    ] = [],  # noqa: B006  # typer's way to say that it may be left out
     modules: Modules = "",
     json: Json = False,
     format: Format = "",

@@ -80,7 +80,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "fleet": ("--store", "--type", "--answer", "--jobs", "--json", "--format", "--color", "--help"),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": ("--modules", *_COMMON),
-    "snapshot": ("--modules", "--out", "--from", "--with-code", "--keep-addresses", "--force", *_COMMON),
+    "snapshot": ("--modules", "--out", "--from", "--with-code", "--keep-addresses", "--force", "--user-file", *_COMMON),
     "completion": ("--help",),
     "mcp": ("--help",),
 }

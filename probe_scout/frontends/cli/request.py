@@ -67,6 +67,7 @@ class Request(NamedTuple):
     names_from: str = ""
     roots: tuple[str, ...] = ()
     libbpf: str = ""
+    user_files: tuple[str, ...] = ()
     only: str = ""
     package: str = ""
     name: str = ""
@@ -190,6 +191,7 @@ def build(
     names_from: str = "",
     roots: Sequence[str] = (),
     libbpf: str = "",
+    user_files: Sequence[str] = (),
     only: str = "",
     package: str = "",
     name: str = "",
@@ -251,6 +253,7 @@ def build(
         names_from=names_from,
         roots=tuple(roots),
         libbpf=libbpf,
+        user_files=tuple(user_files),
         only=only,
         package=package,
         name=name,

@@ -852,6 +852,7 @@ def _snapshot(request: Request) -> int:
         force=request.force,
         stream=streams.Binary() if is_stream else None,
         progress=_progress("writing the snapshot"),
+        user_files=request.user_files,
     )
     if is_stream:
         for path, why in result.left_out:
