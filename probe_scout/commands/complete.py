@@ -19,10 +19,23 @@ def starting(k: Kernel, prefix: str, limit: int) -> list[str]:
         found = functions(k, head + prefix[8:], limit)
         return [f"syscall:{name.removeprefix(head)}" for name in found]
     module, colon, rest = prefix.partition(":")
+    if colon or "/" in prefix:
+        from ..model import user_target
+
+        if user_target.is_user(prefix):
+            return users(k, prefix, limit)
     if colon:
         tail = b"\t[" + module.encode() + b"]"
-        return [f"{module}:{name}" for name in _found(k, rest, limit, tail)]
+        found = [f"{module}:{name}" for name in _found(k, rest, limit, tail)]
+        return found or (users(k, prefix, limit) if user_target.may_be_user(prefix + "x") else [])
     return functions(k, prefix, limit)
+
+
+def users(k: Kernel, prefix: str, limit: int) -> list[str]:
+    """Functions and USDT probes of the program or library that the prefix names."""
+    from ..probes.user import completion
+
+    return completion.starting(k, prefix, limit)
 
 
 def functions(k: Kernel, prefix: str, limit: int) -> list[str]:

@@ -637,6 +637,7 @@ class OpenKernel:
         stream: Stream | None = None,
         progress: Callable[[int, int], None] | None = None,
         part: str = "",
+        user_files: Sequence[str] = (),
     ) -> SnapshotResult:
         """Save everything the tool reads into an archive, to answer later or elsewhere.
 
@@ -644,7 +645,9 @@ class OpenKernel:
         a file. With `stream` the archive is written there, as .tar.xz where `out` is "-". `progress` is told bytes
         packed and bytes in all. First bytes of functions without an ftrace site are kept where the running machine's
         code can be read; `with_code` makes it a UsageError where it cannot. `part` "host" keeps what differs between
-        hosts of one build, "build" all but what is attached. Raises UsageError, and Broken where it cannot be written.
+        hosts of one build, "build" all but what is attached. `user_files` are programs and libraries of this machine:
+        their symbols, notes and code are saved, so that their functions can be asked about too. Raises UsageError, and
+        Broken where it cannot be written.
         """
         import time
 
@@ -658,6 +661,12 @@ class OpenKernel:
             import json
 
             extra[ATTACHED] = json.dumps(rows).encode()  # a host's part has no types to find the targets by
+        if user_files:
+            from ..probes.user import carried
+
+            if self._kernel.source.describe().kind != "live":
+                raise UsageError("--user-file names programs of this machine: leave out --root")
+            extra |= carried.carried(self._kernel, user_files)
         if part != snapshot.HOST and (with_code or self._kernel.source.describe().kind in ("live", "image")):
             from ..kernel import text as code
 

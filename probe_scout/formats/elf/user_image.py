@@ -152,6 +152,16 @@ class UserImage:
             found.append(Segment(kind, flags, offset, address, file_bytes, memory_bytes))
         return tuple(found)
 
+    @property
+    def segment_headers(self) -> tuple[int, int, int]:
+        """(file offset, bytes of one, count) of the program headers."""
+        return self._segments_at, self._segment_bytes, self._segment_count
+
+    @property
+    def section_headers(self) -> tuple[int, int, int]:
+        """(file offset, bytes of one, count) of the section headers; the count is of those that were read."""
+        return self._sections_at, self._section_bytes, len(self.sections)
+
     # addresses
 
     @cached_property

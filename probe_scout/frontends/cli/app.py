@@ -126,7 +126,8 @@ def check(
     """Say which attach types the kernel accepts, and why not.
 
     NAME is vfs_read, MODULE:FUNCTION, FUNCTION+OFFSET, tp:CATEGORY:EVENT or syscall:NAME, or as libbpf, bpftrace
-    and perf write it; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line. helper:NAME and call:NAME
+    and perf write it; /PATH:SYMBOL, libssl:SSL_write, pid:PID:SYMBOL or usdt:/PATH:PROVIDER:PROBE in a program or
+    library; a pattern such as 'tcp_*'; @FILE or - for a list, a name in each line. helper:NAME and call:NAME
     ask whether programs of --type may call a helper or kfunc, at --target; TYPE is then a program type too.
 
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken. Without --type
@@ -151,7 +152,8 @@ def inline(
 ) -> Request:
     """Say where a function was inlined and which calls a probe on it misses.
 
-    NAME is as the source has it, or MODULE:NAME. Needs debug information: a debug package, or --debug FILE.
+    NAME is as the source has it, MODULE:NAME, or /PATH:NAME of a program or library.
+    Needs debug information: a debug package, or --debug FILE.
 
     Exit code: 0 no call is inlined away, 1 some are, 2 usage, 3 cannot tell, 4 a source is broken.
     """
@@ -683,6 +685,10 @@ def snapshot(
     script: Annotated[
         bool, typer.Option("--script", help="Write a shell script that does it on a host without Python.")
     ] = False,
+    user_files: Annotated[
+        list[str],
+        typer.Option("--user-file", metavar="PATH", help="Also symbols, notes and code of a program; repeat it."),
+    ] = [],  # noqa: B006  # typer's way to say that it may be left out
     modules: Modules = "",
     json: Json = False,
     format: Format = "",

@@ -90,6 +90,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         "--with-code",
         "--keep-addresses",
         "--force",
+        "--user-file",
         "--part",
         "--script",
         *_COMMON,
@@ -179,6 +180,8 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
         return _starting(word, SHELLS)
     if command == "rules":
         return _starting(word, _rule_ids())
+    if command in ("check", "scan", "inline", "stub") and word.startswith(("/", "./", "../")) and ":" not in word:
+        return [FILES]
     if command in ("check", "scan", "verify", "inline", "context"):
         return _names(word, _root(before), open_kernel)
     if command == "stub":

@@ -71,6 +71,7 @@ class Request(NamedTuple):
     names_from: str = ""
     roots: tuple[str, ...] = ()
     libbpf: str = ""
+    user_files: tuple[str, ...] = ()
     only: str = ""
     package: str = ""
     name: str = ""
@@ -203,6 +204,7 @@ def build(
     names_from: str = "",
     roots: Sequence[str] = (),
     libbpf: str = "",
+    user_files: Sequence[str] = (),
     only: str = "",
     package: str = "",
     name: str = "",
@@ -273,6 +275,7 @@ def build(
         names_from=names_from,
         roots=tuple(roots),
         libbpf=libbpf,
+        user_files=tuple(user_files),
         only=only,
         package=package,
         name=name,

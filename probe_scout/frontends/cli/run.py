@@ -891,6 +891,7 @@ def _snapshot(request: Request) -> int:
         stream=streams.Binary() if is_stream else None,
         progress=_progress("writing the snapshot"),
         part=request.part,
+        user_files=request.user_files,
     )
     if is_stream:
         for path, why in result.left_out:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ...sources.user_files import FileState, Mapping
 
 LIVE, ROOT, SNAPSHOT = "live", "root", "snapshot"
+CARRIED, ALIASES = "tool/user", "tool/user_files.json"  # programs in a snapshot, and other paths of theirs
 
 
 class Place(NamedTuple):
@@ -49,10 +50,13 @@ class UserFile:
         if self.kind == LIVE:
             return user_files.state(self.place.path)
         try:
-            self._raw = self._k.source.read(self.place.path.lstrip("/"))
+            self._raw = read_recorded(self._k, self.place.path)
         except NotThere as error:
             if self.kind == SNAPSHOT:
-                cure = f"ask on the machine itself, or put {self.place.shown} into a folder and name that with --root"
+                cure = (
+                    f"take the snapshot with --user-file {self.place.shown}, ask on the machine itself, or put the "
+                    "file into a folder and name that with --root"
+                )
                 self.unread = Unread(
                     facts.USER_FILE, "not_recorded", f"{self.place.shown} is not in the snapshot", cure
                 )
@@ -106,9 +110,39 @@ class UserFile:
         try:
             if self.kind == LIVE:
                 return user_files.content(path) if os.path.isfile(path) else None  # type: ignore[return-value]
-            return self._k.source.read(path.lstrip("/"))
+            return read_recorded(self._k, path)
         except (OSError, ProbeScoutError):
             return None
+
+
+def read_recorded(k: Kernel, path: str) -> bytes:
+    """A file below a root, or in a snapshot: at its own path, or among the programs that a snapshot carries.
+
+    Raises SourceError.
+    """
+    try:
+        return k.source.read(path.lstrip("/"))
+    except NotThere:
+        if kind_of(k) != SNAPSHOT:
+            raise
+        name = path.lstrip("/")
+        for way in dict.fromkeys((name, aliases(k).get(name, ""), f"usr/{name}")):
+            try:
+                return k.source.read(f"{CARRIED}/{way}")
+            except NotThere:
+                continue
+        raise
+
+
+def aliases(k: Kernel) -> dict[str, str]:
+    """Other paths of the programs that a snapshot carries, as they were named or linked when it was taken."""
+    import json
+
+    try:
+        found = json.loads(k.source.read(ALIASES))
+    except (SourceError, ValueError):
+        return {}
+    return {str(a): str(b) for a, b in found.items()} if isinstance(found, dict) else {}
 
 
 def kind_of(k: Kernel) -> str:
@@ -158,6 +192,8 @@ def library(k: Kernel, name: str) -> Place:
         says.append(
             f"libbpf takes {name} for a program in PATH and finds none: write {os.path.basename(path)} or {path}"
         )
+    elif kind_of(k) == SNAPSHOT:
+        pass  # the folders of the loader were not recorded
     elif by_folder and by_cache and not _same(k, by_folder, by_cache):
         says.append(f"libbpf takes {by_folder}, bpftrace {by_cache}")
     elif not by_folder:
@@ -174,7 +210,7 @@ def _in_cache(k: Kernel, name: str) -> str:
     from ...formats.elf import ld_cache
 
     try:
-        entries = ld_cache.libraries(k.source.read(ld_cache.PATH))
+        entries = ld_cache.libraries(read_recorded(k, ld_cache.PATH))
     except (SourceError, ProbeScoutError):
         return ""
     machine = k.arch()
