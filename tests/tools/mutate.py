@@ -33,16 +33,42 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "probe_scout"
 REWRITE = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is loaded before the forks
 TIME_S = 120
+_EVERY_RULE = "tests/rules/test_every_rule.py"
 # A path's beginning, below the package, to the tests that answer for it.
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("rules/kprobe_instruction_arm64.py", ("tests/rules/test_kprobe_instruction_arm64.py", _EVERY_RULE)),
     ("rules/kprobe_instruction.py", ("tests/rules/test_kprobe_instruction.py",)),
     ("rules/tracepoint_access.py", ("tests/rules/test_tracepoint_access.py", "tests/probes/tracepoints")),
     ("rules/raw_tp_null.py", ("tests/probes/tracepoints/test_raw_arguments.py",)),
-    ("rules/", ("tests/rules/test_every_rule.py", "tests/rules/test_judge.py", "tests/rules/test_built_without.py")),
-    ("probes/attach/function_traits.py", ("tests/probes/attach", "tests/rules", "tests/oracle/test_built.py")),
-    ("probes/attach/evidence.py", ("tests/probes/attach", "tests/rules/test_every_rule.py")),
+    ("rules/uprobe.py", ("tests/probes/user/test_rules.py", "tests/probes/user/test_check.py")),
+    (
+        "rules/helper_sets.py",
+        ("tests/commands/test_kfunc_and_features.py", "tests/probes/objects", "tests/commands/test_lint.py"),
+    ),
+    ("rules/object_", ("tests/probes/objects", "tests/commands/test_lint.py")),
+    ("rules/section_names.py", ("tests/probes/objects", "tests/commands/test_lint.py")),
+    ("rules/symbol_lookup.py", ("tests/rules/test_judge.py", _EVERY_RULE, "tests/rules/test_symbol_lookup.py")),
+    ("rules/", ("tests/rules/test_judge.py", "tests/rules/test_built_without.py", _EVERY_RULE)),
+    ("probes/attach/evidence.py", ("tests/probes/attach/test_evidence.py", "tests/probes/attach", _EVERY_RULE)),
     ("probes/attach/privileges.py", ("tests/probes/attach/test_privileges.py",)),
-    ("sources/cache.py", ("tests/sources/test_cache.py", "tests/commands/test_inline.py")),
+    ("probes/attach/closed_helpers.py", ("tests/probes/attach/test_closed_helpers.py",)),
+    ("probes/attach/limits.py", ("tests/probes/attach/test_limits.py", "tests/commands/test_check.py")),
+    (
+        "probes/attach/instruction.py",
+        ("tests/probes/attach/test_instruction.py", "tests/rules/test_kprobe_instruction.py"),
+    ),
+    (
+        "probes/attach/",
+        (
+            "tests/rules/test_built_without.py",
+            "tests/commands/test_check.py",
+            "tests/commands/test_check_many.py",
+            "tests/probes/attach",
+            "tests/rules/test_every_rule.py",
+            "tests/oracle/test_built.py",
+        ),
+    ),
+    ("sources/cache.py", ("tests/frontends/test_kept_reports.py",)),
     ("commands/audit/changes.py", ("tests/commands/audit/test_command.py", "tests/commands/audit/test_allow.py")),
     ("commands/audit/", ("tests/commands/audit",)),
 )
