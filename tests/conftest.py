@@ -25,10 +25,10 @@ _unpack = archive.ArchiveSource.__init__
 _unpacked: dict[tuple[object, ...], archive.ArchiveSource] = {}
 
 
-def _share_unpacked(self: archive.ArchiveSource, file: str) -> None:
+def _share_unpacked(self: archive.ArchiveSource, file: str, keep: bool = False) -> None:
     """A recorded kernel is unpacked once for many tests, and not for each that opens it: nothing writes to it."""
-    if not file.startswith(FIXTURES):
-        return _unpack(self, file)
+    if keep or not file.startswith(FIXTURES):
+        return _unpack(self, file, keep)
     state = os.stat(file)
     key = file, state.st_ino, state.st_mtime_ns, state.st_size
     if key not in _unpacked:
