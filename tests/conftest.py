@@ -10,14 +10,38 @@ from hypothesis import settings
 
 from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel.kernel import Kernel
-from probe_scout.sources import open_source
+from probe_scout.sources import archive, open_source
 from tests.builders import machine
 from tests.builders.tiny_kernel import Changed, tiny_files
 from tests.builders.tree import write_tree
 
 ROOT = Path(__file__).resolve().parents[1]
+UNPACKED_MAX = 6  # recorded kernels: 5 to 70 MB each
 RECORDED = ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz"
 
+
+FIXTURES = str(ROOT / "fixtures") + os.sep
+_unpack = archive.ArchiveSource.__init__
+_unpacked: dict[tuple[object, ...], archive.ArchiveSource] = {}
+
+
+def _share_unpacked(self: archive.ArchiveSource, file: str, keep: bool = False) -> None:
+    """A recorded kernel is unpacked once for many tests, and not for each that opens it: nothing writes to it."""
+    if keep or not file.startswith(FIXTURES):
+        return _unpack(self, file, keep)
+    state = os.stat(file)
+    key = file, state.st_ino, state.st_mtime_ns, state.st_size
+    if key not in _unpacked:
+        _unpack(self, file)
+        if len(_unpacked) == UNPACKED_MAX:
+            del _unpacked[next(iter(_unpacked))]
+        _unpacked[key] = self
+    kept = _unpacked[key] = _unpacked.pop(key)  # the last one used is the last one given up
+    for name in archive.ArchiveSource.__slots__:
+        setattr(self, name, getattr(kept, name))
+
+
+archive.ArchiveSource.__init__ = _share_unpacked  # type: ignore[method-assign]
 
 if not os.access(ROOT, os.W_OK):  # failing examples are kept in the tree; where that may not be done, nowhere
     settings.register_profile("read_only", database=None)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SEED = 20261128
 CONFIG = "boot/config"
-# Kind of change and path (a prefix), then the rules that may make a no of it.
+# Kind of change and path (a prefix), then the rules that may make a no of it; an option may also take their no away.
 ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     # A module without BTF: its functions cannot be named, and the loader says so.
     ("missing", "sys/kernel/btf/"): frozenset(
@@ -35,6 +35,7 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     # Slices lack the functions that would say otherwise, so the configuration alone tells how they were built.
     ("option", "CONFIG_BPF_JIT"): frozenset(("trampoline.no_jit",)),
     ("option", "CONFIG_BPF_EVENTS"): frozenset(("bpf_events.absent",)),
+    ("option", "CONFIG_FPROBE"): frozenset(("kprobe_multi.no_fprobe",)),
 }
 
 
@@ -71,7 +72,8 @@ class Options(Kernel):
 class Shaken:
     """One snapshot, a seeded sample of its names, and the full answers."""
 
-    def __init__(self, source: Source, functions: int, events: int) -> None:
+    def __init__(self, source: Source, functions: int, events: int, name: str = "") -> None:
+        self.name = name
         self.source = source
         listening = Changed(source)
         self.kernel = Options(listening)
@@ -147,6 +149,6 @@ class Shaken:
             if {before.answer, after.answer} != {"yes", "no"}:
                 continue
             rules = tuple(rule.id for rule in (after if after.fired else before).fired)
-            if not (after.fired and rules[0] in allowed):
+            if not (rules[0] in allowed and (after.fired or change.kind == "option")):
                 found.append(Fault(change, target, attach, before.answer, after.answer, rules))
         return found

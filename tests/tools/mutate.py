@@ -4,7 +4,7 @@ python -m tests.tools.mutate [--sample N] [--seed S] [--limit SECONDS] [PATH …
 
 Our own, because mutmut and cosmic-ray start a fresh interpreter for each mutant and run all tests that they are told:
 here a mutant costs one fork, in which pytest and what it needs are loaded already, and each file has its own tests
-(TESTS). A mutant is killed when they fail; one that runs longer than TIME_S is killed as well. The tests must pass
+(TESTS). A mutant is killed when they fail, or when it takes more than TIME_S of CPU time. The tests must pass
 with the unchanged file put in the same way first. What survives is printed as FILE:LINE and the change. EQUIVALENT
 names survivors that change nothing that can be seen, each with its reason.
 """
@@ -33,16 +33,36 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "probe_scout"
 REWRITE = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is loaded before the forks
 TIME_S = 120
+_EVERY_RULE = "tests/rules/test_every_rule.py"
+_BUILT = ("tests/rules/test_built_without.py", "tests/oracle/test_built.py")
+_ASKED = ("tests/probes/attach/test_evidence.py", "tests/commands/test_check.py")
 # A path's beginning, below the package, to the tests that answer for it.
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("rules/kprobe_instruction_arm64.py", ("tests/rules/test_kprobe_instruction_arm64.py", _EVERY_RULE)),
     ("rules/kprobe_instruction.py", ("tests/rules/test_kprobe_instruction.py",)),
     ("rules/tracepoint_access.py", ("tests/rules/test_tracepoint_access.py", "tests/probes/tracepoints")),
     ("rules/raw_tp_null.py", ("tests/probes/tracepoints/test_raw_arguments.py",)),
-    ("rules/", ("tests/rules/test_every_rule.py", "tests/rules/test_judge.py", "tests/rules/test_built_without.py")),
-    ("probes/attach/function_traits.py", ("tests/probes/attach", "tests/rules", "tests/oracle/test_built.py")),
-    ("probes/attach/evidence.py", ("tests/probes/attach", "tests/rules/test_every_rule.py")),
+    ("rules/uprobe.py", ("tests/probes/user/test_rules.py", "tests/probes/user/test_check.py")),
+    (
+        "rules/helper_sets.py",
+        ("tests/commands/test_kfunc_and_features.py", "tests/probes/objects", "tests/commands/test_lint.py"),
+    ),
+    ("rules/object_", ("tests/probes/objects", "tests/commands/test_lint.py")),
+    ("rules/section_names.py", ("tests/probes/objects", "tests/commands/test_lint.py")),
+    ("rules/symbol_lookup.py", ("tests/rules/test_judge.py", _EVERY_RULE, "tests/rules/test_symbol_lookup.py")),
+    ("rules/", ("tests/rules/test_judge.py", "tests/rules/test_built_without.py", _EVERY_RULE)),
+    ("probes/attach/evidence.py", ("tests/probes/attach/test_evidence.py", "tests/probes/attach", _EVERY_RULE)),
     ("probes/attach/privileges.py", ("tests/probes/attach/test_privileges.py",)),
-    ("sources/cache.py", ("tests/sources/test_cache.py", "tests/commands/test_inline.py")),
+    ("probes/attach/closed_helpers.py", ("tests/probes/attach/test_closed_helpers.py",)),
+    ("probes/attach/limits.py", ("tests/probes/attach/test_limits.py", "tests/commands/test_check.py")),
+    (
+        "probes/attach/instruction.py",
+        ("tests/probes/attach/test_instruction.py", "tests/rules/test_kprobe_instruction.py"),
+    ),
+    ("probes/attach/bulk.py", ("tests/rules/test_symbol_lookup.py", "tests/commands/test_check_many.py")),
+    ("probes/attach/targets.py", ("tests/commands/test_check.py", "tests/probes/attach/test_function_traits.py")),
+    ("probes/attach/", (*_BUILT, _EVERY_RULE, "tests/probes/attach/test_function_traits.py", *_ASKED)),
+    ("sources/cache.py", ("tests/frontends/test_kept_reports.py",)),
     ("commands/audit/changes.py", ("tests/commands/audit/test_command.py", "tests/commands/audit/test_allow.py")),
     ("commands/audit/", ("tests/commands/audit",)),
 )
@@ -163,7 +183,8 @@ def is_killed(mutant: Mutant, loud: bool = False) -> bool:
     child = os.fork()
     if child == 0:
         os.setsid()
-        signal.alarm(TIME_S)
+        signal.setitimer(signal.ITIMER_PROF, TIME_S)  # of CPU time: a busy machine kills no mutant
+        signal.alarm(20 * TIME_S)  # for one that waits for ever
         if not loud:
             quiet = os.open(os.devnull, os.O_WRONLY)
             os.dup2(quiet, 1)

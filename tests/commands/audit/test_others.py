@@ -65,6 +65,15 @@ def test_other_kprobes_are_rows_and_explained_ones_are_not(audited):
     assert report.attachments[2].seen_by == ("kprobes",)
 
 
+def test_a_row_explains_one_kprobe_and_no_more(audited):
+    """Two links on one function are two kprobes; a third is somebody else's."""
+    given = inputs(programs=[program(1)], perf=[perf(10, fd, 1, "kprobe", "vfs_read") for fd in (3, 4)])
+    line = "k  vfs_read+0x0  [FTRACE]"
+    two, three = (audited(given, files={LIST: kprobes(*[line] * count)}) for count in (2, 3))
+    assert [one.prog is None for one in two.attachments] == [False, False]
+    assert [one.prog is None for one in three.attachments] == [False, False, True]
+
+
 def test_an_entry_behind_endbr_is_the_entry(audited):
     given = inputs(programs=[program(1)], perf=[perf(10, 3, 1, "kprobe", "vfs_read")])
     files = {LIST: kprobes("k  vfs_read+0x4  [FTRACE]")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pytest
 
 from . import matrix
 
-CELLS = matrix.cells() if os.environ.get("PROBE_SCOUT_STREAMS") == "whole" else matrix.quick(matrix.cells())
+CELLS = matrix.cells() if matrix.WHOLE else matrix.quick(matrix.cells())
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: "-".join(cell).replace(" ", "_"))
@@ -35,7 +34,7 @@ def test_every_command_is_in_the_matrix():
 @pytest.mark.parametrize("line", [["rules"], ["--help"], ["--version"], ["check", "--help"], ["scan", "vfs_re*"]])
 @pytest.mark.parametrize(("redirect", "code"), [(">&-", 4), (">/dev/full", 4)])
 def test_an_answer_that_cannot_be_written_is_never_a_no(line, redirect, code):
-    line = [*line, f"--root={matrix.RECORDED}"] if line[0] == "scan" else line
+    line = [*line, f"--root={matrix.WHOLE_KERNEL}"] if line[0] == "scan" else line
     done = matrix.run(line, redirect)
     assert (done.code, done.out) == (code, b"")
     assert done.err.startswith(b"probe-scout: standard output cannot be written: ")

@@ -35,6 +35,17 @@ def test_paranoid_that_cannot_be_read_is_said_so(tiny_kernel):
     assert (unread.fact, unread.cure) == ("sysctl", f"read {PARANOID}")
 
 
+def test_error_injection_is_evidence_of_its_own_where_it_is_not_built(tiny_kernel):
+    """Where it is built its list is read; where it is not, the sets in the kernel's BTF decide, and that is said."""
+    without = {"without": ("within_error_injection_list",), "config": {"CONFIG_FUNCTION_ERROR_INJECTION": None}}
+    told = {
+        built: words.function_evidence(tiny_kernel(("foo",), **kernel)._kernel, "foo", None).get("error_injection")
+        for built, kernel in ((True, {}), (False, without))
+    }
+    none = "error injection is not built, and foo is in none of the kernel's fmod_ret sets"
+    assert told == {True: None, False: none}
+
+
 def test_booted_in_confidentiality_there_are_no_events(tiny_kernel):
     kernel = tiny_kernel(("foo",), lockdown="confidentiality", tracefs_empty=True)._kernel
     verdict = asked(kernel, "tp:sched:sched_switch", "tp")
