@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UsageError
@@ -55,6 +56,8 @@ def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> list
     """
     target = read(text)
     types = types_for(target, asked)
+    if os.path.basename(target.file).startswith(_VDSO):
+        return [_vdso(target, types)]
     file = files.found(k, target)
     question = _Asked(k, target, types, file, None, debug)
     if file.image is None:
@@ -80,6 +83,19 @@ def types_for(target: UserTarget, asked: Sequence[str]) -> tuple[str, ...]:
     if target.kind == USER_FUNCTION and (target.offset or not target.name):
         return tuple(a for a in found if a not in limits.RETURNS)  # a return probe belongs on a function's entry
     return found
+
+
+_VDSO = ("linux-vdso", "linux-gate", "[vdso]")
+
+
+def _vdso(target: UserTarget, types: tuple[str, ...]) -> UserReport:
+    """No file, so no inode that a uprobe could belong to: loaders fail to open it."""
+    from ...model.verdict import Finding
+
+    finding = Finding("user_symbol.vdso", "The vDSO is the kernel's memory and no file: it takes no uprobe.", "")
+    verdicts = tuple(Verdict(attach, NO, "ENOENT", True, (finding,)) for attach in types)
+    said = (Diagnosis("vdso", "Probe the function of libc that enters it, such as libc:clock_gettime.", "is"),)
+    return UserReport(str(target), target.kind, None, verdicts, Coverage(), said)
 
 
 # files that are no ELF files
