@@ -16,9 +16,9 @@ from ...model.traits import NOWHERE, UserTraits
 from ...model.user_report import UserArgument, UserPlace, UserSite
 from ...model.user_target import USDT, USER_FUNCTION, UserTarget, read
 from ...model.verdict import NO, UNKNOWN, YES, Verdict
-from ...rules import judge as engine
+from ...rules import judge
 from ...sources import user_files
-from ..attach import evidence as words
+from ..attach import evidence as verdict_evidence
 from . import code, files, limits, symbols
 
 if TYPE_CHECKING:
@@ -562,10 +562,10 @@ def _traits(q: _Asked, offset: int | None, here: Verdicted | None) -> UserTraits
 
 def of_traits(k: Kernel, traits: UserTraits, attach: str, unread: Sequence[Unread] = (), evidence: str = "") -> Verdict:
     """The verdict of one attach type. `unread` says why facts of the traits are missing."""
-    outcome = engine.judge(k, attach, traits)
+    outcome = judge.judge(k, attach, traits)
     told = {one.fact: one for one in unread}
     evidences = {facts.USER_FILE: evidence, facts.MAPPED: evidence, facts.DECODER: evidence} if evidence else {}
-    found = words.verdict(k, attach, outcome, evidences)
+    found = verdict_evidence.verdict(k, attach, outcome, evidences)
     if not found.unread:
         return found
     return found._replace(unread=tuple(told.get(one.fact, _GAPS.get(one.fact, one)) for one in found.unread))
