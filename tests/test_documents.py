@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.frontends import session as api
+from probe_scout.frontends import session
 from probe_scout.frontends.cli import app, run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ def at_root(monkeypatch):
 
 
 def test_the_examples_of_the_api(at_root):
-    failed, tried = doctest.testmod(api, verbose=False)
+    failed, tried = doctest.testmod(session, verbose=False)
     assert (failed, tried) == (0, tried)
     assert tried >= 6
 

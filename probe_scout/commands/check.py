@@ -8,10 +8,8 @@ from ..model import asked as asked_types
 from ..model.report import Coverage, Diagnosis, TargetReport
 from ..model.target import FUNCTION, OFFSET, SYSCALL, Target
 from ..model.verdict import NO, YES
-from ..probes.attach import evidence as words
-from ..probes.attach import function_traits as questions
-from ..probes.attach import targets
-from ..probes.attach import verdicts as judged
+from ..probes.attach import evidence as verdict_evidence
+from ..probes.attach import function_traits, targets, verdicts
 from ..probes.inlining import coverage
 
 if TYPE_CHECKING:
@@ -60,18 +58,16 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
 
         return call_verdicts.report(k, text, asked)
     target, meant, _ = targets.asked(k, text, asked)
-    types = judged.types_for(target, asked or ((meant,) if meant else ()))
-    found = judged.verdicts(k, target, types)
+    types = verdicts.types_for(target, asked or ((meant,) if meant else ()))
+    found = verdicts.verdicts(k, target, types)
     from ..probes.attach import limits
-    from ..probes.explain import alternatives as advice
-    from ..probes.explain import explain, hazards
-    from ..probes.explain import name_forms as forms
+    from ..probes.explain import alternatives, explain, hazards, name_forms
     from ..probes.explain.kernel_lookup import KernelLookup, last_in_module
 
-    lookup = KernelLookup(k, lambda other, attach: judged.answer(k, other, attach))
+    lookup = KernelLookup(k, lambda other, attach: verdicts.answer(k, other, attach))
     seen: Coverage = Coverage()
     points: tuple[coverage.Point, ...] = ()
-    name = questions.wrapper(k, target.name) if target.kind == SYSCALL else target.name
+    name = function_traits.wrapper(k, target.name) if target.kind == SYSCALL else target.name
     is_probe = not targets.ITER_TYPES.issuperset(types)  # an iterator is called when its file is read, by nobody else
     if target.kind in (FUNCTION, SYSCALL) and is_probe:
         seen, points = coverage.of(k, target, name, debug)
@@ -80,7 +76,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
     prototype = lookup.prototype_text(name) if target.kind in (FUNCTION, SYSCALL) else None
     missing = not lookup.symbols(name) if target.kind in (FUNCTION, OFFSET) else all(v.answer == NO for v in found)
     unrecorded = (missing or not any(v.answer == YES for v in found)) and bool(k.partial())
-    copies = forms.copies(lookup, target, found)
+    copies = name_forms.copies(lookup, target, found)
     return TargetReport(
         str(target),
         target.kind,
@@ -93,7 +89,7 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
             else ()
         )
         + _beyond(k, target),
-        alternatives=advice.alternatives(lookup, target, found, nearby=points)
+        alternatives=alternatives.alternatives(lookup, target, found, nearby=points)
         if points or any(v.answer != YES for v in found)
         else (),
         hazards=hazards.hazards(
@@ -101,12 +97,12 @@ def target_report(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -
             target,
             found,
             last_in_module(k, target),
-            words.ftrace_off(k),
+            verdict_evidence.ftrace_off(k),
             _is_helper(k, target.name),
             _in_ops_pointer(k, target),
         ),
         copies=copies if len(copies) > 1 else (),
-        forms=forms.forms(lookup, target),
+        forms=name_forms.forms(lookup, target),
         suggestions=_suggestions(lookup, target) if missing or unrecorded else (),
         prototype=prototype,
         limits=limited,
@@ -123,9 +119,9 @@ def _beyond(k: Kernel, target: Target) -> tuple[Diagnosis, ...]:
     """Whose code lies at an offset that is none of the function's."""
     if target.kind != OFFSET:
         return ()
-    from ..probes.attach import instruction as offsets
+    from ..probes.attach import instruction
 
-    says = offsets.beyond(k, target)
+    says = instruction.beyond(k, target)
     return (Diagnosis("other_function", says, "is"),) if says else ()
 
 

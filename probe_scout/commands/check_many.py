@@ -13,13 +13,11 @@ from ..model.attach import DEFAULT
 from ..model.report import Coverage, TargetReport
 from ..model.target import FUNCTION, SYSCALL, TRACEPOINT, Target
 from ..model.verdict import YES, Finding, Verdict
-from ..probes.attach import evidence as words
-from ..probes.attach import function_traits as questions
-from ..probes.attach import limits, targets
-from ..probes.attach import verdicts as judged
+from ..probes.attach import evidence as verdict_evidence
+from ..probes.attach import function_traits, limits, targets, verdicts
 from ..probes.explain import hazards
 from ..probes.explain.kernel_lookup import KernelLookup, last_in_module
-from ..rules import judge as engine
+from ..rules import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +59,7 @@ def reports(
             continue
         usual = not wanted and not all_types and one.target.kind == FUNCTION
         hook = one.target.name.startswith(("bpf_lsm_", "bpf_iter_"))
-        yield short.report(one.target, judged.types_for(one.target, DEFAULT if usual and not hook else wanted))
+        yield short.report(one.target, verdicts.types_for(one.target, DEFAULT if usual and not hook else wanted))
     if progress is not None:
         progress(len(asked), len(asked))
 
@@ -94,12 +92,12 @@ class _Short:
         self._k = k
         self._lookup = KernelLookup(k, lambda _target, _attach: "unknown")
         self._outcomes: dict[tuple[str, Traits], Outcome] = {}
-        self._ftrace_off = words.ftrace_off(k)
+        self._ftrace_off = verdict_evidence.ftrace_off(k)
 
     def report(self, target: Target, types: Sequence[str]) -> TargetReport:
         k = self._k
-        name = questions.wrapper(k, target.name) if target.kind == SYSCALL else target.name
-        found = self._function(target, types) if target.kind == FUNCTION else judged.verdicts(k, target, types)
+        name = function_traits.wrapper(k, target.name) if target.kind == SYSCALL else target.name
+        found = self._function(target, types) if target.kind == FUNCTION else verdicts.verdicts(k, target, types)
         limited = limits.of(k, target, name, found)
         return TargetReport(
             str(target),
@@ -114,17 +112,17 @@ class _Short:
     def _function(self, target: Target, types: Sequence[str]) -> tuple[Verdict, ...]:
         """The same as verdicts.verdicts; what was read about the name is told where a rule fired."""
         k, name = self._k, target.name
-        traits = questions.function_traits(k, name, target.module)
+        traits = function_traits.function_traits(k, name, target.module)
         evidence: dict[str, str] = {}
         told = []
         for attach in types:
             outcome = self._outcomes.get((attach, traits))
             if outcome is None:
-                outcome = self._outcomes[attach, traits] = engine.judge(k, attach, traits)
+                outcome = self._outcomes[attach, traits] = judge.judge(k, attach, traits)
             if outcome.fired and not evidence:
-                evidence = words.function_evidence(k, name, target.module)
+                evidence = verdict_evidence.function_evidence(k, name, target.module)
             notes: tuple[Finding, ...] = ()
             if outcome.answer == YES:
-                notes = judged.notes(k, attach, name, traits)
-            told.append(words.verdict(k, attach, outcome, evidence, notes))
+                notes = verdicts.notes(k, attach, name, traits)
+            told.append(verdict_evidence.verdict(k, attach, outcome, evidence, notes))
         return tuple(told)

@@ -9,7 +9,7 @@ from ..kernel.reading import LOCKDOWN
 from ..model import facts
 from ..model.report import DoctorReport, SourceState
 from ..model.verdict import Finding
-from ..probes.attach import evidence as words
+from ..probes.attach import evidence as verdict_evidence
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
@@ -118,7 +118,9 @@ def _findings(k: Kernel) -> list[Finding]:
             Finding("doctor.no_kprobes", "This kernel was built without kprobes.", k.flag_evidence("kprobe_pmu"))
         )
     found += _locked(k)
-    found += dict.fromkeys((*words.notes(k, "kprobe"), *words.notes(k, "lsm")))  # switches that are off
+    found += dict.fromkeys(
+        (*verdict_evidence.notes(k, "kprobe"), *verdict_evidence.notes(k, "lsm"))
+    )  # switches that are off
     if k.source.describe().kind == "live":
         import os
 

@@ -24,9 +24,8 @@ from ..model.inline import (
 )
 from ..model.report import Alternative, Coverage
 from ..model.target import FUNCTION, OFFSET, Target
-from ..probes.attach import function_traits as questions
-from ..probes.attach import targets
-from ..probes.inlining import debug_files as debugfiles
+from ..probes.attach import function_traits, targets
+from ..probes.inlining import debug_files
 from ..probes.inlining.debug_facts import Source, coverage_of, facts_of, same_layout, source_of
 from ..probes.inlining.names import base_name, home
 from ..probes.inlining.nearby import gather, nearby
@@ -81,7 +80,7 @@ def report(
         if source.debug.matches:
             notes.append("No build-id to compare, but the symbols of kernel and debug information lie at equal places.")
     if any(one.copies for one in found.functions):
-        _lend_code(k, source, module)
+        _symbols_with_code(k, source, module)
     if source.debug.matches is False:
         notes.append(
             f"{source.debug.path} is of another build ({source.debug.build_id[:12]}) than this kernel "
@@ -105,7 +104,7 @@ def report(
         notes += _together(functions[0])
     lookup = _lookup(k)
     if not functions:
-        if questions.function_traits(k, symbol, module).vmlinux or lookup.symbols(symbol):
+        if function_traits.function_traits(k, symbol, module).vmlinux or lookup.symbols(symbol):
             notes.append(f"The debug information does not describe {name}: it is assembly, or in another file.")
             unread.append(Unread(facts.DEBUG, "not_there", f"{source.debug.path} does not describe {name}"))
         else:
@@ -115,13 +114,13 @@ def report(
             notes.append(f"Neither the debug information nor kallsyms knows a function {name}.")
             if source.debug.matches is None and named:
                 why = f"{source.debug.path} has no build-id, so that it may be of another kernel"
-                unread.append(Unread(facts.DEBUG, "not_there", why, debugfiles.CURE))
+                unread.append(Unread(facts.DEBUG, "not_there", why, debug_files.CURE))
     advised: tuple[Alternative, ...] = ()
     if coverage.answer in ("partial", "none", "unknown") and functions and source.debug.matches is not False:
-        from ..probes.explain import alternatives as advice
+        from ..probes.explain import alternatives
 
         verdicts = _verdicts(k, target, ("kprobe", "fentry"))
-        advised = advice.alternatives(lookup, target, verdicts, nearby=points)
+        advised = alternatives.alternatives(lookup, target, verdicts, nearby=points)
     return InlineReport(
         *(k.info(), str(target), module, coverage, source.debug, functions, advised, tuple(notes), suggestions),
         tuple(unread),
@@ -140,7 +139,7 @@ def _together(function: InlinedFunction) -> list[str]:
 
 def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     """As `report`, of a name for which there is no debug information: what a survey says, fact or prediction."""
-    from ..probes.explain import alternatives as advice
+    from ..probes.explain import alternatives
     from ..probes.inlining.coverage import holders, surveyed
 
     symbol = target.name
@@ -183,7 +182,7 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     advised: tuple[Alternative, ...] = ()
     if coverage.answer != "complete":
         verdicts = _verdicts(k, target, ("kprobe", "fentry"))
-        advised = advice.alternatives(lookup, target, verdicts, nearby=holders(k, told))
+        advised = alternatives.alternatives(lookup, target, verdicts, nearby=holders(k, told))
     unread = () if is_fact else (debug,)
     return InlineReport(
         *(k.info(), str(target), module, coverage, None, (function,)),
@@ -219,7 +218,7 @@ def _survey_notes(entry: Entry, name: str, copies: Sequence[InlinedCopy]) -> lis
         says = "This is from the survey of this build"
         if entry.kind not in (classes.NO, classes.SELF_ONLY):
             lacking = "source lines, parameters" if copies else "the places of the copies, source lines, parameters"
-            says += f". Debug information adds {lacking} and what else lies near: {debugfiles.CURE}"
+            says += f". Debug information adds {lacking} and what else lies near: {debug_files.CURE}"
         found.append(says + ".")
     else:
         said = f"A prediction: this build was not surveyed, and {_kernels(entry.kernels)} says so"
@@ -245,7 +244,7 @@ def _kernels(releases: Sequence[str]) -> str:
     return f"each of {', '.join(releases[:-1])} and {releases[-1]}"
 
 
-def _lend_code(k: Kernel, source: Source, module: str | None) -> None:
+def _symbols_with_code(k: Kernel, source: Source, module: str | None) -> None:
     """Give the kernel the code that lies in a vmlinux with debug information of the same build."""
     if module is None and source.debug.matches and k.image is None:
         image = source.opened.file.image

@@ -21,6 +21,17 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         f"{_PROBES} usdt",
     ),
     (
+        "user_symbol.vdso",
+        """The vDSO is memory of the kernel without a file, and a uprobe belongs to a file: none can be put there.
+
+        Programs reach it through libc: clock_gettime and gettimeofday there are functions of a file and take probes, as
+        long as the program calls libc's and is not a Go program, which enters the vDSO itself.""",
+        "__create_xol_area, uprobe_register: by inode",
+        _UPROBES,
+        "the name",
+        _PROBES,
+    ),
+    (
         "limit.uprobe_not_code",
         """The offset lies in no segment that is executed, or the file is no program.
 
@@ -263,6 +274,18 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "arch_uretprobe_hijack_return_addr",
         _X86,
         ".gopclntab, .note.go.buildid",
+        _RETURNS,
+    ),
+    (
+        "hazard.uretprobe_shadow_stack",
+        """The file is built for shadow stacks, and this kernel's return probes leave the shadow stack as it is.
+
+        A return probe replaces the return address. Kernels with user shadow stacks and without shstk_update_last_frame
+        replace it on the ordinary stack alone, so that RET faults in a process that runs with a shadow stack
+        (GLIBC_TUNABLES=glibc.cpu.x86_shstk=on). Read in the kernel's source; not tried on hardware.""",
+        "arch_uretprobe_hijack_return_addr, shstk_update_last_frame",
+        _X86,
+        ".note.gnu.property of the file, kallsyms",
         _RETURNS,
     ),
     (

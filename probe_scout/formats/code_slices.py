@@ -22,7 +22,7 @@ from ..errors import Malformed
 
 HEAD = b"probe-scout code slices 1\n"
 PATH = "code/slices"
-# Does it look for the colon of MODULE:FUNCTION? Nothing else tells (witnesses.prefix_understood).
+# Does it look for the colon of MODULE:FUNCTION? Nothing else tells (features.prefix_understood).
 WHOLE = ("create_local_trace_kprobe",)
 UNREAD = "unread"
 RUNNING = "running"

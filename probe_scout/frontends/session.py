@@ -195,9 +195,9 @@ class OpenKernel:
         k = self._kernel
         k.set_caller(None)
         if as_me:
-            from ..probes.attach import privileges as caller
+            from ..probes.attach import privileges
 
-            k.set_caller(caller.present(k))
+            k.set_caller(privileges.present(k))
         targets: list[TargetReport | UserReport] = []
         for name in names:
             if self.is_user(name):  # without what only kernel functions need
@@ -238,9 +238,9 @@ class OpenKernel:
         k = self._kernel
         k.set_caller(None)
         if as_me:
-            from ..probes.attach import privileges as caller
+            from ..probes.attach import privileges
 
-            k.set_caller(caller.present(k))
+            k.set_caller(privileges.present(k))
         return k.info(), self._checked(
             many.reports(k, names, types, debug, all_types, progress, whole=check.target_report)
         )
@@ -571,12 +571,12 @@ class OpenKernel:
         if self._cache:
             import os
 
-            from ..probes.inlining import debug_files as debugfiles
+            from ..probes.inlining import debug_files
             from ..sources import cache
 
             question = cache.key(self._root, self._vmlinux, ("inline", name), (), False)
             if question and debug:
-                question += f"\0{os.path.abspath(debug)}\0{debugfiles.file_state(debug)}"
+                question += f"\0{os.path.abspath(debug)}\0{debug_files.file_state(debug)}"
             kept = self._kept_inline(question) if question else None
             if kept is not None:
                 return kept

@@ -27,7 +27,7 @@ def _holds_colon(k: Code, name: str) -> bool | None:
     return text.holds_byte(k, name, ord(":"))
 
 
-class Witness(NamedTuple):
+class Feature(NamedTuple):
     """`settle` gives True, False, or None where it cannot be told; then `fact` is what would have to be read."""
 
     settle: Callable[[Code], bool | None]
@@ -263,8 +263,8 @@ def _nop10(k: Code) -> bool | None:
     return k.enumerator("BPF_TRACE_FENTRY_MULTI") or None
 
 
-WITNESSES = {
-    "uprobe_pmu": Witness(
+FEATURES = {
+    "uprobe_pmu": Feature(
         # The configuration first: it is a small file, the list of symbols a large one.
         lambda k: (
             k.option("CONFIG_UPROBES", "CONFIG_UPROBE_EVENTS")
@@ -273,302 +273,302 @@ WITNESSES = {
         "perf_uprobe_init in kallsyms; CONFIG_UPROBES, CONFIG_UPROBE_EVENTS",
         facts.CONFIG,
     ),
-    "uprobe_needs_admin": Witness(
+    "uprobe_needs_admin": Feature(
         _uprobe_needs_admin,
         "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_MULTI, which is later than the change",
         facts.BTF,
     ),
-    "sleepable_uprobes": Witness(
+    "sleepable_uprobes": Feature(
         _sleepable_uprobes,
         "enum bpf_attach_type in BTF: BPF_LSM_CGROUP, a contemporary",
         facts.BTF,
         contemporary=True,
     ),
-    "type_uprobe_multi": Witness(
+    "type_uprobe_multi": Feature(
         lambda k: k.enumerator("BPF_TRACE_UPROBE_MULTI"),
         "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_MULTI",
         facts.BTF,
     ),
-    "type_uprobe_session": Witness(
+    "type_uprobe_session": Feature(
         lambda k: k.enumerator("BPF_TRACE_UPROBE_SESSION"),
         "enum bpf_attach_type in BTF: BPF_TRACE_UPROBE_SESSION",
         facts.BTF,
     ),
-    "user_path_by_name": Witness(
+    "user_path_by_name": Feature(
         _user_path_by_name,
         "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary",
         facts.BTF,
         contemporary=True,
     ),
-    "decoder_apx": Witness(_apx, "__x64_sys_uretprobe in kallsyms, a contemporary", facts.KALLSYMS, contemporary=True),
-    "decoder_invalid64": Witness(
+    "decoder_apx": Feature(_apx, "__x64_sys_uretprobe in kallsyms, a contemporary", facts.KALLSYMS, contemporary=True),
+    "decoder_invalid64": Feature(
         _invalid64, "inat_get_xop_attribute or arch_uprobe_optimize in kallsyms, which are later", facts.KALLSYMS
     ),
-    "decoder_xop": Witness(
+    "decoder_xop": Feature(
         lambda k: _seen(k, "inat_get_xop_attribute"), "inat_get_xop_attribute in kallsyms", facts.KALLSYMS
     ),
-    "uprobe_nop10": Witness(
+    "uprobe_nop10": Feature(
         _nop10, "arch_uprobe_optimize and insn_is_nop in kallsyms", facts.KALLSYMS, contemporary=True
     ),
-    "uprobe_nops": Witness(lambda k: _seen(k, "insn_is_nop"), "insn_is_nop in kallsyms", facts.KALLSYMS),
-    "bpf_syscall": Witness(
+    "uprobe_nops": Feature(lambda k: _seen(k, "insn_is_nop"), "insn_is_nop in kallsyms", facts.KALLSYMS),
+    "bpf_syscall": Feature(
         lambda k: k.built(("bpf_prog_load", "__sys_bpf"), "CONFIG_BPF_SYSCALL"),
         "bpf_prog_load in kallsyms; CONFIG_BPF_SYSCALL",
         facts.CONFIG,
     ),
-    "bpf_events": Witness(
+    "bpf_events": Feature(
         lambda k: _compiled(k, ("perf_event_attach_bpf_prog", "trace_call_bpf"), "CONFIG_BPF_EVENTS"),
         "perf_event_attach_bpf_prog in kallsyms; CONFIG_BPF_EVENTS",
         facts.CONFIG,
     ),
-    "bpf_jit": Witness(
+    "bpf_jit": Feature(
         lambda k: _compiled(k, ("bpf_trampoline_get", "bpf_jit_alloc_exec"), "CONFIG_BPF_JIT"),
         "bpf_trampoline_get in kallsyms; CONFIG_BPF_JIT",
         facts.CONFIG,
     ),
-    "dynamic_ftrace": Witness(
+    "dynamic_ftrace": Feature(
         lambda k: _compiled(k, ("ftrace_location", "ftrace_location_range"), "CONFIG_DYNAMIC_FTRACE"),
         "ftrace_location in kallsyms; CONFIG_DYNAMIC_FTRACE, which needs CONFIG_FUNCTION_TRACER",
         facts.CONFIG,
     ),
-    "kallsyms": Witness(
+    "kallsyms": Feature(
         _kallsyms,
         "proc/kallsyms; CONFIG_KALLSYMS",
         facts.KALLSYMS,
     ),
-    "kprobe_pmu": Witness(
+    "kprobe_pmu": Feature(
         lambda k: k.built(("perf_kprobe_init",), "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS"),
         "perf_kprobe_init in kallsyms; CONFIG_KPROBES, CONFIG_KPROBE_EVENTS",
         facts.CONFIG,
     ),
-    "notrace_check": Witness(
+    "notrace_check": Feature(
         _notrace,
         "within_notrace_func in kallsyms; CONFIG_KPROBE_EVENTS_ON_NOTRACE",
         facts.CONFIG,
     ),
-    "unique_check": Witness(
+    "unique_check": Feature(
         lambda k: k.has_symbol("count_symbols"),
         "count_symbols in kallsyms",
         facts.KALLSYMS,
     ),
-    "unique_check_in_module": Witness(
+    "unique_check_in_module": Feature(
         lambda k: k.has_symbol("validate_probe_symbol", "validate_module_probe_symbol"),
         "validate_probe_symbol in kallsyms",
         facts.KALLSYMS,
     ),
-    "counts_modules": Witness(
+    "counts_modules": Feature(
         _counts_modules,
         "count_mod_symbols in kallsyms; the arguments of count_symbols in BTF",
         facts.KALLSYMS,
     ),
-    "prefix_understood": Witness(
+    "prefix_understood": Feature(
         _prefix_understood,
         "validate_probe_symbol in kallsyms; the code of create_local_trace_kprobe; count_mod_symbols, which is older",
         facts.CODE,
         contemporary=True,
     ),
-    "vmlinux_wins": Witness(
+    "vmlinux_wins": Feature(
         _vmlinux_wins,
         "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the change",
         facts.BTF,
         contemporary=True,
     ),
-    "padding_check": Witness(
+    "padding_check": Feature(
         lambda k: k.has_symbol("arch_adjust_kprobe_addr"),
         "arch_adjust_kprobe_addr in kallsyms, a contemporary of the check",
         facts.KALLSYMS,
         contemporary=True,
     ),
-    "locked_down": Witness(
+    "locked_down": Feature(
         _locked_down,
         "sys/kernel/security/lockdown",
         facts.LOCKDOWN,
     ),
-    "tracing_locked": Witness(
+    "tracing_locked": Feature(
         _tracing_locked,
         "sys/kernel/security/lockdown, and a tracefs that is mounted and empty",
         facts.EVENTS,
     ),
-    "refuses_traps": Witness(
+    "refuses_traps": Feature(
         _refuses_traps,
         "can_boost in BTF returns bool",
         facts.BTF,
     ),
-    "type_kprobe_multi": Witness(
+    "type_kprobe_multi": Feature(
         lambda k: k.enumerator("BPF_TRACE_KPROBE_MULTI"),
         "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_MULTI",
         facts.BTF,
     ),
-    "type_kprobe_session": Witness(
+    "type_kprobe_session": Feature(
         lambda k: k.enumerator("BPF_TRACE_KPROBE_SESSION"),
         "enum bpf_attach_type in BTF: BPF_TRACE_KPROBE_SESSION",
         facts.BTF,
     ),
-    "type_fsession": Witness(
+    "type_fsession": Feature(
         lambda k: k.enumerator("BPF_TRACE_FSESSION"),
         "enum bpf_attach_type in BTF: BPF_TRACE_FSESSION",
         facts.BTF,
     ),
-    "type_tracing_multi": Witness(
+    "type_tracing_multi": Feature(
         lambda k: k.enumerator("BPF_TRACE_FENTRY_MULTI"),
         "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI",
         facts.BTF,
     ),
-    "fprobe": Witness(
+    "fprobe": Feature(
         _fprobe,
         "register_fprobe in kallsyms; CONFIG_FPROBE",
         facts.CONFIG,
     ),
-    "multi_sees_modules": Witness(
+    "multi_sees_modules": Feature(
         _multi_sees_modules,
         "kallsyms_callback in BTF takes three arguments",
         facts.BTF,
     ),
-    "btf": Witness(
+    "btf": Feature(
         _has_btf,
         "sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF",
         facts.BTF,
     ),
-    "module_btf": Witness(
+    "module_btf": Feature(
         lambda k: k.member("bpf_prog_aux", "attach_btf"),
         "struct bpf_prog_aux in BTF: attach_btf",
         facts.BTF,
     ),
-    "module_scoped": Witness(
+    "module_scoped": Feature(
         lambda k: k.member("bpf_attach_target_info", "tgt_mod"),
         "struct bpf_attach_target_info in BTF: tgt_mod",
         facts.BTF,
     ),
-    "fsession_jit": Witness(
+    "fsession_jit": Feature(
         lambda k: None if k.arch() == "unknown" else machines.row(k.arch()).has_fsession,
         "the architecture",
         facts.KALLSYMS,
     ),
-    "error_injection": Witness(
+    "error_injection": Feature(
         _error_injection,
         "within_error_injection_list in kallsyms; CONFIG_FUNCTION_ERROR_INJECTION",
         facts.CONFIG,
     ),
-    "syscalls_sleepable": Witness(
+    "syscalls_sleepable": Feature(
         _syscalls_sleepable,
         "the id set btf_non_sleepable_error_inject in kallsyms is gone",
         facts.BTF_IDS,
     ),
-    "struct_arguments": Witness(
+    "struct_arguments": Feature(
         lambda k: k.member("btf_func_model", "arg_flags"),
         "struct btf_func_model in BTF: arg_flags",
         facts.BTF,
     ),
-    "union_arguments": Witness(
+    "union_arguments": Feature(
         lambda k: k.member("bpf_prog_aux", "kprobe_write_ctx"),
         "struct bpf_prog_aux in BTF: kprobe_write_ctx, a contemporary of the change",
         facts.BTF,
         contemporary=True,
     ),
-    "stack_arguments": Witness(
+    "stack_arguments": Feature(
         _stack_arguments,
         "arch_bpf_trampoline_size or save_args in kallsyms; on arm64 calc_arg_aux or struct arg_aux in BTF",
         facts.KALLSYMS,
     ),
-    "stack_words_limited": Witness(
+    "stack_words_limited": Feature(
         lambda k: machines.row(k.arch()).argument_words_max is not None,
         "the architecture",
         facts.ARCHITECTURE,
     ),
-    "eight_argument_registers": Witness(
+    "eight_argument_registers": Feature(
         lambda k: machines.row(k.arch()).argument_registers == 8,
         "the architecture",
         facts.ARCHITECTURE,
     ),
-    "pokes_bpf_only": Witness(
+    "pokes_bpf_only": Feature(
         lambda k: machines.row(k.arch()).pokes_bpf_only,
         "the architecture",
         facts.ARCHITECTURE,
     ),
-    "exact_exclusive_masks": Witness(
+    "exact_exclusive_masks": Feature(
         lambda k: k.has_symbol("aarch64_insn_gen_load_acq_store_rel"),
         "aarch64_insn_gen_load_acq_store_rel in BTF or kallsyms, a contemporary of the change",
         facts.BTF,
         contemporary=True,
     ),
-    "refuses_mops": Witness(
+    "refuses_mops": Feature(
         _refuses_mops,
         "aarch64_insn_gen_load_acq_store_rel in BTF or kallsyms, which is later; do_el0_mops is not there",
         facts.BTF,
         contemporary=True,
     ),
-    "kprobe_rules": Witness(
+    "kprobe_rules": Feature(
         lambda k: machines.row(k.arch()).kprobes or None,
         "the architecture",
         facts.ARCHITECTURE,
     ),
-    "trampoline_rules": Witness(
+    "trampoline_rules": Feature(
         lambda k: machines.row(k.arch()).trampolines or None,
         "the architecture",
         facts.ARCHITECTURE,
     ),
-    "direct_calls": Witness(
+    "direct_calls": Feature(
         lambda k: k.built(
             ("register_ftrace_direct", "register_ftrace_direct_multi"), "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
         ),
         "register_ftrace_direct in kallsyms; CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
         facts.CONFIG,
     ),
-    "sleepable_tracepoints": Witness(
+    "sleepable_tracepoints": Feature(
         _sleepable_tracepoints,
         "trace_call_bpf_faultable in kallsyms; or bpf_lsm_hook_returns_errno and struct btf_layout, contemporaries",
         facts.BTF,
         contemporary=True,
     ),
-    "faultable_events": Witness(
+    "faultable_events": Feature(
         _faultable_events,
         "trace_call_bpf_faultable in kallsyms, or BPF_TRACE_FENTRY_MULTI in BTF, which is later",
         facts.KALLSYMS,
     ),
-    "sleepable_types_listed": Witness(
+    "sleepable_types_listed": Feature(
         _sleepable_types_listed,
         "bpf_dummy_ops_check_member in kallsyms, a contemporary; not bpf_dummy_init alone",
         facts.BTF,
         contemporary=True,
     ),
-    "wide_return_check": Witness(
+    "wide_return_check": Feature(
         lambda k: k.enumerator("BPF_TRACE_FENTRY_MULTI"),
         "enum bpf_attach_type in BTF: BPF_TRACE_FENTRY_MULTI, a contemporary of the check",
         facts.BTF,
         contemporary=True,
     ),
-    "multi_direct": Witness(
+    "multi_direct": Feature(
         lambda k: k.has_symbol("bpf_trampoline_multi_attach"),
         "bpf_trampoline_multi_attach in kallsyms",
         facts.KALLSYMS,
     ),
-    "type_lsm_cgroup": Witness(
+    "type_lsm_cgroup": Feature(
         lambda k: k.enumerator("BPF_LSM_CGROUP"),
         "enum bpf_attach_type in BTF: BPF_LSM_CGROUP",
         facts.BTF,
     ),
-    "cgroup_bpf": Witness(
+    "cgroup_bpf": Feature(
         lambda k: k.built(("__cgroup_bpf_run_filter_skb",), "CONFIG_CGROUP_BPF"),
         "__cgroup_bpf_run_filter_skb in kallsyms; CONFIG_CGROUP_BPF",
         facts.CONFIG,
     ),
-    "bpf_lsm": Witness(
+    "bpf_lsm": Feature(
         lambda k: k.built(("bpf_lsm_verify_prog",), "CONFIG_BPF_LSM"),
         "bpf_lsm_verify_prog in kallsyms; CONFIG_BPF_LSM",
         facts.CONFIG,
     ),
-    "sleepable_iterators": Witness(
+    "sleepable_iterators": Feature(
         lambda k: k.has_symbol("bpf_iter_prog_supported"),
         "bpf_iter_prog_supported in kallsyms",
         facts.BTF,
     ),
-    "iterators_must_resched": Witness(
+    "iterators_must_resched": Feature(
         lambda k: k.member("bpf_iter__cgroup", "cgroup"),
         "struct bpf_iter__cgroup in BTF, a contemporary of the check",
         facts.BTF,
         contemporary=True,
     ),
-    "trace_events": Witness(
+    "trace_events": Feature(
         _trace_events,
         "perf_trace_init in kallsyms; CONFIG_EVENT_TRACING, CONFIG_BPF_EVENTS",
         facts.CONFIG,
@@ -585,9 +585,9 @@ _RIGHTS = {
 
 def says(flag: str) -> str:
     """What is looked at to settle a flag, for people."""
-    return _RIGHTS[flag][0] if flag in _RIGHTS else WITNESSES[flag].says
+    return _RIGHTS[flag][0] if flag in _RIGHTS else FEATURES[flag].says
 
 
 def fact(flag: str) -> str:
     """The fact that would have to be read for a flag that is not settled."""
-    return _RIGHTS[flag][1] if flag in _RIGHTS else WITNESSES[flag].fact
+    return _RIGHTS[flag][1] if flag in _RIGHTS else FEATURES[flag].fact

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Malformed
 from ..model import facts
-from . import features as witnesses
+from . import features
 from .code_store import Code
 
 if TYPE_CHECKING:
@@ -81,15 +81,15 @@ class Kernel(Code):
                 self._flags[name] = self.caller(name) if self.caller is not None else True
             else:
                 try:
-                    self._flags[name] = witnesses.WITNESSES[name].settle(self)
+                    self._flags[name] = features.FEATURES[name].settle(self)
                 except Malformed as error:
-                    self.spoil(facts.BTF, error)
+                    self.mark_malformed(facts.BTF, error)
                     self._flags[name] = None
         return self._flags[name]
 
     def flag_fact(self, name: str) -> str:
         """The fact that would have to be read for a flag that is None."""
-        return witnesses.fact(name)
+        return features.fact(name)
 
     def sliced_names(self) -> frozenset[str]:
         """Names of functions whose first bytes a snapshot holds; empty where it holds none."""
@@ -105,4 +105,4 @@ class Kernel(Code):
 
     def flag_evidence(self, flag: str) -> str:
         """What is looked at to settle a flag."""
-        return witnesses.says(flag)
+        return features.says(flag)

@@ -49,7 +49,7 @@ class Lists(Identity):
                 try:
                     self._blacklist = kprobe_blacklist.table(found[1])
                 except Malformed as error:
-                    self.spoil(facts.KPROBE_BLACKLIST, error)
+                    self.mark_malformed(facts.KPROBE_BLACKLIST, error)
         return self._blacklist
 
     def injectable(self) -> dict[str, str]:
@@ -91,7 +91,7 @@ class Lists(Identity):
         try:
             return kconfig.find(raw, option) or ""
         except Malformed as error:
-            self.spoil(facts.CONFIG, error)
+            self.mark_malformed(facts.CONFIG, error)
             self._config = ("", b"")
             return None
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..arch import x86_64 as x86_code
+from ..arch import x86_64
 from ..errors import UsageError
 from ..formats import code_slices
 from ..formats.elf import kernel_image
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (b".cold", b".part", b".isra", b".constprop")
 WINDOW_BYTES = 16
-DOUBT_BYTES = 16  # behind the place where a site is in doubt
+AMBIGUOUS_BYTES = 16  # behind the place where a site is in doubt
 WHOLE_BYTES_MAX = 4096
 _BREAKPOINT = b"\xcc"
 MODULE_TABLES = {  # entry sizes where an entry relocates more than one address of code
@@ -86,7 +86,7 @@ def check_same_build(image: Image, view: View) -> None:
     asked = good = 0
     for start in sorted(starts or ()):
         code = _link_code(image, symbols, start, WINDOW_BYTES)
-        kind = x86_code.first_instruction(code or b"").kind
+        kind = x86_64.first_instruction(code or b"").kind
         asked += 1
         good += kind in (kinds.CALL, kinds.NOP5, kinds.ENDBR)
     if good * 1000 < asked * 990:
@@ -128,7 +128,7 @@ def wants(name: bytes, code: bytes, words: tuple[str, ...]) -> bool:
         return False
     if any(suffix in name for suffix in SUFFIXES):
         return True
-    kind = x86_code.entry_instruction(code).kind
+    kind = x86_64.entry_instruction(code).kind
     return kind == kinds.NOP5 or (kind == kinds.JUMP and bool({"alternative", "jump_label", "unread"} & set(words)))
 
 
@@ -141,9 +141,11 @@ def vmlinux_slices(
     stext = symbols.limits[b"_stext"]
     starts = (sites.starts_of(None) if sites is not None else None) or set()
     doubtful: dict[int, int] = {}  # address to how many bytes are looked at
-    for doubt in {d for (owner, _), found in (sites.unsure if sites else {}).items() if owner is None for d in found}:
-        for address in doubt.starts:
-            doubtful[address] = max(doubt.offset + DOUBT_BYTES, doubtful.get(address, 0))
+    for ambiguous in {
+        d for (owner, _), found in (sites.unsure if sites else {}).items() if owner is None for d in found
+    }:
+        for address in ambiguous.starts:
+            doubtful[address] = max(ambiguous.offset + AMBIGUOUS_BYTES, doubtful.get(address, 0))
     whole_names = {name.encode() for name in code_slices.WHOLE}
     is_running = bool(getattr(image, "is_running", False))
     for row in range(symbols.vmlinux_count):
@@ -158,7 +160,7 @@ def vmlinux_slices(
         if not symbols.is_core_text(address) or (address in starts and address not in doubtful):
             continue
         code = _link_code(image, symbols, address, WINDOW_BYTES)
-        probed = address + (4 if code and x86_code.first_instruction(code).kind == kinds.ENDBR else 0)
+        probed = address + (4 if code and x86_64.first_instruction(code).kind == kinds.ENDBR else 0)
         words = tuple(word for word, at in tables.items() if at is not None and probed in at)
         words += () if all(at is not None for at in tables.values()) else (code_slices.UNREAD,)
         if address in doubtful:
@@ -170,20 +172,17 @@ def vmlinux_slices(
                 yield code_slices.Slice(None, name.decode(), address - stext, code, words)
         elif code and wants(name, code, words):
             if is_running:
-                if code[x86_code.entry_offset(code) :][:1] == _BREAKPOINT:
+                if code[x86_64.entry_offset(code) :][:1] == _BREAKPOINT:
                     continue  # somebody's kprobe stands there
                 words += (code_slices.RUNNING,)
-            elif (
-                running is not None
-                and x86_code.may_be_nop5(x86_code.entry_instruction(code).kind, words, False) is None
-            ):
+            elif running is not None and x86_64.may_be_nop5(x86_64.entry_instruction(code).kind, words, False) is None:
                 code, words = _as_running(running(address, WINDOW_BYTES), code, words)
-            yield code_slices.Slice(None, name.decode(), address - stext, x86_code.shortest(code), words)
+            yield code_slices.Slice(None, name.decode(), address - stext, x86_64.shortest(code), words)
 
 
 def _as_running(found: bytes | None, code: bytes, words: tuple[str, ...]) -> tuple[bytes, tuple[str, ...]]:
     """The running bytes in place of the image's, unless a breakpoint stands there (a kprobe that is armed now)."""
-    if not found or found[x86_code.entry_offset(found) :][:1] == _BREAKPOINT:
+    if not found or found[x86_64.entry_offset(found) :][:1] == _BREAKPOINT:
         return code, words
     return found, (*words, code_slices.RUNNING)
 
@@ -212,10 +211,10 @@ def module_slices(files: Iterable[tuple[str, bytes]], view: View) -> Iterator[co
             if name.encode() in listed:
                 continue
             for code, place in zip(codes[name], places, strict=True):
-                probed = place[1] + (4 if x86_code.first_instruction(code).kind == kinds.ENDBR else 0)
+                probed = place[1] + (4 if x86_64.first_instruction(code).kind == kinds.ENDBR else 0)
                 words = tuple(word for word, at in tables.items() if (place[0], probed) in at)
                 if code and wants(name.encode(), code, words):
-                    yield code_slices.Slice(module, name, place[1], x86_code.shortest(code), words)
+                    yield code_slices.Slice(module, name, place[1], x86_64.shortest(code), words)
 
 
 def init_bugs(files: Iterable[tuple[str, bytes]]) -> frozenset[int]:

@@ -96,7 +96,7 @@ class Reading:
             self._unread[fact] = Unread(fact, worst.kind, f"{worst.path}: {worst.why}", worst.cure)
         return None
 
-    def spoil(self, fact: str, error: ProbeScoutError, cure: str = "") -> None:
+    def mark_malformed(self, fact: str, error: ProbeScoutError, cure: str = "") -> None:
         """Mark a fact as unread because its bytes make no sense."""
         self._unread[fact] = Unread(
             fact, "malformed", str(error), cure or "take the file again; it is not what the kernel writes"
@@ -111,7 +111,7 @@ class Reading:
                 try:
                     loader()
                 except Malformed as error:
-                    self.spoil(fact, error)
+                    self.mark_malformed(fact, error)
         return self._unread[fact]
 
     def known_unread(self, fact: str) -> Unread | None:

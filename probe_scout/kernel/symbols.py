@@ -201,7 +201,7 @@ class Symbols(Types):
                 return filter_functions.table_names(raw, symbols)
             return filter_functions.names_only(raw, symbols, names)
         except Malformed as error:
-            self.spoil(facts.FILTER_FUNCTIONS, error)
+            self.mark_malformed(facts.FILTER_FUNCTIONS, error)
             return None
 
     def names_with(self, head: bytes) -> frozenset[bytes]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..formats.code_slices import Slice
     from ..formats.elf.kernel_image import KernelImage
-    from ..formats.text.filter_functions import Doubt
+    from ..formats.text.filter_functions import Ambiguous
     from ..formats.text.kallsyms import SymbolTable
     from .code_store import Code
 
@@ -120,10 +120,10 @@ def _module_word(k: Code, symbols: SymbolTable, row: int, offset_bytes: int, raw
 
     A file of the same build agrees with the running code up to the first operand, which relocation fills in.
     """
-    from ..arch import x86_64 as x86_code
+    from ..arch import x86_64
     from ..formats import code_slices
 
-    if offset_bytes != x86_code.entry_offset(raw):
+    if offset_bytes != x86_64.entry_offset(raw):
         return None
     symbol = symbols.symbol(row)
     assert symbol.module is not None
@@ -140,24 +140,23 @@ def _module_word(k: Code, symbols: SymbolTable, row: int, offset_bytes: int, raw
 
 def _is_patched(file: bytes, running: bytes, at: int) -> bool:
     """The same instruction before and after boot or a user switched it: a jump label, a static call."""
-    from ..arch import x86_64 as x86_code
+    from ..arch import x86_64
     from ..model import instruction as kinds
 
-    both = [x86_code.first_instruction(code[at:]).kind for code in (file, running)]
+    both = [x86_64.first_instruction(code[at:]).kind for code in (file, running)]
     return file[:at] == running[:at] and all(kind in kinds.PATCHABLE for kind in both)
 
 
 def _slices_of_module(k: Code, module: str) -> dict[str, tuple[Slice, ...]] | None:
     """The slices that the file of one loaded module gives, by name; None where it cannot be read."""
-    from . import module_text as slices
-    from . import modules
+    from . import module_text, modules
 
     view = k.full()
     if view is None:
         return None
     found: dict[str, tuple[Slice, ...]] = {}
     try:
-        for one in slices.module_slices(modules.files(k, module), view):
+        for one in module_text.module_slices(modules.files(k, module), view):
             found[one.name] = (*found.get(one.name, ()), one)
     except ProbeScoutError as error:
         _store(k).why = str(error)
@@ -188,7 +187,7 @@ def first(k: Code, symbols: SymbolTable, row: int) -> str | None:
     """What kprobes make of a symbol's first instruction: "" fine, "bug", "int", "indirect"; None if it is not told."""
     if k.arch() != "x86_64":
         return None
-    from ..arch import x86_64 as x86_code
+    from ..arch import x86_64
     from ..formats import code_slices
     from ..model import instruction as kinds
 
@@ -201,8 +200,8 @@ def first(k: Code, symbols: SymbolTable, row: int) -> str | None:
             return None
         raw, running = found
         site = None
-    entry = x86_code.entry_offset(raw)
-    kind = x86_code.entry_instruction(raw).kind
+    entry = x86_64.entry_offset(raw)
+    kind = x86_64.entry_instruction(raw).kind
     if running and raw[entry : entry + 1] == _BREAKPOINT:
         return None  # somebody's kprobe, perhaps; the kernel knows what it stands for
     if site is None and kind in kinds.PATCHABLE:
@@ -230,19 +229,19 @@ def holds_byte(k: Code, name: str, byte: int) -> bool | None:
     rows = [row for row in view.symbols.rows(name.encode()) if view.symbols.modules[row] is None] if view else []
     if view is None or len(rows) != 1 or view.symbols.hidden:
         return None
-    from ..arch import x86_64 as x86_code
+    from ..arch import x86_64
     from ..formats import code_slices
 
     symbols = view.symbols
     one = slice_of(k, symbols, rows[0])
     if one is not None and name in code_slices.WHOLE and len(one.code) > _WINDOW_BYTES:
-        return x86_code.has_operand(one.code, byte)
+        return x86_64.has_operand(one.code, byte)
     start, end = symbols.extent(rows[0])
     found = text(k, symbols, rows[0], end - start) if end - start <= _BODY_BYTES_MAX else None
-    return x86_code.has_operand(found[0], byte) if found is not None and len(found[0]) == end - start else None
+    return x86_64.has_operand(found[0], byte) if found is not None and len(found[0]) == end - start else None
 
 
-def holds_site(k: Code, symbols: SymbolTable, address: int, doubts: Sequence[Doubt]) -> bool | None:
+def holds_site(k: Code, symbols: SymbolTable, address: int, doubts: Sequence[Ambiguous]) -> bool | None:
     """The symbol that starts at `address` has one of the sites in question; None if code does not tell.
 
     A site is a five-byte no-op, or a call where it is in use or the image was not prepared (arch/x86/kernel/ftrace.c).
@@ -250,29 +249,29 @@ def holds_site(k: Code, symbols: SymbolTable, address: int, doubts: Sequence[Dou
     if k.arch() != "x86_64":
         return None
     answers = []
-    for doubt in doubts:
-        mine = _calls_at(k, symbols, address, doubt.offset)
+    for ambiguous in doubts:
+        mine = _calls_at(k, symbols, address, ambiguous.offset)
         if mine is None:
             return None
-        fitting = [_calls_at(k, symbols, start, doubt.offset) for start in doubt.starts] if mine else []
-        sure = None not in fitting and fitting.count(True) <= doubt.lines
+        fitting = [_calls_at(k, symbols, start, ambiguous.offset) for start in ambiguous.starts] if mine else []
+        sure = None not in fitting and fitting.count(True) <= ambiguous.lines
         answers.append(False if not mine else True if sure else None)
     return True if True in answers else None if None in answers else False
 
 
 def _calls_at(k: Code, symbols: SymbolTable, start: int, offset: int) -> bool | None:
-    from ..arch import x86_64 as x86_code
+    from ..arch import x86_64
 
     row = next(iter(symbols.rows_at(start)), None)
     one = slice_of(k, symbols, row) if row is not None else None
     raw = one.code if one is not None else b""
-    if len(raw) < offset + x86_code.SITE_BYTES:
-        found = bytes_at(k, symbols, start, offset + 2 * x86_code.SITE_BYTES)
+    if len(raw) < offset + x86_64.SITE_BYTES:
+        found = bytes_at(k, symbols, start, offset + 2 * x86_64.SITE_BYTES)
         if found is None:
             return None
         raw = found[0]
-    at = offset or x86_code.entry_offset(raw)
-    return x86_code.is_site(raw[at : at + x86_code.SITE_BYTES])
+    at = offset or x86_64.entry_offset(raw)
+    return x86_64.is_site(raw[at : at + x86_64.SITE_BYTES])
 
 
 def entry_is_patched(k: Code, symbols: SymbolTable, row: int) -> bool | None:
@@ -285,21 +284,21 @@ def entry_is_patched(k: Code, symbols: SymbolTable, row: int) -> bool | None:
         return False if machines.row(k.arch()).pokes_bpf_only else None
     if symbols.hidden:
         return None  # the code cannot be found without addresses
-    from ..arch import x86_64 as x86_code
+    from ..arch import x86_64
     from ..model import instruction as kinds
 
     store = _store(k)
     found = text(k, symbols, row, _WINDOW_BYTES) if store.live or k.image is not None else None
-    kind = x86_code.entry_instruction(found[0]).kind if found is not None else ""
+    kind = x86_64.entry_instruction(found[0]).kind if found is not None else ""
     if found is not None and found[1]:
-        return x86_code.may_be_nop5(kind, (), True)
+        return x86_64.may_be_nop5(kind, (), True)
     one = slice_of(k, symbols, row)
     if one is None:
         if store.slices:
             return False
         return None if found is None or kind in (kinds.NOP5, kinds.JUMP) else False
     running = "running" in one.sites
-    return x86_code.may_be_nop5(x86_code.entry_instruction(one.code).kind, one.sites, running)
+    return x86_64.may_be_nop5(x86_64.entry_instruction(one.code).kind, one.sites, running)
 
 
 def sliced_names(k: Code) -> frozenset[str]:
@@ -312,18 +311,17 @@ def slices_for_snapshot(k: Code) -> bytes:
 
     Raises UsageError where there is neither, and for an architecture whose code is not recorded.
     """
-    from . import module_text as slices
-    from . import modules
+    from . import module_text, modules
 
     if k.arch() not in ("x86_64", "unknown"):
         raise UsageError(f"code of {k.arch()} is not recorded: take the snapshot without --with-code")
-    image: slices.Image | None = _store(k).open_image(k)
+    image: module_text.Image | None = _store(k).open_image(k)
     reader = _running_reader(k)
     if image is None and reader is not None and k.stext():
         running = RunningText(k.stext(), reader)
         if running.text_at(k.stext(), _WINDOW_BYTES) is not None:
             image = running
-    return slices.of_kernel(k, image, modules.files(k), reader, _stale_slices(k))
+    return module_text.of_kernel(k, image, modules.files(k), reader, _stale_slices(k))
 
 
 def stale_bug(k: Code, symbols: SymbolTable, row: int) -> bool:
@@ -377,11 +375,10 @@ def _init_bases(k: Code) -> list[tuple[int, str]]:
 def _init_bugs(k: Code, module: str) -> frozenset[int]:
     store = _store(k)
     if module not in store.init_bugs:
-        from . import module_text as slices
-        from . import modules
+        from . import module_text, modules
 
         try:
-            store.init_bugs[module] = slices.init_bugs(modules.files(k, module))
+            store.init_bugs[module] = module_text.init_bugs(modules.files(k, module))
         except ProbeScoutError:
             store.init_bugs[module] = frozenset()
     return store.init_bugs[module]

@@ -53,7 +53,7 @@ class Types(Reading):
                 self._btfs[key] = Btf(raw, base, f"{BTF_FOLDER}/{key}")
             except Malformed as error:
                 if module is None:
-                    self.spoil(facts.BTF, error)
+                    self.mark_malformed(facts.BTF, error)
                 else:
                     self.module_gaps[key] = Unread(facts.MODULE_BTF, "malformed", str(error), "read the file again")
         return self._btfs[key]

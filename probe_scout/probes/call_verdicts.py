@@ -18,9 +18,8 @@ from ..model.report import Alternative, Coverage, TargetReport
 from ..model.target import FUNCTION, TRACEPOINT
 from ..model.traits import CallTraits
 from ..model.verdict import NO, UNKNOWN, YES, Finding, Verdict
-from ..rules import helper_sets
-from ..rules import judge as engine
-from .attach import evidence as words
+from ..rules import helper_sets, judge
+from .attach import evidence as verdict_evidence
 from .attach import targets, verdicts
 from .calls import Calls, attach_types, program_of
 
@@ -338,7 +337,9 @@ def of_traits(
 ) -> Verdict:
     """The verdict of a call by itself. `unread` says why facts of the traits are missing."""
     told = {gap.fact: gap for gap in unread}
-    found = words.verdict(k, title, engine.judge(k, kind, traits), {facts.CALLS: evidence} if evidence else {}, notes)
+    found = verdict_evidence.verdict(
+        k, title, judge.judge(k, kind, traits), {facts.CALLS: evidence} if evidence else {}, notes
+    )
     return found._replace(unread=tuple(told.get(gap.fact, gap) for gap in found.unread))
 
 

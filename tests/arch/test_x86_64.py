@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe_scout.arch import x86_64 as x86_code
+from probe_scout.arch import x86_64
 from probe_scout.model import instruction as kinds
 from tests.builders.damage import EXAMPLES
 
@@ -73,80 +73,80 @@ FIRST = [
 
 @pytest.mark.parametrize(("code", "kind", "length"), FIRST)
 def test_first_instruction_is_told_by_its_opcode(code, kind, length):
-    found = x86_code.first_instruction(bytes.fromhex(code) + (b"\x90" * 16 if kind != kinds.TRUNCATED else b""))
+    found = x86_64.first_instruction(bytes.fromhex(code) + (b"\x90" * 16 if kind != kinds.TRUNCATED else b""))
     assert found == (kind, length)
 
 
 @pytest.mark.parametrize(("code", "kind", "length"), FIRST)
 def test_the_shortest_form_has_the_same_kind(code, kind, length):
     whole = bytes.fromhex(code) + (b"\x90" * 16 if kind != kinds.TRUNCATED else b"")
-    short = x86_code.shortest(whole)
-    assert x86_code.first_instruction(short).kind == kind
+    short = x86_64.shortest(whole)
+    assert x86_64.first_instruction(short).kind == kind
     assert whole.startswith(short)
     assert len(short) <= max(len(bytes.fromhex(code)), 1) + (kind == kinds.ENDBR)
 
 
 def test_behind_endbr_the_instruction_that_is_probed_is_kept():
     code = VFS_READ_IBT[:16]
-    assert x86_code.shortest(code) == code[:5]
-    assert x86_code.entry_instruction(code) == x86_code.entry_instruction(code[4:]) == (kinds.CALL, 5)
-    assert x86_code.shortest(code[:4]) == code[:4]
+    assert x86_64.shortest(code) == code[:5]
+    assert x86_64.entry_instruction(code) == x86_64.entry_instruction(code[4:]) == (kinds.CALL, 5)
+    assert x86_64.shortest(code[:4]) == code[:4]
 
 
 def test_a_cut_off_ud1_has_no_length():
-    assert x86_code.first_instruction(b"\x0f\xb9") == (kinds.UD, None)
-    assert x86_code.first_instruction(b"\x0f\xb9\x04") == (kinds.UD, None)
+    assert x86_64.first_instruction(b"\x0f\xb9") == (kinds.UD, None)
+    assert x86_64.first_instruction(b"\x0f\xb9\x04") == (kinds.UD, None)
 
 
 def test_boundaries_follow_the_code():
     pytest.importorskip("capstone")
-    assert x86_code.boundaries(VFS_READ_IBT[:23]) == ((0, 4, 9, 11, 13, 15, 17, 18, 19), 23)
-    assert x86_code.boundaries(VFS_READ[:15]) == ((0, 5, 7, 9, 11, 13, 14), 15)
-    assert x86_code.boundaries(b"") == ((), 0)
+    assert x86_64.boundaries(VFS_READ_IBT[:23]) == ((0, 4, 9, 11, 13, 15, 17, 18, 19), 23)
+    assert x86_64.boundaries(VFS_READ[:15]) == ((0, 5, 7, 9, 11, 13, 14), 15)
+    assert x86_64.boundaries(b"") == ((), 0)
 
 
 def test_boundaries_stop_where_the_bytes_end_inside_an_instruction():
     pytest.importorskip("capstone")
-    assert x86_code.boundaries(VFS_READ_IBT[:8]) == ((0,), 4)
+    assert x86_64.boundaries(VFS_READ_IBT[:8]) == ((0,), 4)
 
 
 def test_boundaries_stop_at_what_is_no_instruction():
     pytest.importorskip("capstone")
-    assert x86_code.boundaries(b"\x90\x06\x90") == ((0,), 1)  # push %es does not exist in 64-bit code
+    assert x86_64.boundaries(b"\x90\x06\x90") == ((0,), 1)  # push %es does not exist in 64-bit code
 
 
 def test_ud1_has_its_operand_as_in_the_kernels_decoder():
     pytest.importorskip("capstone")
-    assert x86_code.boundaries(bytes.fromhex("90 6748 0fb93a 90 0fb98424 78563412 c3")) == ((0, 1, 6, 7, 15), 16)
+    assert x86_64.boundaries(bytes.fromhex("90 6748 0fb93a 90 0fb98424 78563412 c3")) == ((0, 1, 6, 7, 15), 16)
 
 
 def test_instructions_newer_than_the_decoder_are_stepped_over():
     pytest.importorskip("capstone")
-    assert x86_code.boundaries(bytes.fromhex("0f01fe 0f01ff f30f01fe f20f01ff c3")) == ((0, 3, 6, 10, 14), 15)
+    assert x86_64.boundaries(bytes.fromhex("0f01fe 0f01ff f30f01fe f20f01ff c3")) == ((0, 3, 6, 10, 14), 15)
 
 
 def test_functions_longer_than_a_chunk_are_decoded_to_the_end():
     pytest.importorskip("capstone")
-    found = x86_code.boundaries(b"\x66\x90\x90" * 5000)
+    found = x86_64.boundaries(b"\x66\x90\x90" * 5000)
     assert found.decoded_bytes == 15000
     assert len(found.starts) == 10000
 
 
 def test_no_decoder_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "capstone", None)
-    with pytest.raises(x86_code.NoDecoder, match=r"pip install probe-scout\[code\]"):
-        x86_code.boundaries(VFS_READ)
-    assert x86_code.look(VFS_READ, 0).kind == kinds.CALL  # the entry needs none
-    assert x86_code.look(VFS_READ_IBT, 4).kind == kinds.CALL
+    with pytest.raises(x86_64.NoDecoder, match=r"pip install probe-scout\[code\]"):
+        x86_64.boundaries(VFS_READ)
+    assert x86_64.look(VFS_READ, 0).kind == kinds.CALL  # the entry needs none
+    assert x86_64.look(VFS_READ_IBT, 4).kind == kinds.CALL
 
 
 def test_a_look_at_an_offset_tells_all_that_the_rules_ask():
     pytest.importorskip("capstone")
-    found = x86_code.look(VFS_READ_IBT, 9)
+    found = x86_64.look(VFS_READ_IBT, 9)
     assert (found.starts_with_endbr, found.kind, found.inside) == (True, kinds.OTHER, None)
     assert 9 in found.boundaries
     assert found.decoded_bytes > 9
-    inside = x86_code.look(VFS_READ_IBT, 6)
+    inside = x86_64.look(VFS_READ_IBT, 6)
     assert inside.inside == kinds.CALL
     assert 6 not in inside.boundaries
 
@@ -154,19 +154,19 @@ def test_a_look_at_an_offset_tells_all_that_the_rules_ask():
 def test_a_foreign_breakpoint_in_running_code_ends_what_is_known():
     pytest.importorskip("capstone")
     probed = b"\x55\xcc\x89\xe5\x5d\xc3\xcc\x90"  # push; int3 over the first byte of mov; pop; ret; int3 padding; nop
-    assert x86_code.look(probed, 7, is_running_code=True).decoded_bytes == 1
-    assert x86_code.look(probed, 7, is_running_code=False).decoded_bytes == 8
+    assert x86_64.look(probed, 7, is_running_code=True).decoded_bytes == 1
+    assert x86_64.look(probed, 7, is_running_code=False).decoded_bytes == 8
     padded = b"\x55\x5d\xc3\xcc\xcc\x90"
-    assert x86_code.look(padded, 5, is_running_code=True).decoded_bytes == 6
+    assert x86_64.look(padded, 5, is_running_code=True).decoded_bytes == 6
 
 
 def test_the_pair_that_feeds_a_cfi_trap_is_seen():
     pytest.importorskip("capstone")
     check = bytes.fromhex("41ba78563412 450353fc 7402 0f0b c3")
-    assert x86_code.look(check, 0).cfi_pair
-    assert x86_code.look(check, 6).cfi_pair
-    assert not x86_code.look(check, 10).cfi_pair
-    assert not x86_code.look(b"\x41\xba\x78\x56\x34\x12\xc3" + b"\x90" * 8, 0).cfi_pair
+    assert x86_64.look(check, 0).cfi_pair
+    assert x86_64.look(check, 6).cfi_pair
+    assert not x86_64.look(check, 10).cfi_pair
+    assert not x86_64.look(b"\x41\xba\x78\x56\x34\x12\xc3" + b"\x90" * 8, 0).cfi_pair
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_pair_that_feeds_a_cfi_trap_is_seen():
     ],
 )
 def test_whether_a_trampoline_finds_its_noop(kind, sites, running, expected):
-    assert x86_code.may_be_nop5(kind, sites, running) is expected
+    assert x86_64.may_be_nop5(kind, sites, running) is expected
 
 
 # first_instruction by capstone's mnemonic, where capstone decodes the bytes at all.
@@ -218,7 +218,7 @@ def test_kinds_agree_with_a_full_decoder(prefix, opcode, rest):
     capstone = pytest.importorskip("capstone")
     code = prefix + opcode + rest
     decoded = next(capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64).disasm_lite(code, 0, 1), None)
-    found = x86_code.first_instruction(code)
+    found = x86_64.first_instruction(code)
     if decoded is None or REX_NOT_LAST.match(code):
         return
     _, length, mnemonic, operands = decoded
@@ -238,12 +238,12 @@ def test_kinds_agree_with_a_full_decoder(prefix, opcode, rest):
 @given(st.binary(max_size=64), st.integers(0, 80), st.booleans())
 def test_any_bytes_are_looked_at(code, offset, running):
     pytest.importorskip("capstone")
-    found = x86_code.boundaries(code)
+    found = x86_64.boundaries(code)
     assert list(found.starts) == sorted(set(found.starts))
     assert found.decoded_bytes <= len(code)
     assert all(start < found.decoded_bytes for start in found.starts)
     assert not code or found.decoded_bytes == 0 or found.starts[0] == 0
-    looked = x86_code.look(code, offset, running)
+    looked = x86_64.look(code, offset, running)
     assert looked.inside is None or offset not in looked.boundaries
 
 
@@ -251,23 +251,23 @@ def test_any_bytes_are_looked_at(code, offset, running):
 @EXAMPLES
 @given(st.binary(min_size=1, max_size=16))
 def test_shortest_keeps_the_kind(code):
-    short = x86_code.shortest(code)
+    short = x86_64.shortest(code)
     assert code.startswith(short)
-    assert x86_code.first_instruction(short).kind == x86_code.first_instruction(code).kind
-    assert x86_code.entry_instruction(short).kind == x86_code.entry_instruction(code).kind
+    assert x86_64.first_instruction(short).kind == x86_64.first_instruction(code).kind
+    assert x86_64.entry_instruction(short).kind == x86_64.entry_instruction(code).kind
 
 
 @pytest.mark.parametrize("endbr", [b"\xf3\x0f\x1e\xfa", b"\x66\x0f\x1f\x00", b"\x0f\x1f\x40\xd6"])
 def test_a_poisoned_endbr_is_stepped_over_like_an_endbr(endbr):
-    assert x86_code.entry_offset(endbr + b"\xe9") == 4
-    assert x86_code.entry_instruction(endbr + b"\x0f\x1f\x44\0\0").kind == kinds.NOP5
-    assert x86_code.shortest(endbr + b"\xe9\0\0\0\0\xc3") == endbr + b"\xe9"
-    assert x86_code.shortest(endbr) == endbr  # nothing behind it was read: the entry is not told
-    look = x86_code.look(endbr + b"\x0f\x0b", 0)
+    assert x86_64.entry_offset(endbr + b"\xe9") == 4
+    assert x86_64.entry_instruction(endbr + b"\x0f\x1f\x44\0\0").kind == kinds.NOP5
+    assert x86_64.shortest(endbr + b"\xe9\0\0\0\0\xc3") == endbr + b"\xe9"
+    assert x86_64.shortest(endbr) == endbr  # nothing behind it was read: the entry is not told
+    look = x86_64.look(endbr + b"\x0f\x0b", 0)
     assert (look.starts_with_endbr, look.kind) == (True, kinds.UD)
-    assert x86_code.look(endbr + b"\x0f\x0b", 4).boundaries == (0, 4)
+    assert x86_64.look(endbr + b"\x0f\x0b", 4).boundaries == (0, 4)
 
 
 def test_a_function_without_endbr_is_probed_at_its_first_byte():
-    assert x86_code.entry_offset(b"\x0f\x1f\x44\0\0") == 0
-    assert x86_code.look(b"\x0f\x0b", 0).kind == kinds.UD
+    assert x86_64.entry_offset(b"\x0f\x1f\x44\0\0") == 0
+    assert x86_64.look(b"\x0f\x0b", 0).kind == kinds.UD

@@ -18,7 +18,7 @@ from probe_scout.frontends.session import open_kernel
 from probe_scout.model.inline import ParameterPlace
 from probe_scout.model.report import Coverage
 from probe_scout.model.target import parse
-from probe_scout.probes.inlining import debug_files as debugfiles
+from probe_scout.probes.inlining import debug_files
 from probe_scout.probes.inlining.survey import Entry as SurveyEntry
 from tests.builders.dwarf_writer import TEXT, DwarfWriter, Entry
 from tests.builders.image_writer import Load, elf_core
@@ -305,20 +305,20 @@ def test_a_file_of_another_build_in_a_usual_place_is_passed_over(tiny_folder, de
 def test_below_a_mounted_root(debug, tmp_path, monkeypatch):
     monkeypatch.delenv("PROBE_SCOUT_DEBUG")
     path = debug(name="root/usr/lib/debug/boot/vmlinux-6.99.0-tiny")
-    build = debugfiles.Build(BUILD_ID.hex(), "6.99.0-tiny", None, str(tmp_path / "root"))
-    assert [found.path for found in debugfiles.usual(build)] == [path]
+    build = debug_files.Build(BUILD_ID.hex(), "6.99.0-tiny", None, str(tmp_path / "root"))
+    assert [found.path for found in debug_files.usual(build)] == [path]
 
 
 @pytest.mark.parametrize("release", ["../../etc", ".hidden", ""])
 def test_a_release_is_no_path(release, monkeypatch, tmp_path):
     monkeypatch.setenv("PROBE_SCOUT_DEBUG", str(tmp_path))
-    assert list(debugfiles._candidates(debugfiles.Build("", release))) == []
+    assert list(debug_files._candidates(debug_files.Build("", release))) == []
 
 
 @pytest.mark.parametrize("build_id", ["../../../etc/passwd", "abc", "ABCDEF0123", "g" * 40, "0" * 200])
 def test_a_build_id_is_hexadecimal(build_id, monkeypatch, tmp_path):
     monkeypatch.setenv("PROBE_SCOUT_DEBUG", str(tmp_path))
-    assert list(debugfiles._candidates(debugfiles.Build(build_id, ""))) == []
+    assert list(debug_files._candidates(debug_files.Build(build_id, ""))) == []
 
 
 def test_files_of_a_module(tiny_folder, debug, tmp_path, monkeypatch):

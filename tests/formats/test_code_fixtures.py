@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.arch import x86_64 as x86_code
+from probe_scout.arch import x86_64
 from probe_scout.formats import code_slices
 from probe_scout.model import instruction as kinds
 from probe_scout.sources import open_source
@@ -37,7 +37,7 @@ def slices(release: str) -> bytes:
 def test_a_refused_cold_part_begins_with_a_bug_entry(release, module, name, site):
     (found,) = code_slices.find(slices(release), module, name)
     assert code_slices.reserved_site(found) == site
-    assert (x86_code.entry_instruction(found.code).kind == kinds.UD) == (site == "bug")
+    assert (x86_64.entry_instruction(found.code).kind == kinds.UD) == (site == "bug")
 
 
 # The processor's features decide which jump becomes a no-op, so the image alone cannot tell.
@@ -46,9 +46,9 @@ def test_an_entry_that_boot_patches_is_not_decided_by_the_image(name):
     copies = code_slices.find(slices("6.1.176"), None, name)
     assert copies
     for found in copies:
-        kind = x86_code.entry_instruction(found.code).kind
+        kind = x86_64.entry_instruction(found.code).kind
         assert (kind, found.sites) == (kinds.JUMP, ("alternative",))
-        assert x86_code.may_be_nop5(kind, found.sites, False) is None
+        assert x86_64.may_be_nop5(kind, found.sites, False) is None
 
 
 # fentry attached to the first two without an ftrace record, and was refused (EBUSY) at the others.
@@ -68,7 +68,7 @@ def test_running_code_decides_it(release, name, expected):
     assert copies
     for found in copies:
         assert code_slices.is_running(found)
-        assert x86_code.may_be_nop5(x86_code.entry_instruction(found.code).kind, found.sites, True) is expected
+        assert x86_64.may_be_nop5(x86_64.entry_instruction(found.code).kind, found.sites, True) is expected
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,6 @@ def test_running_code_decides_it(release, name, expected):
 )
 def test_every_trap_at_a_cold_entry_is_in_the_bug_table(release, cold, bug):
     found = [one for copies in code_slices.table(slices(release)).values() for one in copies if ".cold" in one.name]
-    traps = [one for one in found if x86_code.entry_instruction(one.code).kind == kinds.UD]
+    traps = [one for one in found if x86_64.entry_instruction(one.code).kind == kinds.UD]
     assert (len(found), len(traps)) == (cold, bug)
     assert {code_slices.reserved_site(one) for one in traps} == {"bug"}

@@ -20,8 +20,7 @@ from probe_scout.formats.text import trace_format
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model import facts
 from probe_scout.model.target import OFFSET, parse
-from probe_scout.probes.attach import function_traits as questions
-from probe_scout.probes.attach import instruction as offsets
+from probe_scout.probes.attach import function_traits, instruction
 from probe_scout.rules import PATHS, tracepoint_access
 from probe_scout.rules import judge as engine
 from probe_scout.sources import open_source
@@ -107,7 +106,7 @@ class Judge:
             return self._plain(type_, self._function(f"{self.kernel.syscall_prefix()}sys_{target}", None))
         where = parse(target)
         if where.kind == OFFSET:
-            verdict = offsets.verdicts(self.kernel, where, (type_,))[0]
+            verdict = instruction.verdicts(self.kernel, where, (type_,))[0]
             return Said(verdict.answer, verdict.errno, [gap.fact for gap in verdict.unread])
         module = where.module if type_ in BY_SYMBOL else where.module or "vmlinux"
         traits = self._function(where.name, module)
@@ -134,12 +133,12 @@ class Judge:
     def _function(self, name: str, module: str | None) -> object:
         key = (name, module)
         if key not in self.traits:
-            self.traits[key] = questions.function_traits(self.kernel, name, module)
+            self.traits[key] = function_traits.function_traits(self.kernel, name, module)
         return self.traits[key]
 
     def _event(self, target: str) -> EventTraits:
         category, _, name = target.rpartition(":")
-        return questions.event_traits(self.kernel, category or None, name)
+        return function_traits.event_traits(self.kernel, category or None, name)
 
     def _field(self, event: str, more: str) -> Said:
         if event not in self.formats:
@@ -290,7 +289,7 @@ def table(name: str, rows: dict[str, Row], names: int = 0) -> Iterator[str]:
 
 def markdown(found: dict[str, dict[str, Row]]) -> str:
     """The board as a page. Written by --write, never by hand."""
-    from probe_scout.kernel.features import WITNESSES
+    from probe_scout.kernel.features import FEATURES
     from probe_scout.rules import all_rules
 
     lines = [
@@ -330,7 +329,7 @@ def markdown(found: dict[str, dict[str, Row]]) -> str:
     if kept:
         lines += ["", f"{kept} more answers are kept and not judged (calls of kfuncs, arguments of raw tracepoints)."]
     rules = list(all_rules())
-    contemporaries = {flag for flag, witness in WITNESSES.items() if witness.contemporary}
+    contemporaries = {flag for flag, witness in FEATURES.items() if witness.contemporary}
     borrowed = sorted({r.id for r in rules if {r.witness, r.unless, *r.fires.__code__.co_consts} & contemporaries})
     lines += [
         "",

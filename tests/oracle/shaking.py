@@ -13,8 +13,8 @@ from probe_scout.errors import ProbeScoutError
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.attach import for_kind
 from probe_scout.model.target import FUNCTION, TRACEPOINT
-from probe_scout.probes.attach import function_traits as questions
-from probe_scout.rules import judge as engine
+from probe_scout.probes.attach import function_traits
+from probe_scout.rules import judge
 from tests.builders.tiny_kernel import Changed
 
 if TYPE_CHECKING:
@@ -105,18 +105,18 @@ class Shaken:
             return False
         return True
 
-    def answers(self, k: Kernel) -> Iterator[tuple[tuple[str, str], engine.Outcome]]:
+    def answers(self, k: Kernel) -> Iterator[tuple[tuple[str, str], judge.Outcome]]:
         """(target, attach type) to outcome."""
         k.full()
         for name, module in self.names:
-            traits = questions.function_traits(k, name, module)
+            traits = function_traits.function_traits(k, name, module)
             for attach in for_kind(FUNCTION):
-                yield (f"{module}:{name}" if module else name, attach), engine.judge(k, attach, traits)
+                yield (f"{module}:{name}" if module else name, attach), judge.judge(k, attach, traits)
         k.index_events()
         for category, name in self.events:
-            traits_of = questions.event_traits(k, category, name)
+            traits_of = function_traits.event_traits(k, category, name)
             for attach in for_kind(TRACEPOINT):
-                yield (f"{category}:{name}", attach), engine.judge(k, attach, traits_of)
+                yield (f"{category}:{name}", attach), judge.judge(k, attach, traits_of)
 
     def changes(self) -> list[Change]:
         """Every file that an answer hangs on, denied and missing; every option, turned round."""

@@ -1,12 +1,11 @@
-"""Order, errno and certainty: what engine.judge makes of rules that fire, pass, or cannot be asked."""
+"""Order, errno and certainty: what judge.judge makes of rules that fire, pass, or cannot be asked."""
 
 from __future__ import annotations
 
 import pytest
 
 from probe_scout.model.traits import Traits
-from probe_scout.rules import PATHS
-from probe_scout.rules import judge as engine
+from probe_scout.rules import PATHS, judge
 from probe_scout.rules.gate import REGISTRY, Gate
 
 FACT, OTHER = "kallsyms", "btf"
@@ -52,7 +51,7 @@ NOTHING_READ_OF_IT = Traits()
 
 
 def judged(asked, traits=NOTHING_READ_OF_IT):
-    outcome = engine.judge(asked, "test", traits)
+    outcome = judge.judge(asked, "test", traits)
     return outcome.answer, outcome.errno, outcome.certain, [rule.id[-2:] for rule in outcome.fired]
 
 
@@ -84,7 +83,7 @@ def test_no_behind_an_unread_fact_is_no_with_an_uncertain_errno(path):
 
 def test_an_unread_fact_behind_the_first_finding_changes_nothing(path):
     path({}, {"needs": (FACT,)})
-    outcome = engine.judge(Asked(unread=(FACT,)), "test", Traits())
+    outcome = judge.judge(Asked(unread=(FACT,)), "test", Traits())
     assert (outcome.answer, outcome.errno, outcome.certain, outcome.missing) == ("no", "E0", True, ())
 
 
@@ -102,7 +101,7 @@ def test_unless_is_the_other_way_round(path, seen, answer):
 
 def test_a_witness_that_cannot_be_told_names_its_fact_and_itself(path):
     path({"witness": "shown"})
-    assert engine.judge(Asked(), "test", Traits()).missing == (("fact of shown", "shown"),)
+    assert judge.judge(Asked(), "test", Traits()).missing == (("fact of shown", "shown"),)
 
 
 def test_a_rule_that_would_not_fire_is_no_gap_for_want_of_its_witness(path):
@@ -123,4 +122,4 @@ def test_an_absent_witness_keeps_an_unread_fact_from_mattering(path):
 
 def test_each_gap_is_named_once(path):
     path({"needs": (FACT,)}, {"needs": (FACT, OTHER)})
-    assert engine.judge(Asked(unread=(FACT, OTHER)), "test", Traits()).missing == ((FACT, ""), (OTHER, ""))
+    assert judge.judge(Asked(unread=(FACT, OTHER)), "test", Traits()).missing == ((FACT, ""), (OTHER, ""))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe_scout.arch import x86_64 as x86_code
+from probe_scout.arch import x86_64
 from probe_scout.model import instruction as kinds
 from probe_scout.model.verdict import NO, UNKNOWN, YES
 from probe_scout.rules.kprobe_instruction import (
@@ -42,7 +42,7 @@ COLD = OffsetFacts(
 
 def facts_of(code: bytes, offset: int, ftrace_site: int | None, is_return: bool = False) -> OffsetFacts:
     """Facts as the scanner tells them, for a function whose tables hold nothing."""
-    look = x86_code.look(code, offset)
+    look = x86_64.look(code, offset)
     return COLD._replace(
         offset_bytes=offset,
         is_return=is_return,
@@ -244,12 +244,12 @@ FACTS = st.builds(
     is_running_code=st.booleans(),
     cfi_pair=st.booleans(),
 ).filter(lambda f: f.ftrace_site is None or f.starts_with_endbr in (None, f.ftrace_site == 4))
-WITNESSES = st.builds(Features, TRISTATE, TRISTATE, TRISTATE, TRISTATE)
+FEATURES = st.builds(Features, TRISTATE, TRISTATE, TRISTATE, TRISTATE)
 
 
 @pytest.mark.property
 @EXAMPLES
-@given(FACTS, WITNESSES)
+@given(FACTS, FEATURES)
 def test_every_refusal_has_a_rule_and_an_errno_that_the_kernel_knows(facts, features):
     judgement = judge_offset(facts, features)
     assert judgement.answer in (YES, NO, UNKNOWN)
@@ -259,7 +259,7 @@ def test_every_refusal_has_a_rule_and_an_errno_that_the_kernel_knows(facts, feat
 
 @pytest.mark.property
 @EXAMPLES
-@given(FACTS, WITNESSES, TRISTATE, TRISTATE, TRISTATE, TRISTATE)
+@given(FACTS, FEATURES, TRISTATE, TRISTATE, TRISTATE, TRISTATE)
 def test_an_answer_without_a_witness_stands_when_the_witness_is_read(facts, features, adjusts, traps, emulates, cfi):
     """Unknown features may turn an answer into unknown, never into another answer."""
     answer = judge_offset(facts, features).answer

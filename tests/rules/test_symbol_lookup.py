@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe_scout.arch import x86_64 as x86_code
+from probe_scout.arch import x86_64
 from probe_scout.formats import code_slices
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
@@ -126,4 +126,4 @@ def test_a_slice_of_part_of_the_function_proves_nothing(stable):
     ],
 )
 def test_a_sign_that_an_instruction_compares_with(code, said):
-    assert x86_code.has_operand(bytes.fromhex(code), ord(":")) is said
+    assert x86_64.has_operand(bytes.fromhex(code), ord(":")) is said

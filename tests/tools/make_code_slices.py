@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from probe_scout.arch import x86_64 as x86_code
+from probe_scout.arch import x86_64
 from probe_scout.errors import ProbeScoutError
 from probe_scout.formats import code_slices
 from probe_scout.formats.elf import kernel_image
-from probe_scout.kernel import module_text as slices
+from probe_scout.kernel import module_text
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
 
@@ -34,7 +34,7 @@ def main() -> None:
     files = sorted(options.modules.rglob("*.ko*")) if options.modules else []
     kernel = Kernel(open_source(options.snapshot))
     try:
-        made = slices.of_kernel(kernel, image, ((str(p), p.read_bytes()) for p in files))
+        made = module_text.of_kernel(kernel, image, ((str(p), p.read_bytes()) for p in files))
     except ProbeScoutError as error:
         sys.exit(str(error))
     options.output.write_bytes(made)
@@ -48,7 +48,7 @@ def describe(one: code_slices.Slice) -> str:
     """Where it is, its suffix, its first instruction and what the tables say."""
     what = ".cold" if ".cold" in one.name else "suffix" if "." in one.name else "plain"
     where = "module" if one.module else "vmlinux"
-    return f"{where} {what:6} {x86_code.entry_instruction(one.code).kind} {' '.join(one.sites)}"
+    return f"{where} {what:6} {x86_64.entry_instruction(one.code).kind} {' '.join(one.sites)}"
 
 
 if __name__ == "__main__":

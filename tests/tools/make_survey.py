@@ -9,7 +9,7 @@ two with the same kernel the later one counts, for each of its files. `--same-sh
 predictions that --out has, and fails where a class differs from it: for one that is to tell more of the same builds.
 
 Places of copies are kept as in any survey, but of functions without a symbol only those that have few, and one in
-another surveyed kernel, or that diagnosis/ladder.py knows: names that tools attach to.
+another surveyed kernel, or that probes/explain/known_changes.py knows: names that tools attach to.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from probe_scout.errors import ProbeScoutError
-from probe_scout.probes.explain import known_changes as ladder
+from probe_scout.probes.explain import known_changes
 from probe_scout.probes.inlining import survey
 from probe_scout.probes.inlining.survey import accuracy, build, cell
 from probe_scout.probes.inlining.survey.format import VMLINUX, Share, Table
@@ -93,7 +93,7 @@ def trim(collected: build.Collected) -> None:
     """Forget the places of functions without a symbol that nobody is likely to ask for."""
     files = [cells for scopes in collected.kernels.values() for _, cells in scopes.values()]
     asked = {name for cells in files for name, one in cells.items() if one.has_symbol}
-    asked |= {rung.asked for rung in ladder.LADDER}
+    asked |= {rung.asked for rung in known_changes.KNOWN_CHANGES}
     for cells in files:
         for name, one in cells.items():
             if one.kind == "full" and one.places and (name not in asked or len(one.places) > PLACES_OF_FULL_MAX):

@@ -13,7 +13,7 @@ import pytest
 from probe_scout.errors import UsageError
 from probe_scout.formats import code_slices
 from probe_scout.formats.elf import kernel_image
-from probe_scout.kernel import module_text as slices
+from probe_scout.kernel import module_text
 from probe_scout.kernel import text as code
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.sources import open_source
@@ -121,7 +121,7 @@ def running_text(kernel: Path, breakpoint_in: str = ""):
 
 def test_without_an_image_the_running_text_tells_the_same(kernel):
     opened = Kernel(open_source(str(kernel)))
-    found = code_slices.table(slices.of_kernel(opened, running_text(kernel), ()))
+    found = code_slices.table(module_text.of_kernel(opened, running_text(kernel), ()))
     assert {(one.name, one.sites) for group in found.values() for one in group} == {
         ("vfs_read.cold", ("bug", "running")),
         ("grow.isra.0", ("running",)),
@@ -132,7 +132,7 @@ def test_without_an_image_the_running_text_tells_the_same(kernel):
 
 def test_a_breakpoint_in_the_running_text_is_nobodys_code(kernel):
     opened = Kernel(open_source(str(kernel)))
-    found = code_slices.table(slices.of_kernel(opened, running_text(kernel, "grow.isra.0"), ()))
+    found = code_slices.table(module_text.of_kernel(opened, running_text(kernel, "grow.isra.0"), ()))
     assert (None, "grow.isra.0") not in found
     assert (None, "grow.isra.0.cold") in found
 

@@ -162,9 +162,9 @@ def judged(k: Kernel, found: Inputs, kept: Kept | None = None) -> AuditReport:
     joined = join.Join(found, resolver, counts_all).rows()
     both = others.add(k, joined.attachments, resolver, found)
     rows = [_in_file(found, row) if row.attach.startswith(("uprobe", "uretprobe")) else row for row in both.rows]
-    world = checks.World(k, rows, found, kept)
-    world.look_at_all()
-    rows = [row._replace(findings=checks.findings(world, row)) for row in rows]
+    context = checks.AuditContext(k, rows, found, kept)
+    context.look_at_all()
+    rows = [row._replace(findings=checks.findings(context, row)) for row in rows]
     kept.save()
     about = printed.live_findings(found)
     if k.source.describe().kind == "snapshot" and found.now_s is not None:

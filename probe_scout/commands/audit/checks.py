@@ -55,10 +55,10 @@ class Check(NamedTuple):
     source: str
     reads: str
     types: str
-    find: Callable[[World, Attachment], str | None]
+    find: Callable[[AuditContext, Attachment], str | None]
 
 
-class World:
+class AuditContext:
     """What checks look at besides the row: the kernel, all rows, files, switches. Each read once."""
 
     def __init__(self, k: Kernel, rows: Sequence[Attachment], inputs: Inputs, kept: Kept | None = None) -> None:
@@ -102,11 +102,11 @@ class World:
         """Why it would not attach again today; None where it would, or that is not known."""
 
         def ask() -> str | None:
-            from ...probes.attach import verdicts as judged
+            from ...probes.attach import verdicts
 
             self._prepare()
             try:
-                verdict = judged.verdicts(self.k, Target(FUNCTION, name, module), (attach,))[0]
+                verdict = verdicts.verdicts(self.k, Target(FUNCTION, name, module), (attach,))[0]
             except ProbeScoutError:
                 return None
             if verdict.answer != NO or not verdict.findings:
@@ -234,10 +234,12 @@ CHECKS: list[Check] = []
 
 def check(
     name: str, level: str, text: str, decides: str, source: str, reads: str, types: str
-) -> Callable[[Callable[[World, Attachment], str | None]], Callable[[World, Attachment], str | None]]:
+) -> Callable[[Callable[[AuditContext, Attachment], str | None]], Callable[[AuditContext, Attachment], str | None]]:
     """Register a check. The first line of `text` is its sentence, the whole its page."""
 
-    def register(find: Callable[[World, Attachment], str | None]) -> Callable[[World, Attachment], str | None]:
+    def register(
+        find: Callable[[AuditContext, Attachment], str | None],
+    ) -> Callable[[AuditContext, Attachment], str | None]:
         says = text.partition("\n")[0]
         page = "\n".join(line.strip() for line in text.splitlines())
         CHECKS.append(Check(f"audit.{name}", level, says, page, decides, source, reads, types, find))
@@ -246,11 +248,11 @@ def check(
     return register
 
 
-def findings(world: World, row: Attachment) -> tuple[AuditFinding, ...]:
+def findings(context: AuditContext, row: Attachment) -> tuple[AuditFinding, ...]:
     """What fires on one row, in the order of the registry."""
     found = []
     for one in CHECKS:
-        evidence = one.find(world, row)
+        evidence = one.find(context, row)
         if evidence is not None:
             found.append(AuditFinding(one.id, one.level, one.says, evidence))
     return tuple(found)
@@ -273,8 +275,8 @@ _ON_FUNCTIONS = "kprobe kretprobe kprobe.multi kretprobe.multi fentry fexit fses
     "proc/kallsyms",
     _ON_FUNCTIONS,
 )
-def _symbol_gone(world: World, row: Attachment) -> str | None:
-    gone = [name for _, name in functions_of(row) if world.copies(name) == 0]
+def _symbol_gone(context: AuditContext, row: Attachment) -> str | None:
+    gone = [name for _, name in functions_of(row) if context.copies(name) == 0]
     return f"proc/kallsyms: no {', '.join(gone[:3])}" if gone else None
 
 
@@ -290,9 +292,9 @@ def _symbol_gone(world: World, row: Attachment) -> str | None:
     "proc/kallsyms",
     _ON_FUNCTIONS,
 )
-def _symbol_ambiguous(world: World, row: Attachment) -> str | None:
+def _symbol_ambiguous(context: AuditContext, row: Attachment) -> str | None:
     for _, name in functions_of(row):
-        copies = world.copies(name)
+        copies = context.copies(name)
         if copies is not None and copies > 1:
             return f"proc/kallsyms: {copies} symbols {name}"
     return None
@@ -310,10 +312,10 @@ def _symbol_ambiguous(world: World, row: Attachment) -> str | None:
     "DWARF or the survey of this build",
     _ON_FUNCTIONS,
 )
-def _callers_missed(world: World, row: Attachment) -> str | None:
+def _callers_missed(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in FUNCTIONS or row.places or not row.target or row.target.startswith("0x"):
         return None
-    return world.missed_callers(row.target, row.module)
+    return context.missed_callers(row.target, row.module)
 
 
 @check(
@@ -328,13 +330,13 @@ def _callers_missed(world: World, row: Attachment) -> str | None:
     "the same facts as check",
     "kprobe kretprobe kprobe.multi kretprobe.multi fentry fexit fsession fmod_ret",
 )
-def _refused_today(world: World, row: Attachment) -> str | None:
+def _refused_today(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in JUDGED or row.offset or row.places or row.prog is None:
         return None
     for module, name in functions_of(row):
-        if not world.copies(name):
+        if not context.copies(name):
             continue
-        refusal = world.refusal(name, module, row.attach)
+        refusal = context.refusal(name, module, row.attach)
         if refusal is not None:
             return refusal
     return None
@@ -351,10 +353,10 @@ def _refused_today(world: World, row: Attachment) -> str | None:
     "proc/kallsyms: __BTF_ID__ symbols of noreturn_deny; a list of names",
     "kretprobe kretprobe.multi fexit fsession",
 )
-def _never_returns(world: World, row: Attachment) -> str | None:
+def _never_returns(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in ("kretprobe", "kretprobe.multi", "kretprobe_event", "fexit", "fsession", "fexit_event"):
         return None
-    return next((name for _, name in functions_of(row) if world.never_returns(name)), None)
+    return next((name for _, name in functions_of(row) if context.never_returns(name)), None)
 
 
 @check(
@@ -369,10 +371,10 @@ def _never_returns(world: World, row: Attachment) -> str | None:
     "the audit itself",
     _ON_FUNCTIONS,
 )
-def _two_owners(world: World, row: Attachment) -> str | None:
+def _two_owners(context: AuditContext, row: Attachment) -> str | None:
     own = {owner.pid for owner in row.owners}
     for module, name in functions_of(row):
-        for other in world.by_function.get((module, name), ()):
+        for other in context.by_function.get((module, name), ()):
             pids = {owner.pid for owner in other.owners}
             if other is not row and own and pids and not own & pids:
                 pid = min(pids)
@@ -393,8 +395,8 @@ def _two_owners(world: World, row: Attachment) -> str | None:
     "sys/kernel/livepatch, sys/kernel/tracing/enabled_functions",
     _ON_FUNCTIONS,
 )
-def _livepatched(world: World, row: Attachment) -> str | None:
-    return _other_user(world, row, "livepatch")
+def _livepatched(context: AuditContext, row: Attachment) -> str | None:
+    return _other_user(context, row, "livepatch")
 
 
 @check(
@@ -408,15 +410,15 @@ def _livepatched(world: World, row: Attachment) -> str | None:
     "sys/kernel/tracing/enabled_functions",
     "fentry fexit fsession fmod_ret lsm",
 )
-def _direct_call(world: World, row: Attachment) -> str | None:
-    return _other_user(world, row, "ftrace.direct")
+def _direct_call(context: AuditContext, row: Attachment) -> str | None:
+    return _other_user(context, row, "ftrace.direct")
 
 
-def _other_user(world: World, row: Attachment, attach: str) -> str | None:
+def _other_user(context: AuditContext, row: Attachment, attach: str) -> str | None:
     if row.attach == attach:
         return None
     for key in functions_of(row):
-        for other in world.by_function.get(key, ()):
+        for other in context.by_function.get(key, ()):
             if other.attach == attach:
                 return f"{key[1]}: {other.event or attach}"
     return None
@@ -434,14 +436,14 @@ def _other_user(world: World, row: Attachment, attach: str) -> str | None:
     "sys/kernel/btf/vmlinux: enumerator BPF_MAX_TRAMP_LINKS, or member recursion_misses of struct bpf_prog_info",
     "fentry fexit fsession fmod_ret lsm",
 )
-def _trampoline_full(world: World, row: Attachment) -> str | None:
+def _trampoline_full(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in TRAMPOLINES or row.target is None:
         return None
-    here = [one for one in world.by_function.get((row.module, row.target), ()) if one.attach in TRAMPOLINES]
+    here = [one for one in context.by_function.get((row.module, row.target), ()) if one.attach in TRAMPOLINES]
     count = sum(_SESSION_LINKS if one.attach == "fsession" else 1 for one in here)
     if count <= LINKS_MAX // 2:
         return None
-    limit, basis = world.trampoline_limit()
+    limit, basis = context.trampoline_limit()
     return f"{row.target}: {count} of {limit}{basis}" if count > limit - NEARLY else None
 
 
@@ -463,16 +465,16 @@ def _trampoline_full(world: World, row: Attachment) -> str | None:
     "the program's BTF and line information; sys/kernel/btf: typedef btf_trace_EVENT",
     "raw_tp tp_btf",
 )
-def _arguments_differ(world: World, row: Attachment) -> str | None:
+def _arguments_differ(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in ("raw_tp", "tp_btf") or row.prog is None or row.target is None:
         return None
-    expected = world.inputs.arguments.get(str(row.prog.id))
+    expected = context.inputs.arguments.get(str(row.prog.id))
     if not expected:
         return None
     from . import arguments
 
     event = row.target
-    passed = world.kept.ask("raw_arguments", event, lambda: arguments.passed(world.k, event))
+    passed = context.kept.ask("raw_arguments", event, lambda: arguments.passed(context.k, event))
     return arguments.difference(expected, passed) if passed else None
 
 
@@ -490,11 +492,11 @@ def _arguments_differ(world: World, row: Attachment) -> str | None:
     "proc/sys/kernel/ftrace_enabled",
     _ON_FUNCTIONS,
 )
-def _ftrace_off(world: World, row: Attachment) -> str | None:
+def _ftrace_off(context: AuditContext, row: Attachment) -> str | None:
     path = "proc/sys/kernel/ftrace_enabled"
-    if row.attach not in FUNCTIONS or world.switch(path) != "0":
+    if row.attach not in FUNCTIONS or context.switch(path) != "0":
         return None
-    if row.attach in KPROBES and (row.offset or not row.target or not world.is_site(row.target, row.module)):
+    if row.attach in KPROBES and (row.offset or not row.target or not context.is_site(row.target, row.module)):
         return None  # a breakpoint, which is no business of ftrace
     return f"{path}: 0"
 
@@ -510,11 +512,11 @@ def _ftrace_off(world: World, row: Attachment) -> str | None:
     "sys/kernel/debug/kprobes/enabled",
     "kprobe kretprobe",
 )
-def _kprobes_off(world: World, row: Attachment) -> str | None:
+def _kprobes_off(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in KPROBES:
         return None
     path = "sys/kernel/debug/kprobes/enabled"
-    return f"{path}: 0" if world.switch(path) == "0" else None
+    return f"{path}: 0" if context.switch(path) == "0" else None
 
 
 @check(
@@ -528,11 +530,11 @@ def _kprobes_off(world: World, row: Attachment) -> str | None:
     "sys/kernel/security/lsm",
     "lsm",
 )
-def _bpf_not_in_lsm(world: World, row: Attachment) -> str | None:
+def _bpf_not_in_lsm(context: AuditContext, row: Attachment) -> str | None:
     if row.attach != "lsm":
         return None
     path = "sys/kernel/security/lsm"
-    active = world.switch(path)
+    active = context.switch(path)
     return f"{path}: {active}" if active and "bpf" not in active.split(",") else None
 
 
@@ -551,7 +553,7 @@ def _bpf_not_in_lsm(world: World, row: Attachment) -> str | None:
     "struct bpf_link_info: missed; kprobe_profile",
     "kprobe kretprobe kprobe.multi kretprobe.multi",
 )
-def _missed(world: World, row: Attachment) -> str | None:
+def _missed(context: AuditContext, row: Attachment) -> str | None:
     return f"{row.missed} missed" if row.missed else None
 
 
@@ -566,7 +568,7 @@ def _missed(world: World, row: Attachment) -> str | None:
     "struct bpf_prog_info: recursion_misses",
     "",
 )
-def _recursion(world: World, row: Attachment) -> str | None:
+def _recursion(context: AuditContext, row: Attachment) -> str | None:
     count = row.prog.recursion_misses if row.prog else None
     return f"{count} times" if count else None
 
@@ -585,7 +587,7 @@ def _recursion(world: World, row: Attachment) -> str | None:
     "proc/PID/exe",
     "",
 )
-def _deleted_executable(world: World, row: Attachment) -> str | None:
+def _deleted_executable(context: AuditContext, row: Attachment) -> str | None:
     for owner in row.owners:
         if owner.exe_deleted:
             return f"{owner.comm or '?'} {owner.pid}: {owner.exe}"
@@ -603,8 +605,8 @@ def _deleted_executable(world: World, row: Attachment) -> str | None:
     "bpf filesystems, proc/PID/fdinfo",
     "",
 )
-def _orphaned(world: World, row: Attachment) -> str | None:
-    if row.link is None or not row.pins or row.owners or world.is_partly_blind():
+def _orphaned(context: AuditContext, row: Attachment) -> str | None:
+    if row.link is None or not row.pins or row.owners or context.is_partly_blind():
         return None
     return row.pins[0]
 
@@ -620,10 +622,10 @@ def _orphaned(world: World, row: Attachment) -> str | None:
     "struct bpf_link_info: cgroup_id, ifindex, netns_ino of 0",
     "cgroup xdp tcx netkit",
 )
-def _target_gone(world: World, row: Attachment) -> str | None:
+def _target_gone(context: AuditContext, row: Attachment) -> str | None:
     if row.link is None or row.link.type not in ("cgroup", "xdp", "tcx", "netkit", "netns"):
         return None
-    for one in world.inputs.links:
+    for one in context.inputs.links:
         for key in ("cgroup_id", "ifindex", "netns_ino") if one.id == row.link.id else ():
             if getattr(one, key) == 0:
                 return f"{key} 0"
@@ -644,10 +646,10 @@ def _target_gone(world: World, row: Attachment) -> str | None:
     "the file, through proc/PID/root",
     "uprobe uretprobe uprobe.multi uretprobe.multi",
 )
-def _file_deleted(world: World, row: Attachment) -> str | None:
+def _file_deleted(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in UPROBES:
         return None
-    about = world.file(row)
+    about = context.file(row)
     return str(row.target) if about is not None and about.state == "gone" else None
 
 
@@ -664,12 +666,12 @@ def _file_deleted(world: World, row: Attachment) -> str | None:
     "the file's change time, struct bpf_prog_info: load_time",
     "uprobe uretprobe uprobe.multi uretprobe.multi",
 )
-def _file_replaced(world: World, row: Attachment) -> str | None:
+def _file_replaced(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in UPROBES or row.prog is None:
         return None
-    about = world.file(row)
+    about = context.file(row)
     changed = about.changed_s if about is not None else None
-    loaded = world.loaded_at(row.prog.id)
+    loaded = context.loaded_at(row.prog.id)
     if changed is None or loaded is None or changed <= loaded + _TOLERANCE_S:
         return None
     return f"{row.target}: changed {round(changed - loaded)} s after the program was loaded"
@@ -687,10 +689,10 @@ def _file_replaced(world: World, row: Attachment) -> str | None:
     "the file's sections and symbols",
     "uprobe uretprobe uprobe.multi uretprobe.multi",
 )
-def _no_function(world: World, row: Attachment) -> str | None:
+def _no_function(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in UPROBES:
         return None
-    about = world.file(row)
+    about = context.file(row)
     if about is None:
         return None
     if about.state == "no_elf":
@@ -715,10 +717,10 @@ def _no_function(world: World, row: Attachment) -> str | None:
     "the file's code, decoded from the function's start",
     "uprobe uretprobe uprobe.multi uretprobe.multi",
 )
-def _inside_instruction(world: World, row: Attachment) -> str | None:
+def _inside_instruction(context: AuditContext, row: Attachment) -> str | None:
     if row.attach not in UPROBES:
         return None
-    about = world.file(row)
+    about = context.file(row)
     if about is None:
         return None
     places = ((offset, about.places.get(str(offset))) for offset in _offsets(row))
@@ -738,10 +740,10 @@ def _inside_instruction(world: World, row: Attachment) -> str | None:
     "the file's sections: .gopclntab, .go.buildinfo",
     "uretprobe uretprobe.multi",
 )
-def _go_return(world: World, row: Attachment) -> str | None:
+def _go_return(context: AuditContext, row: Attachment) -> str | None:
     if not row.attach.startswith("uretprobe"):
         return None
-    about = world.file(row)
+    about = context.file(row)
     return str(row.target) if about is not None and about.is_go else None
 
 
@@ -767,7 +769,7 @@ def _offsets(row: Attachment) -> list[int]:
     "bpftool; tool/bpftool-perf.json, tool/bpftool-link.json",
     "",
 )
-def _tools_disagree(world: World, row: Attachment) -> str | None:
+def _tools_disagree(context: AuditContext, row: Attachment) -> str | None:
     return None  # it is about the whole: printed.disagreement
 
 
@@ -783,5 +785,5 @@ def _tools_disagree(world: World, row: Attachment) -> str | None:
     "the file of --allow",
     "",
 )
-def _not_allowed(world: World, row: Attachment) -> str | None:
+def _not_allowed(context: AuditContext, row: Attachment) -> str | None:
     return None  # the list is no part of what was read: allow.told

@@ -148,10 +148,10 @@ def _is_start(code: bytes, offset: int) -> bool | None:
         return True
     if offset > _FUNCTION_BYTES_MAX or os.uname().machine != "x86_64":
         return None
-    from ...arch import x86_64 as x86_code
+    from ...arch import x86_64
 
     try:
-        found = x86_code.boundaries(code)
-    except x86_code.NoDecoder:
+        found = x86_64.boundaries(code)
+    except x86_64.NoDecoder:
         return None
     return offset in found.starts if offset < found.decoded_bytes else None

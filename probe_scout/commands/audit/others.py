@@ -75,22 +75,23 @@ def _unclaimed(
         cure = "run it with CAP_SYSLOG, kernel.kptr_restrict 0 or 1" if is_hidden else ""
         unread.append(Unread(fact, "denied" if is_hidden else "not_there", f"{why}: {what}", cure))
 
-    mute = sum(
+    not_reported = sum(
         row.attach == UNTOLD_PROBE or (row.attach in _PROBES and (not row.target or row.target.startswith("0x")))
         for row in rows
     )
-    if mute and probed:
+    if not_reported and probed:
         names = " ".join(row.target or "?" for row in probed[:MANY])
-        tell("probed_places", f"the places of {mute} kprobes; without an owner are kprobes on: {names}")
+        tell("probed_places", f"the places of {not_reported} kprobes; without an owner are kprobes on: {names}")
     fprobes = [row for row in traced if row.attach == "ftrace" and row.event != _FUNCTION_TRACER]
-    mute = sum(
+    not_reported = sum(
         row.attach in _FPROBES and (not row.places or any(place.symbol is None for place in row.places))
         for row in rows
         if row.attach.endswith(".multi")
     )
-    if mute and fprobes:
+    if not_reported and fprobes:
         names = " ".join(row.target or "?" for row in fprobes[:MANY])
-        tell("traced_functions", f"the functions of {mute} kprobe.multi links; with a user of ftrace are: {names}")
+        what = f"the functions of {not_reported} kprobe.multi links; with a user of ftrace are: {names}"
+        tell("traced_functions", what)
         traced = [row for row in traced if row not in fprobes]
     return [*probed, *traced]
 
@@ -113,10 +114,10 @@ def _lasting(
     for _ in range(READ_AGAIN):
         time.sleep(PAUSE_S)
         k.forget((kprobes_list.PATH, enabled_functions.PATH))
-        mute: list[Unread] = []
-        probes = _other_probes(k, joined, _probes(k, mute), resolver)
-        now = {_identity(row) for row in (*probes, *_ftrace(k, joined, probes, patches, mute))}
-        if any(one.fact in ("kprobes_list", "enabled_functions") for one in mute):
+        not_reported: list[Unread] = []
+        probes = _other_probes(k, joined, _probes(k, not_reported), resolver)
+        now = {_identity(row) for row in (*probes, *_ftrace(k, joined, probes, patches, not_reported))}
+        if any(one.fact in ("kprobes_list", "enabled_functions") for one in not_reported):
             break
         others = [row for row in others if _identity(row) in now]
     return others
@@ -388,20 +389,20 @@ def _name_untold(rows: list[Attachment], table: Sequence[EnabledFunction], unrea
     Where only one function can be a row's, the row gets it: an LSM program is on a bpf_lsm_ function, and each
     function has a program.
     """
-    mute = [place for place, row in enumerate(rows) if row.attach in _TRAMPOLINES and row.target is None]
-    if not mute:
+    not_reported = [place for place, row in enumerate(rows) if row.attach in _TRAMPOLINES and row.target is None]
+    if not not_reported:
         return
     told = {row.target for row in rows if row.attach in _TRAMPOLINES} | {row.symbol for row in rows if row.symbol}
     functions = [one for one in table if one.direct and "bpf_trampoline" in one.direct and one.name not in told]
     hooks = [one for one in functions if one.name.startswith("bpf_lsm_")]
     others = [one for one in functions if not one.name.startswith("bpf_lsm_")]
-    plain = [place for place in mute if rows[place].attach != "lsm"]
-    for place in mute:
+    plain = [place for place in not_reported if rows[place].attach != "lsm"]
+    for place in not_reported:
         of_plain = others if len(plain) == 1 and others else functions
         fitting = of_plain if place in plain else hooks
         if len(fitting) == 1:
             rows[place] = rows[place]._replace(target=fitting[0].name, module=fitting[0].module, offset=0)
-    silent = sum(rows[place].target is None for place in mute)
+    silent = sum(rows[place].target is None for place in not_reported)
     if silent:
         names = " ".join(one.name for one in functions[:MANY])
         why = f"this kernel does not tell the functions of {silent} tracing links; with a trampoline are: {names}"

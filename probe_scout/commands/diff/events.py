@@ -13,7 +13,7 @@ from ...model import facts
 from ...model.diff import APPEARED, CHANGED, GONE, MOVED, EventChange, FieldChange, FieldPlace, Gap
 from ...model.facts import Unread
 from ...model.trace import DATA_LOC, REL_LOC, STRING
-from ...probes.attach import function_traits as questions
+from ...probes.attach import function_traits
 from ...probes.tracepoints import listing as events
 from .functions import argument_changes, loaded
 
@@ -118,7 +118,7 @@ class Side:
 
     def traits(self, key: Key) -> EventTraits:
         """What rules look at."""
-        return questions.event_traits(self.k, key[0] or None, key[1])
+        return function_traits.event_traits(self.k, key[0] or None, key[1])
 
 
 def _arguments(k: Kernel) -> dict[str, Signature]:

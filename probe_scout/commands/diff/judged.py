@@ -9,7 +9,7 @@ from ...model.diff import VerdictChange
 from ...model.target import FUNCTION
 from ...model.traits import TEXT, EventTraits, Proto, Traits
 from ...model.verdict import NO, UNKNOWN
-from ...rules import judge as engine
+from ...rules import judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def refused_types(a: Kernel, b: Kernel, types: Sequence[str]) -> tuple[VerdictCh
     found = []
     for attach in types:
         traits = _FUNCTION if FUNCTION in ATTACH_TYPES[attach].kinds.split() else _EVENT
-        one, two = engine.judge(a, attach, traits), engine.judge(b, attach, traits)
+        one, two = judge.judge(a, attach, traits), judge.judge(b, attach, traits)
         if NO in (one.answer, two.answer) and (one.answer, one.errno) != (two.answer, two.errno):
             found.append(VerdictChange(attach, one.answer, one.errno, two.answer, two.errno))
     return tuple(found)
@@ -93,7 +93,7 @@ class Answers:
 
     def _judged(self, k: Kernel, known: dict[Any, Any], traits: Any) -> tuple[tuple[str, str | None], ...]:
         if traits not in known:
-            outcomes = [engine.judge(k, attach, traits) for attach in self._types]
+            outcomes = [judge.judge(k, attach, traits) for attach in self._types]
             known[traits] = tuple((outcome.answer, outcome.errno) for outcome in outcomes)
         found: tuple[tuple[str, str | None], ...] = known[traits]
         return found

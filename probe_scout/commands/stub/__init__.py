@@ -10,9 +10,7 @@ from ...model.attach import BY_EVENT
 from ...model.stub import STUB_LIKE, STUB_NOT, STUB_USER, Argument, PlainType, RecordMember, Stub, StubReport
 from ...model.target import EVENT_WORDS, FUNCTION, SYSCALL, SYSCALL_WORDS, WORDS, Target, bare_section, parse, split
 from ...model.verdict import NO, UNKNOWN, Verdict
-from ...probes.attach import function_traits as questions
-from ...probes.attach import targets
-from ...probes.attach import verdicts as judged
+from ...probes.attach import function_traits, targets, verdicts
 from ...probes.tracepoints import listing as events
 from . import arguments as places
 from . import layout, words
@@ -316,7 +314,7 @@ def _lowered(sentence: str) -> str:
 
 def _event(k: Kernel, category: str, event: str, attach: str, core: bool, types: TraceTypes, notes: list[str]) -> Stub:
     target = f"{category}:{event}" if category else event
-    verdict = judged.event_verdicts(k, category or None, event, (attach,))[0]
+    verdict = verdicts.event_verdicts(k, category or None, event, (attach,))[0]
     _judged(verdict, target, attach, notes, _instead(k, category, event, attach) if verdict.answer == NO else "")
     if attach != "tp":
         return _raw(k, category, event, attach, types)
@@ -335,7 +333,7 @@ def _instead(k: Kernel, category: str, event: str, attach: str) -> str:
     """What takes a program instead; "" if nothing does."""
     others = {"tp": ("raw_tp", "tp_btf"), "raw_tp": ("tp",), "tp_btf": ("raw_tp", "tp")}[attach]
     for other in others:
-        if judged.event_verdicts(k, category or None, event, (other,))[0].answer == "yes":
+        if verdicts.event_verdicts(k, category or None, event, (other,))[0].answer == "yes":
             return f"; instead: --attach {other}"
     return ""
 
@@ -397,7 +395,7 @@ def _function(k: Kernel, name: str, attach: str, notes: list[str]) -> Stub:
         return _system_call(k, call, notes)
     if target.kind != FUNCTION or set(name) & set("*?["):
         raise UsageError(f"{name} is not a function: --attach {attach} takes vfs_read or MODULE:FUNCTION")
-    verdict = judged.verdicts(k, target, (attach,))[0]
+    verdict = verdicts.verdicts(k, target, (attach,))[0]
     what = str(target)
     if not _exists(k, target):
         if (cut := k.partial_gap(facts.KALLSYMS)) is not None:
@@ -452,7 +450,7 @@ def _near(k: Kernel, target: Target) -> str:
     from ...probes.explain import spelling
     from ...probes.explain.kernel_lookup import KernelLookup
 
-    near = spelling.suggest(KernelLookup(k, lambda other, attach: judged.answer(k, other, attach)), target)
+    near = spelling.suggest(KernelLookup(k, lambda other, attach: verdicts.answer(k, other, attach)), target)
     return f"; did you mean {' or '.join(near[:3])}" if near else f"; probe-scout check {target} says what is instead"
 
 
@@ -460,7 +458,7 @@ def _other(k: Kernel, target: Target, attach: str) -> str:
     """The first way to attach that answers yes and has a stub."""
     types = _prototype(k, target)
     for other in ("fentry", "fexit", "kprobe", "kretprobe") if types is not None else ("kprobe", "kretprobe"):
-        if other != attach and judged.verdicts(k, target, (other,))[0].answer == "yes":
+        if other != attach and verdicts.verdicts(k, target, (other,))[0].answer == "yes":
             return f"; instead: --attach {other}"
     return ""
 
@@ -495,12 +493,12 @@ def _call_of(k: Kernel, target: Target) -> str:
 
 
 def _system_call(k: Kernel, call: str, notes: list[str]) -> Stub:
-    wrapper = questions.wrapper(k, call)
+    wrapper = function_traits.wrapper(k, call)
     if not k.has_function(wrapper):
         if (cut := k.partial_gap(facts.KALLSYMS)) is not None:
             raise NoStub(f"syscall:{call}: {cut.why}{_near_call(k, call)}", 3)
         raise NoStub(f"no system call {call}: this kernel has no {wrapper}{_near_call(k, call)}")
-    _judged(judged.verdicts(k, Target(SYSCALL, call), ("ksyscall",))[0], f"syscall:{call}", "ksyscall", notes)
+    _judged(verdicts.verdicts(k, Target(SYSCALL, call), ("ksyscall",))[0], f"syscall:{call}", "ksyscall", notes)
     args = _call_arguments(k, call)
     if args is None:
         raise NoStub(f"syscall:{call}: neither syscalls:sys_enter_{call} nor BTF tells its arguments")

@@ -16,10 +16,8 @@ from ...model.attach import ATTACH_TYPES, WITHOUT_FTRACE, family
 from ...model.target import SYSCALL, TRACEPOINT, Target
 from ...model.trial import BugReport, Trial, VerifyReport
 from ...model.verdict import NO, UNKNOWN, YES
-from ...probes.attach import function_traits as questions
-from ...probes.attach import privileges as caller
+from ...probes.attach import function_traits, privileges, verdicts
 from ...probes.attach import targets as wanted
-from ...probes.attach import verdicts as judged
 from ...probes.explain import hazards
 from . import attempt
 from .attempt import Question, Reply
@@ -63,7 +61,7 @@ class _Plan(NamedTuple):
     question: Question | None = None
     reply: Reply | None = None
     refusal: str = ""
-    doubt: str = ""  # with --dry: why this caller could not rule out that it is refused
+    uncertain: str = ""  # with --dry: why this caller could not rule out that it is refused
 
 
 def report(
@@ -88,7 +86,7 @@ def report(
     targets = _targets(k, names, types, limit)
     if not targets:
         raise CannotAsk(f"no function or event matches {' '.join(names)}")
-    rights = caller.present(k)
+    rights = privileges.present(k)
     k.set_caller(rights if as_me else None)
     if len(targets) > MANY:
         k.full()
@@ -168,22 +166,22 @@ def _targets(k: Kernel, names: Sequence[str], types: Sequence[str], limit: int) 
 class _Guard:
     """Why an attempt may not be made. `may_load` false: the caller cannot load a program, so nothing is attached.
 
-    `doubt` is set by `refusal` where only the right to read is missing and, with `dry`, nothing is done anyway.
+    `uncertain` is set by `refusal` where only the right to read is missing and, with `dry`, nothing is done anyway.
     """
 
     def __init__(self, k: Kernel, may_load: bool, dry: bool) -> None:
         self._k, self._may_load, self._dry = k, may_load, dry
-        self.doubt = ""
+        self.uncertain = ""
         self._dangerous: dict[int, str] | None = None  # address -> name on the list
         self._ftrace = self._ftrace_switch()
 
     def refusal(self, target: Target, attach: str) -> str:
         """One sentence, or "" where nothing is known against the attempt."""
-        self.doubt = ""
+        self.uncertain = ""
         if target.kind != TRACEPOINT and attach not in WITHOUT_FTRACE:
             if self._ftrace:
                 return self._ftrace
-            name = questions.wrapper(self._k, target.name) if target.kind == SYSCALL else target.name
+            name = function_traits.wrapper(self._k, target.name) if target.kind == SYSCALL else target.name
             return self._against(name, target.module if target.kind != SYSCALL else None)
         return ""
 
@@ -236,7 +234,7 @@ class _Guard:
     def _unsure(self, says: str) -> str:
         if not self._dry:
             return says
-        self.doubt = says
+        self.uncertain = says
         return ""
 
     def _addresses(self) -> dict[int, str]:
@@ -268,21 +266,21 @@ def _demand_rights(rights: Callable[[str], bool | None], asked: Sequence[Questio
 
 
 def _plans(k: Kernel, target: Target, types: Sequence[str], guard: _Guard) -> Iterator[_Plan]:
-    chosen = judged.types_for(target, types)
+    chosen = verdicts.types_for(target, types)
     written = str(target)
-    for verdict in judged.verdicts(k, target, chosen):
+    for verdict in verdicts.verdicts(k, target, chosen):
         refusal = guard.refusal(target, verdict.attach)
         if verdict.attach == "lsm_cgroup":
             refusal = "verify attaches nothing to a cgroup: its processes would run the program"
         if refusal:
             yield _Plan(written, verdict, refusal=refusal)
             continue
-        doubt = guard.doubt
+        uncertain = guard.uncertain
         found = _question(k, target, written, verdict.attach)
         if isinstance(found, Reply):
-            yield _Plan(written, verdict, reply=found, doubt=doubt)
+            yield _Plan(written, verdict, reply=found, uncertain=uncertain)
         else:
-            yield _Plan(written, verdict, question=found, doubt=doubt)
+            yield _Plan(written, verdict, question=found, uncertain=uncertain)
 
 
 def _question(k: Kernel, target: Target, written: str, attach: str) -> Question | Reply:
@@ -298,7 +296,7 @@ def _question(k: Kernel, target: Target, written: str, attach: str) -> Question 
         if kind.program == "RAW_TRACEPOINT":
             return empty._replace(symbol=target.name)
         return _typed_tracepoint(k, empty, target.name)
-    name = questions.wrapper(k, target.name) if target.kind == SYSCALL else target.name
+    name = function_traits.wrapper(k, target.name) if target.kind == SYSCALL else target.name
     module = None if target.kind == SYSCALL else target.module
     if kind.program == "KPROBE":
         symbol = name if module in (None, "vmlinux") or kind.enumerator else f"{module}:{name}"
@@ -359,7 +357,7 @@ def _trial(plan: _Plan, as_me: bool, dry: bool) -> Trial:
     if plan.refusal:
         return Trial(plan.target, verdict.attach, verdict, trial.REFUSED, says=plan.refusal)
     if reply is None or (dry and plan.question is not None):
-        return Trial(plan.target, verdict.attach, verdict, trial.PLANNED, says=plan.doubt)
+        return Trial(plan.target, verdict.attach, verdict, trial.PLANNED, says=plan.uncertain)
     answer = NO if reply.errno else YES
     outcome, says = _compared(verdict, answer, reply, as_me)
     if outcome == trial.UNASKED:

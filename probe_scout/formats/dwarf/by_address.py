@@ -48,7 +48,7 @@ def _units(file: DebugFile, address: int) -> Iterator[Unit]:
     """Units that may hold an address, those of the index first."""
     try:
         listed, known = _indexed(file, address)
-    except (Malformed, StructError):
+    except (Malformed, StructError, IndexError):
         listed, known = [], set()
     for start in listed:
         unit = file.unit_at(start)

@@ -348,8 +348,9 @@ class _Types:
             by_reference |= unit.text(held.get(n.AT_NAME)).startswith("_vptr")
             members.append(of)
             align = max(align, of.align)
-            if _AT_BIT_SIZE in held:
-                leaves.append(Leaf(offset or 0, INTEGER, max(1, min(of.size, -(-int(held[_AT_BIT_SIZE]) // 8)))))
+            bits = held.get(_AT_BIT_SIZE)
+            if isinstance(bits, int):
+                leaves.append(Leaf(offset or 0, INTEGER, max(1, min(of.size, -(-bits // 8)))))
                 continue
             is_packed |= of.is_packed or bool(of.align and (offset or 0) % of.align)
             leaves += [leaf._replace(offset=leaf.offset + (offset or 0)) for leaf in of.leaves]

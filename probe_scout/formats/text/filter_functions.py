@@ -45,7 +45,7 @@ def find(raw: bytes, name: str) -> tuple[str | None, ...]:
     return tuple(module for _, module in found)
 
 
-class Doubt(NamedTuple):
+class Ambiguous(NamedTuple):
     """`lines` lines of the list belong to some of the symbols that start at `starts`, `offset` bytes into them."""
 
     offset: int
@@ -67,7 +67,7 @@ class Sites:
         self.order: list[bytes] = []  # names of vmlinux as listed; only where kallsyms hides the addresses
         self._spans: list[tuple[int, int]] | None = None
         self._starts: dict[bytes | None, set[int]] | None = None
-        self.unsure: dict[tuple[bytes | None, int], list[Doubt]] = {}
+        self.unsure: dict[tuple[bytes | None, int], list[Ambiguous]] = {}
 
     def known(self, symbols: SymbolTable, row: int) -> bool | None:
         """True if the symbol of this line holds a site anywhere in its body; None if that cannot be told.
@@ -344,19 +344,19 @@ def table_names(raw: bytes, symbols: SymbolTable) -> Sites:
         groups.setdefault(owner, []).append((name, copies.get((name, owner), [])))
     for owner, group in groups.items():
         found: set[int] = set()
-        unsure: list[Doubt] = []
+        unsure: list[Ambiguous] = []
         _place(group, found, unsure)
         _place_invalid(group, symbols.starts(owner), found, unsure)
         placed[owner] = found
-        for doubt in unsure:
-            for address in doubt.starts:
+        for ambiguous in unsure:
+            for address in ambiguous.starts:
                 if address not in found:
-                    sites.unsure.setdefault((owner, address), []).append(doubt)
+                    sites.unsure.setdefault((owner, address), []).append(ambiguous)
     sites._starts = placed
     return sites
 
 
-def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: list[Doubt]) -> None:
+def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: list[Ambiguous]) -> None:
     """Give every listed name an address, in ascending order; ambiguous ones go to `unsure`."""
     count = len(group)
     fixed = [addresses[0] if len(addresses) == 1 else -1 for _, addresses in group]
@@ -387,12 +387,12 @@ def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: list[D
             if len(fitting) <= needed[name]:
                 found.update(fitting)
             else:
-                unsure.append(Doubt(0, tuple(fitting), needed[name]))
+                unsure.append(Ambiguous(0, tuple(fitting), needed[name]))
         i = stop
 
 
 def _place_invalid(
-    group: list[tuple[bytes, list[int]]], starts: list[int], found: set[int], unsure: list[Doubt]
+    group: list[tuple[bytes, list[int]]], starts: list[int], found: set[int], unsure: list[Ambiguous]
 ) -> None:
     """Sites printed as `__ftrace_invalid_address___<offset>`: left behind by a weak function.
 
@@ -418,7 +418,7 @@ def _place_invalid(
             if len(fitting) == 1:
                 found.add(fitting[0])
             else:
-                unsure.append(Doubt(offset, tuple(fitting), 1))
+                unsure.append(Ambiguous(offset, tuple(fitting), 1))
         pending.clear()
         low = high
 

@@ -29,10 +29,10 @@ def rule_pages() -> list[RulePage]:
 
 def _witness(witness: str, unless: str) -> str:
     """What shows that a kernel has the rule, in words; "" for a rule that every kernel has."""
-    from ...kernel import features as witnesses
+    from ...kernel import features
 
-    present = f"there: {witnesses.says(witness)}" if witness else ""
-    absent = f"not there: {witnesses.says(unless)}" if unless else ""
+    present = f"there: {features.says(witness)}" if witness else ""
+    absent = f"not there: {features.says(unless)}" if unless else ""
     return "; ".join(part for part in (present, absent) if part)
 
 

@@ -32,9 +32,9 @@ _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
 
 def open_kernel(root: str, vmlinux: str | None = None, modules: str = "") -> OpenKernel:
     """The kernel behind `--root`. Tests put their own in this place."""
-    from .. import session as api
+    from .. import session
 
-    return api.open_kernel(root, vmlinux=vmlinux, cache=True, modules=modules)
+    return session.open_kernel(root, vmlinux=vmlinux, cache=True, modules=modules)
 
 
 def main(args: Sequence[str]) -> int:
@@ -248,10 +248,10 @@ _NO_GO = ("hazard.uretprobe_go", "hazard.uretprobe_start", "hazard.uretprobe_off
 
 def _is_vain(target: TargetReport | UserReport) -> bool:
     """User probes of which none sees a call, or one breaks the program, are no yes."""
-    mute = {attach for limit in target.limits if limit.effect == "never" for attach in limit.types}
+    silent = {attach for limit in target.limits if limit.effect == "never" for attach in limit.types}
     taken = {verdict.attach for verdict in target.verdicts if verdict.answer != "no"}
     return (
-        (bool(mute) and taken <= mute)
+        (bool(silent) and taken <= silent)
         or any(limit.effect == "corrupts" for limit in target.limits)
         or any(hazard.id in _NO_GO for hazard in target.hazards)
     )

@@ -15,8 +15,8 @@ from ...kernel import located
 from ...model import facts, never_try
 from ...model.traits import INIT, MODULE, NONE, NOWHERE, TEXT, Proto, Traits
 from ...model.verdict import NO
-from ...rules import judge as engine
-from . import function_traits as questions
+from ...rules import judge
+from . import function_traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,7 +98,12 @@ class _Bulk:
         self.k, self.view, self.symbols = k, view, view.symbols
         self.special: set[str] = {*k.injectable(), *arch.row(k.arch()).kretprobe_blacklist}
         ids = k.ids()
-        for name in ("btf_id_deny", "noreturn_deny", "btf_non_sleepable_error_inject", *questions.MODIFY_RETURN_SETS):
+        for name in (
+            "btf_id_deny",
+            "noreturn_deny",
+            "btf_non_sleepable_error_inject",
+            *function_traits.MODIFY_RETURN_SETS,
+        ):
             self.special.update(ids.sets.get(name, ()))
         self.special.update(self._without_impl())
         if not ids.visible:
@@ -186,7 +191,7 @@ class _Bulk:
         for shape in set(shapes.values()):
             if shape not in numbers:
                 numbers[shape] = len(self.protos)
-                self.protos.append(questions.proto_of_shape(shape))
+                self.protos.append(function_traits.proto_of_shape(shape))
         return {name: numbers[shapes[ids[0]]] for name, ids in btf.functions().items()}
 
     def groups(self) -> Iterator[Group]:
@@ -216,7 +221,7 @@ class _Bulk:
             or name.startswith(("security_", self.syscalls))
             or module is not None
         ):
-            return _as_named(questions.function_traits(self.k, name, module), self.symbols, name.encode())
+            return _as_named(function_traits.function_traits(self.k, name, module), self.symbols, name.encode())
         key = -number
         if key not in self.made:
             self.made[key] = Traits(btf="vmlinux", proto=self.protos[number])
@@ -274,7 +279,7 @@ class _Bulk:
                     ordinary = False
                 if row in stale:
                     ordinary = False
-                if ordinary and len(raw) < questions.KSYM_NAME_LEN:
+                if ordinary and len(raw) < function_traits.KSYM_NAME_LEN:
                     key |= vmlinux
                     traits = made.get(key)
                     if traits is None:
@@ -285,7 +290,7 @@ class _Bulk:
             if name not in shown:
                 shown.add(name)
                 names.append(name)
-                found.append(_as_named(questions.function_traits(k, name, module), symbols, raw))
+                found.append(_as_named(function_traits.function_traits(k, name, module), symbols, raw))
         return Group(module, names, found)
 
     def _make(self, key: int) -> Traits:
@@ -356,7 +361,7 @@ class Sweep:
         """Attach type to answer, and to errno where the answer is no."""
         found = self.known.get(traits)
         if found is None:
-            outcomes = {attach: engine.judge(self.k, attach, traits) for attach in self.types}
+            outcomes = {attach: judge.judge(self.k, attach, traits) for attach in self.types}
             found = (
                 {attach: outcome.answer for attach, outcome in outcomes.items()},
                 {attach: outcome.errno or "" for attach, outcome in outcomes.items() if outcome.answer == NO},

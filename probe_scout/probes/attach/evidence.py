@@ -10,7 +10,7 @@ from ...model import facts
 from ...model.attach import BY_PERF, LSM, WITHOUT_FTRACE
 from ...model.facts import Unread
 from ...model.verdict import YES, Finding, Verdict
-from . import function_traits as questions
+from . import function_traits
 
 if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
@@ -228,7 +228,7 @@ def event_evidence(k: Kernel, category: str | None, name: str, traits: EventTrai
 
 
 _DECIDING_SETS = (
-    *("btf_id_deny", "noreturn_deny", "btf_non_sleepable_error_inject", *questions.MODIFY_RETURN_SETS),
+    *("btf_id_deny", "noreturn_deny", "btf_non_sleepable_error_inject", *function_traits.MODIFY_RETURN_SETS),
     *("bpf_lsm_hooks", "bpf_lsm_disabled_hooks", "sleepable_lsm_hooks", "btf_sleepable_lsm_hooks"),
 )
 
@@ -261,7 +261,7 @@ def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str
             ", ".join(sets) if sets else "no set that decides about programs"
         )
         if k.flag("error_injection") is False:
-            inside = [title for title in questions.MODIFY_RETURN_SETS if ids.holds(title, name)]
+            inside = [title for title in function_traits.MODIFY_RETURN_SETS if ids.holds(title, name)]
             found[facts.ERROR_INJECTION] = "error injection is not built, and " + (
                 f"{name} is in {', '.join(inside)} without the mark for sleepable programs"
                 if inside

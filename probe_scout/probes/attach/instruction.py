@@ -11,11 +11,11 @@ from ...kernel import text as code
 from ...model import facts
 from ...model.target import OFFSET
 from ...model.verdict import NO, UNKNOWN, YES, Finding, Verdict
-from ...rules import judge as engine
+from ...rules import judge
 from ...rules import kprobe_instruction as rules
 from ...rules.gate import Judgement
-from . import evidence as words
-from . import function_traits as questions
+from . import evidence as verdict_evidence
+from . import function_traits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +42,16 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     number = rules.judge_number(target.offset_bytes, _features(k))
     if number.answer == NO:
         return _said(k, attach, number)
-    traits = questions.function_traits(k, target.name, target.module)
+    traits = function_traits.function_traits(k, target.name, target.module)
     # The first instruction is judged below, at the offset that is asked for.
     traits = traits._replace(first="", unread=traits.unread - {facts.CODE})
-    outcome = engine.judge(k, attach, traits)
-    verdict = words.verdict(
-        k, attach, outcome, words.function_evidence(k, target.name, target.module), words.notes(k, attach, target.name)
+    outcome = judge.judge(k, attach, traits)
+    verdict = verdict_evidence.verdict(
+        k,
+        attach,
+        outcome,
+        verdict_evidence.function_evidence(k, target.name, target.module),
+        verdict_evidence.notes(k, attach, target.name),
     )
     view = k.view((target.name.encode(),))
     named = any(finding.rule.startswith("symbol_lookup.") for finding in verdict.findings)
@@ -71,7 +75,7 @@ def merged(k: Kernel, attach: str, verdict: Verdict, judged: Judgement, held: st
     if judged.answer == NO:
         return _said(k, attach, judged, held)._replace(errno_certain=False, unread=verdict.unread)
     if judged.answer == UNKNOWN:
-        gap = words.explain_gap(k, facts.CODE, "")
+        gap = verdict_evidence.explain_gap(k, facts.CODE, "")
         if gap.fact == facts.CODE:
             gap = gap._replace(why=f"{judged.says}; {k.code_why() or 'no code of this kernel was read'}")
         return verdict._replace(answer=UNKNOWN, unread=(*verdict.unread, gap), notes=())
@@ -137,7 +141,7 @@ def beyond(k: Kernel, target: Target) -> str:
 
 
 def _nowhere(k: Kernel, target: Target) -> tuple[Unread, ...]:
-    gap = words.explain_gap(k, facts.CODE, "")
+    gap = verdict_evidence.explain_gap(k, facts.CODE, "")
     return (gap._replace(why=f"the offset lies behind the end of {target.name}, in a symbol that no name tells apart"),)
 
 
@@ -228,11 +232,11 @@ def _x86_facts(k: Kernel, view: View, row: int, offset: int, is_return: bool) ->
     found = code.text(k, view.symbols, row, min(size, _CODE_BYTES_MAX))
     if found is None:
         return rules.OffsetFacts(offset, is_return, None, site, None, 0, None, None, None, False)
-    from ...arch import x86_64 as x86_code
+    from ...arch import x86_64
 
     raw, is_running = found
-    look = x86_code.look(raw, offset, is_running)
-    probed = x86_code.entry_offset(raw) if offset == 0 else offset
+    look = x86_64.look(raw, offset, is_running)
+    probed = x86_64.entry_offset(raw) if offset == 0 else offset
     return rules.OffsetFacts(
         offset,
         is_return,

@@ -32,7 +32,7 @@ from ...model.target import (
     split,
 )
 from ...model.traits import INIT, MODULE, TEXT
-from . import function_traits as questions
+from . import function_traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,7 +109,7 @@ def matching(k: Kernel, glob: Target) -> Iterator[Target]:
     plain = re.escape(head + _literal(glob.name)).encode()
     lines = re.findall(rb"^[0-9a-f]+ [tTwW] (" + plain + rb"[^\t\n]*)(?:\t\[([^\]\n]*)\])?$", raw, re.M)
     rows = [(name.decode("utf-8", "replace"), module.decode("utf-8", "replace")) for name, module in lines]
-    rows = [(n, m) for n, m in rows if match(n) and not n.startswith(questions.PADDING)]
+    rows = [(n, m) for n, m in rows if match(n) and not n.startswith(function_traits.PADDING)]
     if owner is not None:
         rows = [(n, m) for n, m in rows if owner(m or "vmlinux")]
     k.gather({name.encode() for name, _ in rows}, with_types=False)
@@ -160,4 +160,4 @@ def as_function(k: Kernel, target: Target) -> Target:
     """The function behind a system call; any other target as it is."""
     if target.kind != SYSCALL:
         return target
-    return Target(FUNCTION, questions.wrapper(k, target.name))
+    return Target(FUNCTION, function_traits.wrapper(k, target.name))

@@ -10,9 +10,9 @@ from ...model import facts
 from ...model.attach import ATTACH_TYPES, BY_PERF, ITER, LSM, RETURNS, for_kind
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target, parse
 from ...model.verdict import UNKNOWN, Finding, Verdict
-from ...rules import judge as engine
-from . import evidence as words
-from . import function_traits as questions
+from ...rules import judge
+from . import evidence as verdict_evidence
+from . import function_traits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,27 +65,27 @@ def verdicts(k: Kernel, target: Target, types: Sequence[str]) -> tuple[Verdict, 
     if target.kind == TRACEPOINT:
         return event_verdicts(k, target.module, target.name, types)
     if target.kind == OFFSET:
-        from . import instruction as offsets
+        from . import instruction
 
-        return offsets.verdicts(k, target, types)
+        return instruction.verdicts(k, target, types)
     name, module = target.name, target.module
     if target.kind == SYSCALL:
-        name = questions.wrapper(k, target.name)
-    traits = questions.function_traits(k, name, module)
-    evidence = words.function_evidence(k, name, module)
+        name = function_traits.wrapper(k, target.name)
+    traits = function_traits.function_traits(k, name, module)
+    evidence = verdict_evidence.function_evidence(k, name, module)
     found: list[Verdict] = []
     for attach in types:
         if attach in _BY_TRACEPOINT:
             found += event_verdicts(k, "syscalls", f"sys_enter_{target.name}", (attach,))
             continue
-        outcome = engine.judge(k, attach, traits)
-        found.append(words.verdict(k, attach, outcome, evidence, notes(k, attach, name, traits)))
+        outcome = judge.judge(k, attach, traits)
+        found.append(verdict_evidence.verdict(k, attach, outcome, evidence, notes(k, attach, name, traits)))
     return tuple(found)
 
 
 def notes(k: Kernel, attach: str, name: str, traits: Traits) -> tuple[Finding, ...]:
     """What a yes for a function leaves open."""
-    told = words.notes(k, attach, name) + _copy_note(attach, traits) + _return_note(k, attach, traits)
+    told = verdict_evidence.notes(k, attach, name) + _copy_note(attach, traits) + _return_note(k, attach, traits)
     return told if attach != "lsm_cgroup" else told + _void_note(k, name)
 
 
@@ -121,22 +121,24 @@ def _return_note(k: Kernel, attach: str, traits: Traits) -> tuple[Finding, ...]:
     what = "Its return is never seen" if ATTACH_TYPES[attach].at == "both" else "It attaches and never fires"
     return (
         Finding(
-            "silent.never_returns", f"{what}: the function does not return.", words.set_evidence(k, ("noreturn_deny",))
+            "silent.never_returns",
+            f"{what}: the function does not return.",
+            verdict_evidence.set_evidence(k, ("noreturn_deny",)),
         ),
     )
 
 
 def event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[str]) -> tuple[Verdict, ...]:
     """The verdicts of one event; of a raw tracepoint by its name alone where `category` is None."""
-    traits = questions.event_traits(k, category, name)
-    evidence = words.event_evidence(k, category, name, traits)
+    traits = function_traits.event_traits(k, category, name)
+    evidence = verdict_evidence.event_evidence(k, category, name, traits)
     return tuple(
-        words.verdict(
+        verdict_evidence.verdict(
             k,
             attach,
-            engine.judge(k, attach, traits),
+            judge.judge(k, attach, traits),
             evidence,
-            words.notes(k, attach) + _sleep_note(k, attach, traits),
+            verdict_evidence.notes(k, attach) + _sleep_note(k, attach, traits),
         )
         for attach in types
     )

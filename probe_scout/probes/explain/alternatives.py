@@ -14,9 +14,8 @@ from ...model.report import Alternative
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT
 from ...model.verdict import NO, YES
 from ..attach.limits import NEWER_CALLS
-from . import known_changes as ladder
+from . import known_changes, wrong_target_kind
 from . import symbol_names as names
-from . import wrong_target_kind as asked
 from .has_symbol import is_bypassed
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _candidates(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) -
 
 def _for_function(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) -> Iterator[tuple[str, str, str]]:
     answers = {verdict.attach: verdict.answer for verdict in verdicts}
-    step = ladder.rung(target.name)
+    step = known_changes.known_change(target.name)
     if target.kind == OFFSET:
         if not any(answer == YES for answer in answers.values()):
             plain = target._replace(kind=FUNCTION, offset_bytes=0)
@@ -99,7 +98,7 @@ def _for_function(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...])
         return
     if any(answers.get(attach) == YES for attach in _ENTRY):
         if step is not None and is_bypassed(lookup, step):
-            yield from _from_rung(lookup, step)
+            yield from _from_change(lookup, step)
         yield from _qualified(lookup, target, answers)
         for refused, others in _INSTEAD.items():
             if answers.get(refused) == NO:
@@ -126,7 +125,9 @@ def _for_function(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...])
         yield from _where_functions_take_none(lookup, target.name)
 
 
-def _instead_of_name(lookup: Lookup, target: Target, step: ladder.Rung | None) -> Iterator[tuple[str, str, str]]:
+def _instead_of_name(
+    lookup: Lookup, target: Target, step: known_changes.KnownChange | None
+) -> Iterator[tuple[str, str, str]]:
     """Points with other names, for a function that is not there or closed to every probe."""
     name = target.name
     bare = names.unwrapped(str(target))
@@ -140,17 +141,17 @@ def _instead_of_name(lookup: Lookup, target: Target, step: ladder.Rung | None) -
     if not lookup.symbols(name):
         yield from _syscall_points(lookup, call or name)
         for prefix in ("security_", "bpf_lsm_"):
-            hook = asked.LSM_CALLERS.get(name, prefix + name) if prefix == "security_" else prefix + name
+            hook = wrong_target_kind.LSM_CALLERS.get(name, prefix + name) if prefix == "security_" else prefix + name
             if lookup.symbols(f"bpf_lsm_{name}") and lookup.symbols(hook):
                 attaches = ("lsm",) if prefix == "bpf_lsm_" else ("fentry", "kprobe")
                 yield from _same_function(lookup, hook, attaches, "the security hook")
     yield from _variants(lookup, name)
     if step is not None:
-        yield from _from_rung(lookup, step)
+        yield from _from_change(lookup, step)
     if call is not None:
-        inner = ladder.rung(f"do_{call}")
+        inner = known_changes.known_change(f"do_{call}")
         if inner is not None and not lookup.symbols(name):
-            yield from _from_rung(lookup, inner)
+            yield from _from_change(lookup, inner)
     yield from _events_like(lookup, name)
 
 
@@ -226,10 +227,10 @@ def _variants(lookup: Lookup, name: str) -> Iterator[tuple[str, str, str]]:
         yield "kprobe.multi", variant, why
 
 
-def _from_rung(lookup: Lookup, step: ladder.Rung, depth: int = 3) -> Iterator[tuple[str, str, str]]:
+def _from_change(lookup: Lookup, step: known_changes.KnownChange, depth: int = 3) -> Iterator[tuple[str, str, str]]:
     """A step's candidates; one that is itself gone leads on to its own step."""
     for candidate in step.candidates:
-        if candidate.attaches != ladder.ENTRY:
+        if candidate.attaches != known_changes.ENTRY:
             for attach in candidate.attaches:
                 yield attach, candidate.target, _sentence(candidate.sees, lookup, "", attach)
         elif lookup.symbols(candidate.target):
@@ -237,9 +238,9 @@ def _from_rung(lookup: Lookup, step: ladder.Rung, depth: int = 3) -> Iterator[tu
                 yield attach, candidate.target, _sentence(candidate.sees, lookup, candidate.target, attach)
         else:
             yield from _variants(lookup, candidate.target)
-            onward = ladder.rung(candidate.target) if depth else None
+            onward = known_changes.known_change(candidate.target) if depth else None
             if onward is not None and onward.asked != step.asked:
-                yield from _from_rung(lookup, onward, depth - 1)
+                yield from _from_change(lookup, onward, depth - 1)
 
 
 def _sentence(why: str, lookup: Lookup, function: str, attach: str) -> str:
@@ -254,7 +255,7 @@ def _sentence(why: str, lookup: Lookup, function: str, attach: str) -> str:
 
 def _syscall_points(lookup: Lookup, call: str) -> Iterator[tuple[str, str, str]]:
     """A system call's entry and its event."""
-    entry = asked.entry_symbol(lookup, call)
+    entry = wrong_target_kind.entry_symbol(lookup, call)
     if entry is not None:
         yield "ksyscall", f"syscall:{call}", f"The entry of the system call, {entry} here, on every architecture."
         yield "kprobe", entry, "The entry of the system call under its name on this architecture."
@@ -285,9 +286,9 @@ def _for_syscall(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) 
             "tp:raw_syscalls:sys_enter",
             "Every system call: number and six arguments, to be filtered by number.",
         )
-    inner = ladder.rung(f"do_{call}")
+    inner = known_changes.known_change(f"do_{call}")
     if inner is not None:
-        yield from _from_rung(lookup, inner)
+        yield from _from_change(lookup, inner)
 
 
 def _for_event(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) -> Iterator[tuple[str, str, str]]:
@@ -300,9 +301,9 @@ def _for_event(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) ->
                 "Every system call, to be filtered by number.",
             )
         return
-    step = ladder.rung(f"tp:{target.module}:{target.name}")
+    step = known_changes.known_change(f"tp:{target.module}:{target.name}")
     if step is not None:
-        yield from _from_rung(lookup, step)
+        yield from _from_change(lookup, step)
     for category, name in lookup.events():
         if name == target.name and category != target.module:
             yield "tp", f"tp:{category}:{name}", f"The event of this name is in {category}."

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...model.report import Coverage, Diagnosis
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT
-from . import has_symbol as present
-from . import kernel_config as build
-from . import no_symbol as absent
-from . import wrong_target_kind as asked
+from . import has_symbol, kernel_config, no_symbol, wrong_target_kind
 
 if TYPE_CHECKING:
     from ...model.target import Target
@@ -31,30 +28,30 @@ def explain(
     `coverage` adds what is known of inlining in this build or, marked as likely, in others.
     """
     if target.kind == TRACEPOINT:
-        found = asked.tracepoint(lookup, target)
+        found = wrong_target_kind.tracepoint(lookup, target)
     elif not lookup.has_symbols():
         says = f"Whether this kernel has {target.name} cannot be told, because its symbols could not be read."
         found = [Diagnosis("symbols_unread", says, "is")]
     elif target.kind == SYSCALL:
-        found = asked.syscall(lookup, target)
+        found = wrong_target_kind.syscall(lookup, target)
     elif target.kind in (FUNCTION, OFFSET):
         found = _function(lookup, target, verdicts, coverage)
     else:
         found = []
-    found += build.switched_off(lookup, target, verdicts)
+    found += kernel_config.switched_off(lookup, target, verdicts)
     return tuple(dict.fromkeys(found))
 
 
 def _function(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...], coverage: Coverage) -> list[Diagnosis]:
     """A function or a place in one: what was asked for, then why it is not there or what it is."""
-    found = asked.misaddressed(lookup, target)
+    found = wrong_target_kind.wrong_kind(lookup, target)
     every = lookup.symbols(target.name)
     copies = every
     if target.module is not None:
         wanted = None if target.module == "vmlinux" else target.module
         copies = tuple(symbol for symbol in every if symbol.module == wanted)
     if copies:
-        return found + present.reasons(lookup, target, copies, verdicts, coverage)
-    if found and found[0].kind in asked.FINAL:
+        return found + has_symbol.reasons(lookup, target, copies, verdicts, coverage)
+    if found and found[0].kind in wrong_target_kind.FINAL:
         return found
-    return found + absent.reasons(lookup, target, every, coverage)
+    return found + no_symbol.reasons(lookup, target, every, coverage)

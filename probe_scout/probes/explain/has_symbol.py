@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...model.report import Diagnosis
-from . import known_changes as ladder
-from . import no_symbol as absent
+from . import known_changes, no_symbol
 from . import symbol_names as names
 from .name_forms import address, stext
 from .symbol_resolution import kprobe_multi_copy, named_copy
@@ -56,7 +55,7 @@ def reasons(
         found += _ambiguous(lookup, name, copies, answers)
     if not closed and len(copies) == 1 and not any(part for part in names.suffixes(name)):
         found += _not_in_btf(lookup, name, answers)
-    found += _ladder(lookup, name, bool(closed))
+    found += _known_change(lookup, name, bool(closed))
     found += _incomplete(lookup, name, coverage)
     return found
 
@@ -161,23 +160,23 @@ def _not_in_btf(lookup: Lookup, name: str, answers: dict[str, str]) -> list[Diag
     return [Diagnosis("not_in_btf", says, "likely")]
 
 
-def _ladder(lookup: Lookup, name: str, closed: bool) -> list[Diagnosis]:
+def _known_change(lookup: Lookup, name: str, closed: bool) -> list[Diagnosis]:
     """What is known of a name that exists: calls that go past it, or the reason why it is closed."""
-    step = ladder.rung(name)
+    step = known_changes.known_change(name)
     if step is None:
         return []
     if is_bypassed(lookup, step):
         return [Diagnosis("bypassed", step.says, "likely")]
-    if closed and step.change in (ladder.NOT_PROBED, ladder.INLINED):
+    if closed and step.change in (known_changes.NOT_PROBED, known_changes.INLINED):
         return [Diagnosis(step.change, step.says, "likely")]
     return []
 
 
-def is_bypassed(lookup: Lookup, step: ladder.Rung) -> bool:
+def is_bypassed(lookup: Lookup, step: known_changes.KnownChange) -> bool:
     """Whether calls go past the symbol on this kernel: the function that replaced it is there too."""
-    if step.change != ladder.BYPASSED:
+    if step.change != known_changes.BYPASSED:
         return False
-    functions = [c.target for c in step.candidates if c.attaches == ladder.ENTRY]
+    functions = [c.target for c in step.candidates if c.attaches == known_changes.ENTRY]
     return bool(functions) and bool(lookup.symbols(functions[0]))
 
 
@@ -186,7 +185,7 @@ def _incomplete(lookup: Lookup, name: str, coverage: Coverage) -> list[Diagnosis
     if coverage.answer == "partial":
         return _partial(name, coverage)
     if coverage.answer == "none" and coverage.basis == "dwarf":
-        return absent.inlined(name, coverage)
+        return no_symbol.inlined(name, coverage)
     if coverage.answer == "complete" or names.suffixes(name):
         return []
     variants = [v for v in lookup.variants(name) if names.is_entry(v)]
@@ -210,7 +209,7 @@ def _incomplete(lookup: Lookup, name: str, coverage: Coverage) -> list[Diagnosis
 def _partial(name: str, coverage: Coverage) -> list[Diagnosis]:
     """What a probe misses by debug information or a survey: *is* for this build, *likely* for any other."""
     certain = "is" if coverage.is_fact else "likely"
-    word, basis = ("is", "") if coverage.is_fact else ("is likely", f", {absent.as_elsewhere(coverage)}")
+    word, basis = ("is", "") if coverage.is_fact else ("is likely", f", {no_symbol.as_elsewhere(coverage)}")
     if coverage.kind == "self only, recursive":
         inner = "inner calls are inlined" if coverage.is_fact else "inner calls are likely inlined"
         says = f"{name} calls itself, and {inner}: a probe sees the outer one{basis}."

@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
     sees: str
 
 
-class Rung(NamedTuple):
+class KnownChange(NamedTuple):
     """One step. `asked` is a function name or `tp:category:name`; `says` is a whole sentence about it."""
 
     asked: str
@@ -91,8 +91,8 @@ _STRUCT_FILENAME = "The do_*at helpers of fs/namei.c were renamed: {0} became {1
 _STRUCT_SOURCE = "kernel 7.0, fs/namei.c; elastic/quark#322; recorded: the old name up to 6.12, the new one in 7.3"
 
 
-def _renamed(old: str, new: str, says: str, source: str, *more: Candidate, sees: str = "") -> Rung:
-    return Rung(old, RENAMED, says.format(old, new), (_fn(new, sees or f"what {old} became"), *more), source)
+def _renamed(old: str, new: str, says: str, source: str, *more: Candidate, sees: str = "") -> KnownChange:
+    return KnownChange(old, RENAMED, says.format(old, new), (_fn(new, sees or f"what {old} became"), *more), source)
 
 
 # Old name, new name, which recorded kernels have the old one, which the new: found by comparing them with each other.
@@ -233,37 +233,37 @@ _WRAPPED: tuple[tuple[str, str, str], ...] = (
 )
 
 
-LADDER: tuple[Rung, ...] = (
+KNOWN_CHANGES: tuple[KnownChange, ...] = (
     # exec
-    Rung(
+    KnownChange(
         "do_execve",
         INLINED,
         "do_execve is a small static function: builds fold it into the execve system calls, and 7.2 no longer has it.",
         _EXECS,
         "DWARF of Debian 6.1 and 6.12 (inlined into __x64_sys_execve), no entry in 7.2; lizrice/learning-ebpf#16",
     ),
-    Rung(
+    KnownChange(
         "do_execveat",
         INLINED,
         "do_execveat is a small static function that builds fold into the execveat system call.",
         (_BPRM, _EXEC, _call("execveat"), _tp("syscalls:sys_enter_execveat", "fd, filename, argv, envp and flags")),
         "recorded: no symbol in 5.10, 6.1, 6.12, 7.3",
     ),
-    Rung(
+    KnownChange(
         "do_execveat_common",
         SPECIALISED,
         "GCC gives do_execveat_common changed parameters and the name do_execveat_common.isra.0.",
         (_BPRM, _EXEC, _call("execve")),
         "recorded: .isra.0 in 6.1, 6.12, 7.3",
     ),
-    Rung(
+    KnownChange(
         "exec_binprm",
         INLINED,
         "exec_binprm has one caller and is folded into bprm_execve.",
         (_BPRM, _EXEC),
         "aquasecurity/tracee#3356; recorded: no symbol in 5.10, 6.1, 6.12, 7.3",
     ),
-    Rung(
+    KnownChange(
         "search_binary_handler",
         INLINED,
         "search_binary_handler has one caller and is folded into bprm_execve.",
@@ -271,42 +271,42 @@ LADDER: tuple[Rung, ...] = (
         "fs/exec.c since bprm_execve (5.9); recorded: no symbol in 5.10, 6.1, 6.12, 7.3",
     ),
     # block layer
-    Rung(
+    KnownChange(
         "blk_account_io_start",
         INLINED,
         _BLK_INLINED.format("blk_account_io_start"),
         (_IO_START, _fn("__blk_account_io_start", "the out-of-line part of 5.16"), _ISSUE),
         _BLK_SOURCE,
     ),
-    Rung(
+    KnownChange(
         "blk_account_io_done",
         INLINED,
         _BLK_INLINED.format("blk_account_io_done"),
         (_IO_DONE, _fn("__blk_account_io_done", "the out-of-line part of 5.16"), _COMPLETE),
         _BLK_SOURCE,
     ),
-    Rung(
+    KnownChange(
         "__blk_account_io_start",
         REPLACED,
         "__blk_account_io_start existed from 5.16 until it was merged back into blk_account_io_start.",
         (_IO_START, _fn("blk_account_io_start"), _ISSUE),
         "kernel commit e165fb4dd698; bpftrace#3622, iovisor/bcc#4478",
     ),
-    Rung(
+    KnownChange(
         "__blk_account_io_done",
         REPLACED,
         "__blk_account_io_done existed from 5.16 until it was merged back into blk_account_io_done.",
         (_IO_DONE, _fn("blk_account_io_done"), _COMPLETE),
         "kernel commit 06965037ce94; bpftrace#3622",
     ),
-    Rung(
+    KnownChange(
         "blk_account_io_completion",
         INLINED,
         "The head of blk_account_io_completion is folded into blk_update_request; .part.0 holds the rest.",
         (_fn("blk_update_request", "request, status and bytes done"), _COMPLETE),
         "recorded: only .part.0 in 6.1, 6.12, 7.3",
     ),
-    Rung(
+    KnownChange(
         "blk_start_request",
         REPLACED,
         "blk_start_request went with the single-queue block layer (5.0).",
@@ -320,7 +320,7 @@ LADDER: tuple[Rung, ...] = (
         "kernel commit ed00aabd5eb9",
         _tp("block:block_bio_queue", "each bio that is queued"),
     ),
-    Rung(
+    KnownChange(
         "direct_make_request",
         REPLACED,
         "direct_make_request was merged into submit_bio_noacct (5.9).",
@@ -343,14 +343,16 @@ LADDER: tuple[Rung, ...] = (
     ),
     _renamed("dm_make_request", "dm_submit_bio", "{0} became {1} when make_request_fn was removed (5.9).", "recorded"),
     # opening, reading, naming files
-    Rung(
+    KnownChange(
         "do_sys_open",
         BYPASSED,
         "open and openat call do_sys_openat2 directly since 5.6, so do_sys_open is hardly ever entered.",
         (_OPENAT2, _tp("syscalls:sys_enter_openat", "path, flags and mode from user space")),
         "kernel commit fddb5d430ad9; netdata/kernel-collector#185; relocations of 6.1: no call left",
     ),
-    Rung("ksys_open", REPLACED, "ksys_open was replaced by do_sys_open and do_sys_openat2.", (_OPENAT2,), "recorded"),
+    KnownChange(
+        "ksys_open", REPLACED, "ksys_open was replaced by do_sys_open and do_sys_openat2.", (_OPENAT2,), "recorded"
+    ),
     _renamed(
         "do_filp_open",
         "do_file_open",
@@ -364,14 +366,14 @@ LADDER: tuple[Rung, ...] = (
     _renamed("do_linkat", "filename_linkat", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_link")),
     _renamed("do_symlinkat", "filename_symlinkat", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_symlink")),
     _renamed("do_mknodat", "filename_mknodat", _STRUCT_FILENAME, _STRUCT_SOURCE, _fn("vfs_mknod")),
-    Rung(
+    KnownChange(
         "__vfs_read",
         INLINED,
         "__vfs_read was folded into vfs_read (5.8).",
         (_fn("vfs_read", "file, user buffer, count and position"),),
         "iovisor/bcc#3045, #3047",
     ),
-    Rung(
+    KnownChange(
         "__vfs_write",
         INLINED,
         "__vfs_write was folded into vfs_write (5.8).",
@@ -379,16 +381,18 @@ LADDER: tuple[Rung, ...] = (
         "iovisor/bcc#3045, #3047",
     ),
     _renamed("do_sys_truncate", "ksys_truncate", "{0} was renamed to {1}.", "recorded: the new name in 7.3"),
-    Rung("__fget_light", REPLACED, "__fget_light was replaced by fdget.", (_fn("fdget"),), "recorded: fdget in 6.12"),
+    KnownChange(
+        "__fget_light", REPLACED, "__fget_light was replaced by fdget.", (_fn("fdget"),), "recorded: fdget in 6.12"
+    ),
     _renamed("__close_fd", "close_fd", "{0} was replaced by {1} (5.11).", "recorded"),
-    Rung(
+    KnownChange(
         "do_umount",
         INLINED,
         "do_umount is static with one caller and is folded into path_umount.",
         (_fn("path_umount", "path and flags"), _call("umount")),
         "recorded: no symbol in 5.10, 6.1, 6.12, 7.3",
     ),
-    Rung(
+    KnownChange(
         "ksys_mount",
         REPLACED,
         "ksys_mount was removed (5.9); the mount system call ends in path_mount.",
@@ -396,28 +400,28 @@ LADDER: tuple[Rung, ...] = (
         "recorded: no symbol from 5.10 on",
     ),
     # page cache and memory
-    Rung(
+    KnownChange(
         "add_to_page_cache_lru",
         BYPASSED,
         "add_to_page_cache_lru is a compatibility wrapper since 5.16; the page cache calls filemap_add_folio.",
         (_fn("filemap_add_folio", "mapping, folio, index and gfp flags"),),
         "iovisor/bcc#5144",
     ),
-    Rung(
+    KnownChange(
         "mark_page_accessed",
         BYPASSED,
         "mark_page_accessed is a compatibility wrapper since 5.16; reads call folio_mark_accessed.",
         (_fn("folio_mark_accessed", "the folio"),),
         "kernel commit 76580b65; iovisor/bcc#5257, #5266",
     ),
-    Rung(
+    KnownChange(
         "account_page_dirtied",
         REPLACED,
         "account_page_dirtied became the static folio_account_dirtied (5.15), which builds fold into its caller.",
         (_fn("folio_account_dirtied"), *_DIRTY),
         "kernel commits 6e1cae881a06 and 203a31516616; iovisor/bcc#3687, #4484",
     ),
-    Rung(
+    KnownChange(
         "folio_account_dirtied",
         INLINED,
         "folio_account_dirtied is static with one caller and is folded into it.",
@@ -479,36 +483,36 @@ LADDER: tuple[Rung, ...] = (
         "{0} was renamed to {1} (5.10).",
         "kernel commit 8238287eadb2; iovisor/bcc#5086",
     ),
-    Rung(
+    KnownChange(
         "do_page_cache_ra",
         INLINED,
         "do_page_cache_ra is a small static function that some builds fold into its callers.",
         (_fn("page_cache_ra_unbounded", "each readahead, after its size is limited"), _fn("page_cache_ra_order")),
         "iovisor/bcc#4700, #5086; recorded: no symbol in 6.1 and 6.12",
     ),
-    Rung(
+    KnownChange(
         "ondemand_readahead",
         REPLACED,
         "ondemand_readahead was split into page_cache_sync_ra and page_cache_async_ra.",
         (_fn("page_cache_sync_ra"), _fn("page_cache_async_ra")),
         "recorded: the old name up to 6.1, gone in 6.12",
     ),
-    Rung(
+    KnownChange(
         "do_page_fault",
         NOT_PROBED,
         "x86 handles page faults in exc_page_fault and do_user_addr_fault, which no kprobe may enter.",
         _FAULTS,
         "linuxkerneltravel/lmp#207; recorded: exc_page_fault is in kprobes/blacklist of 5.10 to 7.3",
     ),
-    Rung(
+    KnownChange(
         "__do_page_fault",
         NOT_PROBED,
         "x86 handles page faults in exc_page_fault and do_user_addr_fault, which no kprobe may enter.",
         _FAULTS,
         "recorded: no symbol in 5.10 to 7.3",
     ),
-    Rung("exc_page_fault", NOT_PROBED, "exc_page_fault is entry code, closed to probes.", _FAULTS, "recorded"),
-    Rung("do_user_addr_fault", NOT_PROBED, "do_user_addr_fault is closed to probes.", _FAULTS, "recorded"),
+    KnownChange("exc_page_fault", NOT_PROBED, "exc_page_fault is entry code, closed to probes.", _FAULTS, "recorded"),
+    KnownChange("do_user_addr_fault", NOT_PROBED, "do_user_addr_fault is closed to probes.", _FAULTS, "recorded"),
     _renamed(
         "kmem_cache_alloc",
         "kmem_cache_alloc_noprof",
@@ -570,16 +574,20 @@ LADDER: tuple[Rung, ...] = (
     _renamed("try_charge", "try_charge_memcg", "{0} was replaced by {1}.", "recorded: the new name from 6.1 on"),
     _renamed("mem_cgroup_charge", "__mem_cgroup_charge", "{0} became an inline wrapper of {1}.", "recorded"),
     # scheduling, processes, signals, locks
-    Rung(
+    KnownChange(
         "finish_task_switch",
         SPECIALISED,
         "GCC gives finish_task_switch changed parameters and the name finish_task_switch.isra.0.",
         (_SWITCH,),
         "sustainable-computing-io/kepler#847, #848; recorded: .isra.0 in 6.1, 6.12, 7.3",
     ),
-    Rung("context_switch", INLINED, "context_switch is folded into __schedule.", (_SWITCH,), "recorded: no symbol"),
-    Rung("prepare_task_switch", INLINED, "prepare_task_switch is folded into __schedule.", (_SWITCH,), "recorded"),
-    Rung(
+    KnownChange(
+        "context_switch", INLINED, "context_switch is folded into __schedule.", (_SWITCH,), "recorded: no symbol"
+    ),
+    KnownChange(
+        "prepare_task_switch", INLINED, "prepare_task_switch is folded into __schedule.", (_SWITCH,), "recorded"
+    ),
+    KnownChange(
         "__schedule",
         NOT_PROBED,
         "__schedule is marked notrace.",
@@ -594,7 +602,7 @@ LADDER: tuple[Rung, ...] = (
         _tp("sched:sched_process_fork", "parent and child, once the child exists"),
         sees="fork, vfork, clone, clone3 and kernel threads: the kernel_clone_args",
     ),
-    Rung(
+    KnownChange(
         "do_fork",
         REPLACED,
         "do_fork became _do_fork and then kernel_clone.",
@@ -610,7 +618,7 @@ LADDER: tuple[Rung, ...] = (
     _renamed("rebalance_domains", "sched_balance_domains", _BALANCE, _BALANCE_SOURCE),
     _renamed("newidle_balance", "sched_balance_newidle", _BALANCE, _BALANCE_SOURCE),
     _renamed("trigger_load_balance", "sched_balance_trigger", _BALANCE, _BALANCE_SOURCE),
-    Rung(
+    KnownChange(
         "ttwu_do_wakeup",
         INLINED,
         "ttwu_do_wakeup is a small static function that newer builds fold into its callers.",
@@ -618,7 +626,7 @@ LADDER: tuple[Rung, ...] = (
         "cloudflare/ebpf_exporter#71; recorded: no symbol in 6.12 and 7.3",
     ),
     _renamed("tick_sched_timer", "tick_nohz_handler", "{0} was merged into {1}.", "recorded: gone in 6.12"),
-    Rung(
+    KnownChange(
         "__do_softirq",
         BYPASSED,
         "ksoftirqd runs handle_softirqs without passing through __do_softirq on kernels that have both.",
@@ -644,7 +652,7 @@ LADDER: tuple[Rung, ...] = (
         _tp("signal:signal_generate", "signal, code, target task and result"),
     ),
     _renamed("futex_wait_queue_me", "futex_wait_queue", "{0} was renamed to {1} (5.16).", "recorded"),
-    Rung(
+    KnownChange(
         "queued_spin_lock_slowpath",
         INLINED,
         "On x86 with paravirt queued_spin_lock_slowpath is an inline that calls the native or the pv version.",
@@ -655,7 +663,7 @@ LADDER: tuple[Rung, ...] = (
         ),
         "arch/x86/include/asm/qspinlock.h; recorded",
     ),
-    Rung(
+    KnownChange(
         "__mutex_lock",
         SPECIALISED,
         "GCC specialises __mutex_lock and gives it the name __mutex_lock.constprop.0.",
@@ -664,35 +672,35 @@ LADDER: tuple[Rung, ...] = (
     ),
     _renamed("do_coredump", "vfs_coredump", "{0} was renamed to {1}.", "recorded: the new name in 7.3"),
     # network
-    Rung(
+    KnownChange(
         "tcp_drop",
         INLINED,
         "tcp_drop was folded into its callers by most builds and removed when tcp_drop_reason came (5.18, 5.19).",
         (*_DROP, _fn("tcp_drop_reason")),
         "kernel commit 8fbf195798b5; iovisor/bcc#4050, #5250; bpftrace#2379, #2448",
     ),
-    Rung(
+    KnownChange(
         "kfree_skb",
         REPLACED,
         "kfree_skb is an inline wrapper of a function that also takes the drop reason (5.17).",
         _DROP,
         "kernel commit c504e5c2f964; recorded: kfree_skb_reason in 6.1, sk_skb_reason_drop in 6.12",
     ),
-    Rung(
+    KnownChange(
         "kfree_skb_reason",
         REPLACED,
         "kfree_skb_reason is an inline wrapper of sk_skb_reason_drop where that exists (6.11).",
         (_fn("sk_skb_reason_drop", "socket, packet and reason"), _DROP[0], _fn("kfree_skb")),
         "recorded: kfree_skb_reason in 6.1, sk_skb_reason_drop in 6.12",
     ),
-    Rung(
+    KnownChange(
         "tcp_probe",
         REPLACED,
         "The tcp_probe module was replaced by a tracepoint (4.16).",
         (_tp("tcp:tcp_probe", "addresses, congestion window and rtt of received data"),),
         "recorded: tcp:tcp_probe in 5.10 to 7.3",
     ),
-    Rung(
+    KnownChange(
         "tcp_transmit_skb",
         INLINED,
         "tcp_transmit_skb is a small static function folded into its callers.",
@@ -700,7 +708,7 @@ LADDER: tuple[Rung, ...] = (
         "recorded: no symbol in 5.10 to 7.3",
     ),
     _renamed("inet_rtx_syn_ack", "tcp_rtx_synack", "{0} was folded into {1}.", "recorded: gone in 7.3"),
-    Rung(
+    KnownChange(
         "dev_queue_xmit",
         INLINED,
         "dev_queue_xmit is an inline wrapper of __dev_queue_xmit (5.19).",
@@ -710,14 +718,14 @@ LADDER: tuple[Rung, ...] = (
         ),
         "recorded: only an untraced copy in 6.1, none in 6.12",
     ),
-    Rung(
+    KnownChange(
         "__netif_receive_skb_core",
         SPECIALISED,
         "GCC specialises __netif_receive_skb_core and gives it the name __netif_receive_skb_core.constprop.0.",
         (_tp("net:netif_receive_skb", "each packet received: packet, length and device"), _fn("__netif_receive_skb")),
         "recorded: .constprop.0 in 6.1, 6.12, 7.3",
     ),
-    Rung(
+    KnownChange(
         "icmp_send",
         INLINED,
         "icmp_send is an inline wrapper of __icmp_send.",
@@ -732,7 +740,7 @@ LADDER: tuple[Rung, ...] = (
         _tp("net:napi_gro_receive_entry", "each packet handed to GRO"),
     ),
     # the rest
-    Rung(
+    KnownChange(
         "layout_and_allocate",
         INLINED,
         "layout_and_allocate is static with one caller and is folded into load_module.",
@@ -747,14 +755,14 @@ LADDER: tuple[Rung, ...] = (
         _tp("printk:console", "each message as it is logged"),
     ),
     _renamed("urandom_read", "urandom_read_iter", "{0} was replaced by {1} (5.19).", "recorded"),
-    Rung(
+    KnownChange(
         "asm_sysvec_reschedule_ipi",
         NOT_PROBED,
         "asm_sysvec_reschedule_ipi is interrupt entry code, closed to probes.",
         (_tp("irq_vectors:reschedule_entry", "each rescheduling interrupt"),),
         "bpftrace#1818; recorded: in kprobes/blacklist of 5.10 to 7.3",
     ),
-    Rung(
+    KnownChange(
         "cpuidle_enter_state",
         NOT_PROBED,
         "cpuidle_enter_state became noinstr on newer kernels.",
@@ -762,42 +770,42 @@ LADDER: tuple[Rung, ...] = (
         "recorded: in kprobes/blacklist of 6.12 and 7.3",
     ),
     # events
-    Rung(
+    KnownChange(
         "tp:io_uring:io_uring_submit_sqe",
         RENAMED,
         "io_uring_submit_sqe was renamed to io_uring_submit_req (6.3).",
         (_tp("io_uring:io_uring_submit_req", "the request as it is submitted"),),
         "libbpf/libbpf#835; recorded",
     ),
-    Rung(
+    KnownChange(
         "tp:writeback:writeback_dirty_page",
         RENAMED,
         "writeback_dirty_page was converted to writeback_dirty_folio.",
         (_tp("writeback:writeback_dirty_folio", "each page-cache folio that becomes dirty"),),
         "kernel commit b9b0ff61eef5; iovisor/bcc#4484; recorded",
     ),
-    Rung(
+    KnownChange(
         "tp:kmem:kmalloc_node",
         REPLACED,
         "kmem:kmalloc_node was merged into kmem:kmalloc (6.1), which carries the node.",
         (_tp("kmem:kmalloc", "call site, pointer, sizes and node"),),
         "iovisor/bcc#4393; recorded: only in 5.10",
     ),
-    Rung(
+    KnownChange(
         "tp:kmem:kmem_cache_alloc_node",
         REPLACED,
         "kmem:kmem_cache_alloc_node was merged into kmem:kmem_cache_alloc (6.1), which carries the node.",
         (_tp("kmem:kmem_cache_alloc", "call site, pointer, sizes and node"),),
         "iovisor/bcc#4393; recorded: only in 5.10",
     ),
-    Rung(
+    KnownChange(
         "tp:block:block_io_start",
         REPLACED,
         "block:block_io_start came with 6.5; before it the same moment was blk_account_io_start.",
         (_fn("blk_account_io_start"), _fn("__blk_account_io_start"), _ISSUE),
         "kernel commit 5a80bd075f3b; iovisor/bcc#4659",
     ),
-    Rung(
+    KnownChange(
         "tp:block:block_io_done",
         REPLACED,
         "block:block_io_done came with 6.5; before it the same moment was blk_account_io_done.",
@@ -815,84 +823,88 @@ LADDER: tuple[Rung, ...] = (
         for old, new, source in _FALLBACKS
     ),
     *(
-        Rung(old, REPLACED, f"{old} was removed; {new} does its work, and was there before.", (_fn(new),), source)
+        KnownChange(
+            old, REPLACED, f"{old} was removed; {new} does its work, and was there before.", (_fn(new),), source
+        )
         for old, new, source in _TAKEN_OVER
     ),
     *(
-        Rung(old, BYPASSED, f"{old} is a wrapper where {new} exists; most callers use {new}.", (_fn(new),), source)
+        KnownChange(
+            old, BYPASSED, f"{old} is a wrapper where {new} exists; most callers use {new}.", (_fn(new),), source
+        )
         for old, new, source in _WRAPPED
     ),
-    Rung(
+    KnownChange(
         "attach_recursive_mnt",
         SPECIALISED,
         "GCC gives attach_recursive_mnt changed parameters and the name attach_recursive_mnt.isra.0 on newer kernels.",
         (_fn("mnt_set_mountpoint", "each mount that is put below another"), _fn("propagate_mnt")),
         "DataDog/datadog-agent#50926; recorded: .isra.0 in 7.3",
     ),
-    Rung(
+    KnownChange(
         "do_move_mount",
         SPECIALISED,
         "GCC gives do_move_mount changed parameters and the name do_move_mount.isra.0 on newer kernels.",
         (_fn("mnt_set_mountpoint", "each mount that is put below another"), _call("move_mount")),
         "recorded: .isra.0 in 6.18, 7.2 and 7.3",
     ),
-    Rung(
+    KnownChange(
         "attach_mnt",
         INLINED,
         "attach_mnt was folded into its callers or removed on newer kernels.",
         (_fn("mnt_set_mountpoint", "each mount that is put below another"),),
         "DataDog/datadog-agent hooks it; recorded: the symbol up to 6.12, none in 7.3",
     ),
-    Rung(
+    KnownChange(
         "new_sync_read",
         INLINED,
         "new_sync_read is folded into vfs_read.",
         (_fn("vfs_read", "file, user buffer, count and position"),),
         "recorded: the symbol in 5.10, none in 6.1, 6.12, 7.3",
     ),
-    Rung(
+    KnownChange(
         "new_sync_write",
         INLINED,
         "new_sync_write is folded into vfs_write.",
         (_fn("vfs_write", "file, user buffer, count and position"),),
         "recorded: the symbol in 5.10, none in 6.1, 6.12, 7.3",
     ),
-    Rung(
+    KnownChange(
         "do_iter_write",
         REPLACED,
         "do_iter_write was folded into vfs_iter_write and vfs_writev.",
         (_fn("do_iter_readv_writev", "file, iterator and position of reads and writes"), _fn("vfs_writev")),
         "recorded: up to 6.1, gone in 6.12",
     ),
-    Rung(
+    KnownChange(
         "do_iter_read",
         REPLACED,
         "do_iter_read was folded into vfs_iter_read and vfs_readv.",
         (_fn("do_iter_readv_writev", "file, iterator and position of reads and writes"), _fn("vfs_readv")),
         "recorded: up to 6.1, gone in 6.12",
     ),
-    Rung(
+    KnownChange(
         "cgroup_rstat_flush_locked",
         REPLACED,
         "cgroup_rstat_flush_locked was split up when cgroup_rstat_flush became css_rstat_flush (6.16).",
         (_fn("css_rstat_flush"), _fn("cgroup_rstat_flush")),
         "recorded: up to 6.12, gone in 7.3",
     ),
-    Rung(
+    KnownChange(
         "icmpv6_send",
         INLINED,
         "icmpv6_send is an inline wrapper of icmp6_send.",
         (_fn("icmp6_send", "the packet answered, type, code and info"),),
         "recorded: no symbol in 5.10 to 7.3",
     ),
-    Rung(
+    KnownChange(
         "prepare_binprm",
         INLINED,
         "prepare_binprm has one caller and is folded into it.",
         (_BPRM, _EXEC),
         "fs/exec.c (5.8); recorded: no symbol in 5.10 to 7.3",
     ),
-    Rung(
+    KnownChange(
         "netif_receive_skb_internal",
         INLINED,
         "netif_receive_skb_internal is folded into netif_receive_skb.",
@@ -958,10 +970,10 @@ MODULE_WORDS = {
     "xhci": ("xhci_hcd",),
 }
 
-_by_name: dict[str, Rung] = {}
+_by_name: dict[str, KnownChange] = {}
 
 
-def rung(name: str) -> Rung | None:
+def known_change(name: str) -> KnownChange | None:
     """What is known of a function (`do_execve`) or event (`tp:kmem:kmalloc_node`); None if nothing is.
 
     A new name that an older kernel lacks leads back: for `kernel_clone` the old name is a candidate.
@@ -971,11 +983,11 @@ def rung(name: str) -> Rung | None:
     return _by_name.get(name)
 
 
-def _index() -> dict[str, Rung]:
+def _index() -> dict[str, KnownChange]:
     """Every rung by its name, and behind them the way back from each renamed function's new name."""
-    table = {step.asked: step for step in LADDER}
-    olds: dict[str, list[Rung]] = {}
-    for step in LADDER:
+    table = {step.asked: step for step in KNOWN_CHANGES}
+    olds: dict[str, list[KnownChange]] = {}
+    for step in KNOWN_CHANGES:
         if (
             step.change in (RENAMED, BYPASSED)
             and step.candidates[0].attaches == ENTRY
@@ -990,5 +1002,5 @@ def _index() -> dict[str, Rung]:
             continue
         says = f"{new} is the newer name of {' or '.join(step.asked for step in steps)}."
         events = tuple(c for c in steps[0].candidates if c.attaches != ENTRY)
-        table[new] = Rung(new, RENAMED, says, older + events, steps[0].source)
+        table[new] = KnownChange(new, RENAMED, says, older + events, steps[0].source)
     return table

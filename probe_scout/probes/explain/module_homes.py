@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import known_changes as ladder
+from . import known_changes
 from . import symbol_names as names
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def homes(lookup: Lookup, name: str) -> tuple[tuple[str, bool], ...]:
     """
     files = lookup.module_files()
     loaded = lookup.modules_loaded()
-    known = ladder.MODULE_HOMES.get(name)
+    known = known_changes.MODULE_HOMES.get(name)
     sure: list[str] = []
     guessed: list[str] = []
     for module in _candidates(name, known, files or {})[:FILES_MAX]:
@@ -44,7 +44,7 @@ def _candidates(name: str, known: str | None, files: Iterable[str]) -> list[str]
     found = [known] if known else []
     if not words:
         return found
-    found.extend(ladder.MODULE_WORDS.get(words[0], ()))
+    found.extend(known_changes.MODULE_WORDS.get(words[0], ()))
     near = [module for module in files if module == words[0] or module.startswith(words[0] + "_")]
     # The longest common beginning first: nf_conntrack_in looks into nf_conntrack before nf_tables.
     near.sort(key=lambda module: (-len(_shared(module, name)), len(module), module))

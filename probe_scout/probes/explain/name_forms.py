@@ -15,7 +15,7 @@ from ...model.report import Copy, Form
 from ...model.target import FUNCTION, SYSCALL
 from ...model.verdict import YES
 from . import symbol_names as names
-from . import wrong_target_kind as asked
+from . import wrong_target_kind
 from .symbol_resolution import in_search_order, kprobe_multi_copy, named_copy
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def forms(lookup: Lookup, target: Target) -> tuple[Form, ...]:
 
 def _syscall(lookup: Lookup, call: str) -> tuple[Form, ...]:
     """One system call in every loader's words."""
-    entry = asked.entry_symbol(lookup, call)
+    entry = wrong_target_kind.entry_symbol(lookup, call)
     if entry is None:
         return ()
     event = lookup.event_exists("syscalls", f"sys_enter_{call}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...model.report import Diagnosis
-from . import known_changes as ladder
+from . import known_changes
 from . import symbol_names as names
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def reasons(lookup: Lookup, target: Target, elsewhere: tuple[SymbolView, ...], c
     name = target.name
     found = inlined(name, coverage)
     found += suffixed(name, lookup.variants(name))
-    step = ladder.rung(name)
+    step = known_changes.known_change(name)
     # Where the callers are known, that "builds fold it into its callers" is no news.
-    told = bool(found) and ((step is not None and step.change == ladder.SPECIALISED) or _names_callers(coverage))
+    told = bool(found) and ((step is not None and step.change == known_changes.SPECIALISED) or _names_callers(coverage))
     if step is not None and not told:
         found.append(Diagnosis(step.change, step.says, "likely"))
     if lookup.has_btf_function(name):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import known_changes as ladder
+from . import known_changes
 from . import symbol_names as names
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def suggest(lookup: Lookup, target: Target, limit: int = LIMIT) -> tuple[str, ..
     bare = names.unwrapped(target.name)
     if bare != target.name and lookup.symbols(bare):
         return (bare,)
-    if lookup.symbols(bare) or lookup.variants(names.stem(bare)) or ladder.rung(bare) is not None:
+    if lookup.symbols(bare) or lookup.variants(names.stem(bare)) or known_changes.known_change(bare) is not None:
         return ()
     every = tuple(lookup.function_names())
     same = tuple(dict.fromkeys(name for name in every if name.lower() == bare.lower()))  # VFS_READ

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...model.report import Diagnosis
-from . import known_changes as ladder
+from . import known_changes
 from . import symbol_names as names
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ STRUCT_OPS = frozenset(
 )
 
 
-def misaddressed(lookup: Lookup, target: Target) -> list[Diagnosis]:
+def wrong_kind(lookup: Lookup, target: Target) -> list[Diagnosis]:
     """What a function target really names, where that is something else or is written differently."""
     for look in (_stray, _event_as_function, _padding, _syscall_as_function, _lsm_hook, _struct_ops):
         found = look(lookup, target)
@@ -58,7 +58,11 @@ def _event_as_function(lookup: Lookup, target: Target) -> Diagnosis | None:
             says = f"{target.module}:{target.name} is a tracepoint, not a function of a module; write {written}."
             return Diagnosis("is_tracepoint", says, "is")
         return None
-    if lookup.symbols(target.name) or lookup.variants(target.name) or ladder.rung(target.name) is not None:
+    if (
+        lookup.symbols(target.name)
+        or lookup.variants(target.name)
+        or known_changes.known_change(target.name) is not None
+    ):
         return None
     homes = [category for category, name in lookup.events() if name == target.name]
     if not homes and lookup.events() and lookup.symbols(f"__traceiter_{target.name}"):
@@ -172,7 +176,7 @@ def tracepoint(lookup: Lookup, target: Target) -> list[Diagnosis]:
         return []
     homes = [category for category, name in events if name == target.name]
     found: list[Diagnosis] = []
-    step = ladder.rung(f"tp:{target.module}:{target.name}")
+    step = known_changes.known_change(f"tp:{target.module}:{target.name}")
     if target.module is None:
         if len(homes) > 1:
             written = names.listed([f"tp:{category}:{target.name}" for category in homes])

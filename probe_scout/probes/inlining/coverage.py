@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...errors import ProbeScoutError
 from ...kernel import modules
 from ...model.report import Coverage, KernelInfo
-from . import debug_files as debugfiles
+from . import debug_files
 from .names import KEPT, QUICK, base_name, home_among, homes
 
 if TYPE_CHECKING:
@@ -169,16 +169,16 @@ def holders(k: Kernel, told: Surveyed) -> Iterator[Point]:
         yield from held(name, (holder,), told.module, count, len(told.entry.places), len(by_holder), "")
 
 
-def _usual(k: Kernel, target: Target) -> Iterator[debugfiles.Found]:
+def _usual(k: Kernel, target: Target) -> Iterator[debug_files.Found]:
     module = None if target.module in (None, "vmlinux") else target.module
     description = k.source.describe()
     root = description.where if description.kind == "root" else ""
-    return debugfiles.usual(debugfiles.Build(k.build_id(), k.release(), module, root))
+    return debug_files.usual(debug_files.Build(k.build_id(), k.release(), module, root))
 
 
 def state(kernel: KernelInfo, root: str) -> str:
     """What the evidence about a kernel hangs on, as one line, for kept answers."""
     from . import survey
 
-    build = debugfiles.Build(kernel.build_id, kernel.release, None, root if kernel.source == "root" else "")
-    return debugfiles.state(build) + "|" + survey.state()
+    build = debug_files.Build(kernel.build_id, kernel.release, None, root if kernel.source == "root" else "")
+    return debug_files.state(build) + "|" + survey.state()

@@ -14,7 +14,7 @@ from ...model.facts import Unread
 from ...model.inline import DebugSource
 from ...model.report import Coverage
 from ...sources import cache
-from . import debug_files as debugfiles
+from . import debug_files
 from .names import KEPT, QUICK, WHOLE, base_name, home
 from .nearby import nearby
 
@@ -47,17 +47,17 @@ class Source(NamedTuple):
     """Where facts come from; the file is read only for what is not kept. `key` begins what they are kept under."""
 
     debug: DebugSource
-    opened: debugfiles.Opened
+    opened: debug_files.Opened
     key: str
 
 
-def build_of(k: Kernel, module: str | None) -> debugfiles.Build:
+def build_of(k: Kernel, module: str | None) -> debug_files.Build:
     """What identifies the debug information of a kernel or of one of its modules."""
     description = k.source.describe()
     root = description.where if description.kind == "root" else ""
     if module is None:
-        return debugfiles.Build(k.build_id(), k.release(), None, root, k.info().arch)
-    return debugfiles.Build(modules.build_id(k, module), k.release(), module, root, k.info().arch)
+        return debug_files.Build(k.build_id(), k.release(), None, root, k.info().arch)
+    return debug_files.Build(modules.build_id(k, module), k.release(), module, root, k.info().arch)
 
 
 def source_of(
@@ -69,7 +69,7 @@ def source_of(
 ) -> Source | Unread:
     """The debug information of the kernel or of a module. Raises UsageError and Malformed for a file of the user."""
     build = build_of(k, module)
-    opened = debugfiles.find(build, named, may_fetch, announce)
+    opened = debug_files.find(build, named, may_fetch, announce)
     if isinstance(opened, Unread):
         return opened
     debug = DebugSource(opened.path, opened.build_id, opened.matches, opened.how)

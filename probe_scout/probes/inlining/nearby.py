@@ -24,9 +24,9 @@ def gather(k: Kernel, name: str, others: Iterable[str]) -> None:
 
     `others`: names, with or without a module before them; those of events are left out.
     """
-    from ..explain import known_changes as ladder
+    from ..explain import known_changes
 
-    step = ladder.rung(name)
+    step = known_changes.known_change(name)
     known = (one.target for one in (step.candidates if step is not None else ()))
     plain = {one.rpartition(":")[2] for one in (*others, *known) if one and not one.startswith(("tp:", "syscall:"))}
     k.gather([one.encode() for one in sorted({name, *plain})], with_types=False)

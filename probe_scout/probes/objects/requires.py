@@ -95,13 +95,13 @@ def _program(found: BpfObject, program: Program, libbpf: tuple[int, int]) -> Pro
 
 def _of_instructions(found: BpfObject, program: Program) -> list[Need]:
     extent = program_code.extent(found, program)
-    prepared = {world: _prepared(found, extent, world) for world in (True, False, None)}
+    prepared = {is_there: _prepared(found, extent, is_there) for is_there in (True, False, None)}
     entry = reach.Place(program.section_index, program.offset // INSN_BYTES)
     try:
-        walks = {world: reach.reached(code.code, entry).places & extent for world, code in prepared.items()}
+        walks = {is_there: reach.reached(code.code, entry).places & extent for is_there, code in prepared.items()}
     except reach.TooLarge:
         walks = {None: extent, True: extent, False: set()}
-    held = {world: _of_places(found, prepared[True], places) for world, places in walks.items()}
+    held = {is_there: _of_places(found, prepared[True], places) for is_there, places in walks.items()}
     always = held[True] & held[False]
     needs = [need._replace(always=need in always and need.demand not in _TESTS) for need in set().union(*held.values())]
     needs += [Need("feature", name) for name in _checked_before(found, prepared[True], extent)]

@@ -12,9 +12,9 @@ from ...model.facts import Unread
 from ...model.target import EVENT_WORDS, SYSCALL_WORDS, bare_section, split
 from ...model.trace import BARE, DYNAMIC, EVENT, FTRACE, PERF, SYSCALL, EventReport
 from ...model.verdict import Finding
-from ...rules import judge as engine
-from ..attach import evidence as words
-from ..attach import function_traits as questions
+from ...rules import judge
+from ..attach import evidence as verdict_evidence
+from ..attach import function_traits
 from ..attach import verdicts as judged
 from . import syscall_copy
 from .record import describe_event, event_read
@@ -380,23 +380,25 @@ class Answers:
     def __init__(self, k: Kernel) -> None:
         self._k = k
         self._known: dict[EventTraits, tuple[tuple[str, Outcome, Verdict], ...]] = {}
-        self._notes = {attach: words.notes(k, attach) for attach in BY_EVENT}
+        self._notes = {attach: verdict_evidence.notes(k, attach) for attach in BY_EVENT}
 
     def verdicts(self, category: str, name: str) -> tuple[Verdict, ...]:
         """The same as judged.event_verdicts for tp, raw_tp and tp_btf."""
         k = self._k
-        traits = questions.event_traits(k, category or None, name)
+        traits = function_traits.event_traits(k, category or None, name)
         known = self._known.get(traits)
         if known is None:
-            judged = [(attach, engine.judge(k, attach, traits)) for attach in BY_EVENT]
-            known = tuple((a, outcome, words.verdict(k, a, outcome, {}, self._notes[a])) for a, outcome in judged)
+            judged = [(attach, judge.judge(k, attach, traits)) for attach in BY_EVENT]
+            known = tuple(
+                (a, outcome, verdict_evidence.verdict(k, a, outcome, {}, self._notes[a])) for a, outcome in judged
+            )
             self._known[traits] = known
         evidence: dict[str, str] = {}
         told = []
         for attach, outcome, plain in known:
             if outcome.fired:
-                evidence = evidence or words.event_evidence(k, category or None, name, traits)
-                told.append(words.verdict(k, attach, outcome, evidence, self._notes[attach]))
+                evidence = evidence or verdict_evidence.event_evidence(k, category or None, name, traits)
+                told.append(verdict_evidence.verdict(k, attach, outcome, evidence, self._notes[attach]))
             else:
                 told.append(plain)
         return tuple(told)

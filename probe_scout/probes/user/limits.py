@@ -8,7 +8,7 @@ from ...formats.elf.user_image import PF_W, PF_X, STT_GNU_IFUNC
 from ...model import compiler_suffixes
 from ...model.attach import USER_RETURNS
 from ...model.report import Hazard, Limit
-from . import code, symbols
+from . import code, shadow_stack, symbols
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -232,6 +232,7 @@ def hazards(place: Place, types: Sequence[str]) -> Iterator[Hazard]:
             "Return probes kill Go programs when a stack is copied or a panic unwinds (fatal: unexpected return pc). "
             "Put entry probes on the RET instructions instead.",
         )
+    yield from shadow_stack.hazards(place.k, image)
     if place.symbol is not None and place.symbol.name == "_start":
         yield Hazard("hazard.uretprobe_start", "A return probe on _start overwrites argc: nothing returns from it.")
     elif place.inside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UsageError
@@ -15,9 +16,9 @@ from ...model.traits import NOWHERE, UserTraits
 from ...model.user_report import UserArgument, UserPlace, UserSite
 from ...model.user_target import USDT, USER_FUNCTION, UserTarget, read
 from ...model.verdict import NO, UNKNOWN, YES, Verdict
-from ...rules import judge as engine
+from ...rules import judge
 from ...sources import user_files
-from ..attach import evidence as words
+from ..attach import evidence as verdict_evidence
 from . import code, files, limits, symbols
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> list
     """
     target = read(text)
     types = types_for(target, asked)
+    if os.path.basename(target.file).startswith(_VDSO):
+        return [_vdso(target, types)]
     file = files.found(k, target)
     question = _Asked(k, target, types, file, None, debug)
     if file.image is None:
@@ -80,6 +83,19 @@ def types_for(target: UserTarget, asked: Sequence[str]) -> tuple[str, ...]:
     if target.kind == USER_FUNCTION and (target.offset or not target.name):
         return tuple(a for a in found if a not in limits.RETURNS)  # a return probe belongs on a function's entry
     return found
+
+
+_VDSO = ("linux-vdso", "linux-gate", "[vdso]")
+
+
+def _vdso(target: UserTarget, types: tuple[str, ...]) -> UserReport:
+    """No file, so no inode that a uprobe could belong to: loaders fail to open it."""
+    from ...model.verdict import Finding
+
+    finding = Finding("user_symbol.vdso", "The vDSO is the kernel's memory and no file: it takes no uprobe.", "")
+    verdicts = tuple(Verdict(attach, NO, "ENOENT", True, (finding,)) for attach in types)
+    said = (Diagnosis("vdso", "Probe the function of libc that enters it, such as libc:clock_gettime.", "is"),)
+    return UserReport(str(target), target.kind, None, verdicts, Coverage(), said)
 
 
 # files that are no ELF files
@@ -546,10 +562,10 @@ def _traits(q: _Asked, offset: int | None, here: Verdicted | None) -> UserTraits
 
 def of_traits(k: Kernel, traits: UserTraits, attach: str, unread: Sequence[Unread] = (), evidence: str = "") -> Verdict:
     """The verdict of one attach type. `unread` says why facts of the traits are missing."""
-    outcome = engine.judge(k, attach, traits)
+    outcome = judge.judge(k, attach, traits)
     told = {one.fact: one for one in unread}
     evidences = {facts.USER_FILE: evidence, facts.MAPPED: evidence, facts.DECODER: evidence} if evidence else {}
-    found = words.verdict(k, attach, outcome, evidences)
+    found = verdict_evidence.verdict(k, attach, outcome, evidences)
     if not found.unread:
         return found
     return found._replace(unread=tuple(told.get(one.fact, _GAPS.get(one.fact, one)) for one in found.unread))

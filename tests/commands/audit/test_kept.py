@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe_scout.commands.audit.kept import Kept
-from probe_scout.frontends import session as api
+from probe_scout.frontends import session
 from probe_scout.sources import cache
 
 from .conftest import inputs, perf, program
@@ -42,7 +42,7 @@ def test_what_is_no_answer_of_ours_is_none(turned_on, value):
 
 def test_the_second_audit_reads_no_symbols(turned_on, audited):
     audited(inputs(programs=[program(1)], perf=[perf(10, 3, 1, "kprobe", "vfs_read")]))
-    first, second = (api.open_kernel(audited.folder, cache=True) for _ in range(2))
+    first, second = (session.open_kernel(audited.folder, cache=True) for _ in range(2))
     one, two = first.audit(), second.audit()
     assert one == two
     assert "proc/kallsyms" in first._kernel._raw

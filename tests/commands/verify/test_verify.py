@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from probe_scout.commands import verify as trial
+from probe_scout.commands import verify
 from probe_scout.commands.verify.attempt import NOT_ASKED, Question, Reply
 from probe_scout.errors import CannotAsk, Denied, UsageError
 from probe_scout.frontends.cli import run
 from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel.kernel import Kernel
-from probe_scout.probes.attach import privileges as caller
+from probe_scout.probes.attach import privileges
 from probe_scout.probes.explain import hazards
 from probe_scout.sources.folder import FolderSource
 from probe_scout.sources.source import Description
@@ -55,9 +55,9 @@ def running(tmp_path, monkeypatch):
     """running(symbols, rights=…, files=…) is a Kernel that says it is live, asked by a caller with these rights."""
 
     def make(symbols=("vfs_read",), rights=ROOTS, denied=(), missing=(), **kwargs):
-        files = {"proc/sys/kernel/ftrace_enabled": b"1\n", trial.PMU: b"8\n", **kwargs.pop("files", {})}
+        files = {"proc/sys/kernel/ftrace_enabled": b"1\n", verify.PMU: b"8\n", **kwargs.pop("files", {})}
         folder = write_tree(tmp_path / "kernel", tiny_files(symbols, files=files, **kwargs))
-        monkeypatch.setattr(caller, "present", lambda k: rights.__contains__)
+        monkeypatch.setattr(privileges, "present", lambda k: rights.__contains__)
         monkeypatch.setattr("probe_scout.sources.kcore.read_text", no_kcore)
         return Kernel(Live(FolderSource(str(folder), "snapshot"), denied, missing))
 
@@ -69,14 +69,14 @@ def outcomes(report):
 
 
 def test_equal_answers_are_equal(running):
-    report = trial.report(running(), ["vfs_read"], ["kprobe", "fentry"], ask=Asked())
+    report = verify.report(running(), ["vfs_read"], ["kprobe", "fentry"], ask=Asked())
     assert outcomes(report) == {("vfs_read", "kprobe"): "equal", ("vfs_read", "fentry"): "equal"}
     assert report.reports == ()
 
 
 def test_a_difference_comes_with_a_bug_report(running):
     asked = Asked({("vfs_read", "fentry"): Reply("EBUSY", "attach", "words of the verifier")})
-    report = trial.report(running(), ["vfs_read"], ["fentry"], ask=asked)
+    report = verify.report(running(), ["vfs_read"], ["fentry"], ask=asked)
     assert outcomes(report) == {("vfs_read", "fentry"): "different"}
     (bug,) = report.reports
     assert bug.title == "vfs_read fentry: the verdict is yes, the kernel says no (EBUSY)"
@@ -88,27 +88,27 @@ def test_a_difference_comes_with_a_bug_report(running):
 
 def test_another_errno_is_told_apart(running):
     asked = Asked({("vfs_read", "fmod_ret"): Reply("EBUSY", "attach")})
-    report = trial.report(running(), ["vfs_read"], ["fmod_ret"], ask=asked)
+    report = verify.report(running(), ["vfs_read"], ["fmod_ret"], ask=asked)
     assert outcomes(report) == {("vfs_read", "fmod_ret"): "other_errno"}
     assert len(report.reports) == 1
 
 
 def test_the_same_errno_is_equal(running):
     asked = Asked({("vfs_read", "fmod_ret"): Reply("EINVAL", "load")})
-    report = trial.report(running(), ["vfs_read"], ["fmod_ret"], ask=asked)
+    report = verify.report(running(), ["vfs_read"], ["fmod_ret"], ask=asked)
     assert outcomes(report) == {("vfs_read", "fmod_ret"): "equal"}
 
 
 def test_an_unknown_verdict_is_settled(running):
     filters = [f"sys/kernel/tracing/available_filter_functions{tail}" for tail in ("", "_addrs")]
-    report = trial.report(running(denied=filters), ["vfs_read"], ["fentry"], ask=Asked())
+    report = verify.report(running(denied=filters), ["vfs_read"], ["fentry"], ask=Asked())
     assert [(one.verdict.answer, one.outcome, one.answer) for one in report.trials] == [("unknown", "settled", "yes")]
     assert report.reports == ()
 
 
 def test_a_missing_right_is_no_answer(running):
     asked = Asked({("vfs_read", "fentry"): Reply("EPERM", "load")})
-    (one,) = trial.report(running(), ["vfs_read"], ["fentry"], ask=asked).trials
+    (one,) = verify.report(running(), ["vfs_read"], ["fentry"], ask=asked).trials
     assert (one.outcome, one.answer) == ("unasked", "")
     assert one.says.startswith("EPERM at load: a filter of system calls")
 
@@ -116,14 +116,14 @@ def test_a_missing_right_is_no_answer(running):
 def test_a_missing_right_is_the_answer_as_me(running):
     asked = Asked({("vfs_read", "fentry"): Reply("EPERM", "load")})
     kernel = running(rights=())
-    (one,) = trial.report(kernel, ["vfs_read"], ["fentry"], ask=asked, as_me=True).trials
+    (one,) = verify.report(kernel, ["vfs_read"], ["fentry"], ask=asked, as_me=True).trials
     assert (one.outcome, one.answer, one.verdict.errno) == ("equal", "no", "EPERM")
 
 
 def test_a_predicted_eperm_is_an_answer(running):
     """Lockdown: kprobes are refused to root as well."""
     asked = Asked({("vfs_read", "kprobe"): Reply("EPERM", "open")})
-    (one,) = trial.report(running(lockdown="confidentiality"), ["vfs_read"], ["kprobe"], ask=asked).trials
+    (one,) = verify.report(running(lockdown="confidentiality"), ["vfs_read"], ["kprobe"], ask=asked).trials
     assert (one.outcome, one.answer) == ("equal", "no")
 
 
@@ -139,7 +139,7 @@ def test_a_predicted_eperm_is_an_answer(running):
 def test_missing_rights_are_named(running, rights, names, types, said):
     asked = Asked()
     with pytest.raises(CannotAsk) as caught:
-        trial.report(running(("vfs_read", "x_open [xfs]"), rights=rights), names, types, ask=asked)
+        verify.report(running(("vfs_read", "x_open [xfs]"), rights=rights), names, types, ask=asked)
     assert said in str(caught.value)
     assert caught.value.exit_code == 3
     assert asked.questions == []
@@ -147,13 +147,13 @@ def test_missing_rights_are_named(running, rights, names, types, said):
 
 def test_rights_that_are_not_needed_are_not_demanded(running):
     kernel = running(rights=("may_bpf", "may_perfmon"))
-    assert outcomes(trial.report(kernel, ["vfs_read"], ["fentry"], ask=Asked())) == {("vfs_read", "fentry"): "equal"}
+    assert outcomes(verify.report(kernel, ["vfs_read"], ["fentry"], ask=Asked())) == {("vfs_read", "fentry"): "equal"}
 
 
 @pytest.mark.parametrize("name", hazards.NEVER_TRY)
 def test_the_never_try_list_is_refused_by_every_type(running, name):
     asked = Asked()
-    report = trial.report(running((name, "vfs_read")), [name], ask=asked)
+    report = verify.report(running((name, "vfs_read")), [name], ask=asked)
     assert set(outcomes(report).values()) == {"refused"}
     assert asked.questions == []
 
@@ -172,7 +172,7 @@ def test_the_never_try_list_is_refused_by_every_type(running, name):
 def test_other_ways_to_name_what_is_never_tried(running, symbols, name, said):
     asked = Asked()
     kernel = running((*symbols, "vfs_read"), ids={"btf_id_deny": ("newly_denied",)})
-    report = trial.report(kernel, [name], ["kprobe"], ask=asked)
+    report = verify.report(kernel, [name], ["kprobe"], ask=asked)
     assert [one.outcome for one in report.trials] == ["refused"]
     assert said in report.trials[0].says
     assert asked.questions == []
@@ -181,7 +181,7 @@ def test_other_ways_to_name_what_is_never_tried(running, symbols, name, said):
 @pytest.mark.parametrize("options", [{"hidden": True}, {"denied": ("proc/kallsyms",)}])
 def test_a_list_that_cannot_be_evaluated_refuses(running, options):
     asked = Asked()
-    report = trial.report(running(**options), ["vfs_read"], ["kprobe"], ask=asked)
+    report = verify.report(running(**options), ["vfs_read"], ["kprobe"], ask=asked)
     assert "cannot be held against vfs_read" in report.trials[0].says
     assert (report.trials[0].outcome, asked.questions) == ("refused", [])
 
@@ -190,7 +190,7 @@ def test_a_caller_who_can_load_nothing_needs_no_list(running):
     """Ordinary users see no addresses; the kernel refuses them at the load."""
     asked = Asked({("vfs_read", "kprobe"): Reply("EPERM", "load")})
     kernel = running(hidden=True, rights=())
-    assert outcomes(trial.report(kernel, ["vfs_read"], ["kprobe"], as_me=True, ask=asked)) == {
+    assert outcomes(verify.report(kernel, ["vfs_read"], ["kprobe"], as_me=True, ask=asked)) == {
         ("vfs_read", "kprobe"): "equal"
     }
 
@@ -200,16 +200,16 @@ def test_a_caller_who_can_load_nothing_needs_no_list(running):
     [(b"0\n", "kernel.ftrace_enabled is 0"), (None, "ftrace_enabled cannot be read")],
 )
 def test_ftrace_that_is_off_refuses_functions_and_not_events(running, switch, said):
-    here = {"denied": (trial.FTRACE_SWITCH,)} if switch is None else {"files": {trial.FTRACE_SWITCH: switch}}
-    report = trial.report(running(**here), ["vfs_read", "tp:sched:sched_switch"], ask=Asked())
+    here = {"denied": (verify.FTRACE_SWITCH,)} if switch is None else {"files": {verify.FTRACE_SWITCH: switch}}
+    report = verify.report(running(**here), ["vfs_read", "tp:sched:sched_switch"], ask=Asked())
     refused = {one.target for one in report.trials if one.outcome == "refused"}
     assert refused == {"vfs_read"}
     assert said in next(one.says for one in report.trials if one.outcome == "refused")
 
 
 def test_no_dynamic_ftrace_is_no_obstacle(running):
-    kernel = running(missing=(trial.FTRACE_SWITCH,))
-    assert outcomes(trial.report(kernel, ["vfs_read"], ["fentry"], ask=Asked())) == {("vfs_read", "fentry"): "equal"}
+    kernel = running(missing=(verify.FTRACE_SWITCH,))
+    assert outcomes(verify.report(kernel, ["vfs_read"], ["fentry"], ask=Asked())) == {("vfs_read", "fentry"): "equal"}
 
 
 def test_a_snapshot_is_refused(tiny_kernel):
@@ -221,8 +221,8 @@ def test_globs_are_bounded(running):
     names = [f"vfs_{number}" for number in range(80)]
     kernel = running(names)
     with pytest.raises(UsageError, match=r"vfs_\* names 80 targets and verify asks about 64 at most: .* --limit 80"):
-        trial.report(kernel, ["vfs_*"], ["fentry"], ask=Asked())
-    assert len(trial.report(kernel, ["vfs_*"], ["fentry"], limit=80, ask=Asked()).trials) == 80
+        verify.report(kernel, ["vfs_*"], ["fentry"], ask=Asked())
+    assert len(verify.report(kernel, ["vfs_*"], ["fentry"], limit=80, ask=Asked()).trials) == 80
 
 
 @pytest.mark.parametrize(
@@ -238,13 +238,13 @@ def test_globs_are_bounded(running):
 def test_globs_name_functions_events_and_calls(running, glob, types, targets):
     symbols = ("vfs_read", "x_open [xfs]", "__x64_sys_open", "__x64_sys_openat", "__x64_sys_bpf")
     kernel = running(symbols, events=("sched:sched_switch", "sched:sched_wakeup", "irq:softirq_entry"))
-    report = trial.report(kernel, [glob], types, ask=Asked())
+    report = verify.report(kernel, [glob], types, ask=Asked())
     assert sorted({one.target for one in report.trials}) == targets
 
 
 def test_a_glob_without_a_match_cannot_be_asked(running):
     with pytest.raises(CannotAsk, match=r"no function or event matches nothing_\*"):
-        trial.report(running(), ["nothing_*"], ask=Asked())
+        verify.report(running(), ["nothing_*"], ask=Asked())
 
 
 def test_what_is_touched_is_told_before_it_is_asked(running):
@@ -254,7 +254,7 @@ def test_what_is_touched_is_told_before_it_is_asked(running):
         log.append("asked")
         return iter([YES] * len(questions))
 
-    trial.report(running(), ["vfs_read"], ["kprobe", "fentry"], announce=log.append, ask=ask)
+    verify.report(running(), ["vfs_read"], ["kprobe", "fentry"], announce=log.append, ask=ask)
     head = "about to load, attach and detach a program that does nothing, 2 times, in the running kernel:"
     assert log == [head, "  vfs_read: kprobe fentry", "asked"]
 
@@ -263,10 +263,10 @@ def test_questions_carry_what_the_kernel_wants(running):
     asked = Asked()
     symbols = ("vfs_read", "x_open [xfs]", "__x64_sys_execve")
     names = ["vfs_read+0x10", "xfs:x_open", "syscall:execve", "tp:sched:sched_switch"]
-    trial.report(running(symbols), names[:1], ["kprobe"], ask=asked)
-    trial.report(running(symbols), names[1:2], ["kprobe", "kprobe.multi", "fentry"], ask=asked)
-    trial.report(running(symbols), names[2:3], ["ksyscall"], ask=asked)
-    trial.report(running(symbols), names[3:], ["tp", "raw_tp", "tp_btf"], ask=asked)
+    verify.report(running(symbols), names[:1], ["kprobe"], ask=asked)
+    verify.report(running(symbols), names[1:2], ["kprobe", "kprobe.multi", "fentry"], ask=asked)
+    verify.report(running(symbols), names[2:3], ["ksyscall"], ask=asked)
+    verify.report(running(symbols), names[3:], ["tp", "raw_tp", "tp_btf"], ask=asked)
     by = {(q.target, q.attach): q for q in asked.questions}
     assert by["vfs_read+0x10", "kprobe"] == Question("vfs_read+0x10", "kprobe", "vfs_read", 16, pmu=8)
     assert by["xfs:x_open", "kprobe"].symbol == "xfs:x_open"
@@ -284,13 +284,13 @@ def test_questions_carry_what_the_kernel_wants(running):
 )
 def test_a_loader_that_finds_nothing_does_not_ask(running, name, attach, errno):
     asked = Asked()
-    (one,) = trial.report(running(), [name], [attach], ask=asked).trials
+    (one,) = verify.report(running(), [name], [attach], ask=asked).trials
     assert (one.outcome, one.errno, one.stage, asked.questions) == ("equal", errno, "lookup", [])
 
 
 def test_an_attempt_that_did_not_come_back(running):
     asked = Asked({("vfs_read", "fentry"): Reply("", NOT_ASKED, "no reply within 30 seconds")})
-    (one,) = trial.report(running(), ["vfs_read"], ["fentry"], ask=asked).trials
+    (one,) = verify.report(running(), ["vfs_read"], ["fentry"], ask=asked).trials
     assert (one.outcome, one.answer, one.says) == ("unasked", "", "no reply within 30 seconds")
 
 
@@ -311,20 +311,20 @@ def test_replies_are_closed_when_interrupted(running):
 
     replies = Replies()
     with pytest.raises(KeyboardInterrupt):
-        trial.report(running(), ["vfs_read"], ["fentry"], ask=lambda questions: replies)
+        verify.report(running(), ["vfs_read"], ["fentry"], ask=lambda questions: replies)
     assert replies.closed
 
 
 def test_dry_needs_no_rights_and_says_what_only_root_can_know(running):
     kernel = running(rights=(), hidden=True)
-    (one,) = trial.report(kernel, ["vfs_read"], ["kprobe"], dry=True, ask=Asked()).trials
+    (one,) = verify.report(kernel, ["vfs_read"], ["kprobe"], dry=True, ask=Asked()).trials
     assert one.outcome == "planned"
     assert "cannot be held against vfs_read: addresses are hidden" in one.says
 
 
 def test_dry_asks_nothing(running):
     asked = Asked()
-    report = trial.report(running(rights=()), ["vfs_read", "do_exit"], ["fentry"], dry=True, ask=asked)
+    report = verify.report(running(rights=()), ["vfs_read", "do_exit"], ["fentry"], dry=True, ask=asked)
     assert [one.outcome for one in report.trials] == ["planned", "refused"]
     assert asked.questions == []
 

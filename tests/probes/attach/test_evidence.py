@@ -7,7 +7,7 @@ import pytest
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.attach import BY_PERF
 from probe_scout.model.target import parse
-from probe_scout.probes.attach import evidence as words
+from probe_scout.probes.attach import evidence as verdict_evidence
 from probe_scout.probes.attach import verdicts
 from probe_scout.probes.explain import hazards
 from tests.builders.tiny_kernel import LOCKDOWN, Changed
@@ -39,7 +39,9 @@ def test_error_injection_is_evidence_of_its_own_where_it_is_not_built(tiny_kerne
     """Where it is built its list is read; where it is not, the sets in the kernel's BTF decide, and that is said."""
     without = {"without": ("within_error_injection_list",), "config": {"CONFIG_FUNCTION_ERROR_INJECTION": None}}
     told = {
-        built: words.function_evidence(tiny_kernel(("foo",), **kernel)._kernel, "foo", None).get("error_injection")
+        built: verdict_evidence.function_evidence(tiny_kernel(("foo",), **kernel)._kernel, "foo", None).get(
+            "error_injection"
+        )
         for built, kernel in ((True, {}), (False, without))
     }
     none = "error injection is not built, and foo is in none of the kernel's fmod_ret sets"
@@ -105,15 +107,15 @@ def test_the_cure_for_code_does_not_send_root_to_root(tiny_kernel, monkeypatch):
 @pytest.mark.parametrize("attach", sorted(BY_PERF))
 def test_disarmed_kprobes_are_told_for_every_type_that_registers_one(tiny_kernel, attach):
     kernel = tiny_kernel(("foo",), files={"sys/kernel/debug/kprobes/enabled": b"0\n"})._kernel
-    assert [note.rule for note in words.notes(kernel, attach)] == ["silent.kprobes_off"]
+    assert [note.rule for note in verdict_evidence.notes(kernel, attach)] == ["silent.kprobes_off"]
     armed = tiny_kernel(("foo",), files={"sys/kernel/debug/kprobes/enabled": b"1\n"})._kernel
-    assert words.notes(armed, attach) == ()
+    assert verdict_evidence.notes(armed, attach) == ()
 
 
 @pytest.mark.parametrize("attach", ["kprobe.multi", "kretprobe.multi", "fentry", "tp", "lsm"])
 def test_disarmed_kprobes_do_not_concern_what_goes_another_way(tiny_kernel, attach):
     kernel = tiny_kernel(("foo",), files={"sys/kernel/debug/kprobes/enabled": b"0\n"})._kernel
-    assert words.notes(kernel, attach) == ()
+    assert verdict_evidence.notes(kernel, attach) == ()
 
 
 def refuse(path, address, size):

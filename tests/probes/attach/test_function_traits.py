@@ -12,9 +12,8 @@ import pytest
 
 from probe_scout.frontends.session import OpenKernel
 from probe_scout.kernel.kernel import Kernel
-from probe_scout.probes.attach import bulk
-from probe_scout.probes.attach import function_traits as questions
-from probe_scout.rules import judge as engine
+from probe_scout.probes.attach import bulk, function_traits
+from probe_scout.rules import judge
 from tests.builders.tiny_kernel import FILTER_ADDRS, Changed
 
 SAMPLE = 500
@@ -87,7 +86,7 @@ def test_the_narrow_way_gives_the_traits_of_the_full_way(recorded, full):
     for batch in batches:
         kernel = Kernel(source)  # a fresh one for each batch, so that no name has only warm tables before it
         for name in batch:
-            narrow, wide = questions.function_traits(kernel, name), questions.function_traits(full, name)
+            narrow, wide = function_traits.function_traits(kernel, name), function_traits.function_traits(full, name)
             if narrow != wide:
                 different.append((name, narrow, wide))
         assert kernel._full is None, "the narrow way built the whole table"
@@ -103,7 +102,9 @@ def test_many_names_at_once_have_the_traits_of_the_full_way(recorded, full):
         wide.full()
         kernel.gather([name.encode() for name in names])
         different = [
-            name for name in names if questions.function_traits(kernel, name) != questions.function_traits(wide, name)
+            name
+            for name in names
+            if function_traits.function_traits(kernel, name) != function_traits.function_traits(wide, name)
         ]
         assert not different, missing
         if not missing:
@@ -142,7 +143,7 @@ def test_a_name_qualified_by_its_module_is_the_same_both_ways(recorded, full):
     for row in rows:
         name, module = symbols.names[row].decode(), symbols.modules[row].decode()
         for owner in (module, "vmlinux", "no_such_module"):
-            narrow, wide = (questions.function_traits(k, name, owner) for k in (kernel, full))
+            narrow, wide = (function_traits.function_traits(k, name, owner) for k in (kernel, full))
             assert narrow == wide, (name, owner)
 
 
@@ -153,11 +154,11 @@ def test_the_list_without_addresses_gives_the_same_verdicts(recorded, full):
     narrow = Kernel(Shared(recorded, missing=(FILTER_ADDRS,)))
     types, different, asked = ("kprobe", "kprobe.multi", "fentry", "fexit"), [], 0
     for name in sampled(full):
-        exact = questions.function_traits(full, name)
+        exact = function_traits.function_traits(full, name)
         for kernel in (bare, narrow):
-            traits = questions.function_traits(kernel, name)
+            traits = function_traits.function_traits(kernel, name)
             for attach in types:
-                told, right = engine.judge(kernel, attach, traits), engine.judge(full, attach, exact)
+                told, right = judge.judge(kernel, attach, traits), judge.judge(full, attach, exact)
                 asked += 1
                 if told.answer != "unknown" and (told.answer, told.errno) != (right.answer, right.errno):
                     different.append((name, attach, told.answer, right.answer))
@@ -165,7 +166,7 @@ def test_the_list_without_addresses_gives_the_same_verdicts(recorded, full):
     unknown = [
         name
         for name in sampled(full)
-        if engine.judge(bare, "fentry", questions.function_traits(bare, name)).answer == "unknown"
+        if judge.judge(bare, "fentry", function_traits.function_traits(bare, name)).answer == "unknown"
     ]
     assert len(unknown) <= 3, unknown  # copies that no order tells apart
 
@@ -181,7 +182,7 @@ def test_scan_asks_the_same_as_check_for_every_function(full):
     for name, module, traits in bulk.lines(full):
         count += 1
         asked = ALL_NAMES or count % 4 == 0 or "." in name
-        if asked and traits != as_scan_names_it(full, questions.function_traits(full, name, module), name):
+        if asked and traits != as_scan_names_it(full, function_traits.function_traits(full, name, module), name):
             different.append((name, module))
     assert not different
     assert count > 70_000

@@ -6,7 +6,7 @@ import pytest
 
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model.target import parse
-from probe_scout.probes.attach import instruction as offsets
+from probe_scout.probes.attach import instruction
 from probe_scout.sources import open_source
 from tests.builders.tiny_kernel import SYMBOL_BYTES
 
@@ -25,20 +25,20 @@ BEHIND = hex(SYMBOL_BYTES)
 def test_the_symbol_at_the_address_decides(tiny_folder, asked, answer, errno):
     """within_notrace_func: first+0x20 of 6.12's dh_unpack_data.constprop.0 lies at the next function and is taken."""
     folder = tiny_folder(("first notrace", "traced", "last notrace"))
-    (said,) = offsets.verdicts(Kernel(open_source(str(folder))), parse(asked), ("kprobe",))
+    (said,) = instruction.verdicts(Kernel(open_source(str(folder))), parse(asked), ("kprobe",))
     assert (said.answer, said.errno) == (answer, errno)
 
 
 def test_a_place_that_no_name_tells_apart_is_unknown(tiny_folder):
     folder = tiny_folder(("first notrace", "twin", "second", "twin"))
-    (said,) = offsets.verdicts(Kernel(open_source(str(folder))), parse(f"first+{BEHIND}"), ("kprobe",))
+    (said,) = instruction.verdicts(Kernel(open_source(str(folder))), parse(f"first+{BEHIND}"), ("kprobe",))
     assert said.answer == "unknown"
     assert "no name tells apart" in said.unread[0].why
 
 
 def test_the_name_asked_for_must_be_there(tiny_folder):
     folder = tiny_folder(("first", "second"))
-    (said,) = offsets.verdicts(Kernel(open_source(str(folder))), parse(f"nothing+{BEHIND}"), ("kprobe",))
+    (said,) = instruction.verdicts(Kernel(open_source(str(folder))), parse(f"nothing+{BEHIND}"), ("kprobe",))
     assert (said.answer, said.errno) == ("no", "ENOENT")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from probe_scout.errors import UsageError
 from probe_scout.kernel.kernel import Kernel
-from probe_scout.probes.attach import privileges as caller
+from probe_scout.probes.attach import privileges
 from tests.builders.tiny_kernel import Changed
 
 # include/uapi/linux/capability.h
@@ -29,7 +29,7 @@ def rights(tiny_kernel):
             "proc/sys/kernel/perf_event_paranoid": paranoid,
         }
         files = {path: raw for path, raw in given.items() if raw is not None}
-        may = caller.present(Kernel(Live(tiny_kernel(("foo",), files=files)._kernel.source)))
+        may = privileges.present(Kernel(Live(tiny_kernel(("foo",), files=files)._kernel.source)))
         return tuple(may(flag) for flag in FLAGS)
 
     return ask
@@ -67,4 +67,4 @@ def test_rights_inside_another_user_namespace_do_not_count(rights, uid_map):
 
 def test_a_snapshot_has_no_present_caller(tiny_kernel):
     with pytest.raises(UsageError, match="--as-me asks about the present caller"):
-        caller.present(tiny_kernel(("foo",))._kernel)
+        privileges.present(tiny_kernel(("foo",))._kernel)

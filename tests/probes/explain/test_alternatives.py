@@ -6,7 +6,7 @@ import pytest
 
 from probe_scout.model.target import parse
 from probe_scout.model.verdict import Verdict
-from probe_scout.probes.explain import known_changes as ladder
+from probe_scout.probes.explain import known_changes
 from probe_scout.probes.explain.alternatives import LIMIT, alternatives
 
 from .conftest import FakeLookup
@@ -56,7 +56,7 @@ def test_unknown_is_not_yes():
     assert {attach for attach, _ in points(lookup, "do_execve")} == {"tp", "tp_btf", "ksyscall"}
 
 
-@pytest.mark.parametrize("step", ladder.LADDER, ids=lambda step: step.asked)
+@pytest.mark.parametrize("step", known_changes.KNOWN_CHANGES, ids=lambda step: step.asked)
 def test_a_kernel_without_any_candidate_gets_no_advice(step):
     assert points(FakeLookup(["T unrelated"], events=["sched:unrelated"]), step.asked) == []
 

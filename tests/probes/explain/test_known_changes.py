@@ -6,12 +6,12 @@ import pytest
 
 from probe_scout.model.attach import ATTACH_TYPES
 from probe_scout.model.target import parse
-from probe_scout.probes.explain import known_changes as ladder
+from probe_scout.probes.explain import known_changes
 
 CHANGES = {"renamed", "specialised", "inlined", "bypassed", "replaced", "not_probed"}
 
 
-@pytest.mark.parametrize("step", ladder.LADDER, ids=lambda step: step.asked)
+@pytest.mark.parametrize("step", known_changes.KNOWN_CHANGES, ids=lambda step: step.asked)
 def test_every_step_is_sound(step):
     parse(step.asked)
     assert step.change in CHANGES
@@ -29,15 +29,17 @@ def test_every_step_is_sound(step):
 
 
 def test_names_are_asked_once():
-    names = [step.asked for step in ladder.LADDER]
+    names = [step.asked for step in known_changes.KNOWN_CHANGES]
     assert len(names) == len(set(names)) >= 40
 
 
 def test_a_new_name_leads_back_to_the_old_one():
-    step = ladder.rung("kernel_clone")
+    step = known_changes.known_change("kernel_clone")
     assert step is not None
     assert step.candidates[0].target == "_do_fork"
-    assert {"account_page_dirtied"} <= {c.target for c in ladder.rung("folio_account_dirtied").candidates}
+    assert {"account_page_dirtied"} <= {
+        c.target for c in known_changes.known_change("folio_account_dirtied").candidates
+    }
 
 
 def test_names_that_the_recorded_kernels_lost_lead_to_what_they_became():
@@ -52,33 +54,33 @@ def test_names_that_the_recorded_kernels_lost_lead_to_what_they_became():
         ("cgroup_rstat_flush", "css_rstat_flush"),
         ("submit_bh", "bh_submit"),
     ):
-        step = ladder.rung(old)
+        step = known_changes.known_change(old)
         assert step is not None
         assert (step.change, step.candidates[0].target) == ("renamed", new)
 
 
 def test_a_specialised_function_does_not_lead_back():
-    assert ladder.rung("mutex_lock") is None
-    assert ladder.rung("vfs_read") is None
+    assert known_changes.known_change("mutex_lock") is None
+    assert known_changes.known_change("vfs_read") is None
 
 
 def test_module_homes_are_module_names():
-    for name, module in ladder.MODULE_HOMES.items():
+    for name, module in known_changes.MODULE_HOMES.items():
         assert "-" not in module
         parse(f"{module}:{name}")
 
 
 def test_what_took_over_is_no_newer_name():
     """tcp_sendmsg was there long before tcp_sendpage went: it is no name of it."""
-    step = ladder.rung("tcp_sendpage")
+    step = known_changes.known_change("tcp_sendpage")
     assert step is not None
     assert (step.change, step.candidates[0].target) == ("replaced", "tcp_sendmsg")
-    assert ladder.rung("tcp_sendmsg") is None
+    assert known_changes.known_change("tcp_sendmsg") is None
 
 
 def test_wrappers_for_old_callers_are_said_to_be_passed_by():
     for old, new in (("unlock_page", "folio_unlock"), ("dev_set_mtu", "netif_set_mtu")):
-        step = ladder.rung(old)
+        step = known_changes.known_change(old)
         assert step is not None
         assert (step.change, step.candidates[0].target) == ("bypassed", new)
 
@@ -86,10 +88,12 @@ def test_wrappers_for_old_callers_are_said_to_be_passed_by():
 def test_the_pairs_are_true_on_the_recorded_kernel(recorded):
     """What is said of 6.12 is read in its kallsyms: which of both names is there."""
     there = {line.split(maxsplit=3)[2] for line in recorded.read("proc/kallsyms").decode().splitlines()}
-    pairs = [(old, new, had, has) for old, new, had, has in ladder._PAIRS if has == "6.12" or had == "up to 6.12"]
+    pairs = [
+        (old, new, had, has) for old, new, had, has in known_changes._PAIRS if has == "6.12" or had == "up to 6.12"
+    ]
     assert len(pairs) > 40
     for old, new, had, has in pairs:
         assert (old in there, new in there) == (had == "up to 6.12", has == "6.12"), (old, new)
-    for old, new, _ in ladder._FALLBACKS:
+    for old, new, _ in known_changes._FALLBACKS:
         assert old not in there or new not in there, (old, new)
-    assert all(old in there and new in there for old, new, _ in ladder._WRAPPED[:7])
+    assert all(old in there and new in there for old, new, _ in known_changes._WRAPPED[:7])

@@ -1,23 +1,23 @@
-"""Every witness that a rule names is one the kernel can settle, and can be told to a person."""
+"""Every feature that a rule names is one the kernel can settle, and can be told to a person."""
 
 from __future__ import annotations
 
 import pytest
 
-from probe_scout.kernel import features as witnesses
+from probe_scout.kernel import features
 from probe_scout.rules import PATHS, all_rules, trampoline
 
 FLAGS = sorted({flag for rule in all_rules() for flag in (rule.witness, rule.unless) if flag})
 
 
 @pytest.mark.parametrize("flag", FLAGS)
-def test_a_witness_is_known_and_has_words(flag):
-    assert flag.startswith("may_") or flag in witnesses.WITNESSES
-    assert witnesses.says(flag)
-    assert witnesses.fact(flag)
+def test_a_feature_is_known_and_has_words(flag):
+    assert flag.startswith("may_") or flag in features.FEATURES
+    assert features.says(flag)
+    assert features.fact(flag)
 
 
-def test_no_witness_is_left_without_a_user():
+def test_no_feature_is_left_without_a_user():
     codes = [*(rule.fires.__code__ for rule in all_rules()), trampoline._too_many.__code__]
     used = set(FLAGS) | {const for code in codes for const in code.co_consts if isinstance(const, str)}
     used |= {gate.known_by for path in PATHS.values() for gate in path}
@@ -29,8 +29,8 @@ def test_no_witness_is_left_without_a_user():
         "exact_exclusive_masks",
         "refuses_mops",
     }  # asked by questions, offsets and the kernel
-    elsewhere |= {flag for flag in witnesses.WITNESSES if flag.startswith(("decoder_", "uprobe_nop"))}  # user/code.py
-    assert set(witnesses.WITNESSES) - used - elsewhere == set()
+    elsewhere |= {flag for flag in features.FEATURES if flag.startswith(("decoder_", "uprobe_nop"))}  # user/code.py
+    assert set(features.FEATURES) - used - elsewhere == set()
 
 
 def test_no_rule_reads_a_release():
