@@ -4,8 +4,8 @@
 
 Each synthetic build is one of the kernels given with names of its own, names left out and other verdicts for some
 (`CHANGED` in a thousand each), so that builds differ as the updates of one distribution do. They are written by the
-store's own tables in one go, since only the questions and one more build are measured. With duckdb and polars
-installed the same questions are asked of the Parquet file; answers that differ end it with 1.
+store's own tables in one go, since only the questions and one more build are measured. With pyarrow, duckdb and polars
+installed some are asked of the Parquet file too; that all engines answer alike is tested by the lane `engines`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,25 @@ def fill(path: str, bases: list[Rows], builds: int) -> None:
     store.close()
 
 
+def fill_hosts(path: str, builds: int, hosts: int, each: int) -> None:
+    """Hosts with attachments of some thousand kinds, by the store's own tables."""
+    store = Store(path, create=True)
+    base, chance = store._base, random.Random(1)
+    names = [name for (name,) in base.execute("SELECT name FROM function WHERE module = '' ORDER BY name LIMIT 3000")]
+    kinds = [
+        (n + 1, "fentry" if n % 3 else "kprobe", name, "" if n % 50 == 0 else f"agent{n % 7}")
+        for n, name in enumerate(names)
+    ]
+    base.execute("BEGIN")
+    base.executemany("INSERT INTO attachment VALUES (?, ?, ?, ?)", kinds)
+    rows = ((n, f"host{n:06}", f"{n % builds:040x}", "6.1", "2026-01-01T00:00:00Z") for n in range(hosts))
+    base.executemany("INSERT INTO host VALUES (?, ?, ?, ?, ?)", rows)
+    pairs = sorted((kind, n) for n in range(hosts) for kind in {chance.randrange(len(kinds)) + 1 for _ in range(each)})
+    base.executemany("INSERT INTO attached VALUES (?, ?, 1)", pairs)
+    base.execute("COMMIT")
+    store.close()
+
+
 def cost(words: list[str], runs: int) -> tuple[float, float, str]:
     """Least CPU milliseconds, peak MB and the output of a command, of so many runs."""
     least, peak, out = float("inf"), 0.0, ""
@@ -83,10 +102,49 @@ def cost(words: list[str], runs: int) -> tuple[float, float, str]:
     return least, peak, out
 
 
+PEERS = {
+    "duckdb": 'import duckdb, sys; base = duckdb.connect(); base.execute("CREATE VIEW f AS FROM \'" + sys.argv[1] + "\'");'
+    " print(len(base.execute(sys.argv[2]).fetchall()))",
+    "polars": "import polars, sys; base = polars.SQLContext(f=polars.scan_parquet(sys.argv[1]));"
+    " print(len(base.execute(sys.argv[2], eager=True)))",
+}
+ASKED = {
+    "one name": "SELECT release, kprobe FROM f WHERE name = 'vfs_read'",
+    "refused": "SELECT DISTINCT name FROM f WHERE name LIKE 'tcp_%' AND kprobe LIKE 'no%'",
+    "diff of two builds": "SELECT a.name FROM f a JOIN f b ON a.name = b.name AND a.module = b.module"
+    " WHERE a.build_id = '{}' AND b.build_id = '{}' AND a.fentry <> b.fentry",
+}
+
+
+def print_peers(path: str, folder: str, runs: int) -> None:
+    """The same questions by other engines on the Parquet file, where they are installed."""
+    file = os.path.join(folder, "fleet.parquet")
+    done = subprocess.run(
+        [sys.executable, "-m", "probe_scout", "fleet", "export", "--parquet", file, "--store", path],
+        capture_output=True,
+        text=True,
+        cwd=HERE,
+    )
+    if done.returncode:
+        print(f"no Parquet file: {done.stderr.strip()}")
+        return
+    print(f"Parquet {os.path.getsize(file) / 1e6:.1f} MB")
+    for peer, program in PEERS.items():
+        for name, text in ASKED.items():
+            words = [sys.executable, "-c", program, file, text.format(f"{299:040x}", f"{298:040x}")]
+            try:
+                milliseconds, peak, out = cost(words, runs)
+            except SystemExit:
+                print(f"{peer}: not installed, or it failed on {name!r}")
+                break
+            print(f"{peer + ', ' + name:40} {milliseconds:8.0f} ms CPU {peak:6.0f} MB {out.strip()} rows")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--root", action="append", required=True, help="a whole snapshot; repeat it")
     parser.add_argument("--builds", type=int, default=300)
+    parser.add_argument("--hosts", type=int, default=100_000, help="with 20 attachments each")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--keep", default="", help="a folder for the store, used again if it is there")
     given = parser.parse_args()
@@ -102,7 +160,12 @@ def main() -> int:
                 bases.append({(name, module): text for name, module, text in found.rows})
             started = time.process_time()
             fill(path, bases, given.builds)
-            print(f"filled by hand: {time.process_time() - started:.1f} s")
+            print(
+                f"filled by hand: {time.process_time() - started:.1f} s, {os.path.getsize(path) / 1e6:.1f} MB of builds"
+            )
+            started = time.process_time()
+            fill_hosts(path, given.builds, given.hosts, 20)
+            print(f"hosts by hand: {time.process_time() - started:.1f} s")
         print(f"{given.builds} builds, {os.path.getsize(path) / 1e6:.1f} MB")
         tool = [sys.executable, "-m", "probe_scout", "fleet"]
         last = given.builds - 1
@@ -116,10 +179,13 @@ def main() -> int:
             "diff of neighbours": [*tool, "diff", f"{last:040x}", f"{last - 1:040x}", "--store", path],
             "diff of first and last": [*tool, "diff", f"{0:040x}", f"{last:040x}", "--store", path],
             "list": [*tool, "list", "--store", path],
+            "unowned": [*tool, "unowned", "--store", path],
+            "upgrade of hosts": [*tool, "upgrade", f"{0:040x}", f"{last:040x}", "--store", path],
         }
         for name, words in questions.items():
             milliseconds, peak, out = cost(words, given.runs)
             print(f"{name:40} {milliseconds:8.0f} ms CPU {peak:6.0f} MB {len(out):9} characters")
+        print_peers(path, folder, given.runs)
         milliseconds, peak, _ = cost([*tool, "add", given.root[0], "--store", path], 0)
         print(f"{'add one more build':40} {milliseconds:8.0f} ms CPU {peak:6.0f} MB")
     return 0

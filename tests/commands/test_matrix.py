@@ -211,3 +211,11 @@ def test_fields_of_events_are_those_of_the_format_files(report):
         said = [(name, str(at[place].offset), str(at[place].size)) for name, at in line.fields]
         assert said == own
     assert found["sock:inet_sock_set_state"].told.count("yes") >= 2
+
+
+def test_a_tracepoint_program_takes_no_other_type():
+    """`tp/…` is a section of libbpf: its loader does not try tp_btf where tp is refused."""
+    report = told("tp:a:b", ("tp", "no"), ("tp_btf", "yes"), kind="tracepoint")
+    for written, state in (("tp:a:b", "attaches"), ("tp/a/b", "refused"), ("tracepoint:a:b", "refused")):
+        found = cell(Hook("h", (written,)), 0, 0, [report])
+        assert (found.state, found.answer) == (state, "yes" if state == "attaches" else "no"), written
