@@ -103,8 +103,8 @@ def cost(words: list[str], runs: int) -> tuple[float, float, str]:
 
 
 PEERS = {
-    "duckdb": 'import duckdb, sys; base = duckdb.connect(); base.execute("CREATE VIEW f AS FROM \'" + sys.argv[1] + "\'");'
-    " print(len(base.execute(sys.argv[2]).fetchall()))",
+    "duckdb": "import duckdb, sys; base = duckdb.connect(); view = 'CREATE VIEW f AS FROM \\'' + sys.argv[1] + '\\'';"
+    " base.execute(view); print(len(base.execute(sys.argv[2]).fetchall()))",
     "polars": "import polars, sys; base = polars.SQLContext(f=polars.scan_parquet(sys.argv[1]));"
     " print(len(base.execute(sys.argv[2], eager=True)))",
 }
