@@ -13,8 +13,8 @@ __all__ = ["Description", "Source", "open_source"]
 
 def open_source(root: str = "", keep: bool = False) -> Source:
     """The source at a path: "" or "/" is this machine, a file is a snapshot archive, a folder either a snapshot
-    (manifest.json, or proc/kallsyms without etc and bin) or the mounted root of another system, an address such as
-    s3://bucket/name an archive in another store (remote.py).
+    (manifest.json, sos_commands, or proc/kallsyms without etc and bin) or the mounted root of another system, an
+    address such as s3://bucket/name an archive in another store (remote.py).
 
     `keep`: what an archive unpacks to may be kept in the cache folder. Raises NotThere, Denied or Broken, each with one
     sentence.
@@ -55,6 +55,8 @@ def _is_snapshot(folder: str) -> bool:
         return os.path.lexists(os.path.join(folder, name))
 
     if any(has("manifest.json" + suffix) for suffix in ("", ".xz", ".gz", ".zst")):
+        return True
+    if has("sos_commands"):  # an unpacked sosreport: what it lacks was not taken, and may well be there
         return True
     return any(has("proc/kallsyms" + suffix) for suffix in ("", ".xz", ".gz", ".zst")) and not (
         has("etc") or has("bin")

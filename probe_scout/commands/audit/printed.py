@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .record import Document, Inputs, Link, PerfEvent
 
 _READERS = (("perf", (bpftool.PERF, bpftool.PERF_TEXT), bpftool.perf), ("links", (bpftool.LINK,), bpftool.links))
-_PROGRAMS = ("programs", (bpftool.PROG,), bpftool.programs)
+_SOS = "sos_commands/ebpf/bpftool_-j_prog_list"  # sos/report/plugins/ebpf.py
+_PROGRAMS = ("programs", (bpftool.PROG, _SOS), bpftool.programs)
 _WHAT = {"perf": "perf", "links": "link"}  # of _READERS: bpftool's words
 _SHOWN = 5
 _ROUNDS, _PAUSE_S = 5, 0.05
