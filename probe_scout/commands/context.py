@@ -13,7 +13,7 @@ from ..formats.btf import signature
 from ..kernel import located
 from ..model import facts
 from ..model.asked import PROGRAM_TYPES
-from ..model.attach import ATTACH_TYPES, BY_FPROBE, BY_PERF, RETURNS
+from ..model.attach import ATTACH_TYPES, BY_FPROBE, BY_PERF, INJECTED, RETURNS
 from ..model.context import ContextCard, ContextField, ContextReport
 from ..model.stub import STUB_ATTACH
 from ..model.target import FUNCTION, SYSCALL, TRACEPOINT, WORDS, Target
@@ -34,16 +34,6 @@ OPS_WORD = "struct_ops"
 _FUNCTION_TYPES = {"function": ("fentry", "fexit", "kprobe", "kretprobe"), "syscall": ("fentry", "ksyscall", "tp")}
 _EVENT_TYPES = ("tp", "raw_tp", "tp_btf")
 _REGISTERS = (*BY_PERF, *BY_FPROBE)
-_ERRORS = {
-    "EI_ETYPE_NULL": "NULL",
-    "EI_ETYPE_ERRNO": "a negative errno, -4095 to -1",
-    "EI_ETYPE_ERRNO_NULL": "a negative errno, -4095 to -1, or NULL",
-    "EI_ETYPE_TRUE": "true",
-    "NULL": "NULL",
-    "ERRNO": "a negative errno, -4095 to -1",
-    "ERRNO_NULL": "a negative errno as a pointer, -4095 to -1, or NULL",
-    "TRUE": "true",
-}
 
 
 def report(k: Kernel, text: str, types: Sequence[str] = ()) -> ContextReport:
@@ -85,6 +75,7 @@ class _Asker:
 
     def __init__(self, k: Kernel) -> None:
         self.k, self.calls = k, Calls(k)
+        self._kfuncs: int | None = None
         btf = k.btf()
         assert btf is not None
         self.numbers = {
@@ -202,7 +193,7 @@ class _Asker:
         if base in ("fmod_ret", "kprobe"):
             kind = self.k.injectable().get(target.name, "")
             if kind:
-                what = _ERRORS.get(kind, kind)
+                what = INJECTED.get(kind, kind)
                 how = "the program's result replaces it" if base == "fmod_ret" else "by bpf_override_return"
                 return f"{what}: {how} (error injection; the kernel does not check the value)"
         return _MAY_RETURN_AT.get(base, "")
@@ -227,14 +218,19 @@ class _Asker:
         image = self.calls.kfuncs()
         names = ((name, 0) for name in sorted(image.ids)) if image is not None else ()
         kfuncs, untold = self._may_call(question, one, names)
-        untold += (
-            len({name for title in self.k.ids().flagged for name in self.k.ids().sets[title]}) if image is None else 0
-        )
+        untold += self._recorded_kfuncs() if image is None else 0
         return ContextCard(
             one.title, one.program.lower(), (one.attach or "").lower(), f"{one.title}", bool(one.sleeps), answer, errno,
             ctx, size, fields, returns, may_return, helpers, unknown, kfuncs, untold, self.calls.basis(), "",
             notes, unread,
         )  # fmt: skip
+
+    def _recorded_kfuncs(self) -> int:
+        """How many kfuncs kallsyms shows; which programs may call them is code."""
+        if self._kfuncs is None:
+            ids = self.k.ids()
+            self._kfuncs = len({name for title in ids.flagged for name in ids.sets[title]})
+        return self._kfuncs
 
     @staticmethod
     def _may_call(question: Question, one: Column, names: object) -> tuple[tuple[str, ...], int]:

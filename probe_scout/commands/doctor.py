@@ -36,8 +36,14 @@ _FILES: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def report(k: Kernel) -> DoctorReport:
-    """The state of every file the tool reads, and what the whole of it means."""
+def report(k: Kernel, hooks: str = "") -> DoctorReport:
+    """The state of every file the tool reads, and what the whole of it means; what a list of hooks needs.
+
+    Raises UsageError for a hook that cannot be asked.
+    """
+    from ..probes.attach import needs
+
+    wanted = needs.of(k, needs.hooks(k, hooks)) if hooks else ()
     states = [_state(k, *row) for row in _FILES]
     config = k.config("CONFIG_BPF_SYSCALL")
     gap = k.unread(facts.CONFIG)
@@ -62,7 +68,7 @@ def report(k: Kernel) -> DoctorReport:
         found = k.unread(fact)
         if found is not None:
             unread.append(found)
-    return DoctorReport(k.info(), tuple(states), tuple(_findings(k)), tuple(unread))
+    return DoctorReport(k.info(), tuple(states), tuple(_findings(k)), tuple(unread), wanted)
 
 
 def _state(k: Kernel, path: str, fact: str, says: str) -> SourceState:

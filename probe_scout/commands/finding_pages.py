@@ -23,6 +23,17 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "",
     ),
     (
+        "call.override_value",
+        """The values that callers of the function expect instead of its own.
+
+        The error-injection list has a kind for each function: NULL, a negative errno, either as a pointer, or true. The
+        kernel does not check what bpf_override_return or a fmod_ret program returns; others can crash callers.""",
+        "get_injectable_error_type",
+        "kernel/fail_function.c",
+        "sys/kernel/debug/error_injection/list",
+        "",
+    ),
+    (
         "call.sleepable_only",
         """Only sleepable programs of the type may call it.
 

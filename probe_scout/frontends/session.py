@@ -95,6 +95,7 @@ class OpenKernel:
     def __init__(self, root: str = "", vmlinux: str | None = None, cache: bool = False, modules: str = "") -> None:
         self._root, self._vmlinux, self._cache, self._modules = root, vmlinux, cache and not modules, modules
         self._opened: Kernel | None = None
+        self._caller = ""
         self._kept: Kept | None = None
         self._untyped = [0]
 
@@ -188,16 +189,14 @@ class OpenKernel:
             from ..sources import cache
             from . import kept_reports
 
-            question = cache.key(self._root, self._vmlinux, names, types, as_me) if not debug else None
+            question = (
+                cache.key(self._root, self._vmlinux, names, types, as_me) if not debug and not self._caller else None
+            )
             kept = kept_reports.load(question, self._evidence) if question else None
             if kept is not None:
                 return kept
         k = self._kernel
-        k.set_caller(None)
-        if as_me:
-            from ..probes.attach import privileges
-
-            k.set_caller(privileges.present(k))
+        self._judge_as(as_me)
         targets: list[TargetReport | UserReport] = []
         for name in names:
             if self.is_user(name):  # without what only kernel functions need
@@ -209,7 +208,7 @@ class OpenKernel:
 
                 targets += check.reports(k, name, types, debug)
         self._broken()
-        report = CheckReport(k.info(), tuple(targets), "me" if as_me else "root")
+        report = CheckReport(k.info(), tuple(targets), "me" if as_me else self._caller or "root")
         if question:
             from . import kept_reports
 
@@ -236,14 +235,29 @@ class OpenKernel:
         names = asked.several(names, "names")
         types = _types(types, names)
         k = self._kernel
-        k.set_caller(None)
-        if as_me:
-            from ..probes.attach import privileges
-
-            k.set_caller(privileges.present(k))
+        self._judge_as(as_me)
         return k.info(), self._checked(
             many.reports(k, names, types, debug, all_types, progress, whole=check.target_report)
         )
+
+    def ask_as(self, caller: str) -> None:
+        """From here on judge for a caller with capabilities: "CAP_BPF,CAP_PERFMON", "none", or "token" (of BPF).
+
+        "" is every right. Raises UsageError for a capability that does not exist.
+        """
+        if caller:
+            from ..probes.attach import privileges
+
+            privileges.capabilities(caller)
+        self._caller = caller
+
+    def _judge_as(self, as_me: bool = False) -> None:
+        k = self._kernel
+        k.set_caller(None)
+        if as_me or self._caller:
+            from ..probes.attach import privileges
+
+            k.set_caller(privileges.present(k) if as_me else privileges.supposed(k, self._caller))
 
     def _checked(self, reports: Iterator[TargetReport]) -> Iterator[TargetReport]:
         for number, report in enumerate(reports):
@@ -296,6 +310,7 @@ class OpenKernel:
 
         types = _types(types)
         globs = asked.several(glob, "glob")
+        self._judge_as()
         if answer is not None:
             asked.one_of(answer, _ANSWERS, "answer:")
         k = self._kernel
@@ -359,6 +374,7 @@ class OpenKernel:
         from ..commands import scan
 
         types = _types(types)
+        self._judge_as()
         if answer is not None:
             asked.one_of(answer, _ANSWERS, "answer:")
         wanted, attach = self._wanted((glob,))
@@ -420,11 +436,15 @@ class OpenKernel:
 
         return events.suggestions(self._kernel, name)
 
-    def doctor(self) -> DoctorReport:
-        """What can be read here, what not, and what would open it."""
+    def doctor(self, hooks: str = "") -> DoctorReport:
+        """What can be read here, what not, and what would open it.
+
+        `hooks`, such as "fentry/vfs_read,tp:sched:sched_switch": what these need of the kernel and of who attaches.
+        Raises UsageError.
+        """
         from ..commands import doctor
 
-        return doctor.report(self._kernel)
+        return doctor.report(self._kernel, hooks)
 
     def verify(
         self,
@@ -509,12 +529,14 @@ class OpenKernel:
         """Program, map, attach and link types, commands, and helpers by program type."""
         from ..commands import features
 
+        self._judge_as()
         return features.report(self._kernel)
 
     def kfunc(self, glob: str = "*", types: Sequence[str] = ()) -> KfuncReport:
         """Kfuncs whose names match, and which programs may call them: of `types` (attach types), or of every type."""
         from ..commands import kfunc
 
+        self._judge_as()
         return kfunc.report(self._kernel, glob, types)
 
     def context(self, target: str, types: str | Sequence[str] = ()) -> ContextReport:
@@ -524,6 +546,7 @@ class OpenKernel:
         """
         from ..commands import context
 
+        self._judge_as()
         return context.report(self._kernel, target, _types(types))
 
     def stub(

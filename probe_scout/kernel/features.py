@@ -578,6 +578,8 @@ FEATURES = {
 _RIGHTS = {
     "may_bpf": ("proc/self/status: CapEff", facts.CAPABILITIES),
     "may_perfmon": ("proc/self/status: CapEff", facts.CAPABILITIES),
+    "may_net": ("proc/self/status: CapEff", facts.CAPABILITIES),
+    "may_boot": ("proc/self/status: CapEff", facts.CAPABILITIES),
     "may_admin": ("proc/self/status: CapEff", facts.CAPABILITIES),
     "may_perf": ("proc/self/status: CapEff; kernel.perf_event_paranoid", facts.SYSCTL),
 }

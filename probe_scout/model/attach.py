@@ -257,6 +257,13 @@ PREFERRED = ("lsm", "iter", "ksyscall", "tp_btf", "fentry", "raw_tp", "kprobe", 
 FOR_THOSE_WHO_ASK = tuple(a.name for a in ATTACH_TYPES.values() if a.enumerator == "BPF_LSM_CGROUP") + tuple(
     a.name for a in ATTACH_TYPES.values() if a.program == "RAW_TRACEPOINT_WRITABLE"
 )
+# Kinds of the error-injection list (include/asm-generic/error-injection.h) to the values that callers expect.
+INJECTED = {
+    "NULL": "NULL",
+    "ERRNO": "a negative errno, -4095 to -1",
+    "ERRNO_NULL": "a negative errno as a pointer, -4095 to -1, or NULL",
+    "TRUE": "true",
+}
 # Rules that say that the kernel lacks an attach type, whatever the target is.
 _UNKNOWN_TYPE = ("unknown_type", "unknown_session", "unknown_fsession")
 

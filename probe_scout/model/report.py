@@ -213,11 +213,23 @@ class SourceState(NamedTuple):
     cure: str
 
 
+class Need(NamedTuple):
+    """One thing that hooks need. `kind`: capability, sysctl, config, boot, mount; `has`: whether this kernel has it, of
+    capabilities unknown. `hooks`: attach type and hook."""
+
+    kind: str
+    name: str
+    has: str
+    says: str
+    hooks: tuple[str, ...]
+
+
 class _DoctorReport(NamedTuple):
     kernel: KernelInfo
     sources: tuple[SourceState, ...]
     findings: tuple[Finding, ...]
     unread: tuple[Unread, ...]
+    needs: tuple[Need, ...] = ()
 
 
 class DoctorReport(Document, _DoctorReport):

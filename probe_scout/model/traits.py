@@ -115,6 +115,7 @@ class CallTraits(NamedTuple):
     `refused`: "", "type", "lockdown", "rights", "place" or, of a function in no set of kfuncs, "set".
     """
 
+    may_not_load: bool = False  # the caller lacks a capability that programs of the type want
     no_program: bool = False  # the kernel does not know the type, or was built without it
     no_calls: bool = False  # the kernel takes no kfuncs at all
     absent: bool = False

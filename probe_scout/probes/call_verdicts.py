@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import UsageError
+from ..errors import SourceError, UsageError
 from ..kernel import located
 from ..model import facts
 from ..model.asked import PROGRAM_TYPES
-from ..model.attach import ATTACH_TYPES
+from ..model.attach import ATTACH_TYPES, INJECTED
 from ..model.facts import Unread
 from ..model.report import Alternative, Coverage, TargetReport
 from ..model.target import FUNCTION, TRACEPOINT
 from ..model.traits import CallTraits
 from ..model.verdict import NO, UNKNOWN, YES, Finding, Verdict
-from ..rules import helper_sets, judge
+from ..rules import call, helper_sets, judge
 from .attach import evidence as verdict_evidence
 from .attach import targets, verdicts
 from .calls import Calls, attach_types, program_of
@@ -82,9 +82,32 @@ class Question:
         if self.k.btf() is None:
             gap = self.k.unread(facts.BTF)
             return _gap(), (gap,) if gap is not None else (), (), ""
+        rights = self._rights(one)
+        if rights is not None:
+            return rights
         if not self._is_built(one):
             return CallTraits(no_program=True), (), (), "sys/kernel/btf/vmlinux: enum bpf_prog_type; proc/kallsyms"
         return self._helper(one) if self.kind == HELPER else self._kfunc(one)
+
+    def _rights(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str] | None:
+        """What keeps the caller from loading such a program; None where nothing does."""
+        if self.k.caller is None:
+            return None
+        may = [self.k.flag(flag) for flag in call.rights_to_load(one.program)]
+        if one.program in call.UNPRIVILEGED and self._is_open_to_all():
+            return None
+        if False in may:
+            return CallTraits(may_not_load=True), (), (), "the caller's capabilities"
+        if None in may:
+            return CallTraits(unread=frozenset((facts.CAPABILITIES,))), (), (), ""
+        return None
+
+    def _is_open_to_all(self) -> bool:
+        """kernel.unprivileged_bpf_disabled is 0: socket filters and cgroup_skb programs load without capabilities."""
+        try:
+            return self.k.read("proc/sys/kernel/unprivileged_bpf_disabled").strip() == b"0"
+        except SourceError:
+            return False
 
     def _is_built(self, one: Column) -> bool:
         btf = self.k.btf()
@@ -243,6 +266,14 @@ class Question:
             return traits._replace(overrides=True, unread=frozenset((facts.ERROR_INJECTION,))), (gap,)
         return traits._replace(overrides=True, injectable=self.target.name in listed), ()
 
+    def _may_override(self) -> tuple[Finding, ...]:
+        """Which values the function's callers expect of bpf_override_return; the kernel does not check them."""
+        kind = self.k.injectable().get(self.target.name, "") if self.target is not None else ""
+        if self.name.removeprefix("bpf_") != _OVERRIDE or kind not in INJECTED:
+            return ()
+        says = f"The function's callers expect {INJECTED[kind]}; the kernel does not check the value."
+        return (Finding("call.override_value", says, "sys/kernel/debug/error_injection/list"),)
+
     def _notes(self, one: Column, gpl_only: bool, may_sleep: bool) -> tuple[Finding, ...]:
         found = []
         if gpl_only:
@@ -250,22 +281,19 @@ class Question:
             found.append(Finding("call.gpl_only", says, ""))
         if may_sleep and one.sleeps is None:
             found.append(Finding("call.sleepable_only", "It may sleep: only sleepable programs of the type may.", ""))
-        return tuple(found)
+        return (*found, *self._may_override())
 
     def _program(self, one: Column) -> Program | None:
         """The program as the image's checks see it; None where lockdown is not told and matters."""
         image = self.calls.from_image()
         if image is None or one.program not in image.types:
             return None
-        from ..formats.image.program import CAPABILITIES, Program
+        from ..formats.image.program import Program
 
         lockdown = self.k.lockdown()
         if lockdown is None:
             return None
-        rights = None
-        if self.k.caller is not None:
-            may = {"CAP_BPF": "may_bpf", "CAP_PERFMON": "may_perfmon", "CAP_SYS_ADMIN": "may_admin"}
-            rights = frozenset(CAPABILITIES[cap] for cap, flag in may.items() if self.k.flag(flag) is True)
+        rights = self.calls.rights()
         kind = image.attach_types.get(one.attach, 0) if one.attach is not None else None
         where = self._place()
         return Program(image.types[one.program], kind, bool(one.sleeps), *where, rights=rights, lockdown=lockdown)
@@ -371,7 +399,15 @@ def report(k: Kernel, text: str, types: Sequence[str]) -> TargetReport:
 
 def answer_of(traits: CallTraits) -> str:
     """The answer that the rules give for these traits, without their words."""
-    if traits.no_program or traits.no_calls or traits.absent or traits.refused or traits.sleeps or traits.destructive:
+    if (
+        traits.may_not_load
+        or traits.no_program
+        or traits.no_calls
+        or traits.absent
+        or traits.refused
+        or traits.sleeps
+        or traits.destructive
+    ):
         return NO
     return UNKNOWN if traits.unread else YES
 

@@ -2,7 +2,7 @@
 
 The kernel decides in code (get_func_proto, btf_kfunc_id_set_contains), which only the image shows; formats/image runs
 it. Without an image, rules/helper_sets knows what four recorded kernels agree on, and kallsyms which functions are in
-a set of kfuncs at all. Assumed throughout: all capabilities and no lockdown.
+a set of kfuncs at all. Without a caller (Kernel.set_caller), all capabilities.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from ..formats.image.helpers import Helpers
     from ..formats.image.kfuncs import Permissions
     from ..formats.image.struct_ops import StructOps
-    from ..kernel.code_store import Code
+    from ..kernel.kernel import Kernel
 
 IMAGE, RECORDED, NONE = "image", "recorded", "none"
 _ANSWERS = {helper_sets.ALLOWED: YES, helper_sets.REFUSED: NO}
 SLEEPABLE = 1 << 5  # KF_SLEEPABLE, include/linux/btf.h
+_RIGHTS = {
+    "CAP_BPF": "may_bpf",
+    "CAP_PERFMON": "may_perfmon",
+    "CAP_NET_ADMIN": "may_net",
+    "CAP_SYS_ADMIN": "may_admin",
+    "CAP_SYS_BOOT": "may_boot",
+}
 _ARCH = "x86_64"  # whose instructions formats/image/emulate.py runs
 
 
@@ -38,7 +45,7 @@ class Told(NamedTuple):
 class Calls:
     """The helpers and kfuncs of one kernel. The image is opened at the first question that needs it."""
 
-    def __init__(self, k: Code, *, search: bool = True) -> None:
+    def __init__(self, k: Kernel, *, search: bool = True) -> None:
         """`search`: also look for the running kernel's image in /boot, and not only for one that was named."""
         self.k = k
         self._search = search
@@ -55,8 +62,14 @@ class Calls:
         return self._helpers
 
     def kfuncs(self) -> Permissions | None:
-        """The image's kfuncs; None as for `from_image`."""
-        self.from_image()
+        """The image's kfuncs; None as for `from_image`. Read when they are first asked for."""
+        image = self.from_image()
+        if image is None:
+            return None
+        if self._kfuncs is None:
+            from ..formats.image.kfuncs import Permissions
+
+            self._kfuncs = Permissions(image.facts)
         return self._kfuncs
 
     def accesses(self) -> Accesses | None:
@@ -73,6 +86,14 @@ class Calls:
 
         return StructOps(image.facts)
 
+    def rights(self) -> frozenset[int] | None:
+        """Numbers of the caller's capabilities that helpers ask for; None for all."""
+        if self.k.caller is None:
+            return None
+        from ..formats.image.program import CAPABILITIES
+
+        return frozenset(CAPABILITIES[cap] for cap, flag in _RIGHTS.items() if self.k.flag(flag) is True)
+
     def basis(self) -> str:
         """Where answers about helpers come from."""
         if self.from_image() is not None:
@@ -86,16 +107,14 @@ class Calls:
         if image is None:
             return
         from ..formats.image.access import Accesses
-        from ..formats.image.facts import Facts
+        from ..formats.image.facts import of_image
         from ..formats.image.helpers import Helpers
-        from ..formats.image.kfuncs import Permissions
 
         try:
-            facts = Facts(image)
+            facts = of_image(image)
             self._helpers, self._accesses = Helpers(facts), Accesses(facts)
-            self._kfuncs = Permissions(facts)
         except (Malformed, ImportError):
-            self._helpers = self._kfuncs = None
+            self._helpers = None
 
     def helper(self, program: str, number: int, attach: str | None = None, sleeps: bool = False) -> str:
         """ALLOWED, REFUSED, DIFFERS or UNTOLD of rules/helper_sets.
@@ -106,7 +125,13 @@ class Calls:
         image = self.from_image()
         if image is not None and program in image.types:
             kind = image.attach_types.get(attach, 0) if attach is not None else None
-            told = image.allowed(image.types[program], number, kind, sleeps)
+            from ..formats.image.program import Program
+
+            asked = Program(
+                image.types[program], kind, sleeps, rights=self.rights(), lockdown=self.k.lockdown() or "none"
+            )
+            found = image.proto(asked, number)
+            told = None if found is None else bool(found)
             if told is not None:
                 return helper_sets.ALLOWED if told else helper_sets.REFUSED
             return helper_sets.DIFFERS

@@ -19,6 +19,16 @@ KFUNC = Gate("kfunc_call", source="kernel/bpf/verifier.c", entry="check_kfunc_ca
 OVERRIDE = Gate("override_return", source="kernel/trace/bpf_trace.c", entry="perf_event_attach_bpf_prog")
 
 
+@HELPER.rule("may_not_load", errno="EPERM", decides="bpf_prog_load", needs=(facts.CAPABILITIES,))
+def may_not_load(t: CallTraits, _k: Flags) -> bool:
+    """The caller lacks a capability that loading a program of this type wants.
+
+    CAP_BPF for all but socket filters and cgroup_skb (these too, where kernel.unprivileged_bpf_disabled is set),
+    CAP_PERFMON for tracing and struct_ops, CAP_NET_ADMIN for networking; CAP_SYS_ADMIN does for each.
+    """
+    return t.may_not_load
+
+
 @HELPER.rule("unknown_program", errno="EINVAL", decides="bpf_prog_load: find_prog_type", needs=(facts.CALLS,))
 def no_program(t: CallTraits, _k: Flags) -> bool:
     """This kernel does not know the program type, or was built without it."""
@@ -92,6 +102,15 @@ def override_place(t: CallTraits, _k: Flags) -> bool:
     return t.overrides and not t.injectable
 
 
+@KFUNC.rule("may_not_load", errno="EPERM", decides="bpf_prog_load", needs=(facts.CAPABILITIES,))
+def may_not_load_kfunc(t: CallTraits, _k: Flags) -> bool:
+    """The caller lacks a capability that loading a program of this type wants.
+
+    CAP_BPF for all, CAP_PERFMON for tracing and struct_ops, CAP_NET_ADMIN for networking; CAP_SYS_ADMIN does for each.
+    """
+    return t.may_not_load
+
+
 @KFUNC.rule("no_kfuncs", errno="EINVAL", decides="check_func_call: BPF_CALL uses reserved fields", needs=(facts.CALLS,))
 def no_kfuncs(t: CallTraits, _k: Flags) -> bool:
     """This kernel takes no calls of kernel functions."""
@@ -141,3 +160,29 @@ def kfunc_sleeps(t: CallTraits, _k: Flags) -> bool:
 def kfunc_destroys(t: CallTraits, _k: Flags) -> bool:
     """The kfunc is destructive (KF_DESTRUCTIVE), and the caller lacks CAP_SYS_BOOT."""
     return t.destructive
+
+
+# kernel/bpf/syscall.c: is_net_admin_prog_type, is_perfmon_prog_type.
+_NET = frozenset(
+    (
+        *("SCHED_CLS", "SCHED_ACT", "XDP", "LWT_IN", "LWT_OUT", "LWT_XMIT", "LWT_SEG6LOCAL", "SK_SKB", "SK_MSG"),
+        *("FLOW_DISSECTOR", "CGROUP_DEVICE", "CGROUP_SOCK", "CGROUP_SOCK_ADDR", "CGROUP_SOCKOPT", "CGROUP_SYSCTL"),
+        *("SOCK_OPS", "EXT", "NETFILTER"),
+    )
+)
+_PERFMON = frozenset(
+    (
+        *("KPROBE", "TRACEPOINT", "PERF_EVENT", "RAW_TRACEPOINT", "RAW_TRACEPOINT_WRITABLE", "TRACING", "LSM"),
+        *("STRUCT_OPS", "EXT"),
+    )
+)
+UNPRIVILEGED = ("SOCKET_FILTER", "CGROUP_SKB")
+
+
+def rights_to_load(program: str) -> tuple[str, ...]:
+    """Flags of a caller that bpf_prog_load asks for, by program type without BPF_PROG_TYPE_."""
+    return (
+        "may_bpf",
+        *(("may_net",) if program in _NET else ()),
+        *(("may_perfmon",) if program in _PERFMON else ()),
+    )

@@ -159,6 +159,14 @@ def test_check_says_which_calls_go_past_the_symbol(root):
     assert whole.coverage.answer == "complete"
 
 
+def test_a_name_with_a_version_is_the_code_that_has_it(root):
+    """.symtab has entry@@PS_1.0 where .dynsym has entry and its version beside."""
+    programs.library(root / "app")
+    (report,) = open_kernel(str(root)).check(["/app/libps.so:twice@PS_2.0"], ["uprobe"]).targets
+    assert report.coverage.answer == "complete"
+    assert open_kernel(str(root)).inline("/app/libps.so:twice@PS_2.0").coverage.answer == "complete"
+
+
 AVX = r"""
 static inline __attribute__((always_inline)) void store(void *to) { __asm__("vmovdqu %%ymm0,(%0)" :: "r"(to)); }
 static inline __attribute__((always_inline)) void add(int *to) { __asm__ volatile("lock incl (%0)" :: "r"(to)); }

@@ -659,7 +659,14 @@ CASES |= USER_CASES
 
 _CALLS = (call("helper", unread=frozenset((facts.CALLS,))), facts.CALLS)
 _KFUNCS = (call("kfunc", unread=frozenset((facts.CALLS,))), facts.CALLS)
+_ME = (call("helper", unread=frozenset((facts.CAPABILITIES,))), facts.CAPABILITIES)
 CASES |= {
+    "helper_call.may_not_load": Case(call("helper", may_not_load=True), call("helper"), _ME),
+    "kfunc_call.may_not_load": Case(
+        call("kfunc", may_not_load=True),
+        call("kfunc"),
+        (call("kfunc", unread=frozenset((facts.CAPABILITIES,))), facts.CAPABILITIES),
+    ),
     "helper_call.unknown_program": Case(call("helper", no_program=True), call("helper"), _CALLS),
     "helper_call.unknown_helper": Case(call("helper", absent=True), call("helper"), _CALLS),
     "helper_call.locked_down": Case(call("helper", refused="lockdown"), call("helper"), _CALLS),

@@ -74,6 +74,7 @@ class Btf:
     __slots__ = (
         "_asked",
         "_by_name",
+        "_enums",
         "_first_id",
         "_functions",
         "_layout",
@@ -120,6 +121,7 @@ class Btf:
         self._starts: list[int] | None = None
         self._by_name: dict[int, list[int]] | None = None
         self._searches = 0
+        self._enums: dict[str, dict[str, int]] = {}
         self._functions: dict[str, tuple[int, ...]] | None = None
         self._shapes: Shapes | None = None
 
@@ -188,9 +190,17 @@ class Btf:
     def enumerators(self, enum_name: str) -> dict[str, int]:
         """Enumerator name to value of the first ENUM or ENUM64 of this name; {} if there is none.
 
+        The dictionary is kept and handed out again.
+
         Values are signed where kind_flag says so. Writers before ENUM64 (pahole 1.23 and older) never set it: there
         a negative value reads as its unsigned 32-bit twin, as in bpftool.
         """
+        found = self._enums.get(enum_name)
+        if found is None:
+            found = self._enums[enum_name] = self._read_enumerators(enum_name)
+        return found
+
+    def _read_enumerators(self, enum_name: str) -> dict[str, int]:
         for _, at in self._records_named(enum_name, lambda info: _kind(info) in (ENUM, ENUM64)):
             info = self.words[at]
             stride = _ELEMENT_WORDS[_kind(info)]

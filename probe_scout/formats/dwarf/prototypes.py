@@ -42,6 +42,7 @@ _ATE_BOOL, _ATE_COMPLEX, _ATE_FLOAT, _ATE_SIGNED, _ATE_SIGNED_CHAR, _ATE_DECIMAL
 _CC_BY_REFERENCE, _CC_BY_VALUE = 4, 5
 LANGUAGES_CXX = frozenset((0x04, 0x1A, 0x21, 0x2B, 0x2E, 0x3A))
 LANGUAGE_GO, LANGUAGE_RUST = 0x16, 0x1C
+ASSEMBLERS = frozenset((0x31, 0x8001))  # DW_LANG_Assembly, DW_LANG_Mips_Assembler: as describes code, not parameters
 _SPELLED = {_CONST: "const", _VOLATILE: "volatile", _RESTRICT: "restrict", _ATOMIC: "_Atomic"}
 
 

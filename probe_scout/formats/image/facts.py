@@ -297,6 +297,19 @@ class Facts:
         return self.table.names[bisect_left(self.table.addresses, address)]
 
 
+_kept: list[Facts] = []  # of the image that was opened last
+
+
+def of_image(image: Image) -> Facts:
+    """The facts of an image; those of the last one are kept, for a source and its code are the same bytes.
+
+    Raises Malformed as Facts does.
+    """
+    if not _kept or _kept[0].image.raw is not image.raw:
+        _kept[:] = [Facts(image)]
+    return _kept[0]
+
+
 def _table(image: Image) -> symbols.Table:
     """kallsyms of whichever segment holds it."""
     failure: Malformed | None = None

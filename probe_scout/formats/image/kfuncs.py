@@ -23,6 +23,7 @@ NO_HOOK = -1  # kernels before the common hook: programs of this type may call n
 _KSET, _SETS = 0x5020_0000, 0x5030_0000
 _SET_STEP = 0x100
 _HOOKS_MAX = 64
+_STRETCH_BYTES, _CALL_BYTES = 1 << 16, 5
 FLAGS = {
     0: "acquire",
     1: "release",
@@ -249,17 +250,35 @@ def _pointer(at: int, value: int) -> dict[int, int]:
 
 
 def _callers(facts: Facts, targets: list[int]) -> list[int]:
-    """Functions with a direct call or jump to one of these addresses, by a search for the distance."""
+    """Functions with a direct call or jump to one of these addresses.
+
+    Inside a stretch of 64 KiB the upper half of the distance to a target has two values: these are searched for.
+    """
     import re
 
     found = set()
-    for segment in facts.image.segments:
-        raw = facts.image.raw[segment.offset : segment.offset + segment.size]
-        for match in re.finditer(rb"[\xe8\xe9](?=....)", raw, re.S):
-            at = match.start()
-            distance = int.from_bytes(raw[at + 1 : at + 5], "little", signed=True)
-            if segment.address + at + 5 + distance in targets:
-                start = facts.function_of(segment.address + at)
-                if start is not None:
-                    found.add(start)
+    for begin, raw in _code(facts):
+        for at in range(0, len(raw), _STRETCH_BYTES):
+            here = begin + at
+            ends = (here + _CALL_BYTES, here + _CALL_BYTES + _STRETCH_BYTES - 1)
+            halves = {((target - end) >> 16 & 0xFFFF).to_bytes(2, "little") for target in targets for end in ends}
+            pattern = re.compile(b"[\xe8\xe9](?=..(?:%b))" % b"|".join(map(re.escape, halves)), re.S)
+            for match in pattern.finditer(raw, at, min(at + _STRETCH_BYTES + _CALL_BYTES - 1, len(raw))):
+                place = match.start()
+                distance = int.from_bytes(raw[place + 1 : place + _CALL_BYTES], "little", signed=True)
+                if begin + place + _CALL_BYTES + distance in targets:
+                    start = facts.function_of(begin + place)
+                    if start is not None:
+                        found.add(start)
     return sorted(found)
+
+
+def _code(facts: Facts) -> list[tuple[int, bytes]]:
+    """Address and bytes of the image's code; of every segment where the symbols around it are missing."""
+    found = []
+    for start, stop in (("_stext", "_etext"), ("_sinittext", "_einittext")):
+        begin, raw = facts.address(start), facts.bytes_between(start, stop)
+        if begin is None or raw is None:
+            return [(one.address, facts.image.raw[one.offset : one.offset + one.size]) for one in facts.image.segments]
+        found.append((begin, raw))
+    return found

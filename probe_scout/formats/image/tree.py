@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...errors import NotThere
 from . import containers
 from . import events as event_table
-from .facts import Facts
+from .facts import of_image
 from .loaded import Loaded
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Tree:
         """Raises Malformed where it is no kernel image, or one whose symbols cannot be found."""
         self.path = path
         self.elf, self.image = containers.open_kernel(raw, path)
-        self.facts = Facts(self.image)
+        self.facts = of_image(self.image)
         self._config = config if config is not None else _ikconfig(self.image)
         self._events: list[event_table.Event] | None = None
         self.loaded: Loaded | None = None

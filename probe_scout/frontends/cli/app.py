@@ -84,6 +84,11 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document, the same 
 Format = Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print the answer.")]
 Color = Annotated[str, typer.Option("--color", metavar="|".join(COLORS), help="NO_COLOR and FORCE_COLOR are honoured.")]
 AsMe = Annotated[bool, typer.Option("--as-me", help="Judge with the rights of the caller instead of full rights.")]
+Caps = Annotated[
+    str,
+    typer.Option("--caps", metavar="LIST", help="Judge for these capabilities, with commas; none; token, a BPF token."),
+]
+Unprivileged = Annotated[bool, typer.Option("--unprivileged", help="Judge for a caller without capabilities.")]
 Vmlinux = Annotated[str, typer.Option("--vmlinux", metavar="FILE", help="vmlinux with debug information, same build.")]
 Debug = Annotated[str, typer.Option("--debug", metavar="FILE", help="vmlinux or module with debug information.")]
 
@@ -122,6 +127,8 @@ def check(
     as_me: AsMe = False,
     vmlinux: Vmlinux = "",
     debug: Debug = "",
+    caps: Caps = "",
+    unprivileged: Unprivileged = False,
 ) -> Request:
     """Say which attach types the kernel accepts, and why not.
 
@@ -225,6 +232,8 @@ def features(
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
+    caps: Caps = "",
+    unprivileged: Unprivileged = False,
 ) -> Request:
     """List the program, map, attach and link types of a kernel, and which helpers each type of program may call.
 
@@ -245,6 +254,8 @@ def kfunc(
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
+    caps: Caps = "",
+    unprivileged: Unprivileged = False,
 ) -> Request:
     """Say which kfuncs a kernel has, with prototype and flags, and which programs may call them.
 
@@ -255,6 +266,8 @@ def kfunc(
     """
     return build(
         "kfunc",
+        caps=caps,
+        unprivileged=unprivileged,
         modules=modules,
         names=[glob],
         types=types,
@@ -276,6 +289,8 @@ def context(
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
+    caps: Caps = "",
+    unprivileged: Unprivileged = False,
 ) -> Request:
     """Say what a program gets there: ctx, each field and argument, what it may read, write, call and return.
 
@@ -287,6 +302,8 @@ def context(
     """
     return build(
         "context",
+        caps=caps,
+        unprivileged=unprivileged,
         names=[target],
         types=types,
         root=root,
@@ -338,6 +355,8 @@ def scan(
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
+    caps: Caps = "",
+    unprivileged: Unprivileged = False,
 ) -> Request:
     """Answer for every function that matches a GLOB.
 
@@ -348,6 +367,8 @@ def scan(
     """
     return build(
         "scan",
+        caps=caps,
+        unprivileged=unprivileged,
         modules=modules,
         names=globs,
         types=types,
@@ -650,7 +671,12 @@ def rules(
 
 @_command("doctor", "doctor --root host.tar.xz")
 def doctor(
-    root: Root = "", modules: Modules = "", json: Json = False, format: Format = "", color: Color = "auto"
+    root: Root = "",
+    modules: Modules = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
+    hooks: Annotated[str, typer.Option("--for", metavar="HOOKS", help="Say what these hooks need, with commas.")] = "",
 ) -> Request:
     """Say what can be read here, and what would open the rest.
 

@@ -90,6 +90,8 @@ class Request(NamedTuple):
     coverage: str = ""
     page: str = ""
     modules: str = ""
+    caps: str = ""
+    hooks: str = ""
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -223,6 +225,9 @@ def build(
     coverage: str = "",
     page: str = "",
     modules: str = "",
+    caps: str = "",
+    unprivileged: bool = False,
+    hooks: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -294,7 +299,16 @@ def build(
         sort=one_of(sort, SORTS, "--sort") if sort else "",
         coverage=one_of(coverage, COVERAGES, "--coverage") if coverage else "",
         modules=modules,
+        caps=_caps(caps, unprivileged, as_me),
+        hooks=hooks,
     )
+
+
+def _caps(caps: str, unprivileged: bool, as_me: bool) -> str:
+    """The caller that is supposed: capabilities, "none" or "token". Raises UsageError where two are asked for."""
+    if bool(caps) + unprivileged + as_me > 1:
+        raise UsageError("--caps, --unprivileged and --as-me exclude each other")
+    return "none" if unprivileged else caps
 
 
 class _Line(NamedTuple):
@@ -315,10 +329,18 @@ _FLAGS = {"--json": "json"}
 _TYPES = {"--type": "types"}
 _LINES = {
     "check": _Line(
-        {**_MODULES, "--vmlinux": "vmlinux", "--debug": "debug", "--from": "names_from", "--target": "target"},
+        {
+            **_MODULES,
+            "--vmlinux": "vmlinux",
+            "--debug": "debug",
+            "--from": "names_from",
+            "--target": "target",
+            "--caps": "caps",
+        },
         {
             **_FLAGS,
             "--as-me": "as_me",
+            "--unprivileged": "unprivileged",
             "--all-types": "all_types",
             "--any": "any_yes",
             "-v": "verbose",

@@ -132,8 +132,12 @@ def _fail(sentence: str, code: int) -> int:
 
 def _open(request: Request) -> OpenKernel:
     if request.modules:
-        return open_kernel(request.root, request.vmlinux or None, request.modules)
-    return open_kernel(request.root, request.vmlinux or None)
+        kernel = open_kernel(request.root, request.vmlinux or None, request.modules)
+    else:
+        kernel = open_kernel(request.root, request.vmlinux or None)
+    if request.caps:
+        kernel.ask_as(request.caps)
+    return kernel
 
 
 def _opener(request: Request) -> Callable[[str], OpenKernel]:
@@ -213,7 +217,7 @@ def _check_many(request: Request, kernel: OpenKernel) -> int:
 def _print_many(request: Request, info: KernelInfo, reports: Iterator[TargetReport], everything: bool) -> None:
     from ...model.report import CheckReport
 
-    caller = "me" if request.as_me else "root"
+    caller = "me" if request.as_me else request.caps or "root"
     if request.quiet:
         for _ in reports:
             pass
@@ -862,7 +866,7 @@ def _rules(request: Request) -> int:
 
 
 def _doctor(request: Request) -> int:
-    report = _open(request).doctor()
+    report = _open(request).doctor(request.hooks) if request.hooks else _open(request).doctor()
     if request.format == "table":
         from ..render.listing import doctor_lines
 
@@ -871,7 +875,7 @@ def _doctor(request: Request) -> int:
         from ..render import listing
 
         output.table(request, *listing.doctor_rows(report))
-    return YES
+    return NO if any(need.has == "no" for need in report.needs) else YES
 
 
 def _snapshot(request: Request) -> int:

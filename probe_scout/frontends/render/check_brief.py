@@ -76,12 +76,20 @@ def headline(target: TargetReport | UserReport, shown: Sequence[Verdict]) -> tup
     if by[UNKNOWN]:
         why = next((u for v in by[UNKNOWN] for u in v.unread), None)
         what = f": could not read {why.fact} ({why.kind.replace('_', ' ')})" if why else ""
-        return f"may or may not be probed{what}.", ""
+        return f"may or may not be {_verb(target)}{what}.", ""
     if target.diagnosis:
         likely = "likely: " if target.diagnosis[0].certainty == "likely" else ""
-        return f"cannot be probed: {likely}{_after_name(target, target.diagnosis[0].says)}", target.diagnosis[0].says
+        return f"cannot be {_verb(target)}: {likely}{_after_name(target, target.diagnosis[0].says)}", target.diagnosis[
+            0
+        ].says
     says = next((f.says for v in shown for f in v.findings[:1]), "")
-    return f"cannot be probed: {_after_name(target, says)}" if says else "cannot be probed.", says
+    verb = _verb(target)
+    return f"cannot be {verb}: {_after_name(target, says)}" if says else f"cannot be {verb}.", says
+
+
+def _verb(target: TargetReport | UserReport) -> str:
+    """Helpers and kfuncs are asked for by programs that call them."""
+    return "called" if target.kind in ("helper", "kfunc") else "probed"
 
 
 def _after_name(target: TargetReport | UserReport, says: str) -> str:
@@ -98,7 +106,7 @@ def _can(target: TargetReport | UserReport, by: dict[str, list[Verdict]]) -> str
         return f"takes a probe that sees no call: {never.says}"
     best = next((name for name in PREFERRED if name in yes), "")
     entries = _without_returns(yes)
-    text = "can be probed"
+    text = f"can be {_verb(target)}"
     if refused or by[UNKNOWN] or not best or len(entries) == 1:
         text += f" by {_and(entries)}"
         if refused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ...model.report import CheckReport, DoctorReport, ScanRow, UserScanRow
+from ...model.report import CheckReport, DoctorReport, Need, ScanRow, UserScanRow
 from . import table
 from .plain import kernel_line
 from .style import Style
@@ -97,7 +97,11 @@ def _dim(style: Style, text: str) -> Iterator[str]:
 
 
 def doctor_rows(report: DoctorReport) -> Rows:
-    """Heads and rows: one row for each file looked for."""
+    """Heads and rows: one row for each file looked for, or for each thing that hooks need."""
+    if report.needs:
+        return ("has", "need", "name", "says", "hooks"), [
+            (one.has, one.kind, one.name, one.says, "; ".join(one.hooks)) for one in report.needs
+        ]
     rows: list[tuple[str, ...]] = [(s.state.replace("_", " "), s.path, s.fact, s.says, s.cure) for s in report.sources]
     return ("state", "path", "fact", "says", "cure"), rows
 
@@ -106,6 +110,9 @@ def doctor_lines(report: DoctorReport, style: Style) -> Iterator[str]:
     """What can be read here, what not, what would open it."""
     yield kernel_line(report.kernel, style)
     yield ""
+    if report.needs:
+        yield from _needs(report.needs, style)
+        return
     rows = [
         (s.state.replace("_", " "), s.path, s.fact, s.says + (f"; {s.cure}" if s.cure else "")) for s in report.sources
     ]
@@ -121,6 +128,13 @@ def doctor_lines(report: DoctorReport, style: Style) -> Iterator[str]:
     for unread in report.unread:
         cure = f"; {unread.cure}" if unread.cure else ""
         yield from style.wrap(f"{unread.fact} ({unread.kind.replace('_', ' ')}): {unread.why}{cure}", 4, 2)
+
+
+def _needs(needs: tuple[Need, ...], style: Style) -> Iterator[str]:
+    """What hooks need, one line each."""
+    words = {"yes": "there", "no": "lacking", "unknown": "needed"}
+    rows = [(words[one.has], one.kind, one.name, f"{one.says}; for {', '.join(one.hooks)}") for one in needs]
+    yield from table.plain(("", "need", "name", ""), rows, style)
 
 
 def snapshot_lines(result: object, style: Style) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`--as-me`: what the present caller may do, from proc/self/status and sysctls.
+"""What a caller may do: the present one (`--as-me`), from proc/self/status, or one that is supposed (`--caps`).
 
 kernel/capability.c: capable() asks for the initial user namespace, so capabilities inside another one
 do not count.
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from ...kernel.kernel import Kernel
 
+_PARANOID = "proc/sys/kernel/perf_event_paranoid"
+# Flags that hang on one capability; bpf_token_capable takes CAP_SYS_ADMIN for each but CAP_SYS_BOOT's.
+_OWN = {"may_bpf": "CAP_BPF", "may_perfmon": "CAP_PERFMON", "may_net": "CAP_NET_ADMIN", "may_boot": "CAP_SYS_BOOT"}
+
 
 def present(k: Kernel) -> Callable[[str], bool | None]:
     """The flags may_bpf, may_perfmon, may_perf and may_admin of this process. Raises UsageError for a snapshot."""
@@ -23,33 +27,67 @@ def present(k: Kernel) -> Callable[[str], bool | None]:
     from ...formats.text import proc_status
 
     caps: frozenset[str] | None = None
-    paranoid: int | None = None
     try:
         caps = frozenset(proc_status.caller(k.read("proc/self/status")).capabilities)
         if k.read("proc/self/uid_map").split() != [b"0", b"0", b"4294967295"]:
             caps = frozenset()
     except (SourceError, ProbeScoutError):
         pass
+    return _may(caps, _paranoid(k))
+
+
+def supposed(k: Kernel, text: str) -> Callable[[str], bool | None]:
+    """The same flags of a caller with these capabilities, names with commas; "none", or "token": a BPF token that hands
+    over all that one can. Raises UsageError for a capability that does not exist."""
+    caps = capabilities(text)
+    if caps is None:
+        known = k.enumerator("BPF_TOKEN_CREATE")
+        by_token = {"may_bpf": known, "may_perfmon": known, "may_net": known}
+        return lambda flag: by_token.get(flag, False)
+    return _may(caps, _paranoid(k))
+
+
+def capabilities(text: str) -> frozenset[str] | None:
+    """Names of capabilities out of a list with commas, CAP_ left out or not; None for "token". Raises UsageError."""
+    from ...formats.text.proc_status import CAPABILITIES
+
+    if text == "token":
+        return None
+    found = set()
+    for word in text.split(",") if text != "none" else ():
+        name = word.strip().upper()
+        name = name if name.startswith("CAP_") else f"CAP_{name}"
+        if name not in CAPABILITIES:
+            raise UsageError(
+                f"--caps {word.strip()!r} is no capability: CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN …, none, token"
+            )
+        found.add(name)
+    return frozenset(found)
+
+
+def _paranoid(k: Kernel) -> int | None:
+    from ...formats.text import proc_status
+
     try:
-        paranoid = proc_status.integer(
-            k.read("proc/sys/kernel/perf_event_paranoid"), "proc/sys/kernel/perf_event_paranoid"
-        )
+        return proc_status.integer(k.read(_PARANOID), _PARANOID)
     except (SourceError, ProbeScoutError):
-        pass
+        return None
+
+
+def _may(caps: frozenset[str] | None, paranoid: int | None) -> Callable[[str], bool | None]:
+    """The flags may_* of a caller with these capabilities; None: they are not known."""
 
     def may(flag: str) -> bool | None:
         if caps is None:
             return None
+        if flag in _OWN:
+            return _OWN[flag] in caps or (flag != "may_boot" and "CAP_SYS_ADMIN" in caps)
         if "CAP_SYS_ADMIN" in caps:
             return True
-        if flag == "may_bpf":
-            return "CAP_BPF" in caps
         if flag == "may_admin":
             return False
         if "CAP_PERFMON" not in caps:
             return False
-        if flag == "may_perfmon":
-            return True
         # Debian's and Ubuntu's patch makes values above 2 demand CAP_SYS_ADMIN; upstream treats them as 2.
         return None if paranoid is None or paranoid > 2 else True
 

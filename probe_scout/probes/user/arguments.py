@@ -64,8 +64,8 @@ def of(file: UserFile, symbol: Symbol, debug: str = "") -> Signature | Unread:
         found = prototypes.prototype(source.file, entry) if entry is not None else None
     except Malformed as error:
         return Unread(facts.DEBUG, "malformed", str(error), "")
-    if found is None:
-        why = f"the debug information in {source.path} does not describe {symbol.name} (assembly, or a file without -g)"
+    if found is None or found.language in prototypes.ASSEMBLERS:
+        why = f"the debug information in {source.path} has no parameters of {symbol.name} (assembly, or without -g)"
         return Unread(facts.DEBUG, "not_there", why, "")
     image = file.image
     assert image is not None

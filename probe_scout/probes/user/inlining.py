@@ -62,7 +62,7 @@ def facts_of(
             title = root.key[0].decode("utf-8", "replace")
             found = find(source.file, linkage or title, quickly, progress, bool(linkage))
             found = tuple(one for one in found if (one.file, one.line) == root.key[1:])
-            return Facts(source, found, title, symbol.name)
+            return Facts(source, found, title, _as_written(symbol, found))
         return _by_name(source, name, quickly, progress)
     except Malformed as error:
         return Unread(DEBUG, "malformed", str(error))
@@ -101,4 +101,13 @@ def coverage(file: UserFile, symbol: Symbol, debug: str = "") -> Coverage:
         return Coverage()
     if isinstance(found, Unread) or not found.functions:
         return Coverage()
-    return coverage_of(symbol.name, found.functions, found.source.matches)
+    return coverage_of(_as_written(symbol, found.functions), found.functions, found.source.matches)
+
+
+def _as_written(symbol: Symbol, functions: tuple[SourceFunction, ...]) -> str:
+    """The name of the symbol's code in .symtab, where it carries a version (`fopen@@GLIBC_2.2.5`) or is an alias."""
+    for one in functions:
+        for body in one.bodies:
+            if body.address == symbol.address and body.symbols and symbol.name not in body.symbols:
+                return body.symbols[0]
+    return symbol.name

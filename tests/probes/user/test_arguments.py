@@ -201,7 +201,17 @@ def test_the_debug_file_beside_it_is_used_and_that_of_another_build_is_not(root)
 def test_an_assembly_function_has_no_arguments_and_says_so(root):
     source = '__asm__(".globl bare\\n.type bare,@function\\nbare: ret\\n.size bare,1"); int main(void) { return 0; }'
     programs.compiled(root / "app", "bare", source)
-    assert "does not describe bare" in ask(root, "/app/bare:bare").place.arguments_unread.why
+    assert "has no parameters of bare" in ask(root, "/app/bare:bare").place.arguments_unread.why
+
+
+def test_what_an_assembler_describes_has_no_arguments_either(root):
+    """as writes an entry without parameters for each function of a file that is assembled with -g."""
+    code = root / "app/as.s"
+    code.write_text(".text\n.globl sums\n.type sums,@function\nsums: lea (%rdi,%rsi),%rax\n ret\n.size sums,.-sums\n")
+    programs.compiled(root / "app", "assembled", "int main(void) { return 0; }", str(code), "-Wa,-g")
+    report = ask(root, "/app/assembled:sums")
+    assert "has no parameters of sums" in report.place.arguments_unread.why
+    assert report.prototype is None
 
 
 def test_compressed_and_moved_debug_information_is_read(root):
