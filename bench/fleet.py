@@ -79,7 +79,9 @@ def fill_hosts(path: str, builds: int, hosts: int, each: int) -> None:
     base.executemany("INSERT INTO attachment VALUES (?, ?, ?, ?)", kinds)
     rows = ((n, f"host{n:06}", f"{n % builds:040x}", "6.1", "2026-01-01T00:00:00Z") for n in range(hosts))
     base.executemany("INSERT INTO host VALUES (?, ?, ?, ?, ?)", rows)
-    pairs = sorted((kind, n) for n in range(hosts) for kind in {chance.randrange(len(kinds)) + 1 for _ in range(each)})
+    pairs = (
+        (kind, n) for n in range(hosts) for kind in sorted({chance.randrange(len(kinds)) + 1 for _ in range(each)})
+    )
     base.executemany("INSERT INTO attached VALUES (?, ?, 1)", pairs)
     base.execute("COMMIT")
     store.close()

@@ -41,7 +41,7 @@ CREATE INDEX host_build ON host (build);
 CREATE TABLE attachment (number INTEGER PRIMARY KEY, attach TEXT NOT NULL, target TEXT NOT NULL, owner TEXT NOT NULL,
   UNIQUE (attach, target, owner));
 CREATE TABLE attached (attachment INTEGER NOT NULL, host INTEGER NOT NULL, times INTEGER NOT NULL,
-  PRIMARY KEY (attachment, host)) WITHOUT ROWID;
+  PRIMARY KEY (host, attachment)) WITHOUT ROWID;
 """
 _COLUMNS = "place, release, build_id, arch, functions, partial, judged_by, added"
 
@@ -175,7 +175,8 @@ class Store:
 
     def unowned(self, examples: int) -> list[tuple[str, str, int, list[str]]]:
         """Attach type and target of what nobody owns, on how many hosts, and some of their names."""
-        found = self._counted("WHERE owner = ''", "", (), examples)
+        rows = "attached CROSS JOIN attachment ON attachment.number = attachment JOIN host ON host.number = host"
+        found = self._counted(f"{rows} WHERE owner = ''", (), examples)
         return [(attach, target, count, names) for attach, target, _, count, names in found]
 
     def attached_on(self, build: str, examples: int) -> tuple[int, list[tuple[str, str, str, int, list[str]]]]:
@@ -183,25 +184,20 @@ class Store:
         if not self._has_hosts:
             return 0, []
         total = int(self._all("SELECT count(*) FROM host WHERE build = ?", (build,))[0][0])
-        return total, self._counted("", "JOIN host ON host.number = host AND build = ?", (build,), examples)
+        rows = "host CROSS JOIN attached ON host = host.number CROSS JOIN attachment ON attachment.number = attachment"
+        return total, self._counted(f"{rows} WHERE build = ?", (build,), examples)
 
     def _counted(
-        self, where: str, join: str, words: tuple[object, ...], examples: int
+        self, rows: str, words: tuple[object, ...], examples: int
     ) -> list[tuple[str, str, str, int, list[str]]]:
+        """Attachments of some rows, the most frequent first. SQLite keeps the order of tables at a CROSS JOIN."""
         if not self._has_hosts:
             return []
-        rows = self._all(
-            "SELECT attach, target, owner, count(*), attachment.number FROM attachment JOIN attached"
-            f" ON attachment = attachment.number {join} {where} GROUP BY attachment.number ORDER BY 4 DESC, 1, 2, 3",
-            words,
-        )
-        only = "AND build = ?" if join else ""
-        return [
-            (attach, target, owner, count, [name for (name,) in self._all(
-                "SELECT name FROM attached JOIN host ON host.number = host WHERE attachment = ?"
-                f" {only} ORDER BY host LIMIT {examples}", (number, *words))])
-            for attach, target, owner, count, number in rows
-        ]  # fmt: skip
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for attach, target, owner, name in self._all(f"SELECT attach, target, owner, name FROM {rows}", words):
+            found.setdefault((attach, target, owner), []).append(name)
+        counted = [(*key, len(names), sorted(names)[:examples]) for key, names in found.items()]
+        return sorted(counted, key=lambda one: (-one[3], one[:3]))
 
     def _all(self, statement: str, words: tuple[object, ...] = ()) -> list[Any]:
         try:
