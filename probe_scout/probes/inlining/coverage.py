@@ -81,7 +81,7 @@ class Surveyed(NamedTuple):
 
 def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     """What surveys say: a fact for a surveyed build, a prediction for any other; None where none knows the name."""
-    from . import survey
+    from . import callers, survey
 
     if not survey.paths() or (k.kallsyms() is None and not k.release()):  # of no kernel at all nothing is foretold
         return None
@@ -102,9 +102,16 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     except ProbeScoutError:
         return None
     if entry is None:
-        return None
+        if not (has_symbol and module is None and name == symbol):
+            return None
+        guess = callers.of_unknown(k, name)
+        nobody = survey.Entry("no", "survey-other", None, ())
+        return Surveyed(symbol, module, nobody, (), guess) if guess is not None else None
     variants = _variants(k, name, entry)
-    return Surveyed(symbol, module, entry, variants, _told(symbol, name, entry, variants))
+    told = _told(symbol, name, entry, variants)
+    if symbol == name and has_symbol and module is None:
+        told = callers.of(k, name, entry, told)
+    return Surveyed(symbol, module, entry, variants, told)
 
 
 def _only_module(k: Kernel, name: str) -> str | None:
