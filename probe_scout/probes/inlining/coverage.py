@@ -81,7 +81,7 @@ class Surveyed(NamedTuple):
 
 def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     """What surveys say: a fact for a surveyed build, a prediction for any other; None where none knows the name."""
-    from . import callers, survey
+    from . import survey
 
     if not survey.paths() or (k.kallsyms() is None and not k.release()):  # of no kernel at all nothing is foretold
         return None
@@ -102,14 +102,18 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     except ProbeScoutError:
         return None
     if entry is None:
-        if not (has_symbol and module is None and name == symbol):
+        if not (has_symbol and module is None and name == symbol and k.image is not None):
             return None
+        from . import callers
+
         guess = callers.of_unknown(k, name)
         nobody = survey.Entry("no", "survey-other", None, ())
         return Surveyed(symbol, module, nobody, (), guess) if guess is not None else None
     variants = _variants(k, name, entry)
     told = _told(symbol, name, entry, variants)
-    if symbol == name and has_symbol and module is None:
+    if symbol == name and has_symbol and module is None and k.image is not None:
+        from . import callers
+
         told = callers.of(k, name, entry, told)
     return Surveyed(symbol, module, entry, variants, told)
 
