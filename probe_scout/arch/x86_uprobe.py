@@ -8,9 +8,12 @@ a few opcodes that hardly stand at a place one probes.
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import x86_attributes as bits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CODE_BYTES = 16  # MAX_UINSN_BYTES: as much as the kernel copies
 _INSN_BYTES_MAX = 15
@@ -308,6 +311,17 @@ def _skip_immediate(reader: _Reader, attribute: int, operand: int, address: int)
         reader.skip((0, 1, 2, 4, 8)[size])
     if attribute & bits.SECOND_IMMEDIATE:
         reader.skip(1)
+
+
+def starts(code: bytes, is_64bit: bool = True) -> Iterator[int]:
+    """Offsets at which instructions start, decoded in a line from the first byte up to what does not decode."""
+    at = 0
+    while at < len(code):
+        found = decode(code[at : at + _INSN_BYTES_MAX], is_64bit)
+        if found is None or not found.length:
+            return
+        yield at
+        at += found.length
 
 
 def analyze(code: bytes, is_64bit: bool = True, edition: Edition = NEWEST, page_left: int = 4096) -> Analysis:

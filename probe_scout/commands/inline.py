@@ -175,6 +175,10 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
         *(coverage.missed_callers if is_fact else (), copies, 0),
     )
     notes_found = _survey_notes(entry, name, copies)
+    if coverage.grade:
+        said = f"By this kernel's own calls: {coverage.answer}, as {coverage.right:,} of {coverage.asked:,} such were"
+        calling = f"; {' and '.join(coverage.called_by[:_HOLDERS_TOLD])} call it here" if coverage.called_by else ""
+        notes_found.append(f"{said}{calling}.")
     if is_fact and not coverage.clones and not entry.others:
         notes_found += _together(function)
     if module is not None and not _is_loaded(k, module):
@@ -220,6 +224,10 @@ def _survey_notes(entry: Entry, name: str, copies: Sequence[InlinedCopy]) -> lis
             lacking = "source lines, parameters" if copies else "the places of the copies, source lines, parameters"
             says += f". Debug information adds {lacking} and what else lies near: {debug_files.CURE}"
         found.append(says + ".")
+    elif not entry.kernels:
+        found.append(
+            "A prediction: no surveyed build knows this function with a symbol, so that only the share counts."
+        )
     else:
         said = f"A prediction: this build was not surveyed, and {_kernels(entry.kernels)} says so"
         if entry.known < entry.surveyed:

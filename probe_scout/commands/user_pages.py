@@ -171,6 +171,28 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         _PROBES,
     ),
     (
+        "limit.uprobe_interposed",
+        """The process (or every process) calls this function of another file, which comes earlier in the search order.
+
+        The loader takes the first definition: the program's, then those of LD_PRELOAD and /etc/ld.so.preload, then of
+        the libraries in the order in which they are needed. Calls that the library makes of its own function may still
+        come here. What dlopen brought is not looked at.""",
+        "do_lookup_x",
+        "glibc: elf/dl-lookup.c",
+        "proc/PID/maps, environ, the files they name",
+        _PROBES,
+    ),
+    (
+        "limit.uprobe_other_namespace",
+        """Processes run another file of the same path, in a mount namespace of their own (a container).
+
+        Probes belong to inodes: name the other file by pid:PID:PATH.""",
+        "uprobe_mmap, vma_has_uprobes",
+        _UPROBES,
+        "proc/PID/maps, proc/PID/root",
+        _PROBES,
+    ),
+    (
         "limit.uretprobe_tail_call",
         """The function ends in a jump to another one: its return is seen when that one returns, with its value.""",
         "prepare_uretprobe",

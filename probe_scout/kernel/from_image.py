@@ -12,7 +12,6 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Broken, Malformed, UsageError
-from ..sources import package
 from ..sources.reading import printable
 from ..sources.source import Description
 
@@ -27,6 +26,7 @@ KIND = "image"
 _FILE_BYTES_MAX = 2 << 30
 _HEAD_BYTES = 1024
 _BZIMAGE_AT, _BZIMAGE = 0x202, b"HdrS"
+_PACKAGES = (b"!<arch>\n", b"\xed\xab\xee\xdb")  # deb(5), RPM
 _ARM64, _GZIP = b"ARM\x64", b"\x1f\x8b"
 # Packed tars: Arch, Alpine, Void, Slackware. Only their names tell them from other archives.
 _TAR_SUFFIXES = (".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz", ".apk", ".xbps", ".txz")
@@ -81,6 +81,8 @@ def _found(root: str) -> _Found | None:
             raw = _rest(handle, head, root)
     except (OSError, ValueError):
         return None  # sources.open_source says why
+    from ..sources import package
+
     contents = package.read(raw, root)
     if contents.image is None:
         raise Broken(root, _NO_IMAGE)
@@ -94,7 +96,7 @@ def _rest(handle: object, head: bytes, root: str) -> bytes:
 
 
 def _is_package(head: bytes, path: str) -> bool:
-    return package.is_package(head) or path.endswith(_TAR_SUFFIXES)
+    return head.startswith(_PACKAGES) or path.endswith(_TAR_SUFFIXES)
 
 
 def _is_image(head: bytes) -> bool:
@@ -171,6 +173,8 @@ def _config_beside(image: str) -> bytes | None:
 
 def _of_packages(packages: tuple[str, ...], root: str) -> _Found:
     """The image out of one package and the configuration out of the same or another."""
+    from ..sources import package
+
     image: bytes | None = None
     config: bytes | None = None
     place = root

@@ -80,6 +80,8 @@ class Coverage(NamedTuple):
     With survey-other: `right` of `asked` predictions of this kind came true, `kernels` are those it is made from.
     `kind`: the class, one of dwarf/classes.py; "" where none is known, or functions of one name differ. `missed`: how
     many copies a probe misses, at least; more than `inlined_into` holds where a survey does not have their places.
+    `grade` of a prediction that the kernel's own code was asked about: high (98 of 100 and more of those said to be
+    partial were) or low; `called_by`: functions that held a copy in other builds and call the symbol in this one.
     """
 
     answer: str = "unknown"
@@ -93,6 +95,8 @@ class Coverage(NamedTuple):
     kernels: tuple[str, ...] = ()
     kind: str = ""
     missed: int = 0
+    grade: str = ""
+    called_by: tuple[str, ...] = ()
 
     def written(self) -> dict[str, object]:
         """What differs in a document: places have names."""

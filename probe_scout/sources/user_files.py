@@ -58,7 +58,8 @@ class Mapping(NamedTuple):
 
 
 class MappedBy(NamedTuple):
-    """Who maps a file: processes that map this very inode, and those that map another one under its path.
+    """Who maps a file: processes that map this very inode, those that map one it has replaced, and (`elsewhere`) those
+    that map another file of the same path, in another mount namespace.
 
     `denied` counts the processes that may not be looked at.
     """
@@ -67,6 +68,7 @@ class MappedBy(NamedTuple):
     old: tuple[int, ...]
     denied: int
     at_offset: bool = False
+    elsewhere: tuple[int, ...] = ()
 
 
 def state(path: str) -> FileState:
@@ -148,8 +150,10 @@ def mapped_by(path: str, of: FileState, offset: int | None = None, proc: str = "
     sign, name = b" %d " % of.inode, b"/%s (deleted)\n" % os.fsencode(os.path.basename(path))
     pids: list[int] = []
     old: list[int] = []
+    elsewhere: list[int] = []
     denied, at_offset = 0, False
     real = os.path.realpath(path)
+    plain = b" %s\n" % os.fsencode(real)
     for entry in os.listdir(proc):
         if not entry.isdigit():
             continue
@@ -160,18 +164,20 @@ def mapped_by(path: str, of: FileState, offset: int | None = None, proc: str = "
             continue
         except OSError:
             continue
-        if sign not in raw and name not in raw:
+        if sign not in raw and name not in raw and plain not in raw:
             continue
-        lines = [line for line in raw.splitlines(True) if sign in line or line.endswith(name)]
+        lines = [line for line in raw.splitlines(True) if sign in line or line.endswith((name, plain))]
         for mapping in _file_mappings(b"".join(lines)):
-            if mapping.inode == of.inode and _same_device(mapping.device, of.device, mapping.path, real):
+            if is_same(mapping, of, real) or (mapping.path == real and _is_behind(f"{proc}/{entry}/root{real}", of)):
                 if int(entry) not in pids[-1:]:
                     pids.append(int(entry))
                 inside = offset is not None and 0 <= offset - mapping.offset < mapping.end - mapping.start
                 at_offset = at_offset or (inside and mapping.takes_breakpoints)
             elif mapping.path == f"{real} (deleted)" and int(entry) not in old[-1:]:
                 old.append(int(entry))
-    return MappedBy(tuple(pids), tuple(old), denied, at_offset)
+            elif mapping.path == real and int(entry) not in elsewhere[-1:]:
+                elsewhere.append(int(entry))
+    return MappedBy(tuple(pids), tuple(old), denied, at_offset, tuple(elsewhere))
 
 
 def _whole(path: str) -> bytes:
@@ -197,9 +203,18 @@ def _file_mappings(raw: bytes) -> list[Mapping]:
     ]  # fmt: skip
 
 
-def _same_device(mapped: int, device: int, mapped_path: str, path: str) -> bool:
-    """overlay and btrfs show another device in maps than in stat; then the path has to agree."""
-    return mapped == device or mapped_path == path
+def is_same(mapping: Mapping, of: FileState, real: str) -> bool:
+    """The mapping is of this file. overlay and btrfs show another device in maps than in stat; then the path agrees."""
+    return mapping.inode == of.inode and (mapping.device == of.device or mapping.path == real)
+
+
+def _is_behind(path: str, of: FileState) -> bool:
+    """A path, as a process sees it, leads to this file. overlay may show another inode in maps than in stat."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (of.device, of.inode)
 
 
 def in_container(container: str, proc: str = "/proc") -> int | None:

@@ -5,6 +5,29 @@ Written for the test; the recorded answers are of another program with functions
 
 from __future__ import annotations
 
+# The program calls one function as often as the recorded one did: ten times, but for the few below.
+_DRIVER = r"""#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+static void *ends(void *unused) { exiter(1); return unused; }
+#define RUN(name, times, call) if (!strcmp(argv[1], #name)) for (int i = 0; i < times; i++) { call; }
+#define NAKED(name) RUN(name, 10, name())
+int main(int argc, char **argv) {
+  if (argc < 2) return plain(0) + rec(0) + use1(0) + inl_out(0) + ifn(0) + bt() + vforkee(0);
+  if (!strcmp(argv[1], "wait")) { puts("ready"); fflush(stdout); pause(); }
+  RUN(plain, 10, plain(i)) RUN(rec, 1, rec(99)) RUN(vforkee, 5, vforkee(i)) RUN(impl_a, 10, ifn(i)) RUN(ifn, 10, ifn(i))
+  RUN(use1, 10, use1(i)) RUN(inl_out, 10, inl_out(i)) RUN(bt, 10, bt()) RUN(callee, 10, callee())
+  RUN(neverret, 1, neverret(3))
+  RUN(jumper, 10, if (!setjmp(env)) jumper(1)) RUN(outer, 10, if (!setjmp(env)) outer(1))
+  RUN(exiter, 10, pthread_t one; pthread_create(&one, 0, ends, 0); pthread_join(one, 0))
+  RUN(forker, 5, int pid = forker(); if (!pid) _exit(0); waitpid(pid, 0, 0))
+  NAKED(tailer) NAKED(a_lock) NAKED(a_repmovs) NAKED(a_syscall) NAKED(a_nop5) NAKED(a_nop10) NAKED(a_csnop)
+  NAKED(a_notrack)
+  NAKED(a_endbr) NAKED(a_mid) NAKED(a_ret) NAKED(a_call) NAKED(a_riprel) NAKED(a_loop) NAKED(a_loopinsn) NAKED(a_evex)
+  NAKED(a_tail) NAKED(a_fallthrough) NAKED(a_pushret) NAKED(a_int3) NAKED(a_ud2)
+  return 0; }
+"""
+
 
 def _naked(name: str, code: str, inner: str = "") -> str:
     """A function of assembly; `inner` is a label in it that is a function symbol of its own."""
@@ -62,5 +85,5 @@ NOINLINE void neverret(int n) { sink = n; _exit(n); }
     + _naked("a_pushret", "push %rbx\\n @ mov $7,%eax\\n pop %rbx\\n ret", "a_pushret_in")
     + _naked("a_int3", "mov $10,%eax\\n ret\\n @ int3\\n ret", "a_int3_in")
     + _naked("a_ud2", "mov $10,%eax\\n ret\\n @ ud2\\n ret", "a_ud2_in")
-    + "int main(void) { return plain(0) + rec(0) + use1(0) + inl_out(0) + ifn(0) + bt() + vforkee(0); }\n"
+    + _DRIVER
 )

@@ -93,7 +93,7 @@ def document(k: Kernel, net: str = "auto", calls: Calls | None = None) -> Docume
         found["arguments"] = arguments.look(taken, calls)
         found["pmus"] = read_pmus(k)
         found["livepatches"] = others.livepatches(k)
-        found["files"] = files.look(taken, _uprobe_events(k))
+        found["files"] = files.look(taken, _uprobe_events(k), k=k)
         return found
     return _kept(k)
 

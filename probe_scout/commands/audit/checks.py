@@ -729,6 +729,46 @@ def _inside_instruction(context: AuditContext, row: Attachment) -> str | None:
 
 
 @check(
+    "instruction_refused",
+    BROKEN,
+    """The kernel refuses the instruction at this offset: the probe is attached and never fires.
+
+    The instruction is looked at when a process maps the file. An attach before succeeds, and what mmap is told later is
+    ignored. The next instruction of the function often takes a probe; `check FILE:0xOFFSET` names it.""",
+    "install_breakpoint, arch_uprobe_analyze_insn",
+    "arch/x86/kernel/uprobes.c",
+    "the instruction in the file",
+    "uprobe uretprobe uprobe.multi uretprobe.multi",
+)
+def _instruction_refused(context: AuditContext, row: Attachment) -> str | None:
+    return _of_instruction(context, row, "refused")
+
+
+@check(
+    "instruction_misread",
+    BROKEN,
+    """The kernel takes the AVX instruction at this offset for another: the program goes on with wrong results.
+
+    See limit.uprobe_vex. Take the probe away.""",
+    "branch_setup_xol_ops",
+    "arch/x86/kernel/uprobes.c",
+    "the instruction in the file",
+    "uprobe uretprobe uprobe.multi uretprobe.multi",
+)
+def _instruction_misread(context: AuditContext, row: Attachment) -> str | None:
+    return _of_instruction(context, row, "misread")
+
+
+def _of_instruction(context: AuditContext, row: Attachment, what: str) -> str | None:
+    about = context.file(row) if row.attach in UPROBES else None
+    if about is None:
+        return None
+    places = ((offset, about.places.get(str(offset))) for offset in _offsets(row))
+    wrong = [(offset, word) for offset, place in places if place is not None and (word := getattr(place, what))]
+    return f"{row.target}: {wrong[0][0]:#x} ({wrong[0][1]})" if wrong else None
+
+
+@check(
     "go_return",
     BROKEN,
     """A return probe on a Go program: it crashes.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...formats.elf.image import ElfImage
+    from ...formats.elf.user_image import UserImage
+    from ...kernel.kernel import Kernel
     from .record import Inputs
 
 Record = dict[str, Any]
@@ -46,8 +48,13 @@ def wanted(inputs: Inputs) -> dict[tuple[int, str], set[int]]:
     return found
 
 
-def look(inputs: Inputs, more: Iterable[tuple[str, int]], proc: str = "/proc") -> dict[str, Record]:
-    """ "pid:path" -> what is known. `more`: paths and offsets that no process holds (uprobe_events)."""
+def look(
+    inputs: Inputs, more: Iterable[tuple[str, int]], proc: str = "/proc", k: Kernel | None = None
+) -> dict[str, Record]:
+    """ "pid:path" -> what is known. `more`: paths and offsets that no process holds (uprobe_events).
+
+    `k` is the kernel that judges instructions; without it nothing is said of those.
+    """
     asked = wanted(inputs)
     for path, offset in more:
         asked.setdefault((0, path), set()).add(offset)
@@ -62,7 +69,7 @@ def look(inputs: Inputs, more: Iterable[tuple[str, int]], proc: str = "/proc") -
                 break
         key = way, frozenset(offsets)
         if key not in by_way:
-            by_way[key] = _file(way, sorted(offsets))
+            by_way[key] = _file(way, sorted(offsets), k)
         found[f"{pid}:{path}"] = by_way[key]
     return found
 
@@ -88,7 +95,7 @@ def _link(path: str) -> str | None:
         return None
 
 
-def _file(way: str, offsets: list[int]) -> Record:
+def _file(way: str, offsets: list[int], k: Kernel | None = None) -> Record:
     try:
         fd = os.open(way, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
@@ -98,7 +105,7 @@ def _file(way: str, offsets: list[int]) -> Record:
         found: Record = {"state": THERE, "changed_s": about.st_ctime, "places": {}}
         try:
             with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as raw:
-                _symbols(found, raw, way, offsets)
+                _symbols(found, raw, way, offsets, k)
         except (ProbeScoutError, ValueError, OSError):
             found["state"] = NO_ELF
         return found
@@ -106,15 +113,55 @@ def _file(way: str, offsets: list[int]) -> Record:
         os.close(fd)
 
 
-def _symbols(found: Record, raw: mmap.mmap, way: str, offsets: list[int]) -> None:
-    """Adds for each offset the function, the offset in it, and whether an instruction starts there."""
+def _symbols(found: Record, raw: mmap.mmap, way: str, offsets: list[int], k: Kernel | None) -> None:
+    """Adds for each offset the function, the offset in it, whether an instruction starts there and takes a probe."""
     from ...formats.elf.image import ElfImage
+    from ...formats.elf.user_image import UserImage
 
-    image = ElfImage(raw, way)
+    image, user = ElfImage(raw, way), UserImage(raw, way)
     found["build_id"] = image.build_id
     found["is_go"] = any(section.name in (".gopclntab", ".go.buildinfo") for section in image.sections)
     for offset in offsets:
-        found["places"][str(offset)] = _place(image, raw, offset)
+        place = found["places"][str(offset)] = _place(image, raw, offset)
+        if place["is_code"]:
+            if k is not None:
+                place |= _instruction(k, user, offset)
+            if place["symbol"] is None:
+                place |= _further_symbol(k, user, way, offset)
+
+
+def _instruction(k: Kernel, image: UserImage, offset: int) -> Record:
+    """What the kernel makes of the instruction that is in the file (not of the breakpoint in memory)."""
+    from ...probes.user import code
+
+    if not code.is_x86(image):
+        return {}
+    here = code.judge(k, image, offset)
+    if not here.certain:
+        return {}
+    return {"refused": here.refused, "misread": "" if here.harmless else here.misread}
+
+
+def _further_symbol(k: Kernel | None, image: UserImage, way: str, offset: int) -> Record:
+    """The function by names that .symtab and .dynsym lack: MiniDebugInfo, the debug file, Go's table.
+
+    As `check` finds them (probes/user/symbols.py). Empty where none covers the offset.
+    """
+    from ...probes.user import code, symbols
+    from ...probes.user.files import LIVE, Place, UserFile
+
+    address = image.address(offset)
+    if k is None or address is None or image.has_symbol_table:
+        return {}
+    file = UserFile(k, Place(way, way), LIVE)
+    covering = [s for s in symbols.everything(file) if s.is_function and s.address <= address < s.address + s.size]
+    holding = min(covering, key=lambda s: s.size, default=None)
+    if holding is None:
+        return {}
+    at, start = address - holding.address, image.file_offset(holding.address)
+    walk = code.walk(image, start, holding.size) if start is not None and code.is_x86(image) else None
+    is_start = at in walk.starts if walk is not None and at < walk.decoded_bytes else None
+    return {"symbol": holding.name, "offset": at, "is_start": is_start, "is_outside": None}
 
 
 def _place(image: ElfImage, raw: mmap.mmap, offset: int) -> Record:
@@ -148,10 +195,7 @@ def _is_start(code: bytes, offset: int) -> bool | None:
         return True
     if offset > _FUNCTION_BYTES_MAX or os.uname().machine != "x86_64":
         return None
-    from ...arch import x86_64
+    from ...arch import x86_uprobe
 
-    try:
-        found = x86_64.boundaries(code)
-    except x86_64.NoDecoder:
-        return None
-    return offset in found.starts if offset < found.decoded_bytes else None
+    found = tuple(x86_uprobe.starts(code))
+    return offset in found if found and found[-1] >= offset else None

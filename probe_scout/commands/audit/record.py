@@ -153,13 +153,18 @@ class Process(NamedTuple):
 
 
 class CodePlace(NamedTuple):
-    """What lies at an offset. `is_start`: an instruction begins there; `is_outside`: between two functions."""
+    """What lies at an offset. `is_start`: an instruction begins there; `is_outside`: between two functions.
+
+    `refused` and `misread` are words of arch/x86_uprobe.py for the instruction in the file; "" where it is neither.
+    """
 
     is_code: bool | None = None
     symbol: str | None = None
     offset: int | None = None
     is_start: bool | None = None
     is_outside: bool | None = None
+    refused: str | None = None
+    misread: str | None = None
 
 
 class UserFile(NamedTuple):

@@ -266,13 +266,14 @@ def to_file(path: str, text: str) -> None:
 
     Raises OutputError.
     """
-    beside = f"{path}.{os.getpid()}.part"
-    is_plain = not os.path.lexists(path) or os.path.isfile(path)
+    real = os.path.realpath(path)  # a link stays one
+    beside = f"{real}.{os.getpid()}.part"
+    is_plain = not os.path.lexists(real) or os.path.isfile(real)
     try:
         with open(beside if is_plain else path, "w", encoding="utf-8", errors="backslashreplace") as handle:
             handle.write(text)
         if is_plain:
-            os.replace(beside, path)
+            os.replace(beside, real)
     except (OSError, ValueError) as error:
         if is_plain and os.path.lexists(beside):
             os.unlink(beside)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from . import streams
 from .request import Request
+
+# Exit codes: every asked answer is yes; a no; usage; cannot tell; a source is broken; interrupted; the pipe was closed.
+YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,3 +54,31 @@ def table(request: Request, heads: Sequence[str], rows: Iterable[Sequence[str]])
     from ..render.table import formatted
 
     streams.write([formatted(request.format, heads, list(rows))])
+
+
+def announce(line: str) -> None:
+    """What is about to be touched, on standard error and written out before it happens."""
+    from ..render.style import printable
+
+    streams.say(f"probe-scout: {printable(line)}\n")
+
+
+def progress(what: str = "reading debug information") -> Callable[[int, int], None] | None:
+    """What draws how far a long reading is, on a terminal, from half a second on; None where there is no terminal."""
+    import time
+
+    if not streams.is_terminal():
+        return None
+    begun = shown = time.monotonic()
+
+    def draw(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if done >= total:
+            if shown > begun:
+                streams.say("\r\x1b[K")
+        elif now - begun > 0.5 and now - shown > 0.1:
+            shown = now
+            streams.say(f"\r{what}: {100 * done // total} %\x1b[K")
+
+    return draw

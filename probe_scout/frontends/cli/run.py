@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ...errors import Denied, NotThere, ProbeScoutError, UsageError
 from ...model import asked
 from . import output, streams
+from .output import BROKEN, CANNOT_TELL, CLOSED_PIPE, INTERRUPTED, NO, YES
 from .request import Request, read_fast
 
 TYPE_CHECKING = False
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from ...model.verdict import Verdict
     from ..session import OpenKernel
 
-YES, NO, USAGE, CANNOT_TELL, BROKEN, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 4, 130, 141
 _MANY = 16  # names from which on the whole tables are read; see many.py
-_SKIPPED_SHOWN = 5  # events a pattern matched that take no such program
 _BLOCK_LINES = 512  # lines given to one write
 _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
 
@@ -198,7 +197,7 @@ def _check_many(request: Request, kernel: OpenKernel) -> int:
     names = names_of(request)
     everything = bool(request.types) or request.all_types
     info, reports = kernel.check_many(
-        names, request.types, request.as_me, request.debug, request.all_types, _progress("checking")
+        names, request.types, request.as_me, request.debug, request.all_types, output.progress("checking")
     )
     codes: set[int] = set()
 
@@ -503,7 +502,12 @@ def _audit(request: Request) -> int:
 def _verify(request: Request) -> int:
     """0 the kernel agrees, 1 a difference, 3 something could not be asked."""
     report = _open(request).verify(
-        request.names, request.types, as_me=request.as_me, dry=request.dry, limit=request.limit, announce=_announce
+        request.names,
+        request.types,
+        as_me=request.as_me,
+        dry=request.dry,
+        limit=request.limit,
+        announce=output.announce,
     )
     if request.format == "table":
         from ..render.verify import verify_lines
@@ -519,148 +523,22 @@ def _verify(request: Request) -> int:
     return CANNOT_TELL if outcomes & {"refused", "unasked"} else YES
 
 
-def _announce(line: str) -> None:
-    """What is about to be touched, on standard error and written out before it happens."""
-    from ..render.style import printable
-
-    streams.say(f"probe-scout: {printable(line)}\n")
-
-
 # diff
 
 
 def _diff(request: Request) -> int:
-    """1 something differs, 3 something could not be read or told."""
-    import gc
+    from . import diff
 
-    gc.disable()  # as for scan
-    root_a, root_b, glob = request.names
-    whole = bool(glob) or request.whole or request.format not in ("table", "json")
-    opened = _opener(request)
-    kernel, other = (opened("" if root == "live" else root) for root in (root_a, root_b))
-    report = kernel.diff(other, glob, request.kinds, request.types, whole)
-    for side, fact in report.unread:
-        output.note(
-            f"{side.upper()}: {fact.fact} could not be read: {fact.why}" + (f"; {fact.cure}" if fact.cure else "")
-        )
-    if glob and not report.unread and not any(total.in_a or total.in_b for total in report.totals):
-        if request.format == "json":
-            from ..render import json
-
-            streams.write([json.document("diff", report)])
-        output.note(f"nothing matches {glob!r} in either kernel")
-        return NO
-    if request.format == "table":
-        from ..render.diff import diff_lines
-
-        streams.write(diff_lines(report, output.style(request)))
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("diff", report)])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.diff_ndjson(report))
-    else:
-        from ..render import diff
-
-        output.table(request, diff.HEADS, diff.diff_rows(report))
-    if report.unread:
-        return CANNOT_TELL
-    if report.differs():
-        return NO
-    return CANNOT_TELL if any(total.untold for total in report.totals) else YES
+    return diff.run(request, _opener(request))
 
 
 # inline
 
 
 def _inline(request: Request) -> int:
-    """0 no calls are inlined away, 1 some are or nothing has the name, 3 that cannot be told."""
-    if request.whole:
-        return _inline_all(request)
-    import gc
+    from . import inlining
 
-    gc.disable()  # as for scan
-    name = request.names[0]
-    if not name:
-        raise UsageError("inline takes the name of a function, or --all")
-    if request.classes:
-        raise UsageError("--class goes with --all")
-    report = _open(request).inline(name, request.debug, _announce, _progress())
-    if request.format == "table":
-        from ..render.inline import inline_lines
-
-        streams.write(inline_lines(report, output.style(request)))
-    elif request.format == "json":
-        from ..render import json
-
-        streams.write([json.document("inline", report)])
-    elif request.format == "ndjson":
-        from ..render import json
-
-        streams.write(json.inline_ndjson(report))
-    else:
-        from ..render.inline import inline_rows
-
-        output.table(request, *inline_rows(report))
-    if request.format not in ("table", "json"):
-        output.unread(report.unread)
-    if report.unread or (report.debug is not None and report.debug.matches is False):
-        return CANNOT_TELL
-    return YES if report.coverage.answer == "complete" else NO
-
-
-def _inline_all(request: Request) -> int:
-    import gc
-
-    gc.disable()  # as for scan
-    report = _open(request).inline_all(request.names[0], request.classes, request.debug, _announce, _progress())
-    rows = list(report.rows)
-    if request.format == "json" and (report.unread or not rows):
-        from ..render import json
-
-        streams.write([json.document("inline_all", report._replace(rows=rows))])
-    if report.unread:
-        output.unread(report.unread)
-        return CANNOT_TELL
-    if not rows:
-        output.note(f"no function matches {request.names[0]!r}")
-        return NO
-    if request.format == "table":
-        from ..render import inline, plain
-
-        style = output.style(request)
-        basis = ["from the survey of this build: numbers of copies only where it keeps them"]
-        streams.write([plain.kernel_line(report.kernel, style), *(basis if report.basis == "survey" else []), ""])
-        streams.write(inline.table_lines(rows, style))
-    elif not output.as_json(request, "inline_all", report._replace(rows=rows), rows):
-        from ..render import inline
-
-        output.table(request, inline.TABLE_HEADS, inline.table_rows(rows))
-    return YES
-
-
-def _progress(what: str = "reading debug information") -> Callable[[int, int], None] | None:
-    """What draws how far a long reading is, on a terminal, from half a second on; None where there is no terminal."""
-    import time
-
-    if not streams.is_terminal():
-        return None
-    begun = shown = time.monotonic()
-
-    def draw(done: int, total: int) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if done >= total:
-            if shown > begun:
-                streams.say("\r\x1b[K")
-        elif now - begun > 0.5 and now - shown > 0.1:
-            shown = now
-            streams.say(f"\r{what}: {100 * done // total} %\x1b[K")
-
-    return draw
+    return inlining.run(request, _open(request))
 
 
 # lint
@@ -676,122 +554,39 @@ def _lint(request: Request) -> int:
 
 
 def _features(request: Request) -> int:
-    import gc
+    from . import calls
 
-    gc.disable()  # as for scan
-    report = _open(request).features()
-    if request.format == "table":
-        from ..render.calls import features_lines
-
-        streams.write(features_lines(report, output.style(request)))
-    elif not output.as_json(request, "features", report, (*report.features, *report.helpers)):
-        from ..render.calls import feature_rows
-
-        output.table(request, *feature_rows(report))
-    output.unread(report.unread)
-    return CANNOT_TELL if report.unread else YES
+    return calls.features(request, _open(request))
 
 
 def _context(request: Request) -> int:
-    from ...commands import context
+    from . import calls
 
-    report = _open(request).context(request.names[0], request.types)
-    if request.format == "table":
-        from ..render.context import context_lines
-
-        streams.write(context_lines(report, output.style(request)))
-    elif not output.as_json(request, "context", report, report.cards):
-        from ..render.context import context_rows
-
-        output.table(request, *context_rows(report))
-    return context.code_of(report)
+    return calls.context(request, _open(request))
 
 
 def _kfunc(request: Request) -> int:
-    import gc
+    from . import calls
 
-    from ...commands import kfunc
-
-    gc.disable()  # as for scan
-    report = _open(request).kfunc(request.names[0], request.types)
-    if request.format == "table":
-        from ..render.calls import kfunc_lines
-
-        streams.write(kfunc_lines(report, output.style(request)))
-    elif not output.as_json(request, "kfunc", report, report.kfuncs):
-        from ..render.calls import kfunc_rows
-
-        output.table(request, *kfunc_rows(report))
-    output.unread(report.unread)
-    if not report.kfuncs and not report.unread:
-        output.note(f"no kfunc matches {request.names[0]!r}")
-    return kfunc.code_of(report, request.types)
+    return calls.kfunc(request, _open(request))
 
 
 # survey
 
 
 def _survey(request: Request) -> int:
-    import gc
+    from . import inlining
 
-    from ...probes.inlining.survey import own
-
-    gc.disable()  # as for scan
-    report = own.add(request.names, _announce, _progress()) if request.names else own.listed()
-    if request.format == "table":
-        from ..render.survey import survey_lines
-
-        streams.write(survey_lines(report, output.style(request)))
-    elif not output.as_json(request, "survey", report, report.kernels):
-        from ..render.survey import survey_rows
-
-        output.table(request, *survey_rows(report))
-    return YES
+    return inlining.survey(request)
 
 
 # stub
 
 
 def _stub(request: Request) -> int:
-    asked = (request.names, request.lang, request.attach, request.core, request.program, request.package, request.name)
-    kernel = _open(request)
-    report = kernel.stub(*asked, request.debug) if request.debug else kernel.stub(*asked)
-    if request.format == "json":
-        from ..render import json
+    from . import stub
 
-        lines = [json.document("stub", report)]
-    elif request.format == "ndjson":
-        from ..render import json
-
-        lines = list(json.lines(report.stubs))
-    elif request.format == "table":
-        lines = [report.text.removesuffix("\n")]
-    else:
-        raise UsageError(f"a stub is source text: --format {request.format} cannot show it; choose table or json")
-    if request.out and request.out != "-":
-        _to_file(request.out, "\n".join(lines) + "\n")
-    else:
-        streams.write(lines)
-    for note in report.notes:
-        output.note(note)
-    for sentence in report.skipped[:_SKIPPED_SHOWN]:
-        output.note(f"left out: {sentence}")
-    if len(report.skipped) > _SKIPPED_SHOWN:
-        more = len(report.skipped) - _SKIPPED_SHOWN
-        output.note(f"left out: {more} more; --format json names all of them under skipped")
-    if len(report.skipped) > report.skipped_unread:
-        return NO
-    return CANNOT_TELL if report.skipped else YES
-
-
-def _to_file(path: str, text: str) -> None:
-    """Writes the text, or raises OutputError."""
-    try:
-        with open(path, "w", encoding="utf-8", errors="backslashreplace") as handle:
-            handle.write(text)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise streams.OutputError(f"{path}: cannot be written: {why}") from None
+    return stub.run(request, _open(request))
 
 
 # matrix, report
@@ -800,13 +595,13 @@ def _to_file(path: str, text: str) -> None:
 def _matrix(request: Request) -> int:
     from . import matrix
 
-    return matrix.run(request, _opener(request), _progress("asking kernels"))
+    return matrix.run(request, _opener(request), output.progress("asking kernels"))
 
 
 def _report(request: Request) -> int:
     from . import matrix
 
-    return matrix.page(request, _opener(request), _progress("asking kernels"))
+    return matrix.page(request, _opener(request), output.progress("asking kernels"))
 
 
 # fleet
@@ -815,51 +610,16 @@ def _report(request: Request) -> int:
 def _fleet(request: Request) -> int:
     from . import fleet
 
-    return fleet.run(request, _progress("judging"))
+    return fleet.run(request, output.progress("judging"))
 
 
 # rules
 
 
 def _rules(request: Request) -> int:
-    from ..render import explain
-    from .pages import rule_pages
+    from . import rules
 
-    pages = rule_pages()
-    is_one = False
-    if request.names:
-        from .pages import finding_pages
-
-        pages += finding_pages()
-        group = request.names[0].removesuffix("*").removesuffix(".") + "."
-        found = [page for page in pages if page.id == request.names[0]]
-        is_one = bool(found)
-        found = found or [page for page in pages if page.id.startswith(group)]
-        if not found:
-            import difflib
-
-            near = difflib.get_close_matches(request.names[0], [page.id for page in pages], 4, 0.4)
-            near = near or [page.id for page in pages if request.names[0] in page.id][:8]
-            hint = f"did you mean {' or '.join(near)}" if near else "probe-scout rules lists them"
-            raise UsageError(f"no rule {request.names[0]!r}: {hint}")
-        pages = found
-    if request.format == "table":
-        style = output.style(request)
-        if is_one:
-            streams.write(explain.rule_lines(pages[0], style))
-        else:
-            from ..render import table
-
-            streams.write(table.plain(*explain.rule_rows(pages), style))
-            if not request.names:
-                from .pages import finding_pages
-
-                groups = dict.fromkeys(page.gate for page in finding_pages())
-                words = f"Findings that refuse nothing are listed by probe-scout rules GROUP: {', '.join(groups)}."
-                streams.write(["", *style.wrap(words, 0)])
-    elif not output.as_json(request, "rules", explain.RuleList(tuple(pages)), pages):
-        output.table(request, *explain.rule_rows(pages))
-    return YES
+    return rules.run(request)
 
 
 # doctor, snapshot, completion
@@ -879,54 +639,9 @@ def _doctor(request: Request) -> int:
 
 
 def _snapshot(request: Request) -> int:
-    """The archive to a file or, with -o -, to standard output, and then nothing else is written there."""
-    is_stream = request.out == "-"
-    if request.script:
-        return _collector(request)
-    if is_stream and request.format != "table":
-        raise UsageError(f"-o - writes the archive to standard output: --format {request.format} has no place there")
-    if is_stream and sys.stdout.isatty():
-        raise UsageError("-o - writes a packed archive to standard output, which is a terminal: redirect it")
-    result = _open(request).snapshot(
-        request.out,
-        request.keep_addresses,
-        request.with_code,
-        force=request.force,
-        stream=streams.Binary() if is_stream else None,
-        progress=_progress("writing the snapshot"),
-        part=request.part,
-        user_files=request.user_files,
-    )
-    if is_stream:
-        for path, why in result.left_out:
-            output.note(f"left out: {path}: {why}")
-    elif request.format == "json":
-        from ..render import json
+    from . import snapshot
 
-        streams.write([json.document("snapshot", result)])
-    else:
-        from ..render.listing import snapshot_lines
-
-        streams.write(snapshot_lines(result, output.style(request)))
-    return YES
-
-
-def _collector(request: Request) -> int:
-    from ...commands import snapshot
-    from .matrix import to_file
-
-    if request.root or request.part:
-        raise UsageError(
-            "--script writes a script that is told on the host what to take; --root and --part are not its"
-        )
-    text = snapshot.script().decode()
-    if request.out == "-":
-        streams.put(text)
-    elif not request.force and os.path.lexists(request.out):
-        raise UsageError(f"{request.out}: is there already; --force overwrites it")
-    else:
-        to_file(request.out, text)
-    return YES
+    return snapshot.run(request, lambda: _open(request))
 
 
 def _completion(request: Request) -> int:

@@ -193,6 +193,7 @@ def coverage_lines(coverage: Coverage, attaches: bool) -> Iterator[str]:
     if coverage.build_id_match is False and coverage.basis == "dwarf":
         basis = "debug information of another build"
     if coverage.basis == "survey-other" and coverage.asked:
+        basis += " and this kernel's calls" if coverage.grade else ""
         basis += f"; {coverage.right:,} of {coverage.asked:,} such predictions came true"
     callers = [f"{name}+{offset:#x}" for name, offset in coverage.inlined_into[:_SHOWN_CALLERS]]
     if len(coverage.inlined_into) > _SHOWN_CALLERS:

@@ -102,9 +102,20 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     except ProbeScoutError:
         return None
     if entry is None:
-        return None
+        if not (has_symbol and module is None and name == symbol and k.image is not None):
+            return None
+        from . import callers
+
+        guess = callers.of_unknown(k, name)
+        nobody = survey.Entry("no", "survey-other", None, ())
+        return Surveyed(symbol, module, nobody, (), guess) if guess is not None else None
     variants = _variants(k, name, entry)
-    return Surveyed(symbol, module, entry, variants, _told(symbol, name, entry, variants))
+    told = _told(symbol, name, entry, variants)
+    if symbol == name and has_symbol and module is None and k.image is not None:
+        from . import callers
+
+        told = callers.of(k, name, entry, told)
+    return Surveyed(symbol, module, entry, variants, told)
 
 
 def _only_module(k: Kernel, name: str) -> str | None:

@@ -184,6 +184,11 @@ def _home_of_import(q: _Asked, name: str) -> str:
     image = q.file.image
     assert image is not None
     bare = symbols.split_version(name)[0]
+    if q.file.place.path.startswith("/proc/"):
+        from . import interposed
+
+        if (pid := interposed.pid_of(q.file)) is not None and (path := interposed.definer(pid, bare)):
+            return path
     for needed in image.needed:
         try:
             other = files.UserFile(q.k, files.library(q.k, needed), q.file.kind)
@@ -258,7 +263,7 @@ def _placed(
     traits = _traits(q, offset, here)
     go = symbols.is_go(image)
     place = limits.Place(q.k, q.file, image, symbol, found, offset, inside, here, walk, q.mapped, go)
-    found_limits = tuple(limits.limits(place, q.types))
+    found_limits = (*limits.limits(place, q.types), *_of_processes(q, symbol))
     returns = tuple(offset - inside + at for at in walk.returns[:RETURNS_SHOWN]) if walk and not inside else ()
     sites = _sites(q, found, symbol, offset, inside)
     hazards = tuple(limits.hazards(place, q.types))
@@ -284,6 +289,25 @@ def _with_arguments(q: _Asked, symbol: Symbol, report: UserReport, place: UserPl
     sites = tuple(one._replace(arguments=found.arguments) if one.chosen else one for one in place.sites)
     made = place._replace(sites=sites, debug_file=found.debug_file, convention=found.convention, results=found.results)
     return report._replace(prototype=found.text), made
+
+
+def _of_processes(q: _Asked, symbol: Symbol | None) -> tuple[Limit, ...]:
+    """What running processes call instead of the function, or of the file."""
+    if q.file.kind != files.LIVE:
+        return ()
+    found: list[Limit] = []
+    if q.file.place.path.startswith("/proc/") or os.path.exists("/etc/ld.so.preload"):
+        from . import interposed
+
+        found += interposed.limits(q.file, symbol, q.types)
+    others = q.mapped.elsewhere if q.mapped and q.target.pid is None and not q.target.container else ()
+    if others:
+        says = (
+            f"{len(others)} process{'es' if len(others) > 1 else ''} ({', '.join(map(str, others[:6]))}) run another "
+            f"file of this path, in a mount namespace of their own; pid:{others[0]}:{q.file.path} names it."
+        )
+        found.append(Limit("limit.uprobe_other_namespace", limits.PARTIAL, says, "proc/PID/maps", q.types))
+    return tuple(found)
 
 
 def _coverage(q: _Asked, symbol: Symbol | None) -> Coverage:

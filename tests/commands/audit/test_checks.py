@@ -87,6 +87,8 @@ def test_an_event_of_another_kind_is_no_function(audited):
         ("no_function", uprobe(place={**PLACE, "is_code": False, "symbol": None})),
         ("no_function", uprobe(place={**PLACE, "symbol": None, "is_start": None, "is_outside": True})),
         ("inside_instruction", uprobe(place={**PLACE, "is_start": False})),
+        ("instruction_refused", uprobe(place={**PLACE, "refused": "prefix"})),
+        ("instruction_misread", uprobe(place={**PLACE, "misread": "jump"})),
         ("go_return", uprobe("uretprobe", is_go=True)),
         ("file_replaced", uprobe(changed_s=NOW - 30)),  # loaded 50 seconds before
     ],

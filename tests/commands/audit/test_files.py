@@ -8,6 +8,12 @@ import subprocess
 import pytest
 
 from probe_scout.commands.audit import files
+from probe_scout.formats.elf.user_image import UserImage
+from probe_scout.frontends.session import open_kernel
+from probe_scout.probes.user import symbols
+from tests.builders import programs
+from tests.builders.tiny_kernel import tiny_files
+from tests.builders.tree import write_tree
 
 SOURCE = """
 .text
@@ -64,6 +70,43 @@ def test_between_functions(made, at, is_told):
     assert (found["symbol"], found.get("is_outside", False)) == (None, is_told)
     found = place(folder, "stripped.so", text + at)
     assert (found["symbol"], found.get("is_outside", False)) == (None, False)
+
+
+GO = """package main
+import "os"
+//go:noinline
+func add(a, b int) int { return a + b }
+func main() { os.Exit(add(len(os.Args), -1)) }
+"""
+
+
+def test_names_and_instructions_by_the_reader_of_check(tmp_path, monkeypatch):
+    """A stripped Go program names its functions in .gopclntab; a refused instruction is told."""
+    monkeypatch.setattr("probe_scout.sources.user_files.file_system", lambda device: "")
+    path = programs.go_program(tmp_path, "-ldflags=-s -w", source=GO)
+    kernel = open_kernel(str(tmp_path / "root"))
+    write_tree(tmp_path / "root", tiny_files(symbols=("foo",)))
+    image = UserImage(path.read_bytes(), str(path))
+    by_name = {s.name: s for s in symbols.go_symbols(image)}
+    add = image.file_offset(by_name["main.add"].address)
+    found = files._file(str(path), [add, add + 1], kernel._kernel)["places"]
+    assert (found[str(add)]["symbol"], found[str(add)]["offset"], found[str(add)]["is_start"]) == ("main.add", 0, True)
+    assert (found[str(add)]["refused"], found[str(add)]["misread"]) == ("", "")
+    assert found[str(add + 1)]["is_start"] is False
+
+
+def test_a_refused_and_a_misread_instruction(made, tmp_path):
+    (tmp_path / "y.s").write_text(
+        ".globl f\n.type f,@function\nf: lock incl (%rdi)\n vmovdqu %ymm0,(%rdi)\n ret\n.size f,.-f\n"
+    )
+    subprocess.run(["cc", "-shared", "-nostdlib", "-o", tmp_path / "y.so", tmp_path / "y.s"], check=True)
+    write_tree(tmp_path / "root", tiny_files(symbols=("foo",)))
+    kernel = open_kernel(str(tmp_path / "root"))._kernel
+    image = UserImage((tmp_path / "y.so").read_bytes(), "y.so")
+    at = image.file_offset(image.named("f")[0].address)
+    found = files._file(str(tmp_path / "y.so"), [at, at + 3, at + 7], kernel)["places"]
+    assert [found[str(at + n)]["refused"] for n in (0, 3, 7)] == ["prefix", "", ""]
+    assert [found[str(at + n)]["misread"] for n in (0, 3, 7)] == ["", "jump", ""]
 
 
 def test_outside_the_code(made):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from probe_scout.frontends.cli import run
+from probe_scout.frontends.cli import output, run
 from probe_scout.frontends.render.inline import inline_lines, inline_rows, table_lines
 from probe_scout.frontends.render.json import document, inline_ndjson
 from probe_scout.frontends.render.style import Style
@@ -190,11 +190,11 @@ def test_lines_that_make_no_sense(capsys, line, sentence):
 
 
 def test_progress_is_drawn_on_a_terminal_only(monkeypatch, capsys):
-    assert run._progress() is None
+    assert output.progress() is None
     times = iter([0.0, 0.2, 0.7, 0.75, 2.0])
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setattr("time.monotonic", lambda: next(times))
-    draw = run._progress()
+    draw = output.progress()
     for done in (1, 50, 55, 100):
         draw(done, 100)
     assert capsys.readouterr().err == "\rreading debug information: 50 %\x1b[K\r\x1b[K"

@@ -69,6 +69,49 @@ def seen(row: Row) -> str:
     return NONE if not row.hits else SOME if row.hits < calls else MORE
 
 
+PLACES = (
+    *(
+        "plain",
+        "rec",
+        "tailer",
+        "callee",
+        "jumper",
+        "outer",
+        "exiter",
+        "bt",
+        "forker",
+        "vforkee",
+        "ifn",
+        "impl_a",
+        "use1",
+    ),
+    *(
+        "inl_out",
+        "neverret",
+        "a_lock",
+        "a_repmovs",
+        "a_nop5",
+        "a_nop10",
+        "a_csnop",
+        "a_endbr",
+        "a_mid",
+        "a_ret",
+        "a_call",
+    ),
+    *("a_riprel", "a_loop", "a_loopinsn", "a_evex", "a_tail", "a_fallthrough", "a_mid+1", "a_mid+5", "a_repmovs_in"),
+    *(
+        "a_loop_in",
+        "a_loopinsn_in",
+        "a_fellinto",
+        "a_call_in",
+        "a_notrack",
+        "a_notrack_in",
+        "a_syscall_in",
+        "a_pushret_in",
+    ),
+)
+
+
 def told(report, attach: str) -> set[str]:
     """What the report says of one attach type: the words that a kernel's answer may have."""
     (verdict,) = (v for v in report.verdicts if v.attach == attach)

@@ -15,7 +15,7 @@ from .format import VMLINUX, Table
 from .predict import is_near, predict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 SUFFIX = ".survey"
@@ -23,6 +23,14 @@ SHIPPED = os.path.join(os.path.dirname(__file__), "shipped")
 SURVEY, OTHER = "survey", "survey-other"
 ASKED_MIN = 20  # predictions below which a share says nothing
 _BYTES_MAX = 64 << 20
+
+
+class Votes(NamedTuple):
+    """How many surveyed builds say that a probe on the name sees some of the calls, all of them, or something else."""
+
+    partial: int = 0
+    complete: int = 0
+    other: int = 0
 
 
 class Entry(NamedTuple):
@@ -37,7 +45,8 @@ class Entry(NamedTuple):
     `suffixes`: kinds of further symbols (isra, part) that a probe on the name does not see, or the only ones of a
     "transformed" function. `others`: classes of other functions of that name in other files. `places`: symbol and
     offset of each copy that a probe on the name does not see, if the survey keeps them: where only other builds were
-    surveyed those of the last of `kernels`, whose offsets are of that build.
+    surveyed those of the last of `kernels`, whose offsets are of that build. `votes` and `holders` are of every
+    surveyed build, the near ones and the others: what each says, and who held a copy in how many.
     """
 
     kind: str
@@ -53,6 +62,8 @@ class Entry(NamedTuple):
     known: int = 0
     surveyed: int = 0
     places: tuple[tuple[str, int], ...] = ()
+    votes: Votes = Votes()
+    holders: tuple[tuple[str, int], ...] = ()
 
     @property
     def sees(self) -> str:
@@ -98,6 +109,7 @@ def lookup(
             if table.scopes[one.scope] == scope:
                 key = (table.kernels[one.kernel], one.build_id)
                 votes[key] = mine.cells[one.kernel] if mine is not None else None
+    every = list(votes.values())
     near = {key: cell for key, cell in votes.items() if is_near(key[0], release)}
     votes = near or votes
     guess = predict(list(votes.values()), has_symbol, bool(near))
@@ -120,7 +132,32 @@ def lookup(
         known=sum(cell is not None for cell in votes.values()),
         surveyed=len(votes),
         places=last.places,
+        votes=counted(every),
+        holders=holders(every),
     )
+
+
+def opinions(name: str, module: str | None = None) -> tuple[Votes, tuple[tuple[str, int], ...]]:
+    """Votes and holders of every surveyed build, as `Entry` has them, for any name. Raises Malformed."""
+    scope = (module or VMLINUX).replace("-", "_")
+    cells = [cell for table in tables() for found in table.find(name) if found.scope == scope for cell in found.cells]
+    return counted(cells), holders(cells)
+
+
+def counted(cells: Sequence[Cell | None]) -> Votes:
+    """What builds say of a function, None where one does not know it."""
+    said = [effect(cell.label) for cell in cells if cell is not None]
+    partial, complete = said.count("partial"), said.count("complete")
+    return Votes(partial, complete, len(said) - partial - complete)
+
+
+def holders(cells: Sequence[Cell | None]) -> tuple[tuple[str, int], ...]:
+    """Functions that hold a copy, without the compiler's suffixes, and in how many builds."""
+    found: dict[str, int] = {}
+    for cell in cells:
+        for name in dict.fromkeys(place.partition(".")[0] for place, _ in cell.places) if cell is not None else ():
+            found[name] = found.get(name, 0) + 1
+    return tuple(found.items())
 
 
 def scopes(name: str) -> set[str]:
