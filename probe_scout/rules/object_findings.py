@@ -225,6 +225,13 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "the object",
     ),
     (
+        "object_load.program_array",
+        "A program array is initialised with a program that is not loaded.",
+        "bpf_object__load",
+        "tools/lib/bpf/libbpf.c",
+        "the object",
+    ),
+    (
         "object_load.struct_ops",
         "The kernel has no struct_ops of this name, or it is not built in.",
         "bpf_object__load",
