@@ -367,6 +367,13 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "enum bpf_func_id",
     ),
     (
+        "object_load.global_argument",
+        "The kernel takes numbers and the context as arguments of global functions, no other pointers. Make it static.",
+        "btf_prepare_func_args",
+        "kernel/bpf/btf.c",
+        "enum bpf_func_id",
+    ),
+    (
         "object_load.argument",
         "The program reads an argument that the event does not have here.",
         "btf_ctx_access",

@@ -408,7 +408,9 @@ class Judge:
     def _instructions(self, found: BpfObject, row: Row, section: section_names.SectionName) -> reach.Reached | None:
         """Of what the verifier walks: what is absent here, helpers, kfuncs, forms of instructions."""
         prepared = self._prepared
-        self._forms(prepared, program_code.extent(found, row.program))
+        whole = program_code.extent(found, row.program)
+        self._forms(prepared, whole)
+        self._global_functions(found, prepared, whole)
         entry = reach.Place(row.program.section_index, row.program.offset // INSN_BYTES)
         try:
             walked = reach.reached(prepared.code, entry)
@@ -580,7 +582,7 @@ class Judge:
             if self.types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is False:
                 return helper_sets.REFUSED
             return helper_sets.ALLOWED
-        if helper in _SK_STORAGE and program == "TRACING" and attach != "TRACE_ITER":
+        if helper in _SK_STORAGE and program == "TRACING":
             # Commit 8e4597c627fb ("bpf: Allow using bpf_sk_storage in FENTRY/FEXIT/RAW_TP").
             return self._by_symbol("bpf_sk_storage_get_tracing_proto")
         if helper == _ATTACH_COOKIE and program == "TRACING" and attach == "TRACE_RAW_TP":
@@ -607,6 +609,29 @@ class Judge:
         ):
             says = "this kernel takes no addresses of functions as callbacks"
             raise _No(LOAD, "object_load.callback", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_func_id")
+
+    def _global_functions(self, found: BpfObject, prepared: program_code.Prepared, whole: set[reach.Place]) -> None:
+        """btf_prepare_func_args before commit e5069b9c23b3 ("bpf: Support pointers in global func args").
+
+        Its release brought the helper check_mtu. A pointer to a struct may be the context, and is left to the verifier.
+        """
+        if found.records is None or self.types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is not False:
+            return
+        records = found.records
+        for place in sorted(prepared.code.global_functions & whole):
+            name = found.sections[place.section].name
+            function = found.func_infos.get(name, {}).get(place.number * INSN_BYTES)
+            record = records.record(function) if function else None
+            if record is None or record.kind != kinds.FUNC:
+                continue
+            for number, (_, type_id) in enumerate(records.parameters(record.number)):
+                held = records.record(records.resolve(type_id))
+                if held.kind == kinds.PTR and records.record(records.resolve(held.number)).kind != kinds.STRUCT:
+                    where = f"{record.name}, argument {number}"
+                    says = f"this kernel takes no pointers as arguments of global functions: {where}"
+                    raise _No(
+                        LOAD, "object_load.global_argument", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_func_id"
+                    )
 
     def _arguments(self, row: Row, section: section_names.SectionName, walked: reach.Reached) -> None:
         """tp_btf: loads beyond the event's arguments (kernel/bpf/btf.c, btf_ctx_access)."""

@@ -23,6 +23,8 @@ SEC("cgroup/getsockopt") int option_in_get(void *c) { int v = 0; getsockopt(c, 1
 SEC("cgroup/bind4") int option_in_bind(void *c) { int v = 0; setsockopt(c, 1, 2, &v, 4); return 1; }
 SEC("sk_reuseport") int reuseport(void *c) { return 1; }
 SEC("kprobe.multi/") int nothing_named(void *c) { return 0; }
+__attribute__((noinline)) int pointed(int *p) { return p ? *p : 0; }
+SEC("socket") int with_pointer(void *c) { int v = 1; return pointed(&v); }
 SEC("iter/bpf_map_elem") int of_one_map(void *c) { return 0; }
 char LICENSE[] SEC("license") = "GPL";
 """
@@ -42,10 +44,11 @@ ANSWERS = {
         "option_in_get": "load EINVAL",
         "option_in_bind": "yes",
         "reuseport": "yes",
+        "with_pointer": "yes",
         "nothing_named": "attach EINVAL",
         "of_one_map": "attach EBADF",
     },
-    "5.10.223": {"option_in_bind": "load EINVAL", "reuseport": "yes"},
+    "5.10.223": {"option_in_bind": "load EINVAL", "reuseport": "yes", "with_pointer": "load EINVAL"},
 }
 
 pytestmark = pytest.mark.skipif(shutil.which("clang") is None, reason="clang is not installed")
