@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..model.user_type import ARRAY, FLOAT, INTEGER, OTHER, POINTER, STRUCT, VOID, Convention, Passed, UserType
+from ..model.user_type import (
+    ARRAY,
+    FLOAT,
+    FLOAT128,
+    INTEGER,
+    OTHER,
+    POINTER,
+    STRUCT,
+    VOID,
+    Convention,
+    Passed,
+    UserType,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +91,7 @@ def _sysv(parameters: Sequence[UserType], result: UserType) -> Convention:
 
 def _sysv_result(result: UserType) -> tuple[str, tuple[Passed | None, ...]]:
     """(register of a hidden pointer or "", where the result is)."""
-    if result.kind == FLOAT and result.size > 8:
+    if result.kind == FLOAT and result.size > 8 and result.target != FLOAT128:
         return "", (Passed(("st0",)) if result.size in (12, 16) else None,)
     if len(result.members) == 2 and result.members[0].text == result.text and result.size == 32:
         return "", (Passed(("st0", "st1")),)  # long double _Complex
@@ -110,7 +122,7 @@ def _eightbytes(one: UserType) -> tuple[str, ...] | None:
     if one.kind in (INTEGER, POINTER):
         return (INTEGER,) * (2 if one.size > 8 else 1)
     if one.kind == FLOAT:
-        return (FLOAT,) if one.size <= 8 else None
+        return (FLOAT,) if one.size <= 8 or one.target == FLOAT128 else None
     if not one.leaves:
         return ()
     if one.size > _SYSV_BY_VALUE_MAX or one.is_packed:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 # Kinds. A POINTER is also a reference, a function value and a null pointer; OTHER is what cannot be placed.
 INTEGER, FLOAT, POINTER, STRUCT, ARRAY, VOID, OTHER = "int", "float", "pointer", "struct", "array", "void", "other"
 
+FLOAT128 = "float128"  # `target` of _Float128, which has the size of long double on x86-64 and is passed in another way
+
 
 class Leaf(NamedTuple):
     """One scalar inside a type: its offset and size in bytes, and INTEGER (pointers too) or FLOAT."""

@@ -225,6 +225,13 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "the object",
     ),
     (
+        "object_load.program_array",
+        "A program array is initialised with a program that is not loaded.",
+        "bpf_object__load",
+        "tools/lib/bpf/libbpf.c",
+        "the object",
+    ),
+    (
         "object_load.struct_ops",
         "The kernel has no struct_ops of this name, or it is not built in.",
         "bpf_object__load",
@@ -357,6 +364,13 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "The kernel takes no addresses of functions as callbacks.",
         "check_btf_func",
         "kernel/bpf/verifier.c",
+        "enum bpf_func_id",
+    ),
+    (
+        "object_load.global_argument",
+        "The kernel takes numbers and the context as arguments of global functions, no other pointers. Make it static.",
+        "btf_prepare_func_args",
+        "kernel/bpf/btf.c",
         "enum bpf_func_id",
     ),
     (

@@ -74,8 +74,9 @@ def _plain(
 
 TABLE: tuple[SectionName, ...] = (
     _plain("socket", "SOCKET_FILTER"),
-    _plain("sk_reuseport/migrate", "SK_REUSEPORT", "SK_REUSEPORT_SELECT_OR_MIGRATE"),
-    _plain("sk_reuseport", "SK_REUSEPORT", "SK_REUSEPORT_SELECT"),
+    # A kernel without these attach types does not look at them (commit d5e4ddaeb6ab added both and the check).
+    _plain("sk_reuseport/migrate", "SK_REUSEPORT", "SK_REUSEPORT_SELECT_OR_MIGRATE", checks=False),
+    _plain("sk_reuseport", "SK_REUSEPORT", "SK_REUSEPORT_SELECT", checks=False),
     *_probe("kprobe", "kprobe"),
     *_probe("uprobe", "uprobe", sleepable=True),
     *_probe("kretprobe", "kprobe"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import Malformed
-from ...model.user_type import ARRAY, FLOAT, INTEGER, OTHER, POINTER, STRUCT, VOID_TYPE, Leaf, UserType
+from ...model.user_type import ARRAY, FLOAT, FLOAT128, INTEGER, OTHER, POINTER, STRUCT, VOID_TYPE, Leaf, UserType
 from . import names as n
 from .abbrev import uleb
 from .locations import LOST, Place, place_of
@@ -344,7 +344,7 @@ class _Types:
                 continue
             of = self.at(unit, held.get(_AT_TYPE), depth + 1)
             offset = _member_offset(held)
-            is_whole &= of.kind != OTHER and offset is not None
+            is_whole &= of.kind != OTHER and offset is not None and not (of.kind == FLOAT and of.target)
             by_reference |= of.by_reference or bool(kind == _INHERITANCE and held.get(_AT_VIRTUALITY))
             by_reference |= unit.text(held.get(n.AT_NAME)).startswith("_vptr")
             members.append(of)
@@ -414,6 +414,10 @@ def _scalar(text: str, kind: str, size: int, signed: bool) -> UserType:
 
 
 def _base(name: str, size: int, encoding: Any) -> UserType:
+    if "128" in name and encoding in (_ATE_COMPLEX, _ATE_FLOAT) and size >= 16 and name != "complex128":
+        # Of x86-64 one vector register each, not the x87 stack as long double; how complex ones go is not known here.
+        whole = _scalar(name, FLOAT, size, True)._replace(target=FLOAT128)
+        return whole if encoding == _ATE_FLOAT else UserType(name, OTHER, size)
     if encoding == _ATE_COMPLEX or name in ("complex64", "complex128"):
         half = size // 2
         part = _scalar(name, FLOAT, half, False)

@@ -100,7 +100,9 @@ class Section(NamedTuple):
 
 
 class BpfObject:
-    """One object. `programs` in libbpf's order (by section, then offset); `core` by section name, in file order.
+    """One object. `slots`: the programs that maps are initialised with, as map, section and offset in bytes.
+
+    `programs` in libbpf's order (by section, then offset); `core` by section name, in file order.
 
     `functions`: offsets in bytes of the functions of .text; `global_functions` of those that are verified alone.
     """
@@ -120,6 +122,7 @@ class BpfObject:
         "references",
         "refusal",
         "sections",
+        "slots",
         "text_index",
     )
 
@@ -130,6 +133,7 @@ class BpfObject:
         self.maps: list[MapDefinition] = []
         self.externs: list[Extern] = []
         self.references: dict[int, dict[int, Reference]] = {}
+        self.slots: list[tuple[str, int, int]] = []
         self.core: dict[str, list[CoreRecord]] = {}
         self.func_infos: dict[str, dict[int, int]] = {}
         self.btf: Btf | None = None
@@ -579,10 +583,22 @@ def _collect_references(found: BpfObject, symbols: list[_Symbol]) -> None:
             for offset, symbol in rows:
                 target[offset] = Reference("program", symbol.section, symbol.value)
             continue
+        if holder.name == ".maps":
+            _fill(found, section.info, [(offset, symbol) for offset, symbol in rows if symbol.type == _STT_FUNC])
+            continue
         if not _is_code(holder):
             continue
         for (offset, symbol), number in zip(rows, numbers, strict=True):
             target[offset] = _reference(found, holder, offset, symbol, number, by_symbol, by_place)
+
+
+def _fill(found: BpfObject, section: int, rows: list[tuple[int, _Symbol]]) -> None:
+    """bpf_object__collect_map_relos: which program stands in which program array."""
+    held = sorted((m.variable, m.name) for m in found.maps if m.section_index == section and m.origin == "maps")
+    for offset, symbol in rows:
+        names = [name for begin, name in held if begin <= offset]
+        if names:
+            found.slots.append((names[-1], symbol.section, symbol.value))
 
 
 def _reference(

@@ -8,6 +8,7 @@ object is judged as a skeleton loads it, with nothing set.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UsageError
@@ -33,7 +34,23 @@ if TYPE_CHECKING:
 _CALL = 0x85
 _OVERRIDE_RETURN, _GET_FUNC_IP = 58, 173
 _SOCKOPTS = frozenset((49, 57))  # setsockopt, getsockopt
+_RETVALS = frozenset((186, 187))  # get_retval, set_retval
+_SK_STORAGE, _ATTACH_COOKIE = frozenset((107, 108)), 174
+# kernel/bpf/cgroup.c, cgroup_common_func_proto: its callers, and the attach types it refuses.
+_CGROUP_TYPES = frozenset(
+    ("CGROUP_DEVICE", "CGROUP_SYSCTL", "CGROUP_SOCKOPT", "CGROUP_SKB", "CGROUP_SOCK", "CGROUP_SOCK_ADDR")
+)
+_WITHOUT_RETVAL = frozenset(
+    (
+        *("CGROUP_INET_INGRESS", "CGROUP_INET_EGRESS", "CGROUP_SOCK_OPS"),
+        *("CGROUP_UDP4_RECVMSG", "CGROUP_UDP6_RECVMSG", "CGROUP_UNIX_RECVMSG"),
+        *("CGROUP_INET4_GETPEERNAME", "CGROUP_INET6_GETPEERNAME", "CGROUP_UNIX_GETPEERNAME"),
+        *("CGROUP_INET4_GETSOCKNAME", "CGROUP_INET6_GETSOCKNAME", "CGROUP_UNIX_GETSOCKNAME"),
+    )
+)
 _BY_LOAD = ("attach_target", "prototype", "lsm_hook", "iterator", "caller", "raw_tp_null", "tracepoint_sleep")
+# bpf_iter_link_attach and each target's attach_target: decided when the link is made.
+_BY_LINK = frozenset(("iterator.wants_map", "iterator.wants_cgroup", "iterator.cannot_sleep"))
 _BTF_NAMES = {
     "LSM_MAC": ("bpf_lsm_", kinds.FUNC),
     "LSM_CGROUP": ("bpf_lsm_", kinds.FUNC),
@@ -113,13 +130,46 @@ class Judge:
     def _alone(self, found: BpfObject, row: Row) -> ProgramAnswer:
         notes = _sizes_note(found)
         try:
-            self._prepare(found, [row], is_alone=True)
-            stage, more = self._attach(found, row, self._load(found, row))
+            others = self._loaded_with(found, row)
+            self._prepare(found, others, is_alone=True)
+            walked = None
+            for other in others:
+                if other.program == row.program:
+                    walked = self._load(found, other)
+                    continue
+                with suppress(_Unknown):  # of another program; what is unknown of it leaves this one's answer
+                    self._load(found, other)
+            self._slots(found, others)
+            stage, more = self._attach(found, row, walked)
         except _No as no:
             return _answer(row, NO, no.stage, no.errno, no.findings)._replace(alternatives=self._instead(row, no))
         except _Unknown as unknown:
             return _answer(row, UNKNOWN, unknown.stage, None, (unknown.finding,))
         return _answer(row, YES, stage, None, (*notes, *more), True)
+
+    def _loaded_with(self, found: BpfObject, row: Row) -> list[Row]:
+        """The program, and for one of a struct_ops map all that the map refers to: libbpf loads them together.
+
+        tools/lib/bpf/libbpf.c, bpf_object__adjust_struct_ops_autoload.
+        """
+        if row.section is None or row.section.program != "STRUCT_OPS":
+            return [row]
+        names = {row.program.name}
+        for definition in found.maps:
+            if definition.type == object_load.STRUCT_OPS:
+                used = set(_members_used(found, definition).values())
+                if row.program.name in used:
+                    names |= used
+        rows = [each for each in found.programs if each.name in names]
+        return [Row(each, section_names.of(each.section, self.libbpf)) for each in rows]
+
+    def _slots(self, found: BpfObject, rows: list[Row]) -> None:
+        """bpf_object_init_prog_arrays: a program array that names a program which is not loaded."""
+        loaded = {(row.program.section_index, row.program.offset) for row in rows}
+        for name, section, offset in found.slots:
+            if (section, offset) not in loaded:
+                says = f"map {name} is initialised with a program that is not loaded with it"
+                raise _No(LOAD, "object_load.program_array", "EBADF", says, "the object")
 
     def _whole(self, found: BpfObject, rows: list[Row]) -> ObjectAnswer:
         wanted = [row for row in rows if row.autoload]
@@ -127,6 +177,7 @@ class Judge:
             self._prepare(found, wanted, is_alone=False)
             for row in wanted:
                 self._load(found, row, is_alone=False)
+            self._slots(found, wanted)
         except _No as no:
             return ObjectAnswer(NO, no.stage, no.errno, no.findings)
         except _Unknown as unknown:
@@ -158,6 +209,20 @@ class Judge:
         except program_code.Broken as error:
             raise _No(LOAD, error.rule, error.errno, error.says) from None
         self._maps(found, is_alone)
+        self._links(found, rows, is_alone)
+
+    def _links(self, found: BpfObject, rows: list[Row], is_alone: bool) -> None:
+        """struct_ops_map_alloc: flags of maps in .struct_ops.link."""
+        used = {row.program.name for row in rows}
+        for definition in found.maps:
+            if definition.type == object_load.STRUCT_OPS and definition.origin.lstrip("?") == ".struct_ops.link":
+                if is_alone and not used & set(_members_used(found, definition).values()):
+                    continue
+                if not self._has_links():
+                    says = (
+                        f"map {definition.name} lies in .struct_ops.link; this kernel knows no such maps (BPF_F_LINK)"
+                    )
+                    raise _No(LOAD, "object_load.map", "EINVAL", says, "sys/kernel/btf/vmlinux: BPF_F_LINK")
 
     def _needs_types(self, found: BpfObject, rows: list[Row]) -> bool:
         return (
@@ -232,6 +297,10 @@ class Judge:
             if local.record(one).kind != kinds.PTR and local.size(one) != kernel.size(two):
                 says = f"map {name}: the member {member.name} is of another size on this kernel"
                 raise _No(LOAD, "object_load.struct_ops_member", "EOPNOTSUPP", says, "sys/kernel/btf")
+
+    def _has_links(self) -> bool:
+        """Commit 68b04864ca42 ("bpf: Create links for BPF struct_ops maps") has the flag in an enum."""
+        return self.types.vmlinux is None or bool(self.types.vmlinux.find_enumerators("BPF_F_LINK"))
 
     # One program.
 
@@ -322,7 +391,8 @@ class Judge:
         except UsageError as error:
             raise _Unknown(stage, "object_load.not_judged", str(error)) from None
         if verdict.answer == NO and verdict.findings:
-            by_load = verdict.findings[0].rule.partition(".")[0] in _BY_LOAD
+            rule = verdict.findings[0].rule
+            by_load = rule.partition(".")[0] in _BY_LOAD and rule not in _BY_LINK
             if (stage == LOAD) != by_load:
                 return
             if section.how == "tp" and verdict.errno is None:
@@ -338,7 +408,9 @@ class Judge:
     def _instructions(self, found: BpfObject, row: Row, section: section_names.SectionName) -> reach.Reached | None:
         """Of what the verifier walks: what is absent here, helpers, kfuncs, forms of instructions."""
         prepared = self._prepared
-        self._forms(prepared, program_code.extent(found, row.program))
+        whole = program_code.extent(found, row.program)
+        self._forms(prepared, whole)
+        self._global_functions(found, prepared, whole)
         entry = reach.Place(row.program.section_index, row.program.offset // INSN_BYTES)
         try:
             walked = reach.reached(prepared.code, entry)
@@ -485,6 +557,9 @@ class Judge:
         if helper == _OVERRIDE_RETURN and section.program == "KPROBE":
             built = self.types.kernel.config("CONFIG_BPF_KPROBE_OVERRIDE")
             return helper_sets.UNTOLD if built is None else helper_sets.ALLOWED if built else helper_sets.REFUSED
+        told = self._by_attach_type(section, helper)
+        if told:
+            return told
         if self.calls is not None and self.calls.from_image() is not None:
             state = self.calls.helper(section.program, helper, section.attach, section.sleepable)
             if state in (helper_sets.ALLOWED, helper_sets.REFUSED):
@@ -492,6 +567,33 @@ class Judge:
         if section.sleepable and helper in helper_sets.SLEEPS:
             return helper_sets.UNTOLD
         return helper_sets.allowed(section.program, helper)
+
+    def _by_attach_type(self, section: section_names.SectionName, helper: int) -> str:
+        """Helpers that a type's attach types or a later symbol decide about; "" for all others."""
+        program, attach = section.program, section.attach
+        if helper in _RETVALS and program in _CGROUP_TYPES:
+            is_refused = attach in _WITHOUT_RETVAL
+            return helper_sets.REFUSED if is_refused else helper_sets.ALLOWED
+        if helper in _SOCKOPTS and program == "CGROUP_SOCKOPT":
+            # Commit 2c531639deb5 ("bpf: Add support for bpf_{get,set}sockopt ... BPF_CGROUP_SETSOCKOPT").
+            return self._by_symbol("bpf_sk_setsockopt_proto") if attach == "CGROUP_SETSOCKOPT" else helper_sets.REFUSED
+        if helper in _SOCKOPTS and program == "CGROUP_SOCK_ADDR" and not attach.endswith("_CONNECT"):
+            # Commits 4f5e483b8d99 (bind) and 62476cc1bf24 (the others), of the release that brought bpf_check_mtu.
+            if self.types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is False:
+                return helper_sets.REFUSED
+            return helper_sets.ALLOWED
+        if helper in _SK_STORAGE and program == "TRACING":
+            # Commit 8e4597c627fb ("bpf: Allow using bpf_sk_storage in FENTRY/FEXIT/RAW_TP").
+            return self._by_symbol("bpf_sk_storage_get_tracing_proto")
+        if helper == _ATTACH_COOKIE and program == "TRACING" and attach == "TRACE_RAW_TP":
+            # Commit 68ca5d4eebb8 ("bpf: support BPF cookie in raw tracepoint (raw_tp, tp_btf) programs").
+            has = self._has_member("bpf_raw_tp_link", "cookie")
+            return helper_sets.ALLOWED if has else helper_sets.REFUSED
+        return ""
+
+    def _by_symbol(self, name: str) -> str:
+        count = self.types.symbol_count(name)
+        return helper_sets.UNTOLD if count is None else helper_sets.ALLOWED if count else helper_sets.REFUSED
 
     def _forms(self, prepared: program_code.Prepared, whole: set[reach.Place]) -> None:
         """What the verifier checks before it walks, of every instruction (resolve_pseudo_ldimm64, check_btf_func)."""
@@ -507,6 +609,29 @@ class Judge:
         ):
             says = "this kernel takes no addresses of functions as callbacks"
             raise _No(LOAD, "object_load.callback", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_func_id")
+
+    def _global_functions(self, found: BpfObject, prepared: program_code.Prepared, whole: set[reach.Place]) -> None:
+        """btf_prepare_func_args before commit e5069b9c23b3 ("bpf: Support pointers in global func args").
+
+        Its release brought the helper check_mtu. A pointer to a struct may be the context, and is left to the verifier.
+        """
+        if found.records is None or self.types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is not False:
+            return
+        records = found.records
+        for place in sorted(prepared.code.global_functions & whole):
+            name = found.sections[place.section].name
+            function = found.func_infos.get(name, {}).get(place.number * INSN_BYTES)
+            record = records.record(function) if function else None
+            if record is None or record.kind != kinds.FUNC:
+                continue
+            for number, (_, type_id) in enumerate(records.parameters(record.number)):
+                held = records.record(records.resolve(type_id))
+                if held.kind == kinds.PTR and records.record(records.resolve(held.number)).kind != kinds.STRUCT:
+                    where = f"{record.name}, argument {number}"
+                    says = f"this kernel takes no pointers as arguments of global functions: {where}"
+                    raise _No(
+                        LOAD, "object_load.global_argument", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_func_id"
+                    )
 
     def _arguments(self, row: Row, section: section_names.SectionName, walked: reach.Reached) -> None:
         """tp_btf: loads beyond the event's arguments (kernel/bpf/btf.c, btf_ctx_access)."""
@@ -597,7 +722,7 @@ class Judge:
         says = f"whether {extra} takes the probe depends on that file: `probe-scout check` on its machine tells"
         return LOADED, (Finding("object_attach.user_file", says, ""),)
 
-    def _attach_pattern(self, pattern: str) -> tuple[str, tuple[Finding, ...]]:
+    def _attach_pattern(self, pattern: str, attach: str) -> tuple[str, tuple[Finding, ...]]:
         """libbpf_available_kprobes_parse: the names that ftrace lists, of those that kallsyms has."""
         count = self.types.traced_matches(pattern)
         if count is None:
@@ -605,11 +730,9 @@ class Judge:
         if not count:
             says = f"no function that ftrace can patch matches {pattern}"
             raise _No(ATTACH, "object_attach.pattern", "ENOENT", says, "available_filter_functions")
-        known = self.types.knows("bpf_attach_type", "BPF_TRACE_KPROBE_MULTI")
+        known = self.types.knows("bpf_attach_type", f"BPF_{attach}")
         if known is False:
-            raise _No(
-                ATTACH, "object_attach.type", "EINVAL", "this kernel knows no attach type BPF_TRACE_KPROBE_MULTI", ""
-            )
+            raise _No(ATTACH, "object_attach.type", "EINVAL", f"this kernel knows no attach type BPF_{attach}", "")
         says = f"{pattern} matches {count} functions that ftrace can patch"
         return ATTACHED, (Finding("object_attach.matches", says, "available_filter_functions"),)
 
@@ -620,7 +743,9 @@ class Judge:
             says = f"this kernel knows no attach type BPF_{section.attach}"
             raise _No(ATTACH, "object_attach.type", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_attach_type")
         if _is_pattern(extra):
-            return self._attach_pattern(extra)
+            return self._attach_pattern(extra, section.attach)
+        if not _KPROBE_NAME.match(extra):
+            raise _No(ATTACH, "object_attach.section", "EINVAL", "the section names no function", "the object")
         self._attach_target(row, section, ATTACH)
         return ATTACHED, ()
 

@@ -11,7 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...arch import x86_uprobe
-from ...formats.elf.user_image import EM_386, EM_X86_64
+from ...formats.elf.user_image import EM_386, EM_X86_64, PF_X
 
 if TYPE_CHECKING:
     from ...formats.elf.user_image import UserImage
@@ -135,6 +135,29 @@ def walk(image: UserImage, offset: int, size: int) -> Walk:
         *(tuple(starts), tuple(returns), tuple(tails), 0 in targets, 0 in calls, at, frozenset(targets)),
         *(frozenset(calls), frozenset(slots), may_leave or bool(returns) or at < size),
     )
+
+
+def references(image: UserImage, address: int, size: int) -> list[int]:
+    """Addresses of code that a function takes (`lea address(%rip)`), in order, without those in itself; x86-64 only.
+
+    A resolver of an IFUNC takes those of the implementations that it chooses from.
+    """
+    offset = image.file_offset(address)
+    if offset is None or image.machine != EM_X86_64:
+        return []
+    code = image.code(offset, min(size, FUNCTION_BYTES_MAX))
+    found: dict[int, None] = {}
+    for at in x86_uprobe.starts(code):
+        one = x86_uprobe.decode(code[at : at + 15])
+        if one is None or one.vex or one.opcode != b"\x8d" or one.modrm is None or one.modrm & 0xC7 != 5:
+            continue
+        end = at + one.length
+        goal = address + end + int.from_bytes(code[end - 4 : end], "little", signed=True)
+        place = image.file_offset(goal)
+        flags = image.flags_at(place) if place is not None else None
+        if flags and flags & PF_X and not address <= goal < address + size:
+            found[goal] = None
+    return list(found)
 
 
 def _displacement(found: x86_uprobe.Decoded) -> int:

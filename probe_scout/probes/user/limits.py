@@ -117,7 +117,7 @@ def _of_names(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
         return
     where = f"{symbols.SOURCES.get(symbol.table, symbol.table)} of {place.file.path}"
     if symbol.type == STT_GNU_IFUNC:
-        names = ", ".join(implementations(place.file, symbol)[:6])
+        names = ", ".join(list(implementations(place.file, symbol))[:6])
         says = (
             f"{symbol.written} is an IFUNC: the address is that of the resolver, which runs once at start; calls go to "
             + (f"one of {names}." if names else "the implementation it picks.")
@@ -128,6 +128,8 @@ def _of_names(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
     if symbol.version and not symbol.is_default and default:
         what = " (an IFUNC)" if default[0].type == STT_GNU_IFUNC else ""
         says = f"{symbol.written} is for old programs: those that are linked today call {default[0].written}{what}."
+        if what and symbol.address in code.references(place.image, default[0].address, default[0].size):
+            says = says[:-1] + ", which picks this code on some processors only."
         yield Limit("limit.uprobe_old_version", NEVER, says, where, types, "likely")
     elif versions := dict.fromkeys(s.written for s in others if s.version):
         says = f"Calls of {', '.join(versions)} run other code, which this probe does not see."
@@ -160,16 +162,25 @@ def bytes_of_names(image: UserImage) -> bytes:
     return bytes(image.raw[section.offset : section.offset + section.size]) if section else b""
 
 
-def implementations(file: UserFile, symbol: Symbol) -> list[str]:
-    """What an IFUNC may pick, by the names glibc gives: __memcpy_avx_unaligned, __strlen_sse2."""
+def implementations(file: UserFile, symbol: Symbol) -> dict[str, int]:
+    """What an IFUNC may pick: name, or file offset in hexadecimal where none is known, to file offset.
+
+    Read from the resolver's code, which takes their addresses; else by the names that glibc gives: __memcpy_sse2.
+    """
+    image = file.image
+    assert image is not None
+    every = [s for s in symbols.everything(file) if s.type != STT_GNU_IFUNC]
+    taken = code.references(image, symbol.address, symbol.size)
+    if taken:
+        names: dict[int, str] = {}
+        for one in sorted(every, key=lambda s: bool(s.version)):  # a version's name may be an IFUNC's as well
+            if one.address in taken:
+                names.setdefault(one.address, one.written)
+        places = [(address, image.file_offset(address) or 0) for address in taken]
+        return {names.get(address, f"{offset:#x}"): offset for address, offset in places}
     stem = symbol.name.lstrip("_")
-    return sorted(
-        {
-            s.name
-            for s in symbols.everything(file)
-            if s.type != STT_GNU_IFUNC and s.name.startswith((f"__{stem}_", f"{stem}_")) and "chk" not in s.name
-        }
-    )
+    found = sorted({s for s in every if s.name.startswith((f"__{stem}_", f"{stem}_")) and "chk" not in s.name})
+    return {s.name: image.file_offset(s.address) or 0 for s in found}
 
 
 def _of_files(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:

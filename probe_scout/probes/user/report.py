@@ -434,6 +434,12 @@ def _forms(q: _Asked, found: symbols.Found | None, symbol: Symbol | None, offset
 def _alternatives(place: limits.Place, returns: tuple[int, ...]) -> tuple[Alternative, ...]:
     made: list[Alternative] = []
     here, path = place.verdicted, place.file.path
+    if place.symbol is not None and place.symbol.type == STT_GNU_IFUNC and not place.inside:
+        for name, offset in list(limits.implementations(place.file, place.symbol).items())[:8]:
+            other = code.judge(place.k, place.image, offset) if code.is_x86(place.image) else None
+            if other is not None and not other.refused and other.harmless and other.certain:
+                says = "an implementation that the resolver may pick"
+                made.append(Alternative("uprobe", f"{path}:{name}", YES, says))
     if place.is_go and returns:
         made += [
             Alternative("uprobe", f"{path}:{at:#x}", YES, "a RET of the function, for its return") for at in returns[:8]

@@ -6,11 +6,11 @@ called function is in the same file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...formats.elf import imports
 from ...model.report import Limit
-from . import code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,24 +24,41 @@ JUMPS = frozenset(
 )
 FORKS = frozenset(("fork", "_Fork", "__fork", "__libc_fork"))
 LOOKS = frozenset(("backtrace", "__backtrace", "_Unwind_Backtrace"))
-_FOLLOWED_BYTES = 4096  # of called functions, some milliseconds of decoding
+_FOLLOWED_BYTES = 1 << 15  # of called functions, about a millisecond
 _NAMES = JUMPS | FORKS | LOOKS | {"pthread_exit"}
+
+
+class Callees(NamedTuple):
+    """The functions that matter here, as a file knows them: defined at an address, or behind a slot of the GOT."""
+
+    by_address: dict[int, str]
+    slots: dict[int, str]
+
+    def name(self, image: UserImage, address: int) -> str:
+        """The one that stands at an address, or to which the stub there jumps; "" for any other."""
+        if address in self.by_address or not self.slots:
+            return self.by_address.get(address, "")
+        slot = imports.stub_slot(image, address)
+        return self.slots.get(slot, "") if slot is not None else ""
+
+
+@lru_cache(4)
+def callees(image: UserImage) -> Callees:
+    """Those of a file, looked up once."""
+    present = [(name, symbol) for name in _NAMES for symbol in image.named(name, False)]
+    by_address = {symbol.address: name for name, symbol in present if symbol.section}
+    is_called = any(not symbol.section for _, symbol in present)
+    slots = {slot: name for slot, name in imports.slots(image).items() if name in _NAMES} if is_called else {}
+    return Callees(by_address, slots)
 
 
 def called(image: UserImage, start: int, walk: Walk) -> frozenset[str]:
     """Which of the functions that matter here are called by the function at an address."""
-    present = [(name, symbol) for name in _NAMES for symbol in image.named(name, False)]
-    if not present:
+    known = callees(image)
+    if not known.by_address and not known.slots:
         return frozenset()
-    by_address = {symbol.address: name for name, symbol in present if symbol.section}
-    slots = imports.slots(image) if any(not symbol.section for _, symbol in present) else {}
-    found = {slots.get(start + slot, "") for slot in walk.slots}
-    for target in walk.calls:
-        address = start + target
-        if address in by_address:
-            found.add(by_address[address])
-        elif slots and (slot := imports.stub_slot(image, address)) is not None:
-            found.add(slots.get(slot, ""))
+    found = {known.slots.get(start + slot, "") for slot in walk.slots}
+    found |= {known.name(image, start + target) for target in walk.calls}
     return _NAMES.intersection(found)
 
 
@@ -50,7 +67,8 @@ def _jumping_callee(image: UserImage, start: int, walk: Walk) -> str:
 
     Only direct calls are followed, and not for ever: that nothing is found says little.
     """
-    if not walk.calls or not any(image.named(name, False) for name in JUMPS):
+    known = callees(image)
+    if not walk.calls or JUMPS.isdisjoint((*known.by_address.values(), *known.slots.values())):
         return ""
     sizes = image.sizes()
     waiting, seen, left = [start + target for target in sorted(walk.calls)], {start}, _FOLLOWED_BYTES
@@ -61,12 +79,22 @@ def _jumping_callee(image: UserImage, start: int, walk: Walk) -> str:
             continue
         seen.add(address)
         left -= size
-        inner = code.walk(image, offset, size)
-        if names := sorted(called(image, address, inner) & JUMPS):
+        targets = list(_call_targets(image.code(offset, min(size, left)), address))
+        if jumps := sorted(
+            JUMPS.intersection(known.name(image, t) for t in targets if t not in sizes or t in known[0])
+        ):
             name = next((s.name for s in image.symbols() if s.address == address), "")
-            return f"{name or f'code at {address:#x}'}, which calls {names[0]}"
-        waiting += [address + target for target in sorted(inner.calls)]
+            return f"{name or f'code at {address:#x}'}, which calls {jumps[0]}"
+        waiting += [target for target in targets if target in sizes]
     return ""
+
+
+def _call_targets(code: bytes, address: int) -> Iterator[int]:
+    """Where bytes that look like a call lead. They may be a part of another instruction, whose goal is then nowhere."""
+    at = code.find(b"\xe8")
+    while at >= 0 and at + 5 <= len(code):
+        yield address + at + 5 + int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
+        at = code.find(b"\xe8", at + 1)
 
 
 def limits(image: UserImage, start: int, walk: Walk, types: tuple[str, ...], evidence: str) -> Iterator[Limit]:

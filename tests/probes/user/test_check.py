@@ -313,6 +313,15 @@ def test_go(flags: tuple[str, ...], kernel, tmp_path_factory):
     assert set(answers(generic).values()) == {("yes", None)}
 
 
+def test_an_ifunc_names_what_its_resolver_may_pick(kernel):
+    report = ask(kernel, "/usr/lib/libps.so.1:picked")
+    assert limits(report) == {"uprobe_ifunc"}
+    assert "one of fast." in report.limits[0].says
+    assert [(one.attach, one.target, one.answer) for one in report.alternatives] == [
+        ("uprobe", "/usr/lib/libps.so.1:fast", "yes")
+    ]
+
+
 # USDT
 
 
