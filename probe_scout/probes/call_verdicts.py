@@ -35,6 +35,8 @@ _INSTEAD_MAX = 6
 _ELSEWHERE = 0x7FFFFFFF  # the id of a type that is in no set of vmlinux
 _NO_IMAGE = "name the kernel's image, of the same build: --vmlinux vmlinuz, or --root vmlinuz or a kernel's package"
 _ALLOW_LISTS = {"d_path": "btf_allowlist_d_path"}  # helper to the set of functions where it is allowed
+_SLEEPERS = frozenset(("TRACING", "LSM", "KPROBE", "STRUCT_OPS", "SYSCALL", "EXT"))
+_EVENTS, _SLEEPY_EVENTS = ("TRACEPOINT", "RAW_TRACEPOINT"), "faultable_events"
 _SLEEPABLE_HOOKS = "sleepable_lsm_hooks"
 _OVERRIDE = "override_return"
 
@@ -134,6 +136,8 @@ class Question:
             awake = image.proto(program._replace(sleeps=True), self.number)
             if awake and one.sleeps is False:
                 return CallTraits(sleeps=True), (), (), evidence
+            if awake and not self._may_sleep(one):
+                return CallTraits(sleeps=True), (), (), evidence
             if awake:
                 program, proto = program._replace(sleeps=True), awake
         if not proto:
@@ -144,8 +148,14 @@ class Question:
             return _untold(f"it depends on {self._places(one)}", "name it: --target FUNCTION", evidence)
         if not permitted:
             return CallTraits(refused="place"), (), (), evidence.replace("get_func_proto", "bpf_func_proto.allowed")
-        traits = CallTraits(sleeps=says.might_sleep and one.sleeps is False)
+        traits = CallTraits(sleeps=says.might_sleep and (one.sleeps is False or not self._may_sleep(one)))
         return *self._overriding(traits), self._notes(one, says.gpl_only, says.might_sleep or program.sleeps), evidence
+
+    def _may_sleep(self, one: Column) -> bool:
+        """Some program of the type may be loaded as sleepable (kernel/bpf/verifier.c, can_be_sleepable)."""
+        if one.program in _EVENTS:  # not told where nothing shows it: then the note says what is open
+            return self.k.flag(_SLEEPY_EVENTS) is not False
+        return one.program in _SLEEPERS
 
     def _why(self, program: Program) -> str:
         """Which of the things that were said of the program refuses it."""
@@ -244,7 +254,8 @@ class Question:
         names = set(_flag_names(image.flags.get(self.name, 0)))
         boot = self.k.caller is not None and self.k.flag("may_boot") is not True
         traits = CallTraits(
-            sleeps="sleepable" in names and one.sleeps is False, destructive="destructive" in names and boot
+            sleeps="sleepable" in names and (one.sleeps is False or not self._may_sleep(one)),
+            destructive="destructive" in names and boot,
         )
         return traits, (), self._notes(one, True, "sleepable" in names), evidence
 

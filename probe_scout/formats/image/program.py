@@ -25,6 +25,9 @@ CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SYS_BOOT": 22, "C
 # Ends of the reasons that each level of lockdown closes (enum lockdown_reason, include/linux/security.h).
 _LOCKED = {"integrity": "LOCKDOWN_INTEGRITY_MAX", "confidentiality": "LOCKDOWN_CONFIDENTIALITY_MAX"}
 _OWN_NAME = ("bpf_get_btf_vmlinux", "btf_type_by_id", "btf_name_by_offset")
+# What stands for an expected attach type of 0 (kernel/bpf/syscall.c, bpf_prog_load_fixup_attach_type).
+_DEFAULTS = {"CGROUP_SOCK": "CGROUP_INET_SOCK_CREATE", "SK_REUSEPORT": "SK_REUSEPORT_SELECT"}
+_OFFLOADED = ("dev_bound", "offload_requested")  # bytes: a program for a device
 _SETS = {"btf_id_set8_contains": 8, "btf_id_set_contains": 4}
 
 
@@ -53,6 +56,14 @@ class Programs:
         self._token, self._dst = facts.offset("bpf_prog_aux", "token"), facts.offset("bpf_prog_aux", "dst_prog")
         self._btf_id = facts.offset("bpf_prog_aux", "attach_btf_id")
         self._name = facts.offset("bpf_prog_aux", "attach_func_name")
+        self._offload = [facts.offset("bpf_prog_aux", name) for name in _OFFLOADED]
+        enumerators = facts.records().btf.enumerators
+        kinds_of, attach = enumerators("bpf_prog_type"), enumerators("bpf_attach_type")
+        self._defaults = {
+            kinds_of[f"BPF_PROG_TYPE_{program}"]: attach[f"BPF_{kind}"]
+            for program, kind in _DEFAULTS.items()
+            if f"BPF_PROG_TYPE_{program}" in kinds_of and f"BPF_{kind}" in attach
+        }
         self._sleepable = _sleepable(facts)
         self._reasons = facts.records().btf.enumerators("lockdown_reason")
 
@@ -69,8 +80,10 @@ class Programs:
         for place in (self._token, self._dst):
             if place is not None:
                 memory.update(number(AUX + place, 0, 8))
+        memory.update({AUX + place: 0 for place in self._offload if place is not None})
         if self._expected is not None and program.attach_type is not None:
-            memory.update(number(PROG + self._expected, program.attach_type))
+            kind = program.attach_type or self._defaults.get(program.type, 0)
+            memory.update(number(PROG + self._expected, kind))
         if self._btf_id is not None and program.btf_id is not None:
             memory.update(number(AUX + self._btf_id, program.btf_id))
         if self._name is not None and program.function:
