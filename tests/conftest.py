@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -46,6 +47,9 @@ archive.ArchiveSource.__init__ = _share_unpacked  # type: ignore[method-assign]
 if not os.access(ROOT, os.W_OK):  # failing examples are kept in the tree; where that may not be done, nowhere
     settings.register_profile("read_only", database=None)
     settings.load_profile("read_only")
+
+
+gc.set_threshold(100_000, 20, 100)  # Kernels are millions of objects that stay: looking through them costs a fifth
 
 
 def pytest_addoption(parser):

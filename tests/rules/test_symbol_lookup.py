@@ -127,3 +127,15 @@ def test_a_slice_of_part_of_the_function_proves_nothing(stable):
 )
 def test_a_sign_that_an_instruction_compares_with(code, said):
     assert x86_64.has_operand(bytes.fromhex(code), ord(":")) is said
+
+
+@pytest.mark.parametrize(
+    ("vmlinux", "modules", "fires"),
+    [(2, 0, True), (1, 0, False), (1, 2, False), (0, 2, True), (0, 1, False), (2, 2, True)],
+)
+def test_symbols_of_modules_count_where_vmlinux_has_none(vmlinux, modules, fires):
+    """kernel/trace/trace_kprobe.c, number_of_same_symbols: modules are walked when vmlinux has no such symbol."""
+    from probe_scout.model.traits import Traits
+    from probe_scout.rules import symbol_lookup
+
+    assert symbol_lookup.ambiguous.fires(Traits(vmlinux=vmlinux, modules=modules), None) == fires

@@ -42,13 +42,19 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/kprobe_instruction.py", ("tests/rules/test_kprobe_instruction.py",)),
     ("rules/tracepoint_access.py", ("tests/rules/test_tracepoint_access.py", "tests/probes/tracepoints")),
     ("rules/raw_tp_null.py", ("tests/probes/tracepoints/test_raw_arguments.py",)),
-    ("rules/uprobe.py", ("tests/probes/user/test_rules.py", "tests/probes/user/test_check.py")),
+    (
+        "rules/uprobe.py",
+        ("tests/rules/test_uprobe.py", "tests/probes/user/test_rules.py", "tests/probes/user/test_check.py"),
+    ),
     (
         "rules/helper_sets.py",
         ("tests/commands/test_kfunc_and_features.py", "tests/probes/objects", "tests/commands/test_lint.py"),
     ),
-    ("rules/object_", ("tests/probes/objects", "tests/commands/test_lint.py")),
-    ("rules/section_names.py", ("tests/probes/objects", "tests/commands/test_lint.py")),
+    ("rules/object_", ("tests/rules/test_object_load.py", "tests/probes/objects", "tests/commands/test_lint.py")),
+    (
+        "rules/section_names.py",
+        ("tests/rules/test_section_names.py", "tests/probes/objects", "tests/commands/test_lint.py"),
+    ),
     ("rules/symbol_lookup.py", ("tests/rules/test_judge.py", _EVERY_RULE, "tests/rules/test_symbol_lookup.py")),
     ("rules/", ("tests/rules/test_judge.py", "tests/rules/test_built_without.py", _EVERY_RULE)),
     ("probes/attach/evidence.py", ("tests/probes/attach/test_evidence.py", "tests/probes/attach", _EVERY_RULE)),

@@ -148,6 +148,32 @@ def test_addresses_become_symbols(audited, ibt, offset):
     assert resolver.symbol(0) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "name"),
+    [
+        *((1, 0, "cpu-clock"), (1, 99, "software 99"), (0, 99, "hardware 99")),
+        *((None, 0, None), (1, None, None), (0, None, None)),
+    ],
+)
+def test_perf_events_in_the_words_of_perf(audited, kind, config, name):
+    from probe_scout.commands.audit.resolve import Resolver
+    from probe_scout.frontends.session import open_kernel
+
+    audited(inputs(), ("vfs_read",))
+    assert Resolver(open_kernel(audited.folder)._kernel, {}, {}).perf_event(kind, config) == name
+
+
+@pytest.mark.parametrize(("pattern", "count"), [("xfs:xfs_*", 1), ("xfs_*", 1), ("vfs_*", 1), ("nfs:*", 0), ("*", 2)])
+def test_narrowed_by_a_function_of_a_module(audited, pattern, count):
+    from probe_scout.commands import audit
+
+    given = inputs(
+        programs=[program(1)], perf=[perf(10, 3, 1, "kprobe", "vfs_read"), perf(10, 4, 1, "kprobe", "xfs:xfs_read")]
+    )
+    report = audited(given, ("vfs_read", "xfs_read [xfs]"))
+    assert len(audit.narrowed(report, 0, pattern).attachments) == count
+
+
 def test_cgroups_by_link_and_by_query(audited):
     entry = {"cgroup_id": 77, "path": "/system.slice", "attach_type": "cgroup_inet_egress", "prog_ids": [1, 2]}
     given = inputs(
