@@ -58,6 +58,17 @@ def test_without_bpf_events_no_type_loads_and_perf_has_no_kprobes():
     assert stages == {("EINVAL", "load"), ("ENOENT", "open")}
 
 
+def test_without_the_jit_no_trampoline_program_loads():
+    found = {
+        (answer.type, answer.errno, answer.stage)
+        for _, answers in recorded.read(FOLDER / "no-jit-traced.tsv.xz")
+        for answer in answers
+    }
+    trampolines = ("fentry", "fexit")
+    assert {row for row in found if row[0] in trampolines} == {(one, "ENOMEM", "load") for one in trampolines}
+    assert {("kprobe.multi", "0", "-"), ("tp_btf", "0", "-"), ("kprobe", "0", "-")} <= found
+
+
 def test_without_the_function_tracer_every_kind_is_there():
     """The recording would not show much if it lacked the types that the option decides about."""
     found = {
