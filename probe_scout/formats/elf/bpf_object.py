@@ -204,6 +204,8 @@ def _read_sections(found: BpfObject, raw: bytes, path: str) -> list[_Symbol]:
         raise Malformed(path, 16, "a relocatable ELF file for BPF", f"type {kind} for machine {machine}")
     (table,) = unpack_from("<Q", raw, 40)
     entry, count, names_index = unpack_from("<HHH", raw, 58)
+    if table + count * entry > len(raw):
+        raise Malformed(path, 40, f"section headers inside {len(raw)} bytes", f"an offset of {table}")
     if entry != _SECTION_BYTES:
         raise Malformed(path, 58, f"section headers of {_SECTION_BYTES} bytes", f"{entry}")
     heads = [unpack_from("<IIQQQQIIQQ", raw, table + number * entry) for number in range(count)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from probe_scout.errors import Malformed
 from probe_scout.formats.elf import bpf_object
 
 MAPS = """
@@ -44,3 +46,10 @@ def test_an_object_opens_as_in_libbpf(tmp_path, source, with_types, errno):
     if shutil.which("bpftool"):
         skeleton = subprocess.run(["bpftool", "gen", "skeleton", path], capture_output=True, text=True)
         assert (skeleton.returncode == 0) == (errno is None), skeleton.stderr
+
+
+def test_section_headers_beyond_any_file_are_one_sentence():
+    raw = bytearray((Path(__file__).parents[3] / "fixtures" / "objects" / "trie.bpf.o").read_bytes())
+    raw[40:48] = b"\xff" * 8
+    with pytest.raises(Malformed, match="section headers"):
+        bpf_object.read(bytes(raw), "x.o")
