@@ -65,7 +65,7 @@ def extent(found: BpfObject, program: Program) -> set[Place]:
             continue
         references = found.references.get(section, {})
         data = found.sections[section].data
-        for index in range(begin, begin + count):
+        for index in range(max(begin, 0), min(begin + count, len(data) // INSN_BYTES)):
             places.add(Place(section, index))
             reference = references.get(index * INSN_BYTES)
             target = None
