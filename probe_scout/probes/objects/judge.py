@@ -537,7 +537,10 @@ class Judge:
         if self.points is None or row.section is None or not is_target:
             return ()
         asked = asked_of(row.program.section, row.section)
-        return self.points(*asked) if asked is not None else ()
+        try:
+            return self.points(*asked) if asked is not None else ()
+        except UsageError:  # a target that is no name
+            return ()
 
     def _helper_names(self) -> dict[int, str]:
         """Number of a helper to its name without bpf_; {} where enum bpf_func_id cannot be read."""
