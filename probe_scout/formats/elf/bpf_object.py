@@ -271,6 +271,9 @@ def _add_programs(found: BpfObject, symbols: list[_Symbol]) -> None:
                     "EOPNOTSUPP",
                     f"{symbol.name} in section {section.name} is static; programs must be global functions",
                 )
+            if not symbol.size or symbol.size % INSN_BYTES or symbol.value % INSN_BYTES:
+                says = f"{symbol.name} in section {section.name} is no row of whole instructions"
+                raise _Refused("object_open.format", "EINVAL", says)
             if section.name == ".text":
                 found.functions.add(symbol.value)
                 # Hidden functions are made static by libbpf, and so verified with their callers.

@@ -120,7 +120,7 @@ class _Walk:
         seen: dict[int, list[_State]] = {}
         todo: list[tuple[int, _State]] = [(entry.number, _State(registers, ()))]
         returns: list[Value] = []
-        insns = self.code.insns[entry.section]
+        insns = self.code.insns.get(entry.section, [])
         while todo:
             index, state = todo.pop()
             while 0 <= index < len(insns):
