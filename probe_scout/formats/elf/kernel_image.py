@@ -222,7 +222,11 @@ def unpack(raw: bytes, path: str, limit_bytes: int = UNPACKED_BYTES_MAX) -> byte
             data, ended = unbz.decompress(raw, limit_bytes + 1), unbz.eof
         elif raw[:4] == b"\x28\xb5\x2f\xfd":
             data, ended = _unzstd(raw, path, limit_bytes), True
-        elif raw[:4] == b"\x02\x21\x4c\x18" or raw[:4] == b"\x04\x22\x4d\x18":
+        elif raw[:4] == b"\x02\x21\x4c\x18":
+            from . import lz4
+
+            data, ended = lz4.unpacked(raw, limit_bytes), True
+        elif raw[:4] == b"\x04\x22\x4d\x18":
             raise CannotUnpack(path, "lz4", "unpack it with scripts/extract-vmlinux of the kernel source")
         elif raw[:4] == b"\x89LZO":
             raise CannotUnpack(path, "lzo", "unpack it with scripts/extract-vmlinux of the kernel source")

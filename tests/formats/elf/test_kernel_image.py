@@ -126,7 +126,7 @@ def test_an_image_that_unpacks_to_too_much_is_malformed(packing):
         kernel_image.vmlinux_of(bzimage(PAYLOADS[packing]), limit_bytes=len(VMLINUX) - 1)
 
 
-@pytest.mark.parametrize(("magic", "packing"), [(b"\x02\x21\x4c\x18", "lz4"), (b"\x89LZO\0\r\n", "lzo")])
+@pytest.mark.parametrize(("magic", "packing"), [(b"\x04\x22\x4d\x18", "lz4"), (b"\x89LZO\0\r\n", "lzo")])
 def test_packings_without_a_reader_say_what_helps(magic, packing):
     with pytest.raises(kernel_image.CannotUnpack, match=f"extract-vmlinux.*{packing}"):
         kernel_image.vmlinux_of(bzimage(magic + b"\0" * 20))
