@@ -71,7 +71,7 @@ def test_an_image_tells(image, name, type_, answer):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("kernel", ["6.12", "7.3"])
+@pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12", "7.3"])
 def test_every_helper_at_a_place_is_answered_as_by_the_verifier(kernel):
     """fixtures/calls/places.tsv.xz: which calls the booted kernel let through (tests/vm/guest/calls_all.py)."""
     path = lab.root() / "kernels" / kernel / "vmlinuz"
@@ -96,7 +96,7 @@ def test_every_helper_at_a_place_is_answered_as_by_the_verifier(kernel):
                 if (answer == "yes") != (str(number) in allowed.split()):
                     wrong.append((label, name, answer))
     assert wrong == []
-    assert told > 4000
+    assert told > 3000
 
 
 def test_what_would_be_accepted_has_a_yes_of_its_own(image):

@@ -63,7 +63,10 @@ class Accesses:
         return self.facts.first_name(self.function(program_type)).partition(".")[0].endswith(_BY_ARGUMENTS)
 
     def allowed(self, program: Program, offset: int, size: int, access: int = READ) -> bool | None:
-        """Whether the kernel takes a load or store of so many bytes; None where that is not told."""
+        """Whether the kernel takes a load or store of so many bytes; None where that is not told.
+
+        Of a whole field. Old kernels (5.10) refuse parts of a pointer's field later, in convert_ctx_access: EINVAL.
+        """
         start = self.function(program.type)
         memory = self._programs.memory(program) if start else None
         if memory is None:

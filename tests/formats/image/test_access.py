@@ -20,7 +20,7 @@ from tests.vm import contexts
 
 pytest.importorskip("capstone")
 RECORDED = Path(__file__).resolve().parents[3] / "fixtures" / "calls" / "contexts.tsv.xz"
-KERNELS = ("6.12", "7.3")
+KERNELS = ("6.1", "6.12", "7.3")
 
 
 @cache
@@ -42,6 +42,15 @@ def test_every_load_and_store_is_answered_as_by_the_booted_kernel(kernel):
     assert wrong == []
     assert told > 30_000
     assert untold < told / 100
+
+
+@pytest.mark.oracle
+def test_parts_of_pointers_are_refused_later_by_an_old_kernel():
+    """5.10: is_valid_access takes a part of a pointer's field, convert_ctx_access then says EINVAL (misconfigured)."""
+    told, _, wrong = contexts.differences(facts("5.10"), lines_of("5.10"))
+    assert told > 40_000
+    assert len(wrong) == 296
+    assert all("kernel x, image True" in one for one in wrong)
 
 
 def test_what_a_load_gives():
