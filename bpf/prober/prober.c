@@ -386,11 +386,17 @@ static int ask_kprobe(int returns, char *target)
 	return perf_probe("kprobe", returns, (uintptr_t)target, offset);
 }
 
+#if defined(__aarch64__)
+#define SYSCALL_PREFIX "__arm64_sys_"
+#else
+#define SYSCALL_PREFIX "__x64_sys_"
+#endif
+
 static int ask_ksyscall(int returns, const char *name)
 {
 	char symbol[256];
 
-	snprintf(symbol, sizeof(symbol), "__x64_sys_%s", name);
+	snprintf(symbol, sizeof(symbol), SYSCALL_PREFIX "%s", name);
 	return perf_probe("kprobe", returns, (uintptr_t)symbol, 0);
 }
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from . import boot, cache, fetch
-from .kernels import KERNELS
+from .kernels import KERNELS, named
+from .machines import MACHINES, NATIVE
 from .problems import LabError
 
 CONSOLE_LINES = 25
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="fetch|list|run|" + "|".join(OTHERS))
     fetching = verbs.add_parser("fetch", help="download kernels into the cache")
     fetching.add_argument("kernel", nargs="*", help="names of the table; none: all")
+    fetching.add_argument("--arch", default="", choices=list(MACHINES), help="only the kernels of this one")
     fetching.add_argument("--force", action="store_true", help="fetch anew")
     fetching.set_defaults(do=_fetch)
     listing = verbs.add_parser("list", help="kernels known, and what is cached")
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     running = verbs.add_parser("run", help="boot a kernel and run a command in it as root")
     add = running.add_argument
     add("-k", "--kernel", required=True, help="a name of the table; fetched if it is not there")
+    add("--arch", default=NATIVE.debian, choices=list(MACHINES), help="-k 6.12 --arch arm64 is -k 6.12-arm64")
     add("-M", "--module", action="append", default=[], help="load a module first; `usual`: those of recordings")
     add("-a", "--append", action="append", default=[], metavar="TEXT", help="more kernel command line")
     add("-e", "--env", action="append", default=[], metavar="NAME=VALUE")
@@ -76,8 +79,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fetch(asked: argparse.Namespace) -> int:
-    for name in asked.kernel or KERNELS:
-        fetch.fetch(name, asked.force)
+    all_of = [name for name, kernel in KERNELS.items() if asked.arch in ("", kernel.arch.debian)]
+    for name in asked.kernel or all_of:
+        fetch.fetch(named(name, asked.arch), asked.force)
     return 0
 
 
@@ -89,10 +93,11 @@ def _list(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    fetch.fetch(asked.kernel, say=lambda text: print(f"lab: {text}", file=sys.stderr))
-    usual = KERNELS[asked.kernel].modules if asked.kernel in KERNELS else ()
+    kernel = named(asked.kernel, asked.arch)
+    fetch.fetch(kernel, say=lambda text: print(f"lab: {text}", file=sys.stderr))
+    usual = KERNELS[kernel].modules if kernel in KERNELS else ()
     ended = boot.run(
-        asked.kernel,
+        kernel,
         asked.command,
         share=dict(pair.split("=", 1) if "=" in pair else ("/host", pair) for pair in asked.share),
         out=asked.out,

@@ -19,12 +19,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import cache, modules, packages
+from . import cache, foreign, modules, packages
 from .cpio import Writer
+from .machines import NATIVE
 from .problems import LabError, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from .machines import Machine
 
 GUEST = Path(__file__).resolve().parent / "guest"
 FOLDERS = (
@@ -62,21 +65,27 @@ class Job(NamedTuple):
     without: Sequence[str]
 
 
-def base() -> Path:
-    """busybox, this interpreter's Python and init: the same for every kernel."""
+def base(on: Machine = NATIVE) -> Path:
+    """busybox, Python and init: the same for every kernel. Python is this interpreter's, or the packages' (foreign)."""
+    made_of = [_state(GUEST / name) for name in ("init", "as_user.py")] + [_state(__file__)]
+    if on is not NATIVE:
+        made_of.append(_state(foreign.tree(on) / "done"))
+        return _kept(f"{on.debian}-base", made_of, lambda out: _write_foreign(out, on))
     busybox = program("busybox")
-    made_of = [sys.version, sys.base_prefix, *map(_state, (busybox, os.path.realpath(sys.executable), __file__))]
-    made_of += [_state(GUEST / name) for name in ("init", "as_user.py")]
+    made_of += [sys.version, sys.base_prefix, *map(_state, (busybox, os.path.realpath(sys.executable)))]
     return _kept("base", made_of, _write_base)
 
 
-def tool() -> Path:
+def tool(on: Machine = NATIVE) -> Path:
     """The package probe_scout of this checkout and what it depends on, as `probe-scout` and for python3 -m."""
-    files = packages.tool_files()
-    return _kept("tool", [f"{guest} {_state(host)}" for guest, host in files], lambda out: _write_tool(out, files))
+    files = packages.tool_files() if on is NATIVE else packages.files_with(foreign.wheels(on))
+    kind = "tool" if on is NATIVE else f"{on.debian}-tool"
+    made_of = [f"{guest} {_state(host)}" for guest, host in files]
+    return _kept(kind, made_of, lambda out: _write_tool(out, files, on))
 
 
-def _write_base(out: Writer) -> None:
+def _write_frame(out: Writer, busybox: Path) -> None:
+    """Folders, links, accounts, init and busybox with its applets, which Debian builds alike everywhere."""
     for folder in FOLDERS:
         out.folder(folder)
     for name in ("bin", "sbin", "lib", "lib64"):
@@ -85,7 +94,31 @@ def _write_base(out: Writer) -> None:
     out.data("usr/bin/as_user", b"#!/usr/bin/python3\n" + (GUEST / "as_user.py").read_bytes(), 0o755)
     for path, text in ACCOUNTS.items():
         out.data(path, text)
-    _program(out, "usr/bin/busybox", Path(program("busybox")))
+    out.file("usr/bin/busybox", busybox)
+    applets = subprocess.run([program("busybox"), "--list"], check=True, capture_output=True, text=True).stdout
+    for applet in applets.split():
+        out.link(f"usr/bin/{applet}", "busybox")
+
+
+def _write_foreign(out: Writer, on: Machine) -> None:
+    root = foreign.tree(on)
+    _write_frame(out, foreign.busybox(on))
+    out.file("usr/bin/python3.11", root / "usr/bin/python3.11")
+    for name in ("python3", "python"):
+        out.link(f"usr/bin/{name}", "python3.11")
+    _python_tree(out, "usr/lib/python3.11", root / "usr/lib/python3.11")
+    libraries = root / "usr/lib" / on.triple
+    for path in sorted(libraries.glob("*.so*")):
+        if path.resolve().is_file() and path.read_bytes()[:4] == b"\x7fELF":
+            out.file(f"usr/lib/{on.triple}/{path.name}", path.resolve())
+    for loader in sorted((root / "usr/lib").glob("ld-linux-*")):
+        out.file(f"usr/lib/{loader.name}", loader.resolve())
+
+
+def _write_base(out: Writer) -> None:
+    busybox = Path(program("busybox"))
+    _libraries(out, busybox)
+    _write_frame(out, busybox)
     python = f"python3.{sys.version_info[1]}"
     _program(out, f"usr/bin/{python}", Path(sys.executable).resolve())
     for name in ("python3", "python"):
@@ -95,15 +128,12 @@ def _write_base(out: Writer) -> None:
     for compiled in sorted((library / "lib-dynload").glob("*.so")):
         if not _is_left_out(compiled.name):
             _libraries(out, compiled)
-    applets = subprocess.run([program("busybox"), "--list"], check=True, capture_output=True, text=True).stdout
-    for applet in applets.split():
-        out.link(f"usr/bin/{applet}", "busybox")
 
 
-def _write_tool(out: Writer, files: list[tuple[str, Path]]) -> None:
+def _write_tool(out: Writer, files: list[tuple[str, Path]], on: Machine) -> None:
     for guest, host in files:
         _python_file(out, f"{TOOL_FOLDER}/{guest}", host)
-        if host.suffix == ".so":
+        if host.suffix == ".so" and on is NATIVE:
             _libraries(out, host)
     start = f"#!/usr/bin/python3\nimport sys\nsys.path.insert(0, '/{TOOL_FOLDER}')\n"
     out.data(

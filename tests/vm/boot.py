@@ -21,19 +21,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import archives, cache
+from .kernels import KERNELS
+from .machines import NATIVE
 from .problems import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from .machines import Machine
+
 TIME_LIMIT = 124
 LAB_ERROR = 125
 PANIC = 126
 # rcu_expedited keeps detaching fast. watchdog_thresh: a slow machine is no lockup.
-COMMAND_LINE = (
-    "console=ttyS0 panic=-1 oops=panic loglevel=4 rcupdate.rcu_expedited=1 "
-    "tsc=reliable no_timer_check audit=0 watchdog_thresh=60"
-)
+COMMAND_LINE = "panic=-1 oops=panic loglevel=4 rcupdate.rcu_expedited=1 audit=0 watchdog_thresh=60"
 PORTS = ("stdout", "stderr", "control", "out", "live")
 TURN_S = 0.05
 # From the status to the end of QEMU; a guest that cannot power off has answered all the same.
@@ -99,8 +100,9 @@ def run(
     job = archives.Job(
         command, {g: Path(h) for g, h in (share or {}).items()}, modules, env, cwd, programs, without
     )  # fmt: skip
-    qemu = program("qemu-system-x86_64")
-    parts = [archives.base(), *([archives.tool()] if tool else [])]
+    on = machine_of(kernel)
+    qemu = program(on.qemu)
+    parts = [archives.base(on), *([archives.tool(on)] if tool else [])]
     with scratch_folder() as work:
         missing = archives.write_job(work / "job", cached, job)
         with open(work / "initrd", "wb") as whole:
@@ -113,8 +115,8 @@ def run(
             files["live"] = live.absolute()
         for file_path in files.values():
             file_path.touch()
-        line = " ".join([COMMAND_LINE, *([] if kaslr else ["nokaslr"]), *append])
-        words = [qemu, *machine(memory_mb, cpus), "-kernel", str(cached.vmlinuz), "-initrd", str(work / "initrd")]
+        line = " ".join([f"console={on.console}", COMMAND_LINE, on.append, *([] if kaslr else ["nokaslr"]), *append])
+        words = [qemu, *machine(memory_mb, cpus, on), "-kernel", str(cached.vmlinuz), "-initrd", str(work / "initrd")]
         words += ["-append", line, *ports(work / "console", files)]
         started, cpu_before_s = time.monotonic(), _children_cpu_s()
         is_late, code = _watch(words, work, timeout_s, echo)
@@ -146,18 +148,23 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def machine(memory_mb: int, cpus: int) -> list[str]:
-    """QEMU's words for the machine. la57=off: five-level tables cost a third of the speed without KVM.
+def machine_of(kernel: str) -> Machine:
+    """The architecture of a name of the table; kernels that were compiled here have this machine's."""
+    return KERNELS[kernel].arch if kernel in KERNELS else NATIVE
+
+
+def machine(memory_mb: int, cpus: int, on: Machine = NATIVE) -> list[str]:
+    """QEMU's words for the machine.
 
     PROBE_SCOUT_ICOUNT=1: the guest's clock counts instructions, one a nanosecond, whatever else this machine does.
     """
-    speed = ["-accel", "tcg,tb-size=512", "-cpu", "max,la57=off"]
-    if os.environ.get("PROBE_SCOUT_KVM") == "1":
-        speed = ["-accel", "kvm", "-cpu", "host"]
+    board = list(on.board)
+    if os.environ.get("PROBE_SCOUT_KVM") == "1" and on is NATIVE:
+        board = ["-machine", "q35", "-accel", "kvm", "-cpu", "host"]
     elif os.environ.get("PROBE_SCOUT_ICOUNT") == "1":
-        speed += ["-icount", "shift=0,sleep=off"]
+        board += ["-icount", "shift=0,sleep=off"]
     return [
-        *("-machine", "q35", *speed, "-m", str(memory_mb), "-smp", str(cpus)),
+        *(*board, "-m", str(memory_mb), "-smp", str(cpus)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     ]
 

@@ -47,9 +47,9 @@ def fetch(name: str, force: bool = False, say: Callable[[str], None] = print) ->
 def _fetch(kernel: Kernel, say: Callable[[str], None]) -> None:
     started = time.monotonic()
     program("depmod")
-    with cache.locked(f"suite-{kernel.suite}"):
-        options = _suite(kernel.suite)
-        available = parse_packages(_run("apt-cache", *options, "dumpavail"))
+    with cache.locked(f"suite-{_lists(kernel.suite, kernel.arch.debian)}"):
+        options = suite_options(kernel.suite, kernel.arch.debian)
+        available = parse_packages(run("apt-cache", *options, "dumpavail"))
     release = choose(kernel, available)
     if release != kernel.pinned:
         say(f"{kernel.name}: {kernel.pinned} has left {kernel.suite}; {release} is the newest there")
@@ -63,9 +63,9 @@ def _fetch(kernel: Kernel, say: Callable[[str], None]) -> None:
         made = Path(scratch) / "made"
         made.mkdir()
         asked = [f"{package}={version}" for package, version in packages.items()]
-        _run("apt-get", *options, "download", "-q", *asked, folder=Path(scratch))
+        run("apt-get", *options, "download", "-q", *asked, folder=Path(scratch))
         for deb in sorted(Path(scratch).glob("*.deb")):
-            _run("dpkg-deb", "-x", str(deb), str(made / "tree"))
+            run("dpkg-deb", "-x", str(deb), str(made / "tree"))
         _arrange(made, release)
         (made / "packages").write_text("".join(f"{package} {version}\n" for package, version in packages.items()))
         (made / "release").write_text(release + "\n")
@@ -90,7 +90,7 @@ def _arrange(made: Path, release: str) -> None:
     if not (made / "vmlinuz").exists():
         raise LabError(f"the packages of {release} hold no vmlinuz")
     if (modules / "kernel").is_dir():
-        _run("depmod", "-b", str(tree), release)
+        run("depmod", "-b", str(tree), release)
 
 
 def choose(kernel: Kernel, available: Iterable[str]) -> str:
@@ -128,17 +128,25 @@ def mirror() -> str:
     given = os.environ.get("PROBE_SCOUT_MIRROR")
     if given:
         return given.rstrip("/")
-    for line in _run("apt-get", "indextargets", "--format", "$(REPO_URI)").splitlines():
+    for line in run("apt-get", "indextargets", "--format", "$(REPO_URI)").splitlines():
         if line.rstrip("/").endswith("/debian"):
             return line.rstrip("/")
     raise LabError("apt on this machine names no Debian archive: set PROBE_SCOUT_MIRROR to the address of one")
 
 
-def _suite(suite: str) -> list[str]:
-    """Options that make apt read one suite's lists in the lab's own folder; they are renewed once a day."""
+def _lists(suite: str, arch: str) -> str:
+    """The folder of one suite's lists; amd64's has the plain name."""
+    return suite if arch == "amd64" else f"{suite}-{arch}"
+
+
+def suite_options(suite: str, arch: str) -> list[str]:
+    """Options that make apt read one suite's lists of one architecture in the lab's own folder.
+
+    The lists are renewed once a day. This machine's own architecture and installed packages play no part.
+    """
     if not KEYRING.exists():
         raise LabError("Debian's keyring is not installed: apt-get install debian-archive-keyring")
-    folder = cache.root() / "apt" / suite
+    folder = cache.root() / "apt" / _lists(suite, arch)
     (folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     (folder / "cache" / "archives" / "partial").mkdir(parents=True, exist_ok=True)
     settings = {
@@ -146,20 +154,23 @@ def _suite(suite: str) -> list[str]:
         "Dir::Etc::sourcelist": folder / "sources.list",
         "Dir::Etc::sourceparts": "/dev/null",
         "Dir::Cache": folder / "cache",
+        "Dir::State::status": "/dev/null",
+        "APT::Architecture": arch,
+        "APT::Architectures": arch,
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
     }
     options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
     stamp = folder / "updated"
     if not stamp.exists() or time.time() - stamp.stat().st_mtime > LISTS_SECONDS_MAX:
-        line = f"deb [arch=amd64 signed-by={KEYRING}] {mirror()} {suite} main\n"
+        line = f"deb [arch={arch} signed-by={KEYRING}] {mirror()} {suite} main\n"
         (folder / "sources.list").write_text(line)
-        _run("apt-get", *options, "update", "-q", "-o", "APT::Update::Error-Mode=any")
+        run("apt-get", *options, "update", "-q", "-o", "APT::Update::Error-Mode=any")
         stamp.touch()
     return options
 
 
-def _run(name: str, *args: str, folder: Path | None = None) -> str:
+def run(name: str, *args: str, folder: Path | None = None) -> str:
     """What a program printed. Raises LabError with its last words."""
     done = subprocess.run([program(name), *args], cwd=folder, capture_output=True, text=True, errors="replace")
     if done.returncode:

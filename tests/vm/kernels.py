@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .machines import MACHINES, Machine
+
 # What recorded kernels have loaded: file systems, network, KVM, device mapper. The flavours lack some: cloud has
 # neither KVM nor 9p, and rt's kvm_amd refuses QEMU's processor.
 USUAL = "ext4 xfs nf_conntrack kvm_amd tun veth overlay 9pnet_virtio 9p bridge btrfs nf_tables sch_fq dm_mod"
 OTHER = {
     "cloud": "ext4 xfs nf_conntrack tun veth overlay bridge btrfs nf_tables sch_fq dm_mod",
     "rt": USUAL.replace("kvm_amd", "kvm"),
+    "arm64": USUAL.replace("kvm_amd ", ""),  # KVM is part of the image there
 }
 
 
@@ -27,12 +30,14 @@ class Kernel(NamedTuple):
     flavour: str
     modules: tuple[str, ...]
     purpose: str
+    arch: Machine
 
 
 def _kernel(name: str, suite: str, release: str, pinned: str, purpose: str) -> Kernel:
     flavour = name.partition("-")[2] or "generic"
     modules = OTHER.get(flavour, USUAL)
-    return Kernel(name, suite, release, pinned, flavour, tuple(modules.split()), purpose)
+    arch = MACHINES["arm64" if flavour == "arm64" else "amd64"]
+    return Kernel(name, suite, release, pinned, flavour, tuple(modules.split()), purpose, arch)
 
 
 _TABLE = (
@@ -105,6 +110,33 @@ _TABLE = (
         "7.3.4+deb13-cloud-amd64",
         "flavour of the newest",
     ),
+    _kernel(
+        "5.10-arm64",
+        "bullseye",
+        r"5\.10\.0-\d+-arm64",
+        "5.10.0-32-arm64",
+        "arm64 without symbols of data and without direct calls",
+    ),
+    _kernel("6.1-arm64", "bookworm", r"6\.1\.0-\d+-arm64", "6.1.0-50-arm64", "arm64 without direct calls"),
+    _kernel(
+        "6.12-arm64",
+        "trixie",
+        r"6\.12\.\d+\+deb13-arm64",
+        "6.12.107+deb13-arm64",
+        "arm64 with CALL_OPS: 8 words of arguments",
+    ),
+    _kernel(
+        "7.3-arm64",
+        "trixie-backports",
+        r"7\.3\.\d+\+deb13-arm64",
+        "7.3.4+deb13-arm64",
+        "arm64 with fprobe: kprobe.multi",
+    ),
 )
 KERNELS = {kernel.name: kernel for kernel in _TABLE}
 NEWEST = "7.3"
+
+
+def named(name: str, arch: str = "amd64") -> str:
+    """The name of a line on an architecture: "6.12" and arm64 are "6.12-arm64"."""
+    return name if arch in ("", "amd64") or name.endswith(f"-{arch}") else f"{name}-{arch}"

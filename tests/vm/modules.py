@@ -57,7 +57,8 @@ def index(folder: Path) -> Index:
         before[name.replace("-", "_")] = tuple(word for word in words[:stop] if word != "pre:")
     aliases: dict[str, tuple[str, ...]] = {}
     for line in _lines(folder / "modules.alias"):
-        _, alias, name = line.split()
+        _, *pattern, name = line.split()  # arm64 has patterns with spaces
+        alias = " ".join(pattern)
         aliases[alias.replace("-", "_")] = (*aliases.get(alias.replace("-", "_"), ()), name)
     builtin = frozenset(module_name(line) for line in _lines(folder / "modules.builtin"))
     return Index(files, needs, before, aliases, builtin)

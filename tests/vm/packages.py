@@ -12,9 +12,21 @@ from .problems import LabError
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def own_files() -> dict[str, Path]:
+    """The package probe_scout of this checkout."""
+    return {str(path.relative_to(ROOT)): path for path in (ROOT / "probe_scout").rglob("*") if _is_wanted(str(path))}
+
+
+def files_with(folder: Path) -> list[tuple[str, Path]]:
+    """Path below the guest's package folder to file, sorted: this checkout's and those of a folder of packages."""
+    found = own_files()
+    found |= {str(path.relative_to(folder)): path for path in folder.rglob("*") if _is_wanted(str(path))}
+    return sorted((guest, host) for guest, host in found.items() if host.is_file())
+
+
 def tool_files() -> list[tuple[str, Path]]:
     """Path below the guest's package folder to file, sorted."""
-    found = {str(path.relative_to(ROOT)): path for path in (ROOT / "probe_scout").rglob("*") if _is_wanted(str(path))}
+    found = own_files()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     for distribution in distributions(project["dependencies"], extras):

@@ -11,6 +11,7 @@ import random
 import re
 from collections import defaultdict
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from .btf_names import Names
@@ -42,6 +43,7 @@ NEVER_RETURNING = frozenset(
             "kthread_complete_and_exit",
             "rewind_stack_do_exit",
         ),
+        *("__arm64_sys_exit", "__arm64_sys_exit_group"),
         *("__module_put_and_kthread_exit", "__x64_sys_exit", "__x64_sys_exit_group", "__ia32_sys_exit"),
         *(
             "__ia32_sys_exit_group",
@@ -218,7 +220,21 @@ class Files:
     @cached_property
     def syscalls(self) -> list[str]:
         """Names of system calls, without the architecture's prefix."""
-        return sorted(name.removeprefix("__x64_sys_") for name in self.text_symbols if name.startswith("__x64_sys_"))
+        prefix = f"{self.arch}sys_"
+        return sorted(name.removeprefix(prefix) for name in self.text_symbols if name.startswith(prefix))
+
+    @cached_property
+    def arch(self) -> str:
+        """The prefix of the architecture's system calls: `__arm64_` or `__x64_`."""
+        return "__arm64_" if "__arm64_sys_bpf" in self.text_symbols else "__x64_"
+
+    @cached_property
+    def ends(self) -> dict[str, int]:
+        """Bytes from the one place of a name to the next symbol elsewhere."""
+        places = sorted({row[0] for row in self.rows})
+        after = dict(pairwise(places))
+        single = {name: found[0][0] for name, found in self.text_symbols.items() if len(found) == 1}
+        return {name: after[at] - at for name, at in single.items() if at in after}
 
     def fields(self, event: str) -> list[tuple[int, int]]:
         """Offset and size of an event's fields."""
@@ -352,9 +368,9 @@ def _named_hooks(make: _Maker, files: Files, typed: list[str]) -> None:
 
 def _loads(make: _Maker, files: Files, typed: list[str], all_or: Callable[[int], int]) -> None:
     make.add("fentry_load", "fentry_load", typed, "functions of BTF", 1.2)
-    prefixes = ("security_", "__x64_sys_", "bpf_fentry_", "bpf_modify_")
+    prefixes = ("security_", f"{files.arch}sys_", "bpf_fentry_", "bpf_modify_")
     special = [t for t in typed if t.rpartition(":")[2].startswith(prefixes)]
-    what = "security_, __x64_sys_ and test functions"
+    what = f"security_, {files.arch}sys_ and test functions"
     for type_, most in (("fmod_ret", 8000), ("fexit", 6000), ("fentry.s", 4000)):
         if type_ != "fexit":
             make.add(f"{type_}_load special", f"{type_}_load", special, what, 1.2)
@@ -362,9 +378,7 @@ def _loads(make: _Maker, files: Files, typed: list[str], all_or: Callable[[int],
     never = [t for t in typed if t.rpartition(":")[2] in HAZARDS]
     make.add("fexit_load special", "fexit_load", never, "functions that never return or that a trampoline calls", 1.2)
     for type_ in ("fexit.s", "fmod_ret.s"):
-        make.add(
-            f"{type_}_load special", f"{type_}_load", special, "security_, __x64_sys_ and test functions", 1.2, most=600
-        )
+        make.add(f"{type_}_load special", f"{type_}_load", special, what, 1.2, most=600)
         make.add(f"{type_}_load", f"{type_}_load", typed, "functions of BTF", 1.2, most=600)
 
 
@@ -373,15 +387,28 @@ def _offsets(make: _Maker, files: Files, names: set[str]) -> None:
     chosen, words = make.pick("offsets", names - files.several - HAZARDS - files.module_ends, 800)
     draw = random.Random(f"{SEED} offset")
     questions = []
+    is_arm64 = files.arch == "__arm64_"
     for name in chosen:
-        offsets = {draw.choice((1, 4, 5)), draw.randrange(2, 16), draw.randrange(16, 64)}
+        if is_arm64:  # words of four bytes; ftrace's site is the second
+            words_in = max(3, min(64, files.ends.get(name, 0) // 4 + 2))
+            offsets = {draw.choice((1, 2, 4, 4, 7)), 8, *(4 * draw.randrange(2, words_in) for _ in range(5))}
+        else:
+            offsets = {draw.choice((1, 4, 5)), draw.randrange(2, 16), draw.randrange(16, 64)}
         questions += [Question("kprobe_event", f"{name}+{at:#x}") for at in sorted(offsets)]
     how = f"{words}: functions, each at three offsets below 0x40"
+    if is_arm64:
+        how = f"{words}: functions, each at up to seven offsets, a word or two past its end too"
     make.put("kprobe_event offset", questions, how, 12)
-    some = [q._replace(type="kprobe") for q in questions[::6]]
+    some = [q._replace(type="kprobe") for q in questions[::6] if not (is_arm64 and _is_before_next(q, files))]
     make.put("kprobe offset", some, "every sixth of kprobe_event offset", 60)
     some = [q._replace(type="kretprobe_event") for q in questions[::8]]
     make.put("kretprobe_event offset", some, "every eighth of kprobe_event offset", 12)
+
+
+def _is_before_next(question: Question, files: Files) -> bool:
+    """ftrace's pointer lies in the words before the next function (CALL_OPS): never armed there."""
+    name, _, offset = question.target.partition("+")
+    return int(offset, 16) >= files.ends.get(name, 0) - 12
 
 
 def _multi(make: _Maker, files: Files, listed: set[str], outside: set[str], all_or: Callable[[int], int]) -> None:

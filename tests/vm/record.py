@@ -21,11 +21,14 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import asking, plan
+from . import asking, kernels, plan
+from .machines import MACHINES, NATIVE
 from .problems import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from .machines import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY_MB = 3072
@@ -34,8 +37,9 @@ SNAPSHOT_TIMEOUT_S = 900
 BOOT_S = 570.0
 QUESTIONS, PROBER = "questions", "prober"
 # In the guest: the snapshot, and what the provenance tells about the guest.
-SNAPSHOT_COMMAND = (
-    "probe-scout snapshot -o /out/snapshot.tar.xz --with-code; status=$?; "
+SNAPSHOT_COMMAND = "probe-scout snapshot -o /out/snapshot.tar.xz --with-code; status=$?; "
+SCRIPT_COMMAND = "sh /host/collect.sh >/out/collected.tar; status=$?; "
+AFTER = (
     "cat /proc/cmdline >/out/cmdline; cat /proc/version >/out/version; cut -d' ' -f1 /proc/modules >/out/modules; "
     "exit $status"
 )
@@ -48,11 +52,17 @@ def folder_of(kernel: str) -> Path:
     return cache.root() / "recorded" / kernel
 
 
-def build_prober(folder: Path) -> Path:
+def build_prober(folder: Path, on: Machine = NATIVE) -> Path:
     """The prober, built from bpf/prober by the C compiler; static, because the guest has no libraries."""
     source, target = ROOT / "bpf" / "prober" / "prober.c", folder / PROBER
     if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
         beside = target.with_suffix(f".{os.getpid()}")
+        if on is not NATIVE:
+            from . import foreign
+
+            foreign.compile_static(on, source, beside)
+            beside.replace(target)
+            return target
         compiler = os.environ.get("CC", "cc")
         done = subprocess.run(
             [compiler, "-O2", "-static", "-o", str(beside), str(source)], capture_output=True, text=True, check=False
@@ -114,8 +124,6 @@ def _last_words(console: str) -> str:
 
 def modules_of(kernel: str) -> tuple[str, ...]:
     """The modules that the kernel's row of the table asks for; none for one that was compiled here."""
-    from . import kernels
-
     known = kernels.KERNELS.get(kernel)
     return tuple(known.modules) if known else ()
 
@@ -137,29 +145,47 @@ def files_of(kernel: str) -> dict[str, str | Path]:
 
 
 def take_snapshot(kernel: str, work: Path) -> None:
-    """Boots the kernel once and keeps its snapshot, unpacked too, and what the guest was."""
+    """Boots the kernel once and keeps its snapshot, unpacked too, and what the guest was.
+
+    A guest of another architecture has no probe-scout: it runs the script of `snapshot --script`.
+    """
     from . import boot, fetch
 
     fetch.fetch(kernel)
+    is_native = boot.machine_of(kernel) is NATIVE
     out = work / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
+    share = files_of(kernel)
+    if not is_native:
+        share["/host/collect.sh"] = work / "collect.sh"
+        probe_scout("snapshot", "--script", "--force", "-o", str(work / "collect.sh"))
     ended = boot.run(
         kernel,
-        ["sh", "-c", SNAPSHOT_COMMAND],
-        share=files_of(kernel),
+        ["sh", "-c", (SNAPSHOT_COMMAND if is_native else SCRIPT_COMMAND) + AFTER],
+        share=share,
         out=out,
         modules=modules_of(kernel),
         timeout_s=SNAPSHOT_TIMEOUT_S,
         memory_mb=MEMORY_MB,
-        tool=True,
+        tool=is_native,
     )
+    if (out / "collected.tar").exists() and not ended.status:
+        probe_scout("snapshot", "--root", str(out / "collected.tar"), "-o", str(out / "snapshot.tar.xz"))
     if ended.status or not (out / "snapshot.tar.xz").exists():
         words = ended.stderr.strip() or _last_words(ended.console)
         raise asking.AskingFailed(f"no snapshot of {kernel} (status {ended.status}): {words[-600:]}")
     write_guest(work / "guest.toml", out, ended.stderr)
     unpack(out / "snapshot.tar.xz", work / "files")
     (out / "snapshot.tar.xz").replace(work / "snapshot.tar.xz")  # last: its presence says that all is there
+
+
+def probe_scout(*words: str) -> None:
+    """Runs this checkout's tool. Raises AskingFailed with its words."""
+    command = [sys.executable, "-m", "probe_scout", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise asking.AskingFailed(f"probe-scout {' '.join(words[:2])}: {done.stderr.strip()[-400:]}")
 
 
 def write_guest(path: Path, out: Path, said: str) -> None:
@@ -290,6 +316,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(prog="python -m tests.vm record", description=(__doc__ or "").splitlines()[0])
     made.add_argument("-k", "--kernel", required=True, help="a name of the lab's table")
+    made.add_argument("--arch", default=NATIVE.debian, choices=list(MACHINES), help="of the kernel (default amd64)")
     made.add_argument("--scale", type=float, default=1.0, help="size of the samples (default 1)")
     made.add_argument("--types", default="", help="only these types, by commas: kprobe,fentry_load")
     made.add_argument("--limit", type=float, default=36000, metavar="SECONDS", help="stop asking after this time")
@@ -303,31 +330,34 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 when all is answered, 3 when the time limit came first."""
+    from . import boot
+
     options = parser().parse_args(arguments)
+    kernel = kernels.named(options.kernel, options.arch)
     os.nice(NICE)
     types = [name for name in options.types.split(",") if name]
     try:
-        work = folder_of(options.kernel)
+        work = folder_of(kernel)
         work.mkdir(parents=True, exist_ok=True)
         if options.snapshot_again or not (work / "snapshot.tar.xz").exists():
             started = time.monotonic()
-            take_snapshot(options.kernel, work)
-            print(f"snapshot of {options.kernel} in {time.monotonic() - started:.0f} s", flush=True)
-        parts = parts_of(options.kernel, work, options.scale, types)
+            take_snapshot(kernel, work)
+            print(f"snapshot of {kernel} in {time.monotonic() - started:.0f} s", flush=True)
+        parts = parts_of(kernel, work, options.scale, types)
         questions = sum(len(part.questions) for part in parts)
         seconds = sum(len(part.questions) * part.cost_ms for part in parts) / 1000
         if options.dry:
             for part in parts:
                 count = len(part.questions)
                 print(f"{part.name:32} {count:7} {count * part.cost_ms / 1000:7.0f} s  {part.how}")
-        print(f"{options.kernel}: {questions} questions, about {seconds / 60:.0f} minutes", flush=True)
+        print(f"{kernel}: {questions} questions, about {seconds / 60:.0f} minutes", flush=True)
         if options.dry:
             return 0
         write_plan(work / "plan.tsv", parts)
-        prober = options.prober or build_prober(work)
+        prober = options.prober or build_prober(work, boot.machine_of(kernel))
         (work / "prober.sha256").write_text(sha256(prober) + "\n")
-        guest = LabGuest(options.kernel, work, prober, options.prober_options.split())
-        alone = LabGuest(options.kernel, work, prober)  # holds nothing
+        guest = LabGuest(kernel, work, prober, options.prober_options.split())
+        alone = LabGuest(kernel, work, prober)  # holds nothing
         done = ask_all(parts, work, guest, alone=alone, limit_s=options.limit, boot_s=options.boot, types=types)
         print(summary(asking.Record(work / "answers.tsv")))
     except (asking.AskingFailed, LabError) as exc:

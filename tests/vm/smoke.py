@@ -20,6 +20,7 @@ from probe_scout.errors import SourceError
 from tests.oracle import recorded, scoreboard
 
 from . import asking, kernels, pack, plan, record
+from .machines import MACHINES, NATIVE
 from .problems import LabError
 
 if TYPE_CHECKING:
@@ -98,11 +99,13 @@ def known_answers(snapshot: Path) -> Iterable[tuple[str, tuple[recorded.Answer, 
 
 def anew(kernel: str, work: Path, questions: int, verified: int) -> Found:
     """Boots the kernel for the snapshot, for the questions and for `verify`."""
+    from . import boot
+
     record.take_snapshot(kernel, work)
     snapshot = work / "snapshot.tar.xz"
     parts = plan.plan(plan.Files(work / "files"), full=False, scale=0.2)
     kept = asking.Record(work / "answers.tsv")
-    guest = record.LabGuest(kernel, work, record.build_prober(work), [])
+    guest = record.LabGuest(kernel, work, record.build_prober(work, boot.machine_of(kernel)), [])
     asking.ask(choose(parts, questions), kept, guest, limit_s=record.BOOT_S, boot_s=record.BOOT_S)
     judge = scoreboard.Judge(scoreboard.open_recorded(snapshot))
     packed = recorded.unpack(recorded.pack(pack.packed_rows(kept.answers.items())))
@@ -139,23 +142,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m tests.vm smoke", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-k", "--kernel", default=kernels.NEWEST)
+    parser.add_argument("--arch", default=NATIVE.debian, choices=list(MACHINES), help="of the kernel (default amd64)")
     parser.add_argument("--questions", type=int, default=QUESTIONS)
     parser.add_argument("--verify", type=int, default=VERIFIED, help="names for `verify` in the guest; 0: none")
     parser.add_argument("--budget", type=float, default=360, metavar="SECONDS", help="including the fetch")
     options = parser.parse_args(arguments)
+    kernel = kernels.named(options.kernel, options.arch)
     started = time.monotonic()
-    work = cache.root() / "smoke" / options.kernel
+    work = cache.root() / "smoke" / kernel
     shutil.rmtree(work, ignore_errors=True)
     try:
-        found = anew(options.kernel, work, options.questions, options.verify)
+        found = anew(kernel, work, options.questions, options.verify)
     except (asking.AskingFailed, LabError) as exc:
         print(f"smoke: {exc}", file=sys.stderr)
         return 2
     took_s = time.monotonic() - started
-    print("\n".join(scoreboard.table(options.kernel, found.rows)))
+    print("\n".join(scoreboard.table(kernel, found.rows)))
     for text in found.faults():
         print(f"smoke: {text}", file=sys.stderr)
-    print(f"{options.kernel}: {took_s:.0f} s of {options.budget:.0f}, verify {found.verify}")
+    print(f"{kernel}: {took_s:.0f} s of {options.budget:.0f}, verify {found.verify}")
     return 1 if found.faults() else 3 if took_s > options.budget else 0
 
 

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.vm import archives, boot, cache, cpio, fetch, modules, packages, problems
+from tests.vm import archives, boot, cache, cpio, fetch, foreign, modules, packages, problems
 from tests.vm.__main__ import main
-from tests.vm.kernels import KERNELS, NEWEST
+from tests.vm.kernels import KERNELS, NEWEST, named
+from tests.vm.machines import MACHINES, NATIVE
 
 PACKAGES = """\
 Package: linux-image-7.3.4+deb13-amd64
@@ -48,6 +49,7 @@ def test_a_row_of_the_table_is_sound(kernel):
     assert re.fullmatch(kernel.release, kernel.pinned)
     assert kernel.pinned.startswith(kernel.name.partition("-")[0] + ".")
     assert (kernel.flavour == "generic") == ("-" not in kernel.name)
+    assert kernel.pinned.endswith(f"-{kernel.arch.debian}")
     assert ("-cloud-" in kernel.pinned, "-rt-" in kernel.pinned) == (kernel.flavour == "cloud", kernel.flavour == "rt")
     assert kernel.modules
     assert kernel.purpose
@@ -110,7 +112,7 @@ def test_the_mirror_is_the_variables_or_apts(monkeypatch):
     assert fetch.mirror() == "https://mirror.example/debian"
     monkeypatch.delenv("PROBE_SCOUT_MIRROR")
     said = ["https://a.example/tools\nhttps://a.example/debian-security/\nhttps://a.example/debian/\n", ""]
-    monkeypatch.setattr(fetch, "_run", lambda *words: said.pop(0))
+    monkeypatch.setattr(fetch, "run", lambda *words: said.pop(0))
     assert fetch.mirror() == "https://a.example/debian"
     with pytest.raises(problems.LabError, match="PROBE_SCOUT_MIRROR"):
         fetch.mirror()
@@ -368,12 +370,37 @@ def test_kvm_only_where_it_is_asked_for(monkeypatch):
     assert "kvm" in boot.machine(64, 1)
 
 
+def test_a_kernel_of_another_architecture_boots_on_its_own_board(monkeypatch):
+    monkeypatch.setenv("PROBE_SCOUT_KVM", "1")  # this machine's
+    on = boot.machine_of(named("6.12", "arm64"))
+    assert on.qemu == "qemu-system-aarch64"
+    assert boot.machine(64, 1, on)[:2] == ["-machine", "virt,gic-version=3"]
+    assert boot.machine_of("6.12") == boot.machine_of("built-no-jit-traced") == NATIVE
+
+
+def test_a_line_has_a_name_on_each_architecture():
+    assert [named("6.12"), named("6.12", "arm64"), named("6.12-arm64", "arm64")] == ["6.12", "6.12-arm64", "6.12-arm64"]
+
+
+def test_no_linker_for_a_foreign_prober_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("PROBE_SCOUT_LLD", "")
+    monkeypatch.setattr(foreign, "tree", lambda machine: tmp_path)
+    monkeypatch.setattr(foreign.shutil, "which", lambda name: None)
+    with pytest.raises(problems.LabError, match=r"^ld\.lld is not installed; a prober of arm64 needs it"):
+        foreign.compile_static(MACHINES["arm64"], tmp_path / "prober.c", tmp_path / "prober")
+
+
+def test_aliases_of_modules_may_have_spaces(tmp_path):
+    (tmp_path / "modules.alias").write_text("alias mt8183_sound soc card snd_soc_mt8183\nalias xfs-alias xfs\n")
+    assert modules.index(tmp_path).aliases == {"mt8183_sound soc card": ("snd_soc_mt8183",), "xfs_alias": ("xfs",)}
+
+
 @pytest.fixture
 def fake_qemu(cached, tmp_path, monkeypatch):
     """fake_qemu(shell text): a machine that is a script; $W is the folder with the ports' files."""
     (tmp_path / "base").write_bytes(b"")
     (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr(archives, "base", lambda: tmp_path / "base")
+    monkeypatch.setattr(archives, "base", lambda on: tmp_path / "base")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     monkeypatch.setattr(boot, "TERMINATE_S", 0.5)
     monkeypatch.setattr(boot, "POWER_OFF_S", 0.3)
