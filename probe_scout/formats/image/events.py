@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..btf import kinds
+from .user_copies import UserCopies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +120,7 @@ def read(facts: Facts) -> Iterator[Event]:
             meta = facts.pointer(call + at.call_data)
             if not syscalls.is_there(meta):
                 continue
-            fields = syscalls.fields(name, meta)
+            fields = syscalls.fields(name, call, meta)
         else:
             fields = tuple(_fields(facts, at, kind))
         yield Event(system, name, following, fields if has_common else None, print_fmt, listed, has_id)
@@ -185,7 +186,7 @@ class _Syscalls:
         self._facts = facts
         self._name, self._count = facts.offset("syscall_metadata", "name"), facts.offset("syscall_metadata", "nb_args")
         self._types, self._args = facts.offset("syscall_metadata", "types"), facts.offset("syscall_metadata", "args")
-        self._has_user_copies = facts.offset("syscall_metadata", "user_mask") is not None
+        self._copies = UserCopies(facts) if facts.offset("syscall_metadata", "user_mask") is not None else None
         self._count_bytes = 1 if facts.offset("syscall_metadata", "user_arg_size") is not None else 4
         # struct syscall_trace_enter and _exit: {struct trace_entry ent; int nr; unsigned long args[] or long ret}.
         self._nr_at = facts.size("trace_entry") or 0
@@ -193,7 +194,7 @@ class _Syscalls:
         for struct, member in (("syscall_trace_enter", "args"), ("syscall_trace_exit", "ret")):
             if (told := facts.offset(struct, member)) is not None:
                 self._value_at = told
-        self._present: set[str] | None = None
+        self._present: dict[str, int] | None = None
 
     def is_there(self, meta: int) -> bool:
         """init_syscall_trace gives up for calls that no entry of sys_call_table is named like."""
@@ -202,12 +203,16 @@ class _Syscalls:
     def _call(self, meta: int) -> str:
         return self._facts.string(self._facts.pointer(meta + (self._name or 0)))[3:]
 
-    def _called(self) -> set[str]:
-        """Names behind sys_, by the first symbol at each entry of the table (arch_syscall_match_sym_name)."""
+    def _called(self) -> dict[str, int]:
+        """Names behind sys_, by the first symbol at each entry of the table (arch_syscall_match_sym_name), to numbers.
+
+        init_ftrace_syscalls walks the table, so of several numbers the last one stays.
+        """
         if self._present is None:
-            facts, found = self._facts, set()
+            facts, found = self._facts, dict[str, int]()
             start = facts.address("sys_call_table")
-            for address in facts.following_pointers(start, _SYSCALLS_MAX) if start is not None else ():
+            addresses = facts.following_pointers(start, _SYSCALLS_MAX) if start is not None else []
+            for number, address in enumerate(addresses):
                 name = facts.first_name(address)
                 for prefix in (
                     "__x64_sys",
@@ -219,26 +224,33 @@ class _Syscalls:
                     "sys",
                 ):
                     if name.startswith(prefix):
-                        found.add(name[len(prefix) :])
-            found.discard("_ni_syscall")
+                        found[name[len(prefix) :]] = number
+            found.pop("_ni_syscall", None)
             self._present = found
         return self._present
 
-    def fields(self, name: str, meta: int) -> tuple[Field, ...] | None:
+    def fields(self, name: str, call: int, meta: int) -> tuple[Field, ...] | None:
         facts = self._facts
         number = Field("int", "__syscall_nr", self._nr_at, 4, True)
         if name.startswith("sys_exit_"):
             return number, Field("long", "ret", self._value_at, 8, True)
         count = min(facts.number(meta + (self._count or 0), self._count_bytes), _ARGUMENTS_MAX)
         types, names = facts.pointer(meta + (self._types or 0)), facts.pointer(meta + (self._args or 0))
+        words = [facts.string(facts.pointer(names + 8 * position)) for position in range(count)]
+        declared = [facts.string(facts.pointer(types + 8 * position)) for position in range(count)]
+        copied: tuple[int, ...] | None = ()
+        if self._copies is not None and any("*" in kind for kind in declared):
+            copied = self._copies.positions(call, meta, self._called()[self._call(meta)])
+        if copied is None or any(position >= count for position in copied):
+            return None
         found = [number]
         offset = self._value_at
-        for position in range(count):
-            kind = facts.string(facts.pointer(types + 8 * position))
-            if self._has_user_copies and "*" in kind:
-                return None  # check_faultable_syscall decides by code which arguments get a copy
-            found.append(Field(kind, facts.string(facts.pointer(names + 8 * position)), offset, 8, False))
+        for kind, word in zip(declared, words, strict=True):
+            found.append(Field(kind, word, offset, 8, False))
             offset += 8
+        for position in copied:
+            found.append(Field("__data_loc char[]", f"__{words[position]}_val", offset, 4, False))
+            offset += 4
         return tuple(found)
 
 
