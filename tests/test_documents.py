@@ -19,7 +19,7 @@ HEADS = ("./run ", "sudo ./run ", "probe-scout ", "python3 -m probe_scout ", "py
 # Asked on their own: they pass or start something else, wait for input, or write where the document says.
 NOT_RUN = ("test", "snapshot", "__complete", "mcp")
 INPUTS = b'{"schema": "probe-scout/audit-inputs/1"}'  # of a machine on which nothing is attached
-PLACEHOLDERS = ("FILE", "PATH", "NAME", "GLOB", "ARGUMENTS", "ROOT", "[", "…")
+PLACEHOLDERS = ("FILE", "FOLDER", "PATH", "NAME", "GLOB", "ARGUMENTS", "ROOT", "[", "…")
 
 
 @pytest.fixture

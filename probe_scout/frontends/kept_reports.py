@@ -85,10 +85,14 @@ def _verdict(raw: Any) -> Verdict:
 
 
 def _coverage(raw: Any) -> Coverage:
-    answer, basis, match, inlined, callers, clones, right, asked, kernels, kind, missed = raw
-    into = tuple((caller, offset) for caller, offset in inlined)
-    told = (tuple(callers), tuple(clones), right, asked, tuple(kernels), kind, missed)
-    return Coverage(answer, basis, match, into, *told)
+    found = Coverage(*raw)
+    return found._replace(
+        inlined_into=tuple((caller, offset) for caller, offset in found.inlined_into),
+        missed_callers=tuple(found.missed_callers),
+        clones=tuple(found.clones),
+        kernels=tuple(found.kernels),
+        called_by=tuple(found.called_by),
+    )
 
 
 def inline_report(raw: Any) -> InlineReport:

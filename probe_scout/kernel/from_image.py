@@ -29,6 +29,7 @@ _BZIMAGE_AT, _BZIMAGE = 0x202, b"HdrS"
 _PACKAGES = (b"!<arch>\n", b"\xed\xab\xee\xdb")  # deb(5), RPM
 _ARM64, _GZIP = b"ARM\x64", b"\x1f\x8b"
 # Packed tars: Arch, Alpine, Void, Slackware. Only their names tell them from other archives.
+_SNAPSHOT_TOO = ".txz"  # Slackware's packages, and tar files of any kind
 _TAR_SUFFIXES = (".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz", ".apk", ".xbps", ".txz")
 _PACKAGE_SUFFIXES = (".deb", ".rpm", *_TAR_SUFFIXES)
 # A folder that has one of these is a snapshot or the root of a system, and is asked as such.
@@ -85,6 +86,8 @@ def _found(root: str) -> _Found | None:
 
     contents = package.read(raw, root)
     if contents.image is None:
+        if root.endswith(_SNAPSHOT_TOO):
+            return None
         raise Broken(root, _NO_IMAGE)
     return _Found(contents.image[1], contents.config[1] if contents.config else None, (root,), root)
 

@@ -553,7 +553,7 @@ def test_a_kept_answer_equals_the_fresh_one_and_reads_no_debug_information(tiny_
         "probe_scout.formats.dwarf.inline_facts.find", lambda *args: pytest.fail("the file was searched")
     )
     assert open_kernel(folder).inline("gone", path) == fresh == whole
-    monkeypatch.setattr("probe_scout.sources.open_source", lambda root: pytest.fail("the source was opened"))
+    monkeypatch.setattr("probe_scout.sources.open_source", lambda *_: pytest.fail("the source was opened"))
     assert open_kernel(folder, cache=True).inline("gone", path) == fresh
 
 

@@ -106,24 +106,10 @@ TAKES_VALUE = (
     *("--root", "--type", "--kind", "--format", "--color", "--answer", "--vmlinux", "--limit", "--out", "-o"),
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
-    *(
-        "--output",
-        "--store",
-        "--jobs",
-        "--package",
-        "--name",
-        "--modules",
-        "--part",
-        "--parquet",
-        "--not",
-        "--arg",
-        "--returns",
-        "--coverage",
-        "--sort",
-        "--page",
-    ),
+    *("--output", "--store", "--jobs", "--package", "--name", "--modules", "--part", "--parquet", "--page"),
+    *("--not", "--arg", "--returns", "--coverage", "--sort", "--caps", "--for", "--user-file"),
 )
-_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store")
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store", "--user-file")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
 

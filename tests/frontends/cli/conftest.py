@@ -85,12 +85,16 @@ class StubKernel:
             if fnmatch.fnmatchcase(name, glob) and (answer is None or answer in row.answers.values()):
                 yield row
 
-    def scan(self, glob="*", types=(), answer=None):
+    def scan(self, glob="*", types=(), answer=None, **more):
+        (glob,) = (glob,) if isinstance(glob, str) else glob
         self.calls.append(("scan", glob, tuple(types), answer))
         return ScanReport(KERNEL, self._rows(glob, answer), self.unread)
 
     def scan_ndjson(self, glob="*", types=(), answer=None):
         return (line.encode() + b"\n" for line in json.scan_ndjson(self._rows(glob, answer)))
+
+    def untyped(self):
+        return 0
 
     def similar_events(self, name):
         return ()

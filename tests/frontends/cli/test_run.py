@@ -82,6 +82,8 @@ def test_check_json_holds_the_promised_keys(stub, capsys):
         "kernels": [],
         "kind": "",
         "missed": 0,
+        "grade": "",
+        "called_by": [],
     }
     assert set(target["diagnosis"][0]) == {"kind", "says", "certainty"}
     assert set(target["alternatives"][0]) == {"attach", "target", "answer", "says"}

@@ -27,8 +27,8 @@ def test_every_command_is_in_the_matrix():
     from probe_scout.frontends.cli.app import app
 
     commands = {command.callback.__name__ for command in app.registered_commands}
-    # A snapshot writes a file and is held by test_snapshot_command.py.
-    assert commands - {words[0] for words, _, _ in matrix.LINES.values() if words} == {"snapshot"}
+    # A snapshot writes a file (test_snapshot_command.py), mcp answers what it is sent (tests/frontends/test_mcp.py).
+    assert commands - {words[0] for words, _, _ in matrix.LINES.values() if words} == {"snapshot", "mcp"}
 
 
 @pytest.mark.parametrize("line", [["rules"], ["--help"], ["--version"], ["check", "--help"], ["scan", "vfs_re*"]])
