@@ -23,6 +23,8 @@ from .request import (
     COVERAGES,
     FORMATS,
     KINDS,
+    LEADING_FLAGS,
+    LEADING_VALUES,
     LEVELS,
     MATRIX_FORMATS,
     PAGES,
@@ -31,6 +33,7 @@ from .request import (
     SORTS,
     Request,
     build,
+    command_first,
 )
 
 app = typer.Typer(
@@ -97,7 +100,13 @@ Debug = Annotated[str, typer.Option("--debug", metavar="FILE", help="vmlinux or 
 def frame(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    root: Root = "",
+    modules: Modules = "",
+    json: Json = False,
+    format: Format = "",
+    color: Color = "auto",
 ) -> Request | None:
+    # Options of the command that follows; command_first has put them behind it, so that none has a value here.
     if version:
         streams.put(f"probe-scout {__version__}\n")
         raise typer.Exit(0)
@@ -727,7 +736,7 @@ def snapshot(
     return build("snapshot", **locals())
 
 
-@_command("mcp")
+@_command("mcp", "mcp <requests.ndjson")
 def mcp() -> Request:
     """Answer programs that speak the Model Context Protocol, over standard input and output.
 
@@ -751,6 +760,7 @@ def completion(shell: Annotated[str, typer.Argument(metavar="|".join(SHELLS), sh
 
 def read(args: Sequence[str]) -> Request | int:
     """The Request of a command line, or an exit code when help or the version was printed. Raises UsageError."""
+    args = command_first(args)
     _refuse_empty_values(args)
     page = io.StringIO()  # typer ends the process with 1 where its page meets a closed pipe
     try:
@@ -764,7 +774,8 @@ def read(args: Sequence[str]) -> Request | int:
         say = getattr(error, "format_message", None)
         if say is None:
             raise
-        raise UsageError(_sentence(str(say()), args)) from None
+        option = getattr(error, "option_name", "") if type(error).__name__ == "NoSuchOption" else ""
+        raise UsageError(_unknown_option(option, args) if option else _sentence(str(say()), args)) from None
     return answer if isinstance(answer, (Request, int)) else 0
 
 
@@ -787,7 +798,26 @@ def _refuse_empty_values(args: Sequence[str]) -> None:
 
 
 def _sentence(text: str, args: Sequence[str]) -> str:
-    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    page = f"probe-scout {args[0]} --help" if args and args[0] in names else "probe-scout --help"
     text = " ".join(text.split()).rstrip(".?").replace(". Did you mean", ": did you mean")
-    return f"{text[:1].lower()}{text[1:]}; see {page}"
+    return f"{text[:1].lower()}{text[1:]}; see {_help_of(args)}"
+
+
+def _help_of(args: Sequence[str]) -> str:
+    return f"probe-scout {args[0]} --help" if args and args[0] in _commands() else "probe-scout --help"
+
+
+def _commands() -> set[str]:
+    return {command.callback.__name__ for command in app.registered_commands if command.callback}
+
+
+def _unknown_option(option: str, args: Sequence[str]) -> str:
+    """The sentence for an option that the command does not have, with the option that is spelt most like it."""
+    import difflib  # only on the way to an error
+
+    from .complete import OPTIONS
+
+    command = args[0] if args and args[0] in _commands() else ""
+    known = OPTIONS[command] if command else (*LEADING_VALUES, *LEADING_FLAGS, "--version", "--help")
+    near = difflib.get_close_matches(option, known, 1, 0.65)
+    of = f"{command} has no option {option}" if command else f"no such option: {option}"
+    return f"{of}: did you mean {near[0]}?" if near else f"{of}; see {_help_of(args)}"

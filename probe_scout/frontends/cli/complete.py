@@ -12,7 +12,18 @@ from collections.abc import Callable, Sequence
 
 from ...errors import ProbeScoutError
 from . import streams
-from .request import ANSWERS, COLORS, FORMATS, KINDS, LEVELS, MATRIX_FORMATS, SHELLS
+from .request import (
+    ANSWERS,
+    COLORS,
+    FORMATS,
+    KINDS,
+    LEADING_FLAGS,
+    LEADING_VALUES,
+    LEVELS,
+    MATRIX_FORMATS,
+    SHELLS,
+    command_first,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +120,7 @@ TAKES_VALUE = (
     *("--output", "--store", "--jobs", "--package", "--name", "--modules", "--part", "--parquet", "--page"),
     *("--not", "--arg", "--returns", "--coverage", "--sort", "--caps", "--for", "--user-file"),
 )
-_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store", "--user-file")
+_TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store", "--for", "--user-file")
 
 Open = Callable[[str, "str | None"], "OpenKernel"]
 
@@ -148,8 +159,9 @@ def suggestions(args: Sequence[str], open_kernel: Open) -> list[str]:
 
 def _line(words: list[str], open_kernel: Open) -> list[str]:
     *before, word = words
-    if not before:
-        return _starting(word, (*OPTIONS, "--version", "--help"))
+    before = command_first(before)
+    if not before or before[0] not in OPTIONS:
+        return _before_command(before, word)
     command, last = before[0], before[-1]
     if last in takes_value(command):
         return _value(last, word, "", command)
@@ -181,6 +193,18 @@ def _line(words: list[str], open_kernel: Open) -> list[str]:
     if command == "tracepoint":
         return [name.removeprefix("tp:") for name in _names("tp:" + word, _root(before), open_kernel)]
     return []
+
+
+def _before_command(before: list[str], word: str) -> list[str]:
+    """A command, or an option in front of it."""
+    if before and before[-1] in LEADING_VALUES:
+        return _value(before[-1], word, "")
+    if any(w[:1] != "-" for i, w in enumerate(before) if not i or before[i - 1] not in LEADING_VALUES):
+        return []  # no such command
+    option, equals, value = word.partition("=")
+    if equals and option in LEADING_VALUES:
+        return _value(option, value, option + "=")
+    return _starting(word, (*OPTIONS, *LEADING_VALUES, *LEADING_FLAGS, "--version", "--help"))
 
 
 def _diff(before: Sequence[str], word: str, open_kernel: Open) -> list[str]:

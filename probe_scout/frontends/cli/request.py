@@ -411,6 +411,28 @@ _LINES = {
 }
 
 
+# Options that may stand in front of the command: "probe-scout --root FILE check NAME".
+LEADING_VALUES = ("--root", "--modules", "--format", "--color")
+LEADING_FLAGS = ("--json",)
+
+
+def command_first(args: Sequence[str]) -> list[str]:
+    """The same line with the command in front of the options that stand before it.
+
+    A line without a command, or with another option before it, is left as it is.
+    """
+    at = 0
+    while at < len(args) and args[at][:1] == "-":
+        option, equals, _ = args[at].partition("=")
+        if option in LEADING_VALUES:
+            at += 1 if equals else 2
+        elif args[at] in LEADING_FLAGS:
+            at += 1
+        else:
+            return list(args)
+    return [args[at], *args[:at], *args[at + 1 :]] if 0 < at < len(args) else list(args)
+
+
 def read_fast(args: Sequence[str]) -> Request | None:
     """The Request of an everyday line of a command in _LINES; None for all other lines, which are typer's.
 
@@ -418,6 +440,7 @@ def read_fast(args: Sequence[str]) -> Request | None:
     value, an empty word, a missing value and a wrong number of names are all left to typer, and so
     are its error messages. Raises UsageError where `build` does.
     """
+    args = command_first(args)
     known = _LINES.get(args[0]) if args else None
     if known is None:
         return None

@@ -70,6 +70,21 @@ def test_the_options_offered_are_the_options_that_exist():
     assert set(complete.OPTIONS) == set(typer.main.get_command(app.app).commands)
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (["--root", "x", "rul"], ["rules"]),
+        (["--ro"], ["--root"]),
+        (["--root", ""], [":files"]),
+        (["--root", "x", "--color", "ne"], ["never"]),
+        (["nothing", "x"], []),
+        (["--root", "x", "rules", "symbol_lookup.amb"], ["symbol_lookup.ambiguous"]),
+    ],
+)
+def test_options_before_the_command(line, found):
+    assert complete.suggestions(["--", *line], lambda root, vmlinux: pytest.fail("a kernel was opened")) == found
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_scripts_are_read_by_their_shell(shell):
     if shutil.which(shell) is None:

@@ -179,6 +179,9 @@ def test_doctor_says_what_would_open_a_source(stub, capsys):
     ("line", "sentence"),
     [
         (["chek", "x"], "probe-scout: no such command 'chek': did you mean 'check'; see probe-scout --help\n"),
+        (["check", "x", "--rot", "y"], "probe-scout: check has no option --rot: did you mean --root?\n"),
+        (["--rot", "y", "check", "x"], "probe-scout: no such option: --rot: did you mean --root?\n"),
+        (["check", "x", "--zzz"], "probe-scout: check has no option --zzz; see probe-scout check --help\n"),
         (["check"], "probe-scout: missing argument 'NAME...'; see probe-scout check --help\n"),
         (["check", "x", "--type", "fentri"], None),
         (["check", "x", "--format", "yaml"], None),

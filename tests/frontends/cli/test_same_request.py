@@ -147,9 +147,22 @@ fleet_lines = st.one_of(
 ).map(lambda words: ["fleet", *words])
 
 
+leading = st.sampled_from(
+    [("--root", "x"), ("--root=y",), ("--json",), ("--format", "csv"), ("--color",), ("--as-me",)]
+)
+
+
+def in_front(line):
+    """The line, or the line with options before the command."""
+    before = st.lists(leading, max_size=3).map(lambda parts: [word for part in parts for word in part])
+    return st.one_of(st.just(line), before.map(lambda words: [*words, *line]))
+
+
 @pytest.mark.property
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(st.one_of(lines, tracepoint_lines, inline_lines, audit_lines, scan_lines, stub_lines, fleet_lines))
+@given(
+    st.one_of(lines, tracepoint_lines, inline_lines, audit_lines, scan_lines, stub_lines, fleet_lines).flatmap(in_front)
+)
 def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
     try:
         if read_fast(line) is None:
@@ -169,6 +182,8 @@ def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
         ["check", "a", "--root", "x", "--root", "y"],
         ["check", "a", "--debug", "vmlinux"],
         ["inline", "do_execve"],
+        ["--root", "x", "check", "a"],
+        ["--root=x", "--json", "--color", "never", "scan", "tcp_*", "--type", "kprobe"],
         ["inline", "xfs:f", "--debug=v", "--root", "x", "--json", "--color", "never"],
         ["audit"],
         ["audit", "--json", "--no-net", "--owner=5", "--target", "vfs_*", "--root", "x", "--fail-on", "broken"],
@@ -221,7 +236,16 @@ def test_everyday_lines_take_the_fast_road(line):
         ["tracepoint", "a", "--help"],
         ["tracepoint", "a", "--type", "tp"],
         ["--version"],
+        ["--root"],
+        ["--root", "x"],
+        ["--as-me", "check", "a"],
     ],
 )
 def test_the_fast_road_declines_what_it_does_not_wholly_understand(line):
     assert read_fast(line) is None
+
+
+@pytest.mark.parametrize("before", [["--root", "x"], ["--root=x"], ["--json", "--root", "x"]])
+@pytest.mark.parametrize("line", [["check", "a"], ["doctor"], ["snapshot", "-o", "f"]])
+def test_options_before_the_command_mean_what_they_mean_behind_it(before, line):
+    assert app.read([*before, *line]) == app.read([*line, *before])
