@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    _Taken = TypeVar("_Taken")
 
 
 FORMAT = "probe-scout answers 2"
@@ -192,9 +195,8 @@ def keep(question: str, value: Any, large: bool = False) -> None:
         _store(question, value, _LARGE if large else "", _LARGE_BYTES_MAX if large else _BYTES_MAX)
 
 
-def _load(question: str, kind: str, limit: int) -> Any:
-    """The value of a key, None if no file can be trusted. Raises ValueError or RecursionError for what is no JSON."""
-    path = _path(question, kind)
+def read_private(path: str, take: Callable[[int, int], _Taken | None]) -> _Taken | None:
+    """What `take` makes of an open file and its size in bytes; None where it is not this user's alone, or not there."""
     if not path:
         return None
     try:
@@ -203,13 +205,20 @@ def _load(question: str, kind: str, limit: int) -> Any:
         return None
     try:
         state = os.fstat(descriptor)
-        if state.st_uid != os.geteuid() or state.st_mode & 0o077 or state.st_size > limit:
+        if state.st_uid != os.geteuid() or state.st_mode & 0o077:
             return None
-        raw = os.read(descriptor, state.st_size + 1)
-    except OSError:
+        return take(descriptor, state.st_size)
+    except (OSError, ValueError):
         return None
     finally:
         os.close(descriptor)
+
+
+def _load(question: str, kind: str, limit: int) -> Any:
+    """The value of a key, None if no file can be trusted. Raises ValueError or RecursionError for what is no JSON."""
+    raw = read_private(_path(question, kind), lambda file, size: os.read(file, size + 1) if size <= limit else None)
+    if raw is None:
+        return None
     head, _, body = raw.partition(b"\n")
     if head != b"%08x" % zlib.crc32(body):
         return None

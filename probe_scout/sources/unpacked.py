@@ -32,27 +32,20 @@ def state(file: str, stat: os.stat_result) -> str:
 
 def load(question: str) -> tuple[Places, set[str], mmap.mmap] | None:
     """Files, folders and bytes of an archive in this state; None where they are not kept."""
-    path = _path(question)
-    if not path or os.environ.get("PROBE_SCOUT_CACHE") == "off":
+    if os.environ.get("PROBE_SCOUT_CACHE") == "off":
         return None
+    data = cache.read_private(_path(question), _mapped)
+    found = _head(data, question) if data is not None else None
+    return (*found, data) if found is not None and data is not None else None
+
+
+def _mapped(file: int, size: int) -> mmap.mmap | None:
     import mmap
 
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (OSError, ValueError):
+    if size <= len(_MAGIC) + 8:
         return None
-    try:
-        stat = os.fstat(descriptor)
-        if stat.st_uid != os.geteuid() or stat.st_mode & 0o077 or stat.st_size <= len(_MAGIC) + 8:
-            return None
-        data = mmap.mmap(descriptor, stat.st_size, prot=mmap.PROT_READ)
-        os.utime(descriptor)  # the oldest in use are given back last
-    except (OSError, ValueError):
-        return None
-    finally:
-        os.close(descriptor)
-    found = _head(data, question)
-    return (*found, data) if found is not None else None
+    os.utime(file)  # the oldest in use are given back last
+    return mmap.mmap(file, size, prot=mmap.PROT_READ)
 
 
 def _head(data: mmap.mmap, question: str) -> tuple[Places, set[str]] | None:

@@ -10,6 +10,9 @@ from struct import pack
 
 import pytest
 
+from tests.builders.tiny_kernel import tiny_files
+from tests.builders.tree import write_tree
+
 LIBRARY = r"""
 #include <stddef.h>
 static int used; int counter = 7;
@@ -65,6 +68,13 @@ func (p *pair[T]) sum(f func(T, T) T) T { return f(p.a, p.b) }
 func add(a, b int) int { return a + b }
 func main() { p := &pair[int]{1, 2}; fmt.Println(p.sum(add)) }
 """
+
+
+def root_for_programs(folder: Path) -> Path:
+    """A kernel's files, and app/ for programs."""
+    write_tree(folder, tiny_files(symbols=("foo",)))
+    (folder / "app").mkdir()
+    return folder
 
 
 def tool(name: str) -> str:

@@ -13,8 +13,6 @@ from probe_scout.formats.elf.user_image import UserImage
 from probe_scout.frontends.cli import run
 from probe_scout.frontends.session import open_kernel
 from tests.builders import programs
-from tests.builders.tiny_kernel import tiny_files
-from tests.builders.tree import write_tree
 
 C = r"""
 static inline __attribute__((always_inline)) int inner(int x) { return x * 17 ^ (x >> 3); }
@@ -63,10 +61,7 @@ LANGUAGES = {
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("root")
-    write_tree(folder, tiny_files(symbols=("foo",)))
-    (folder / "app").mkdir()
-    return folder
+    return programs.root_for_programs(tmp_path_factory.mktemp("root"))
 
 
 def build(root: Path, language: str) -> Path:

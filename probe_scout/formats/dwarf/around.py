@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .units import DebugFile, Unit
 
 _ENTRIES_MAX = 50_000  # of one function
+_CHILDREN_MAX = 4096
 _PIECES_MAX = 32  # copies and bodies looked into
 _UNITS_BYTES_MAX = 1 << 20  # of the units looked into; the first is always
 _DEPTH_MAX = 3  # calls followed on
@@ -120,22 +121,27 @@ def _name(file: DebugFile, offset: int) -> str:
 
 def _parameters(unit: Unit, entry: int) -> list[tuple[int, dict[int, Any]]]:
     """(offset, attributes) of the formal parameters right below an entry."""
-    found: list[tuple[int, dict[int, Any]]] = []
-    abbrev, _, at = unit.entry(entry - unit.start)
+    below = children(unit, entry - unit.start)
+    return [(unit.start + at, values) for at, tag, values in below if tag == n.TAG_FORMAL_PARAMETER]
+
+
+def children(unit: Unit, at: int) -> list[tuple[int, int, dict[int, Any]]]:
+    """(offset in the unit, tag, attributes) of the entries right below one, some thousands at most."""
+    found: list[tuple[int, int, dict[int, Any]]] = []
+    abbrev, _, at = unit.entry(at)
     if abbrev is None or not abbrev.has_children:
         return found
-    depth = 1
-    end = unit.end - unit.start
+    end, depth = unit.end - unit.start, 1
     for _ in range(_ENTRIES_MAX):
-        if not depth or at >= end:
+        if not depth or at >= end or len(found) >= _CHILDREN_MAX:
             break
         start = at
         abbrev, values, at = unit.entry(at)
         if abbrev is None:
             depth -= 1
             continue
-        if depth == 1 and abbrev.tag == n.TAG_FORMAL_PARAMETER:
-            found.append((unit.start + start, values))
+        if depth == 1:
+            found.append((start, abbrev.tag, values))
         if abbrev.has_children:
             sibling = values.get(n.AT_SIBLING)
             if isinstance(sibling, int) and start < sibling - unit.start <= end:

@@ -12,6 +12,7 @@ from ...errors import Malformed
 from ...model.user_type import ARRAY, FLOAT, FLOAT128, INTEGER, OTHER, POINTER, STRUCT, VOID_TYPE, Leaf, UserType
 from . import names as n
 from .abbrev import uleb
+from .around import children
 from .locations import LOST, Place, place_of
 from .ranges import start_of
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _CHAIN_MAX = 16
 _DEPTH_MAX = 24  # of types in types
-_CHILDREN_MAX = 4096
 _LEAVES_MAX = 64
 _PARAMETERS_MAX = 256
 _TEXT_MAX = 400
@@ -135,7 +135,7 @@ def _parameters(
     is_variadic = False
     mine: dict[int, Place] = {}
     listed: list[Parameter] = []
-    for offset, tag, attributes in _children(unit, at):
+    for offset, tag, attributes in children(unit, at):
         is_variadic |= tag == _MORE
         if tag != _PARAMETER or len(listed) >= _PARAMETERS_MAX:
             continue
@@ -150,7 +150,7 @@ def _parameters(
         return tuple(listed), is_variadic
     at, unit, _ = chain[1]
     whole: list[Parameter] = []
-    for offset, tag, _ in _children(unit, at):
+    for offset, tag, _ in children(unit, at):
         is_variadic |= tag == _MORE
         if tag == _PARAMETER and len(whole) < _PARAMETERS_MAX:
             place = mine.get(unit.start + offset, Place(LOST, ""))
@@ -169,32 +169,6 @@ def _parameter(file: DebugFile, entry: int, types: _Types, place: Place) -> Para
         is_result |= bool(values.get(_AT_VARIABLE))
         is_hidden |= bool(values.get(_AT_ARTIFICIAL))
     return Parameter(name, kind, place, is_result, is_hidden)
-
-
-def _children(unit: Unit, at: int) -> list[tuple[int, int, dict[int, Any]]]:
-    """(offset in the unit, tag, attributes) of the entries right below one."""
-    found: list[tuple[int, int, dict[int, Any]]] = []
-    abbrev, _, at = unit.entry(at)
-    if abbrev is None or not abbrev.has_children:
-        return found
-    end, depth = unit.end - unit.start, 1
-    for _ in range(_CHILDREN_MAX * 8):
-        if not depth or at >= end or len(found) >= _CHILDREN_MAX:
-            break
-        start = at
-        abbrev, values, at = unit.entry(at)
-        if abbrev is None:
-            depth -= 1
-            continue
-        if depth == 1:
-            found.append((start, abbrev.tag, values))
-        if abbrev.has_children:
-            sibling = values.get(n.AT_SIBLING)
-            if isinstance(sibling, int) and start < sibling - unit.start <= end:
-                at = sibling - unit.start
-            else:
-                depth += 1
-    return found
 
 
 class _Types:
@@ -294,7 +268,7 @@ class _Types:
     def _function(self, unit: Unit, at: int, inner: Any, depth: int) -> str:
         result = self.name_of(unit, inner, depth + 1) if inner is not None else "void"
         taken = []
-        for _, tag, values in _children(unit, at)[:16]:
+        for _, tag, values in children(unit, at)[:16]:
             if tag == _PARAMETER:
                 taken.append(self.name_of(unit, values.get(_AT_TYPE), depth + 1))
             elif tag == _MORE:
@@ -304,7 +278,7 @@ class _Types:
     def _array(self, unit: Unit, at: int, values: dict[int, Any], inner: Any, depth: int) -> UserType:
         of = self.at(unit, inner, depth + 1) if inner is not None else VOID_TYPE
         count, dimensions = 1, ""
-        for _, tag, bounds in _children(unit, at):
+        for _, tag, bounds in children(unit, at):
             if tag != _SUBRANGE:
                 continue
             number = bounds.get(_AT_COUNT)
@@ -336,8 +310,8 @@ class _Types:
         leaves: list[Leaf] = []
         members: list[UserType] = []
         align, by_reference, is_whole, is_packed = 1, False, True, False
-        children = _children(unit, at)
-        for _, kind, held in children:
+        entries = children(unit, at)
+        for _, kind, held in entries:
             if kind == _VARIANT_PART:
                 is_whole = False
             if kind not in (_MEMBER, _INHERITANCE) or held.get(n.AT_EXTERNAL) or held.get(n.AT_DECLARATION):
@@ -359,7 +333,7 @@ class _Types:
         if said in (_CC_BY_REFERENCE, _CC_BY_VALUE):
             by_reference = said == _CC_BY_REFERENCE
         elif not unit.is_c and not by_reference:
-            by_reference = self._has_own_copying(unit, name, children)
+            by_reference = self._has_own_copying(unit, name, entries)
         explicit = values.get(_AT_ALIGNMENT)
         if isinstance(explicit, int) and 0 < explicit <= 4096:
             align = max(align, explicit)
@@ -367,14 +341,14 @@ class _Types:
         kind_of = STRUCT if is_whole or by_reference else OTHER
         return UserType(text, kind_of, size, False, kept, align, by_reference, "", tuple(members), 0, is_packed)
 
-    def _has_own_copying(self, unit: Unit, name: str, children: list[tuple[int, int, dict[int, Any]]]) -> bool:
+    def _has_own_copying(self, unit: Unit, name: str, entries: list[tuple[int, int, dict[int, Any]]]) -> bool:
         """The class has a destructor or a copying or moving constructor that the compiler did not make itself.
 
         gcc 12 does not write DW_AT_calling_convention of classes. Itanium C++ ABI, 3.1.2.3: "non-trivial for the
         purposes of calls".
         """
         bare = name.partition("<")[0]
-        for at, tag, values in children:
+        for at, tag, values in entries:
             if tag != n.TAG_SUBPROGRAM or values.get(_AT_ARTIFICIAL) or values.get(_AT_DEFAULTED) == 1:
                 continue
             called = unit.text(values.get(n.AT_NAME))
@@ -384,7 +358,7 @@ class _Types:
                 return True
             if called.partition("<")[0] != bare or values.get(_AT_DELETED):
                 continue
-            taken = [held for _, kind, held in _children(unit, at) if kind == _PARAMETER]
+            taken = [held for _, kind, held in children(unit, at) if kind == _PARAMETER]
             if len(taken) == 2 and taken[0].get(_AT_ARTIFICIAL):
                 other = unit.file.entry(taken[1].get(_AT_TYPE, -1)) if isinstance(taken[1].get(_AT_TYPE), int) else None
                 if other is not None and other[1].tag in (_REFERENCE, _RVALUE):

@@ -13,8 +13,6 @@ import pytest
 
 from probe_scout.frontends.session import open_kernel
 from tests.builders import programs
-from tests.builders.tiny_kernel import tiny_files
-from tests.builders.tree import write_tree
 
 CXX = r"""
 struct P { int x, y; }; struct D { double a; long b; }; struct E {};
@@ -56,10 +54,7 @@ fn main() { let n = std::env::args().count() as u32;
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("root")
-    write_tree(folder, tiny_files(symbols=("foo",)))
-    (folder / "app").mkdir()
-    return folder
+    return programs.root_for_programs(tmp_path_factory.mktemp("root"))
 
 
 def ask(root: Path, target: str, debug: str = ""):

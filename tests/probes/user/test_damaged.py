@@ -19,8 +19,6 @@ from probe_scout.formats.elf.image import ElfImage
 from probe_scout.formats.elf.user_image import UserImage
 from probe_scout.frontends.session import open_kernel
 from tests.builders import programs
-from tests.builders.tiny_kernel import tiny_files
-from tests.builders.tree import write_tree
 
 EXAMPLES = settings(
     max_examples=int(os.environ.get("PROBE_SCOUT_EXAMPLES", "25")),
@@ -95,10 +93,7 @@ def test_damaged_debug_information_gives_facts_or_one_sentence(compiler, data):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("root")
-    write_tree(folder, tiny_files(symbols=("foo",)))
-    (folder / "app").mkdir()
-    return folder
+    return programs.root_for_programs(tmp_path_factory.mktemp("root"))
 
 
 @pytest.mark.property
