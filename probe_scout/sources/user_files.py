@@ -40,6 +40,19 @@ class FileState(NamedTuple):
     no_page_cache: bool = False
 
 
+def stamp(path: str) -> list[int]:
+    """What changes when a file is changed or replaced: device, inode, bytes, times of content and inode, readable.
+
+    Times in nanoseconds. Empty where no file is.
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return []
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return [found.st_dev, found.st_ino, found.st_size, *times, int(os.access(path, os.R_OK))]
+
+
 class Mapping(NamedTuple):
     """One line of proc/PID/maps that belongs to a file."""
 

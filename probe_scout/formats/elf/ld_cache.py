@@ -6,6 +6,7 @@ it followed one of the old format).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import error as StructError
 from struct import iter_unpack, unpack_from
 from typing import NamedTuple
@@ -34,7 +35,8 @@ class Library(NamedTuple):
         return wanted is None or self.flags & 0xFF00 == wanted
 
 
-def libraries(raw: bytes, path: str = PATH) -> list[Library]:
+@lru_cache(1)
+def libraries(raw: bytes, path: str = PATH) -> tuple[Library, ...]:
     """The entries in the file's order (the loader's best first). Raises Malformed."""
     start = raw.find(_MAGIC, 0, 1 << 24) if raw.startswith(_OLD_MAGIC) else 0
     if start < 0 or not raw.startswith(_MAGIC, start):
@@ -46,10 +48,10 @@ def libraries(raw: bytes, path: str = PATH) -> list[Library]:
     end = start + _HEADER_BYTES + count * _ENTRY_BYTES
     if count > _ENTRIES_MAX or end + strings_bytes > len(raw) + 8:
         raise Malformed(path, start, f"{count} entries of the cache", "the end of the file")
-    found = []
-    for flags, key, value, _, _ in iter_unpack("<iIIIQ", raw[start + _HEADER_BYTES : end]):
-        found.append(Library(_text(raw, start + key), _text(raw, start + value), flags))
-    return found
+    return tuple(
+        Library(_text(raw, start + key), _text(raw, start + value), flags)
+        for flags, key, value, _, _ in iter_unpack("<iIIIQ", raw[start + _HEADER_BYTES : end])
+    )
 
 
 def _text(raw: bytes, at: int) -> str:

@@ -20,7 +20,7 @@ from ...errors import Malformed
 from . import notes as elf_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from mmap import mmap
 
     from .notes import Note
@@ -527,6 +527,18 @@ class UserImage:
             for number, row in enumerate(self._rows(table)):
                 if row[0] in places:
                     found.append(self._made(number, row, places[row[0]], where))
+        return found
+
+    def named_any(self, names: Collection[str]) -> list[Symbol]:
+        """The symbols of these bare names, imports too, in the tables' order; each table is read once."""
+        found: list[Symbol] = []
+        for where, table in self._tables.items():
+            places: dict[int, str] = {}
+            for name in names:
+                places |= self._places(table, name, False)
+            if places:
+                rows = enumerate(self._rows(table))
+                found += [self._made(number, row, places[row[0]], where) for number, row in rows if row[0] in places]
         return found
 
     def _places(self, table: _Table, name: str, with_versions: bool) -> dict[int, str]:

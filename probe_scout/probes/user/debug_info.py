@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...errors import Malformed, ProbeScoutError
 from ...model import facts
 from ...model.facts import Unread
+from ...sources import user_files
 from . import symbols
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def _fetched(
 
     why = f"{file.path} has no debug information, and no debug file of it was found"
     path = debug_files.fetched_path(build_id) if build_id else ""
+    if path:
+        file.looked_at[path] = user_files.stamp(path)
     if path and not os.path.isfile(path) and may_fetch and os.environ.get("DEBUGINFOD_URLS", "").split():
         got = debug_files.fetched(debug_files.Build(build_id, ""), announce)
         why += f"; {got}" if isinstance(got, str) else ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LIVE, ROOT, SNAPSHOT = "live", "root", "snapshot"
 CARRIED, ALIASES = "tool/user", "tool/user_files.json"  # programs in a snapshot, and other paths of theirs
+_NO_MODULES = ("bpf", "__builtin__ftrace", "__builtin__kprobes")  # kallsyms puts them where a module's name stands
 
 
 class Place(NamedTuple):
@@ -39,6 +40,7 @@ class UserFile:
         self._image: UserImage | None = None
         self._error: Malformed | None = None
         self.debug: dict[object, object] = {}  # debug_info.py keeps what it opened here
+        self.looked_at: dict[str, list[int]] = {}  # paths where debug files were sought, with their states then
         self.state: FileState = self._find_state()
 
     @property
@@ -109,6 +111,7 @@ class UserFile:
         """The bytes of another file of the same tree (a debug file); None where it cannot be read."""
         try:
             if self.kind == LIVE:
+                self.looked_at[path] = user_files.stamp(path)
                 return user_files.content(path) if os.path.isfile(path) else None  # type: ignore[return-value]
             return read_recorded(self._k, path)
         except (OSError, ProbeScoutError):
@@ -169,13 +172,26 @@ def found(k: Kernel, target: UserTarget) -> UserFile:
 def is_library(k: Kernel, text: str) -> bool:
     """`libNAME:symbol` means a library: no module of the kernel has the name, and a library is found."""
     name = text.partition(":")[0]
-    if f"\t[{name}]\n".encode() in (k.kallsyms() or b""):
-        return False
     try:
         library(k, name)
     except UsageError:
         return False
-    return True
+    return not _is_module(k, name)
+
+
+def _is_module(k: Kernel, name: str) -> bool:
+    """A module of this kernel is loaded under the name. proc/modules costs a hundredth of kallsyms."""
+    from ...formats.text import modules
+
+    if kind_of(k) == LIVE and name not in _NO_MODULES:
+        try:
+            return name in modules.table(k.read(modules.PATH))
+        except NotThere:
+            if os.path.exists("/proc/kallsyms"):
+                return False  # built without CONFIG_MODULES
+        except ProbeScoutError:
+            pass
+    return f"\t[{name}]\n".encode() in (k.kallsyms() or b"")
 
 
 def library(k: Kernel, name: str) -> Place:

@@ -270,25 +270,29 @@ def _placed(
     report = _assembled(q, _verdicts(q, traits), symbol, found_limits, hazards, _because(q, found, symbol))
     made = _place(q, sites, returns, "go" if go else "")
     if symbol is not None and not inside:
-        report, made = _with_arguments(q, symbol, report, made)
+        report, made = _with_debug_information(q, symbol, report, made)
     return report._replace(
         place=made,
         forms=_forms(q, found, symbol, offset),
         alternatives=_alternatives(place, returns),
-        coverage=_coverage(q, symbol),
     )
 
 
-def _with_arguments(q: _Asked, symbol: Symbol, report: UserReport, place: UserPlace) -> tuple[UserReport, UserPlace]:
-    """The report with the function's declaration, parameters and result, or with the reason why they are not known."""
-    from . import arguments
+def _with_debug_information(
+    q: _Asked, symbol: Symbol, report: UserReport, place: UserPlace
+) -> tuple[UserReport, UserPlace]:
+    """The report with what the debug information says of the function, or with the reason why that is not known."""
+    from . import debug_answer
 
-    found = arguments.of(q.file, symbol, q.debug)
-    if isinstance(found, Unread):
-        return report, place._replace(arguments_unread=found)
-    sites = tuple(one._replace(arguments=found.arguments) if one.chosen else one for one in place.sites)
-    made = place._replace(sites=sites, debug_file=found.debug_file, convention=found.convention, results=found.results)
-    return report._replace(prototype=found.text), made
+    declared, coverage = debug_answer.of(q.file, symbol, q.debug)
+    report = report._replace(coverage=coverage)
+    if isinstance(declared, Unread):
+        return report, place._replace(arguments_unread=declared)
+    sites = tuple(one._replace(arguments=declared.arguments) if one.chosen else one for one in place.sites)
+    made = place._replace(
+        sites=sites, debug_file=declared.debug_file, convention=declared.convention, results=declared.results
+    )
+    return report._replace(prototype=declared.text), made
 
 
 def _of_processes(q: _Asked, symbol: Symbol | None) -> tuple[Limit, ...]:
@@ -308,15 +312,6 @@ def _of_processes(q: _Asked, symbol: Symbol | None) -> tuple[Limit, ...]:
         )
         found.append(Limit("limit.uprobe_other_namespace", limits.PARTIAL, says, "proc/PID/maps", q.types))
     return tuple(found)
-
-
-def _coverage(q: _Asked, symbol: Symbol | None) -> Coverage:
-    """Whether calls go past the symbol into inlined copies; nothing where there is no debug information."""
-    if symbol is None or q.target.offset or symbol.type == STT_GNU_IFUNC:
-        return Coverage()
-    from . import inlining
-
-    return inlining.coverage(q.file, symbol, q.debug)
 
 
 class Places:

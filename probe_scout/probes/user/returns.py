@@ -45,7 +45,7 @@ class Callees(NamedTuple):
 @lru_cache(4)
 def callees(image: UserImage) -> Callees:
     """Those of a file, looked up once."""
-    present = [(name, symbol) for name in _NAMES for symbol in image.named(name, False)]
+    present = [(symbol.name, symbol) for symbol in image.named_any(_NAMES)]
     by_address = {symbol.address: name for name, symbol in present if symbol.section}
     is_called = any(not symbol.section for _, symbol in present)
     slots = {slot: name for slot, name in imports.slots(image).items() if name in _NAMES} if is_called else {}
