@@ -78,6 +78,13 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "the object",
     ),
     (
+        "object_load.endian",
+        "The object's byte order is not the machine's. Compile with -target bpfel or bpfeb, as the machine is.",
+        "bpf_object__load",
+        "tools/lib/bpf/libbpf.c",
+        "the object",
+    ),
+    (
         "object_load.no_btf",
         (
             "The object needs the kernel's type information, and it cannot be read here. Read it as root, or "
@@ -368,14 +375,42 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "object_load.global_argument",
-        "The kernel takes numbers and the context as arguments of global functions, no other pointers. Make it static.",
+        "Global functions take numbers and the context, and return numbers, on this kernel. Make the function static.",
         "btf_prepare_func_args",
         "kernel/bpf/btf.c",
         "enum bpf_func_id",
     ),
     (
+        "object_load.context",
+        "The program reads behind the end of what this kernel hands to programs of its type.",
+        "check_ctx_access",
+        "net/core/filter.c",
+        "struct bpf_ctx_convert",
+    ),
+    (
+        "object_load.stack",
+        "Functions that call each other need more than 512 bytes of stack together, or more than 8 call each other.",
+        "check_max_stack_depth",
+        "kernel/bpf/verifier.c",
+        "the object",
+    ),
+    (
+        "object_load.sleepable_map",
+        "A sleepable program cannot use a map of this type.",
+        "check_map_prog_compatibility",
+        "kernel/bpf/verifier.c",
+        "enum bpf_func_id",
+    ),
+    (
+        "object_load.map_too_large",
+        "The key or the value of a map is larger than this kernel takes. No program of the object loads.",
+        "map_create",
+        "kernel/bpf/syscall.c",
+        "enum bpf_func_id",
+    ),
+    (
         "object_load.argument",
-        "The program reads an argument that the event does not have here.",
+        "The program reads an argument that the event or function does not have here.",
         "btf_ctx_access",
         "kernel/bpf/btf.c",
         "sys/kernel/btf",

@@ -30,6 +30,22 @@ _ARRAYS = frozenset((ARRAY, PROG_ARRAY, PERF_EVENT_ARRAY, PERCPU_ARRAY, CGROUP_A
 _HASHES = frozenset((HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH, HASH_OF_MAPS))
 _DESCRIPTORS = frozenset((PROG_ARRAY, PERF_EVENT_ARRAY, CGROUP_ARRAY))
 _NO_PREALLOC = 1
+# Commit 63b8ce77b15e ("bpf: remove obsolete KMALLOC_MAX_SIZE restriction on array map value size") came with it.
+_NEWER_ARRAYS = "BPF_FUNC_tcp_raw_gen_syncookie_ipv4"
+SOCKOPTS = frozenset((49, 57))  # setsockopt, getsockopt
+# kernel/bpf/verifier.c, check_map_prog_compatibility, as far as it ever went; and with the first sleepable programs.
+_SLEEPABLE_MAPS = frozenset(
+    (
+        *(HASH, RHASH, LRU_HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH, LPM_TRIE, ARRAY_OF_MAPS),
+        *(HASH_OF_MAPS, RINGBUF, USER_RINGBUF, INODE_STORAGE, SK_STORAGE, TASK_STORAGE, CGRP_STORAGE),
+        *(QUEUE, STACK, ARENA, INSN_ARRAY, PROG_ARRAY),
+    )
+)
+_SLEEPABLE_MAPS_AT_FIRST = frozenset((HASH, LRU_HASH, ARRAY))
+_PERCPU_BYTES_MAX = 32 << 10  # PCPU_MIN_UNIT_SIZE
+_KEY_BYTES_MAX = 512  # MAX_BPF_STACK
+_ALLOCATION_BYTES_MAX = 4 << 20  # KMALLOC_MAX_SIZE with pages of 4 KiB
+_PAGE_BYTES = 4096
 _STACK_BYTES_MAX = 127 * 8  # sysctl kernel.perf_event_max_stack
 
 
@@ -119,6 +135,46 @@ def _shape_refused(definition: MapDefinition) -> str:
     if kind == XSKMAP and (key != 4 or value != 4):
         return "an XSK map needs a key and a value of 4 bytes"
     return ""
+
+
+def map_too_large(definition: MapDefinition, helpers: dict[str, int], has_small_pages: bool) -> Refused | None:
+    """Sizes that map_alloc refuses with E2BIG. `helpers`: the kernel's enum bpf_func_id, which tells its age.
+
+    `has_small_pages`: pages are 4 KiB, as limits by the page's size need.
+    """
+    kind, key, value = definition.type, definition.key_bytes, definition.value_bytes
+    says = ""
+    # Commit c8644cd0efe7 ("bpf: Lift hashtab key_size limit"), of task_storage_get's release.
+    if kind in _HASHES and key > _KEY_BYTES_MAX and "BPF_FUNC_task_storage_get" not in helpers:
+        says = f"a key of {key} bytes; this kernel takes {_KEY_BYTES_MAX}"
+    elif has_small_pages and kind in (PERCPU_HASH, LRU_PERCPU_HASH) and value > _PERCPU_BYTES_MAX:
+        says = f"a value of {value} bytes for each CPU; {_PERCPU_BYTES_MAX} is the most"
+    elif has_small_pages and kind in (CGROUP_STORAGE, PERCPU_CGROUP_STORAGE) and value > _PAGE_BYTES:
+        # Commit 33b57e0cc78e ("bpf: Increase supported cgroup storage value size"), of task_pt_regs' release.
+        if "BPF_FUNC_task_pt_regs" not in helpers:
+            says = f"a value of {value} bytes; this kernel takes a page"
+        elif kind == PERCPU_CGROUP_STORAGE and value > _PERCPU_BYTES_MAX:
+            says = f"a value of {value} bytes for each CPU; {_PERCPU_BYTES_MAX} is the most"
+    elif has_small_pages and kind == ARRAY and value > _ALLOCATION_BYTES_MAX and _NEWER_ARRAYS not in helpers:
+        says = f"a value of {value} bytes; this kernel takes {_ALLOCATION_BYTES_MAX}"
+    if not says or not helpers:
+        return None
+    return Refused("object_load.map_too_large", "E2BIG", f"map {definition.name}: {says}")
+
+
+def sleepable_refused(definition: MapDefinition, is_first: bool) -> str:
+    """Why a sleepable program cannot use the map; "" where nothing is known against it.
+
+    `is_first`: a kernel whose sleepable programs take arrays and preallocated hash tables alone.
+    """
+    kind = definition.type
+    if kind > RHASH or kind == STRUCT_OPS:
+        return ""
+    if is_first and kind in (HASH, LRU_HASH) and definition.flags & _NO_PREALLOC:
+        return "this kernel takes hash tables without BPF_F_NO_PREALLOC"
+    if is_first:
+        return "" if kind in _SLEEPABLE_MAPS_AT_FIRST else "this kernel takes arrays and hash tables"
+    return "" if kind in _SLEEPABLE_MAPS else "its type is not for programs that sleep"
 
 
 # include/linux/bpf_types.h: program type to the prefix of its bpf_prog_ops. A prefix that kallsyms lacks means

@@ -20,6 +20,7 @@ from ..btf import kinds
 from ..btf.reader import Btf
 from ..btf.records import COMPOSITES, ENUMS, INT_BOOL, INT_SIGNED, Records
 from ..btf.relocation import CoreRecord
+from . import byte_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ _MAPS_OF = {12: "array of maps", 13: "hash of maps"}
 _PROG_ARRAY, _STRUCT_OPS = 3, 26
 _HEADER_BYTES, _SECTION_BYTES, _ET_REL = 64, 64, 1
 _PINNED_BY_NAME = 1
+_OVERLAP_MAX = 4
 _MEMBERS_OF_MAP = frozenset(
     ("type", "max_entries", "map_flags", "numa_node", "key_size", "key", "value_size", "value", "values", "pinning")
 )
@@ -115,6 +117,7 @@ class BpfObject:
         "func_infos",
         "functions",
         "global_functions",
+        "is_big_endian",
         "license",
         "maps",
         "programs",
@@ -128,6 +131,7 @@ class BpfObject:
 
     def __init__(self) -> None:
         self.license = ""
+        self.is_big_endian = False
         self.sections: list[Section] = []
         self.programs: list[Program] = []
         self.maps: list[MapDefinition] = []
@@ -161,6 +165,9 @@ def read(raw: bytes, path: str = "the object") -> BpfObject:
     """The object in these bytes. Raises Malformed where they are no ELF file for BPF; see `refusal` for the rest."""
     found = BpfObject()
     try:
+        if byte_order.is_big(raw):
+            found.is_big_endian = True
+            raw = byte_order.as_little(raw)
         symbols = _read_sections(found, raw, path)
         try:
             _check_sections(found)
@@ -198,7 +205,7 @@ def _read_sections(found: BpfObject, raw: bytes, path: str) -> list[_Symbol]:
     if raw[:4] != b"\x7fELF" or len(raw) < _HEADER_BYTES:
         raise Malformed(path, 0, "an ELF file", "other bytes")
     if raw[4] != 2 or raw[5] != 1:
-        raise Malformed(path, 4, "a 64-bit little-endian object, as this kernel's", f"class {raw[4]}, data {raw[5]}")
+        raise Malformed(path, 4, "a 64-bit object", f"class {raw[4]}, data {raw[5]}")
     kind, machine = unpack_from("<HH", raw, 16)
     if kind != _ET_REL or machine not in (EM_BPF, 0):
         raise Malformed(path, 16, "a relocatable ELF file for BPF", f"type {kind} for machine {machine}")
@@ -212,11 +219,14 @@ def _read_sections(found: BpfObject, raw: bytes, path: str) -> list[_Symbol]:
     if names_index >= count:
         raise Malformed(path, 62, "the index of a section", f"{names_index}")
     names = raw[heads[names_index][4] :][: heads[names_index][5]]
-    table_index = strings_index = 0
+    table_index = strings_index = total = 0
     for index, (name, number, flags, _, begin, size, link, info, _, each) in enumerate(heads):
         is_empty = number in (0, 8)
         if not is_empty and begin + size > len(raw):
             raise Malformed(path, begin, f"a section of {size} bytes", f"a file of {len(raw)} bytes")
+        total += 0 if is_empty else size
+        if total > _OVERLAP_MAX * len(raw):  # a small file could else ask for any amount of memory
+            raise Malformed(path, begin, "sections that lie apart", "sections that share their bytes")
         data = b"" if is_empty else raw[begin : begin + size]
         found.sections.append(Section(_string(names, name), number, flags, data, info, size, each))
         if number == 2:

@@ -18,7 +18,7 @@ from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, ProgramAnswer
 from ...model.verdict import NO, UNKNOWN, YES, Finding
 from ...rules import bpf_names, helper_sets, object_load, section_names
-from . import advice, program_code, reach
+from . import advice, program_code, program_limits, reach
 from . import externs as extern_states
 
 if TYPE_CHECKING:
@@ -31,10 +31,14 @@ if TYPE_CHECKING:
     from ..calls import Calls
     from .kernel_types import KernelTypes
 
+LIBBPF_ENDIAN = "ENDIAN"  # libbpf's own error, 4003
+_BIG_ENDIAN = frozenset(("s390x", "ppc64", "mips64", "sparc64"))
+_OPENS_BOTH_ORDERS = (1, 5)
 _CALL = 0x85
 _OVERRIDE_RETURN, _GET_FUNC_IP = 58, 173
-_SOCKOPTS = frozenset((49, 57))  # setsockopt, getsockopt
+_SOCKOPTS = object_load.SOCKOPTS
 _RETVALS = frozenset((186, 187))  # get_retval, set_retval
+_BY_TRAMPOLINE = frozenset(("TRACE_FENTRY", "TRACE_FEXIT", "TRACE_FSESSION"))
 _SK_STORAGE, _ATTACH_COOKIE = frozenset((107, 108)), 174
 # kernel/bpf/cgroup.c, cgroup_common_func_proto: its callers, and the attach types it refuses.
 _CGROUP_TYPES = frozenset(
@@ -105,7 +109,7 @@ class Judge:
     def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
         """The object's answer and those of its programs; `only` names one program."""
         rows = [Row(program, section_names.of(program.section, self.libbpf)) for program in found.programs]
-        if found.refusal is not None:
+        if found.refusal is not None and not (found.is_big_endian and self.libbpf < _OPENS_BOTH_ORDERS):
             finding = Finding(found.refusal.rule, found.refusal.says, "the object")
             answers = tuple(
                 _answer(row, NO, OPEN, found.refusal.errno, (finding,))
@@ -113,9 +117,19 @@ class Judge:
                 if only in ("", row.program.name)
             )
             return ObjectAnswer(NO, OPEN, found.refusal.errno, (finding,)), answers
+        if found.is_big_endian != (self.types.kernel.arch() in _BIG_ENDIAN):
+            return self._of_other_order(found, [row for row in rows if only in ("", row.program.name)])
         answers = tuple(self._alone(found, row) for row in rows if only in ("", row.program.name))
         whole = self._whole(found, rows)
         return whole._replace(findings=whole.findings + advice.optional(whole, answers)), answers
+
+    def _of_other_order(self, found: BpfObject, rows: list[Row]) -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
+        """bpf_object_load: no object of another byte order is loaded; before 1.5 none is opened."""
+        stage = OPEN if self.libbpf < _OPENS_BOTH_ORDERS else LOAD
+        order = "big" if found.is_big_endian else "little"
+        finding = Finding("object_load.endian", f"the object is {order}-endian, and the machine is not", "the object")
+        answers = tuple(_answer(row, NO, stage, LIBBPF_ENDIAN, (finding,)) for row in rows)
+        return ObjectAnswer(NO, stage, LIBBPF_ENDIAN, (finding,)), answers
 
     def functions(self, found: BpfObject, only: str = "") -> set[str]:
         """Kernel functions that its programs ask for, by plain name: one search can find them all."""
@@ -234,7 +248,10 @@ class Judge:
     def _maps(self, found: BpfObject, is_alone: bool) -> None:
         numbers = self.types.enum("bpf_map_type")
         for definition in found.maps:
-            if definition.type == object_load.STRUCT_OPS or definition.origin != "maps":
+            if definition.type == object_load.STRUCT_OPS:
+                continue
+            self._map_size(definition)
+            if definition.origin != "maps":
                 continue
             if not numbers:
                 raise _Unknown(
@@ -248,6 +265,13 @@ class Judge:
                     raise _No(
                         LOAD, refused.rule, refused.errno, refused.says, "sys/kernel/btf/vmlinux: enum bpf_map_type"
                     )
+
+    def _map_size(self, definition: MapDefinition) -> None:
+        has_small_pages = self.types.kernel.arch() == "x86_64"
+        refused = object_load.map_too_large(definition, self.types.enum("bpf_func_id"), has_small_pages)
+        if refused is not None:
+            evidence = "sys/kernel/btf/vmlinux: enum bpf_func_id"
+            raise _No(LOAD, refused.rule, refused.errno, refused.says, evidence)
 
     def _struct_ops(self, found: BpfObject, rows: list[Row], is_alone: bool) -> None:
         """bpf_map__init_kern_struct_ops, for the maps that are created."""
@@ -314,9 +338,11 @@ class Judge:
             self._struct_ops_program(found, program)
         self._target(row, section)
         self._kernel_knows(row, section)
+        _refuse(program_limits.sleepable_type(self.types, section))
         if section.program in ("LSM", "STRUCT_OPS") and found.license not in object_load.GPL:
             says = f"programs of this type must have a GPL compatible license, and the object's is `{found.license}`"
             raise _No(LOAD, "object_load.license", "EINVAL", says, "the object")
+        _refuse(program_limits.member_refused(_members_with(found, program.name), 0))
         self._attach_target(row, section, LOAD)
         return self._instructions(found, row, section)
 
@@ -410,7 +436,11 @@ class Judge:
         prepared = self._prepared
         whole = program_code.extent(found, row.program)
         self._forms(prepared, whole)
-        self._global_functions(found, prepared, whole)
+        _refuse(program_limits.sleepable_maps(self.types, found, section, whole))
+        for place in sorted(prepared.code.global_functions & whole):
+            function = found.func_infos.get(found.sections[place.section].name, {}).get(place.number * INSN_BYTES)
+            if function:
+                _refuse(program_limits.global_function(self.types, found, section.program, function))
         entry = reach.Place(row.program.section_index, row.program.offset // INSN_BYTES)
         try:
             walked = reach.reached(prepared.code, entry)
@@ -423,6 +453,9 @@ class Judge:
             if poison is not None:
                 rule = f"object_load.{_POISONS[poison.kind]}"
                 raise _No(LOAD, rule, "EINVAL", poison.says, "sys/kernel/btf/vmlinux", self._guards(found, poison))
+        _refuse(program_limits.context(self.types, section, walked.context_bytes))
+        target = section_names.extra(row.program.section) or ""
+        _refuse(program_limits.arguments(self.types, section, target, walked.context_bytes))
         self._helpers(found, row, section, prepared, walked)
         if (
             prepared.kfuncs.keys() & walked.places
@@ -433,6 +466,7 @@ class Judge:
             raise _No(LOAD, "object_load.kfunc_call", "EINVAL", says, "sys/kernel/btf/vmlinux: struct bpf_kfunc_desc")
         self._kfuncs(section, prepared, walked)
         self._arguments(row, section, walked)
+        _refuse(program_limits.stack(self.types, section, prepared, walked))
         return walked
 
     def _kfuncs(
@@ -486,6 +520,8 @@ class Judge:
             name = f"bpf_{names[insn.imm]}"
             if insn.imm == _GET_FUNC_IP and section.program == "RAW_TRACEPOINT":
                 raise _No(LOAD, "object_load.helper_type", "ENOTSUPP", f"{name} is not for raw tracepoints", "")
+            if section.program == "STRUCT_OPS":
+                _refuse(program_limits.member_refused(_members_with(found, row.program.name), insn.imm))
             state = self._allowed(row, section, insn.imm)
             if state == helper_sets.REFUSED:
                 raise _No(
@@ -557,6 +593,10 @@ class Judge:
             target = (section_names.extra(row.program.section) or "").split(":")[-1]
             is_there = self.types.symbol_count(f"bpf_iter_{target}_get_func_proto")
             return helper_sets.UNTOLD if is_there is None else helper_sets.ALLOWED if is_there else helper_sets.REFUSED
+        target = (section_names.extra(row.program.section) or "").rpartition(":")[2]
+        if helper in _SK_STORAGE and section.attach in _BY_TRAMPOLINE and target.startswith("bpf_sk_storage"):
+            # net/core/bpf_sk_storage.c, bpf_sk_storage_tracing_allowed: no program may call what it traces.
+            return helper_sets.REFUSED
         if helper == _OVERRIDE_RETURN and section.program == "KPROBE":
             built = self.types.kernel.config("CONFIG_BPF_KPROBE_OVERRIDE")
             return helper_sets.UNTOLD if built is None else helper_sets.ALLOWED if built else helper_sets.REFUSED
@@ -585,6 +625,8 @@ class Judge:
             if self.types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is False:
                 return helper_sets.REFUSED
             return helper_sets.ALLOWED
+        if helper in _SK_STORAGE and program == "TRACING" and attach == "MODIFY_RETURN":
+            return helper_sets.REFUSED
         if helper in _SK_STORAGE and program == "TRACING":
             # Commit 8e4597c627fb ("bpf: Allow using bpf_sk_storage in FENTRY/FEXIT/RAW_TP").
             return self._by_symbol("bpf_sk_storage_get_tracing_proto")
@@ -612,29 +654,6 @@ class Judge:
         ):
             says = "this kernel takes no addresses of functions as callbacks"
             raise _No(LOAD, "object_load.callback", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_func_id")
-
-    def _global_functions(self, found: BpfObject, prepared: program_code.Prepared, whole: set[reach.Place]) -> None:
-        """btf_prepare_func_args before commit e5069b9c23b3 ("bpf: Support pointers in global func args").
-
-        Its release brought the helper check_mtu. A pointer to a struct may be the context, and is left to the verifier.
-        """
-        if found.records is None or self.types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is not False:
-            return
-        records = found.records
-        for place in sorted(prepared.code.global_functions & whole):
-            name = found.sections[place.section].name
-            function = found.func_infos.get(name, {}).get(place.number * INSN_BYTES)
-            record = records.record(function) if function else None
-            if record is None or record.kind != kinds.FUNC:
-                continue
-            for number, (_, type_id) in enumerate(records.parameters(record.number)):
-                held = records.record(records.resolve(type_id))
-                if held.kind == kinds.PTR and records.record(records.resolve(held.number)).kind != kinds.STRUCT:
-                    where = f"{record.name}, argument {number}"
-                    says = f"this kernel takes no pointers as arguments of global functions: {where}"
-                    raise _No(
-                        LOAD, "object_load.global_argument", "EINVAL", says, "sys/kernel/btf/vmlinux: enum bpf_func_id"
-                    )
 
     def _arguments(self, row: Row, section: section_names.SectionName, walked: reach.Reached) -> None:
         """tp_btf: loads beyond the event's arguments (kernel/bpf/btf.c, btf_ctx_access)."""
@@ -756,6 +775,11 @@ class Judge:
 _POISONS = {"core": "core_poison", "resize": "core_resize", "kfunc": "kfunc_absent"}
 
 
+def _refuse(refusal: program_limits.Refusal | None) -> None:
+    if refusal is not None:
+        raise _No(LOAD, refusal.rule, refusal.errno, refusal.says, refusal.evidence)
+
+
 def _is_pattern(text: str) -> bool:
     return "*" in text or "?" in text
 
@@ -807,6 +831,21 @@ def _members_used(found: BpfObject, definition: MapDefinition) -> dict[int, str]
             if name is not None:
                 used[offset - definition.variable] = name
     return used
+
+
+def _members_with(found: BpfObject, program: str) -> list[tuple[str, str]]:
+    """Struct and member of every struct_ops map that holds the program, without flavours."""
+    records = found.records
+    places = []
+    for definition in found.maps:
+        if definition.type != object_load.STRUCT_OPS or records is None:
+            continue
+        used = _members_used(found, definition)
+        struct = essential(records.record(definition.value_type).name)
+        for member in records.members(definition.value_type):
+            if used.get(member.bit_offset // 8) == program:
+                places.append((struct, essential(member.name)))
+    return places
 
 
 def _sizes_note(found: BpfObject) -> tuple[Finding, ...]:

@@ -82,10 +82,17 @@ class _State(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """The instructions that are walked, and the last byte of the context that is loaded."""
+    """The instructions that are walked, and the last byte of the context that is loaded.
+
+    `calls`: caller and callee, by their first instructions; `stack_bytes`: by function, how much of its own frame its
+    loads and stores use.
+    """
 
     places: set[Place]
     context_bytes: int
+    entry: Place
+    calls: set[tuple[Place, Place]]
+    stack_bytes: dict[Place, int]
 
 
 def reached(code: Code, entry: Place) -> Reached:
@@ -97,7 +104,7 @@ def reached(code: Code, entry: Place) -> Reached:
         if place not in walk.done:
             walk.done.add(place)
             walk.function(place, _UNKNOWN, 1)
-    return Reached(walk.reached, walk.context_bytes)
+    return Reached(walk.reached, walk.context_bytes, entry, walk.calls, walk.stack_bytes)
 
 
 class _Walk:
@@ -107,6 +114,9 @@ class _Walk:
         self.callbacks: list[Place] = []
         self.done: set[Place] = set()
         self.context_bytes = 0
+        self.calls: set[tuple[Place, Place]] = set()
+        self.stack_bytes: dict[Place, int] = {}
+        self._function = Place(0, 0)
         self._returns: dict[tuple[Place, tuple[Value, ...]], tuple[Value, ...]] = {}
         self._steps = 0
 
@@ -116,6 +126,7 @@ class _Walk:
         if key in self._returns:
             return self._returns[key]
         self._returns[key] = (None,)  # for a function that calls itself
+        caller, self._function = self._function, entry
         registers = (None, *arguments[:5], *(None,) * 4, Pointer("stack"), *(None,) * 5)  # 11 to 15 are no registers
         seen: dict[int, list[_State]] = {}
         todo: list[tuple[int, _State]] = [(entry.number, _State(registers, ()))]
@@ -145,6 +156,7 @@ class _Walk:
         if any(isinstance(value, Pointer) and value.base == "stack" for value in found):
             found = (None,)
         self._returns[key] = found
+        self._function = caller
         return found
 
     def _step(self, place: Place, insn: Insn, state: _State, depth: int) -> list[tuple[int, _State]]:
@@ -166,6 +178,7 @@ class _Walk:
         elif kind == 1:
             registers[insn.dst] = self._load(insn, registers[insn.src], stack)
         elif kind in (2, 3):
+            self._uses_stack(registers[insn.dst], insn.off)
             stack = _store(insn, registers, stack)
         else:  # legacy packet loads
             registers[0] = None
@@ -181,6 +194,7 @@ class _Walk:
         if address.base == "context":
             self.context_bytes = max(self.context_bytes, offset + size)
         if address.base == "stack":
+            self._uses_stack(address, insn.off)
             for begin, length, value in stack:
                 if begin == offset and length == size:
                     if isinstance(value, Pointer):
@@ -193,6 +207,12 @@ class _Walk:
                 value = int.from_bytes(held[offset : offset + size], "little")
                 return _sign(value, size * 8) if is_signed else value
         return None
+
+    def _uses_stack(self, address: Value, offset: int) -> None:
+        if isinstance(address, Pointer) and address.base == "stack":
+            used = -(address.offset + offset)
+            if used > self.stack_bytes.get(self._function, 0):
+                self.stack_bytes[self._function] = used
 
     def _jump(self, place: Place, insn: Insn, state: _State, depth: int) -> list[tuple[int, _State]]:
         here, operation = place.number, insn.code & 0xF0
@@ -224,6 +244,7 @@ class _Walk:
         results: tuple[Value, ...] = (None,)
         if insn.src == _PSEUDO_CALL:
             target = self.code.targets.get(place, Place(place.section, place.number + 1 + insn.imm))
+            self.calls.add((self._function, target))
             if target in self.code.global_functions:
                 self.callbacks.append(target)
             elif depth + 1 < _DEPTH_MAX and target.section in self.code.insns:

@@ -80,3 +80,70 @@ def test_a_program_array_needs_the_programs_it_names(tmp_path):
     answers = {program.name: said(program) for program in found.kernels[0].programs}
     assert answers == {"target": "yes", "other": "load EBADF"}
     assert found.kernels[0].object.answer == "yes"
+
+
+LIMITS = """
+#define SEC(name) __attribute__((section(name), used))
+#define uint(name, val) int (*name)[val]
+static void *(*lookup)(void *m, const void *k) = (void *)1;
+static long (*setsockopt)(void *c, int l, int n, void *v, int s) = (void *)49;
+typedef unsigned long long u64;
+struct { uint(type, 4); uint(max_entries, 0); uint(key_size, 4); uint(value_size, 4); } events SEC(".maps");
+struct { uint(type, 6); uint(max_entries, 1); uint(key_size, 4); uint(value_size, 8); } counts SEC(".maps");
+SEC("fentry/vfs_read") int fourth(u64 *c) { return c[3] == 1; }
+SEC("fentry/vfs_read") int fifth(u64 *c) { return c[4] == 1; }
+SEC("fexit/vfs_read") int result(u64 *c) { return c[4] == 1; }
+SEC("fexit/vfs_read") int behind_result(u64 *c) { return c[5] == 1; }
+SEC("fexit/tcp_close") int no_result(u64 *c) { return c[2] == 1; }
+SEC("lsm/file_open") int hook(u64 *c) { return c[0] == 1 ? -1 : 0; }
+SEC("sockops") int within(unsigned *c) { return c[53] == 1; }
+SEC("sockops") int hwtstamp(u64 *c) { return c[27] == 1; }
+SEC("xdp") int egress(unsigned *c) { return c[5] == 1 ? 1 : 2; }
+SEC("xdp/devmap") int egress_of_map(unsigned *c) { return c[5] == 1 ? 1 : 2; }
+SEC("lsm.s/file_open") int sleeps_array(void *c) { int k = 0; return lookup(&counts, &k) ? 0 : -1; }
+SEC("lsm.s/file_open") int sleeps_events(void *c) { int k = 0; return lookup(&events, &k) ? 0 : -1; }
+SEC("uprobe.s//bin/true:x") int sleeps_user(void *c) { return 0; }
+static __attribute__((noinline)) int deepest(int x) { volatile u64 a[26] = {}; a[x & 7] = x; return a[(x + 1) & 7]; }
+static __attribute__((noinline)) int deeper(int x) { volatile u64 a[26] = {}; a[x & 7] = x; return a[1] + deepest(x); }
+SEC("tc") int two_frames(void *c) { return deeper(1); }
+SEC("tc") int three_frames(void *c) { volatile u64 a[26] = {}; a[1] = 1; return a[2] + deeper(3); }
+SEC("kprobe/vfs_read") int three_in_kprobe(void *c) { volatile u64 a[26] = {}; a[1] = 1; return a[2] + deeper(3); }
+char LICENSE[] SEC("license") = "GPL";
+"""
+LIMITED = {
+    "6.12.107": {
+        "fourth": "yes",
+        "fifth": "load EACCES",
+        "result": "yes",
+        "behind_result": "load EACCES",
+        "no_result": "load EACCES",
+        "hook": "yes",
+        "within": "yes",
+        "hwtstamp": "yes",
+        "egress": "load EACCES",
+        "egress_of_map": "yes",
+        "sleeps_array": "yes",
+        "sleeps_events": "load EINVAL",
+        "sleeps_user": "yes",
+        "two_frames": "yes",
+        "three_frames": "load EACCES",
+        "three_in_kprobe": "yes",
+    },
+    "5.10.223": {
+        "fourth": "yes",
+        "fifth": "load EACCES",
+        "hwtstamp": "load EACCES",
+        "sleeps_array": "load EINVAL",
+        "sleeps_user": "load EINVAL",
+        "two_frames": "yes",
+        "three_in_kprobe": "load EACCES",
+    },
+}
+
+
+@pytest.mark.parametrize("kernel", LIMITED)
+def test_what_a_type_of_program_may_reach(tmp_path, kernel):
+    opened = probe_scout.open_kernel(str(ROOT / "fixtures" / "kernels" / f"debian-{kernel}-amd64.tar.xz"))
+    (found,) = opened.lint(compiled(tmp_path, LIMITS)).objects
+    answers = {program.name: said(program) for program in found.kernels[0].programs}
+    assert {name: answers[name] for name in LIMITED[kernel]} == LIMITED[kernel]

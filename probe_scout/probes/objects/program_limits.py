@@ -1,0 +1,232 @@
+"""What the verifier refuses of a program by its type alone, before any question of values: how far the context goes,
+how many arguments a function hands out, which maps a sleepable program may use, how deep its calls may stack.
+
+Each answer comes from this kernel's own types and symbols. What the kernel's code decides unseen gives no answer here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...formats.btf import kinds
+from ...formats.btf.records import COMPOSITES, ENUMS
+from ...formats.elf.bpf_object import INSN_BYTES
+from ...rules import object_load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...formats.elf.bpf_object import BpfObject
+    from ...rules.section_names import SectionName
+    from .kernel_types import KernelTypes
+    from .program_code import Prepared
+    from .reach import Place, Reached
+
+_TYPES_EVIDENCE = "sys/kernel/btf/vmlinux: enum bpf_func_id"
+_EGRESS_IFINDEX = 20  # offset in bytes of egress_ifindex, the last member of struct xdp_md
+# Their is_valid_access compares with the size of the struct that struct bpf_ctx_convert names for the type.
+_BY_CONTEXT = frozenset(
+    (
+        *("SOCKET_FILTER", "SCHED_CLS", "SCHED_ACT", "XDP", "CGROUP_SKB", "LWT_IN", "LWT_OUT", "LWT_XMIT"),
+        *("LWT_SEG6LOCAL", "SK_SKB", "FLOW_DISSECTOR", "CGROUP_SOCK", "CGROUP_SOCK_ADDR", "SOCK_OPS", "SK_MSG"),
+        *("CGROUP_DEVICE", "CGROUP_SYSCTL", "CGROUP_SOCKOPT", "SK_REUSEPORT", "SK_LOOKUP", "PERF_EVENT"),
+    )
+)
+_WITH_RESULT = frozenset(("TRACE_FEXIT", "TRACE_FSESSION", "MODIFY_RETURN", "LSM_MAC", "LSM_CGROUP"))
+_OF_FUNCTIONS = _WITH_RESULT | {"TRACE_FENTRY"}
+# Commit e00931c02568 ("bpf: Enable private stack for eligible subprogs"): types whose frames may lie apart.
+_APART = frozenset(("KPROBE", "TRACEPOINT", "PERF_EVENT", "RAW_TRACEPOINT", "TRACING", "LSM", "STRUCT_OPS"))
+_STACK_BYTES_MAX, _FRAMES_MAX, _STACK_STEP = 512, 8, 16
+# Spills around calls of helpers that keep registers are not counted (mark_fastcall_patterns).
+_KEEPS_REGISTERS = frozenset((8, 35, 158))
+
+
+class Refusal(NamedTuple):
+    """Why the verifier refuses. `errno` by name."""
+
+    rule: str
+    errno: str
+    says: str
+    evidence: str
+
+
+def context(types: KernelTypes, section: SectionName, read_bytes: int) -> Refusal | None:
+    """Loads from the context that pass its end (net/core/filter.c, the types' is_valid_access).
+
+    `read_bytes`: where the last load ends.
+    """
+    size, name = _context_bytes(types, section.program)
+    if size and read_bytes > size:
+        says = f"the program reads {read_bytes} bytes of its context, and struct {name} has {size} here"
+        return Refusal("object_load.context", "EACCES", says, f"sys/kernel/btf/vmlinux: struct {name}")
+    if section.program == "XDP" and section.attach != "XDP_DEVMAP" and read_bytes > _EGRESS_IFINDEX:
+        says = "the program reads egress_ifindex, which only programs of device maps may (section xdp/devmap)"
+        return Refusal("object_load.context", "EACCES", says, "the object")
+    return None
+
+
+def _context_bytes(types: KernelTypes, program: str) -> tuple[int, str]:
+    """Size and name of the struct that programs of a type get; 0 where no rule speaks of it."""
+    if program == "KPROBE":  # kprobe_prog_is_valid_access: struct pt_regs, whatever programs see of it
+        size = types.vmlinux.struct_size("pt_regs") if types.vmlinux is not None else None
+        return size or 0, "pt_regs"
+    if program not in _BY_CONTEXT:
+        return 0, ""
+    names, size = context_struct(types, program)
+    return size, min(names, default="")
+
+
+def context_struct(types: KernelTypes, program: str) -> tuple[frozenset[str], int]:
+    """The names that the context of a program type has, and its size in bytes (struct bpf_ctx_convert).
+
+    None and 0 where it cannot be read. A typedef (bpf_user_pt_regs_t) has two names.
+    """
+    held = types.find("bpf_ctx_convert", kinds.STRUCT, "vmlinux")
+    if held is None:
+        return frozenset(), 0
+    records, type_id = held
+    for member in records.members(type_id):
+        if member.name == f"BPF_PROG_TYPE_{program}_prog":
+            names = records.record(member.type_id).name, records.record(records.resolve(member.type_id)).name
+            return frozenset(names) - {""}, records.size(member.type_id) or 0
+    return frozenset(), 0
+
+
+def arguments(types: KernelTypes, section: SectionName, target: str, read_bytes: int) -> Refusal | None:
+    """fentry, fexit, fmod_ret, lsm: loads beyond the function's arguments (kernel/bpf/btf.c, btf_ctx_access).
+
+    `target`: the function, perhaps with its module; `read_bytes`: where the last load from the context ends.
+    """
+    if section.attach not in _OF_FUNCTIONS or section.program == "EXT" or not read_bytes:
+        return None
+    module, colon, name = target.rpartition(":")
+    head = "bpf_lsm_" if section.attach.startswith("LSM") else ""
+    held = types.find(head + name, kinds.FUNC, module if colon else None)
+    if held is None:
+        return None
+    records, type_id = held
+    proto = records.record(type_id).number
+    parameters = [records.record(records.resolve(kind)).kind for _, kind in records.parameters(proto)]
+    # A struct by value takes several words of the context, and did not on older kernels.
+    if any(kind in COMPOSITES for kind in parameters):
+        return None
+    number = (read_bytes + 7) // 8
+    evidence = f"sys/kernel/btf: {head}{name}"
+    if number <= len(parameters):
+        return None
+    if number == len(parameters) + 1 and section.attach in _WITH_RESULT:
+        if section.attach == "TRACE_FEXIT" and not records.resolve(records.record(proto).number):
+            says = f"the program reads the value that {head}{name} returns, and it returns none here"
+            return Refusal("object_load.argument", "EACCES", says, evidence)
+        return None
+    says = f"the program reads argument {number}, and {head}{name} has {len(parameters)} here"
+    return Refusal("object_load.argument", "EACCES", says, evidence)
+
+
+def sleepable_type(types: KernelTypes, section: SectionName) -> Refusal | None:
+    """Sleepable user probes: commit 8c7dcb84e3b7 ("bpf: implement sleepable uprobes by chaining gps")."""
+    if not section.sleepable or section.program != "KPROBE" or not types.symbol_count("kprobe_prog_ops"):
+        return None
+    if types.symbol_count("bpf_prog_array_free_sleepable"):
+        return None
+    says = "this kernel has no sleepable programs on user functions"
+    return Refusal("object_load.program_flags", "EINVAL", says, "proc/kallsyms: no bpf_prog_array_free_sleepable")
+
+
+def sleepable_maps(types: KernelTypes, found: BpfObject, section: SectionName, whole: set[Place]) -> Refusal | None:
+    """check_map_prog_compatibility, of every map that the program's instructions name, walked or not."""
+    if not section.sleepable:
+        return None
+    # Commit 638e4b825d52 ("bpf: Allows per-cpu maps and map-in-map in sleepable programs"), of check_mtu's release.
+    is_first = types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is False
+    for place in sorted(whole):
+        reference = found.references.get(place.section, {}).get(place.number * INSN_BYTES)
+        if reference is not None and reference.kind == "map":
+            used = found.maps[reference.number]
+            why = object_load.sleepable_refused(used, is_first)
+            if why:
+                says = f"a sleepable program cannot use map {used.name}: {why}"
+                return Refusal("object_load.sleepable_map", "EINVAL", says, _TYPES_EVIDENCE)
+    return None
+
+
+def global_function(types: KernelTypes, found: BpfObject, program: str, type_id: int) -> Refusal | None:
+    """btf_prepare_func_args before commit e5069b9c23b3 ("bpf: Support pointers in global func args").
+
+    Its release brought the helper check_mtu. Numbers pass, and a pointer to the struct that is the type's context.
+    """
+    records = found.records
+    if records is None or types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is not False:
+        return None
+    record = records.record(type_id)
+    if record.kind != kinds.FUNC:
+        return None
+    rule = "object_load.global_argument"
+    result = records.record(records.resolve(records.record(record.number).number))
+    if result.kind != kinds.INT and result.kind not in ENUMS:
+        says = f"this kernel takes no global functions that return anything but a number: {record.name}"
+        return Refusal(rule, "EINVAL", says, _TYPES_EVIDENCE)
+    for number, (_, parameter) in enumerate(records.parameters(record.number)):
+        held = records.record(records.resolve(parameter))
+        if held.kind != kinds.PTR:
+            continue
+        pointed = records.record(records.resolve(held.number))
+        names = {records.record(held.number).name, pointed.name}
+        if pointed.kind != kinds.STRUCT or not names & context_struct(types, program)[0]:
+            where = f"{record.name}, argument {number}"
+            says = f"this kernel takes no pointers as arguments of global functions: {where}"
+            return Refusal(rule, "EINVAL", says, _TYPES_EVIDENCE)
+    return None
+
+
+def stack(types: KernelTypes, section: SectionName, prepared: Prepared, walked: Reached) -> Refusal | None:
+    """check_max_stack_depth: what a chain of calls needs together, at least, of the stack.
+
+    A frame's need is what walked instructions load and store by the frame pointer; buffers that only helpers fill,
+    and rounding to 32 bytes on older kernels, would add to it.
+    """
+    calls: dict[Place, list[Place]] = {}
+    for caller, callee in walked.calls:
+        calls.setdefault(caller, []).append(callee)
+    if not calls:
+        return None
+    insns = prepared.code.insns
+    for place in walked.places:
+        insn = insns[place.section][place.number]
+        if insn.code == 0x85 and (insn.src == 2 or (not insn.src and insn.imm in _KEEPS_REGISTERS)):
+            return None
+    is_apart = section.program in _APART and bool(types.enum("priv_stack_mode"))
+    todo: list[tuple[Place, int, int, tuple[Place, ...]]] = [(walked.entry, 0, 0, ())]
+    steps = 0
+    while todo and steps < 10_000:
+        steps += 1
+        function, above, frame, chain = todo.pop()
+        own = max(walked.stack_bytes.get(function, 0), 1)
+        depth = above + (own + _STACK_STEP - 1) // _STACK_STEP * _STACK_STEP
+        if depth > _STACK_BYTES_MAX and not is_apart:
+            says = f"{len(chain) + 1} functions that call each other need {depth} bytes of stack, and there are 512"
+            return Refusal("object_load.stack", "EACCES", says, "the object")
+        if function in chain:
+            continue
+        for callee in calls.get(function, ()):
+            # Kernels before 7 count on over a global function; newer ones begin anew there.
+            deeper = 0 if callee in prepared.code.global_functions else frame + 1
+            if deeper >= _FRAMES_MAX:
+                return Refusal("object_load.stack", "E2BIG", "more than 8 functions call each other", "the object")
+            todo.append((callee, depth, deeper, (*chain, function)))
+    return None
+
+
+def member_refused(names: Iterable[tuple[str, str]], helper: int) -> Refusal | None:
+    """Members of struct_ops that the kernel never takes, or that may not call a helper.
+
+    `names`: struct and member. net/ipv4/bpf_tcp_ca.c: bpf_tcp_ca_check_member, bpf_tcp_ca_get_func_proto.
+    """
+    for struct, member in names:
+        if (struct, member) == ("tcp_congestion_ops", "get_info") and not helper:
+            says = "the kernel takes no program for tcp_congestion_ops.get_info"
+            return Refusal("object_load.struct_ops_member", "ENOTSUPP", says, "the object")
+        if (struct, member) == ("tcp_congestion_ops", "release") and helper in object_load.SOCKOPTS:
+            says = "tcp_congestion_ops.release cannot call bpf_setsockopt or bpf_getsockopt"
+            return Refusal("object_load.helper_type", "EINVAL", says, "the object")
+    return None
