@@ -53,6 +53,11 @@ class Store:
             )
 
     @property
+    def has_slices(self) -> bool:
+        """A snapshot with code excerpts; the machine itself is asked directly."""
+        return self._body is not None and not self.live
+
+    @property
     def slices(self) -> dict[tuple[str | None, str], tuple[Slice, ...]] | None:
         """Every slice of the snapshot, by (module, name); None where there are none or they make no sense."""
         if self._slices is None and self._body is not None:

@@ -47,6 +47,12 @@ class Kernel(Code):
 
         return code.stale_bug(self, symbols, row)
 
+    def stale_bugs_are_told(self) -> bool:
+        """Whether `stale_bug` can be known of this kernel."""
+        from . import text as code
+
+        return code.stale_bugs_are_told(self)
+
     def stale_bugs(self, symbols: SymbolTable, rows: Sequence[int]) -> set[int]:
         """Those rows of one module's functions of which `stale_bug` is true."""
         from . import text as code

@@ -328,13 +328,14 @@ def stale_bug(k: Code, symbols: SymbolTable, row: int) -> bool:
     """A module's function begins where another module's init text, freed since, had a BUG or WARN.
 
     The bug table of a module keeps the entries of its init text (lib/bug.c module_find_bug). Told by a snapshot's
-    slices, or on the machine itself by sys/module/*/sections/.init.text and the modules' files; else False.
+    slices, else by sys/module/*/sections/.init.text and the modules' files, of the machine itself or below a root; else
+    False: see stale_bugs_are_told.
     """
     module, name = symbols.modules[row], symbols.names[row].decode("utf-8", "replace")
     if module is None or symbols.hidden:
         return False
     store = _store(k)
-    if not store.live:
+    if store.has_slices:
         return (module.decode(), name) in store.stale
     address = symbols.addresses[row]
     bases = _init_bases(k)
@@ -347,10 +348,19 @@ def stale_bug(k: Code, symbols: SymbolTable, row: int) -> bool:
 
 def stale_bugs(k: Code, symbols: SymbolTable, rows: Sequence[int]) -> set[int]:
     """Those rows of one module's functions that are a `stale_bug`."""
-    store = _store(k)
-    if not store.live and not store.stale:
+    if not stale_bugs_are_told(k):
         return set()
     return {row for row in rows if stale_bug(k, symbols, row)}
+
+
+def stale_bugs_are_told(k: Code) -> bool:
+    """Where the init text of modules lay can be known: not of a kernel that was not booted, as boot decides it."""
+    store = _store(k)
+    if k.source.describe().basis == "image":
+        return False
+    from . import modules
+
+    return store.has_slices or (bool(_init_bases(k)) and modules.paths(k) is not None)
 
 
 def _init_bases(k: Code) -> list[tuple[int, str]]:

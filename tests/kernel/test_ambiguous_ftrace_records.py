@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from probe_scout.formats.text.filter_functions import Ambiguous
 from probe_scout.formats.text.kallsyms import SymbolTable
 from probe_scout.kernel import text as code
@@ -75,3 +77,29 @@ def test_copies_in_one_module_are_told_apart_by_how_far_they_lie_apart(tiny_fold
     key = ("tun", "part.cold")
     store.slices[key] = (one, two._replace(offset=two.offset + 1))
     assert [code.slice_of(k, symbols, row) for row in rows] == [None, None]
+
+
+WAKE_AT = 0x590
+
+
+@pytest.mark.parametrize(("bugs", "stale"), [({WAKE_AT}, True), ({WAKE_AT + 1}, False)])
+def test_below_a_root_with_the_addresses_of_sections_and_the_modules_files(tiny_folder, bugs, stale, monkeypatch):
+    folder = tiny_folder(("first", "wake [tun]"), files={"proc/sys/kernel/osrelease": b"6.9\n"})
+    k = Kernel(open_source(str(folder)))
+    symbols = k.full().symbols
+    wake = symbols.rows(b"wake")[0]
+    assert (k.stale_bugs_are_told(), k.stale_bug(symbols, wake)) == (False, False)
+    places = {
+        "sys/module/kvm_amd/sections/.init.text": b"%#x\n" % (symbols.addresses[wake] - WAKE_AT),
+        "sys/module/tun/sections/.init.text": b"none\n",
+        "lib/modules/6.9/modules.dep": b"kernel/kvm-amd.ko:\n",
+    }
+    for path, raw in places.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(raw)
+    k = Kernel(open_source(str(folder)))
+    symbols = k.full().symbols
+    monkeypatch.setattr(code, "_init_bugs", lambda k, module: frozenset(bugs))
+    assert k.stale_bugs_are_told()
+    assert k.stale_bug(symbols, wake) is stale
+    assert k.stale_bugs(symbols, [wake]) == ({wake} if stale else set())

@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe_scout.errors import SourceError
 from probe_scout.formats.text import trace_format
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.model import facts
@@ -143,7 +144,10 @@ class Judge:
 
     def _field(self, event: str, more: str) -> Said:
         if event not in self.formats:
-            raw = self.kernel.source.read(f"sys/kernel/tracing/events/{event.replace(':', '/')}/format")
+            try:
+                raw = self.kernel.source.read(f"sys/kernel/tracing/events/{event.replace(':', '/')}/format")
+            except SourceError:
+                return Said("unknown", None, ["format"])
             self.formats[event] = trace_format.parse(raw, category=event.partition(":")[0])
         offset, size = (int(word) for word in more.split(":"))
         found = tracepoint_access.reads(offset, size, self.formats[event])

@@ -28,6 +28,8 @@ ASSUMED = (
     "ftrace and kprobes are switched on, as by default",
     "code that boot patches (alternatives, jump labels) is as in the image",
 )
+# With modules: where each lies is the boot's (rules/kprobe_register.py, stale_bug). Measured on three booted kernels.
+_NO_STALE_BUG = "no function of a module lies where another's freed init text had a BUG or WARN (seen at 2 of 33,790)"
 _NAMES_TOLD = 8
 _EL1 = "the kernel runs at EL1, without the virtualization host extensions"
 # What is assumed of files that a symbol shows the kernel to have: path to symbol and content.
@@ -73,7 +75,11 @@ class Tree:
             return (_NO_MODULES, *rest)
         told = ", ".join(names[:_NAMES_TOLD])
         more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
-        return (f"{'this module is' if len(names) == 1 else 'these modules are'} loaded: {told}{more}", *rest)
+        return (
+            f"{'this module is' if len(names) == 1 else 'these modules are'} loaded: {told}{more}",
+            *rest,
+            _NO_STALE_BUG,
+        )
 
     def release(self) -> str:
         """The release, from the image's banner; "" where there is none."""

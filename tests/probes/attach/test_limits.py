@@ -177,5 +177,21 @@ def test_no_limit_is_given_for_types_that_are_refused(tiny_kernel):
 
 def test_every_limit_has_a_page():
     ids = {getattr(limits, name) for name in dir(limits) if str(getattr(limits, name)).startswith("limit.")}
-    assert len(ids) == 11
+    assert len(ids) == 12
     assert ids <= {page.id for page in finding_pages()}
+
+
+def test_a_modules_function_may_lie_where_freed_init_text_was(tiny_kernel):
+    kernel = tiny_kernel(["vfs_read", "wake [tun]"])
+    (limit,) = found(kernel, "wake", "kprobe", "fentry").values()
+    assert (limit.id, limit.effect, limit.types) == (limits.STALE_BUG, "unknown", ("kprobe",))
+    assert "2 of 33,790" in limit.says
+    assert not found(kernel, "vfs_read", "kprobe")
+    assert not found(kernel, "wake", "kprobe.multi")
+
+
+def test_a_snapshot_with_code_tells_it(tiny_kernel):
+    from probe_scout.formats import code_slices
+
+    files = {"code/slices": code_slices.write_slices([])}
+    assert not found(tiny_kernel(["vfs_read", "wake [tun]"], files=files), "wake", "kprobe")
