@@ -87,3 +87,11 @@ def may_be_jump_label(word: int) -> bool:
 def may_fault(word: int) -> bool:
     """A load, a store or a system instruction: what an exception table can name."""
     return word & 0x0A000000 == 0x08000000 or (word & 0xFF000000 == 0xD5000000 and word & 0xFFFFF01F != 0xD503201F)
+
+
+def has_constant(code: bytes, value: int) -> bool:
+    """An instruction of this code loads the value (MOVZ W) or compares with it (SUBS W, immediate): 16 or 12 bits."""
+    words = (int.from_bytes(code[at : at + WORD_BYTES], "little") for at in range(0, len(code) - 3, WORD_BYTES))
+    return any(
+        word & 0xFFFFFFE0 == 0x52800000 | value << 5 or word & 0xFFFFFC1F == 0x7100001F | value << 10 for word in words
+    )

@@ -155,7 +155,10 @@ def _syscalls_sleepable(k: Code) -> bool | None:
     ids = k.ids()
     if ids.visible:
         return "btf_non_sleepable_error_inject" not in ids.sets
-    return True if k.enumerator("BPF_TRACE_FENTRY_MULTI") else None  # later than the change
+    # Hidden lists: what is later than the change, and what is older by a release or more.
+    if k.enumerator("BPF_TRACE_FENTRY_MULTI"):
+        return True
+    return False if k.enumerator("BPF_TRACE_FSESSION") is False else None
 
 
 def _refuses_mops(k: Code) -> bool | None:
@@ -451,7 +454,8 @@ FEATURES = {
     ),
     "syscalls_sleepable": Feature(
         _syscalls_sleepable,
-        "the id set btf_non_sleepable_error_inject in kallsyms is gone",
+        "the id set btf_non_sleepable_error_inject in kallsyms is gone; where kallsyms hides the sets, enum "
+        "bpf_attach_type in BTF: BPF_TRACE_FSESSION, which is older",
         facts.BTF_IDS,
     ),
     "struct_arguments": Feature(

@@ -223,16 +223,20 @@ def first(k: Code, symbols: SymbolTable, row: int) -> str | None:
 
 def holds_byte(k: Code, name: str, byte: int) -> bool | None:
     """An instruction of this function of vmlinux has the byte as its operand; None where its code is not all read."""
-    if k.arch() != "x86_64":
+    if k.arch() not in ("x86_64", "aarch64"):
         return None
     view = k.view((name.encode(),))
     rows = [row for row in view.symbols.rows(name.encode()) if view.symbols.modules[row] is None] if view else []
     if view is None or len(rows) != 1 or view.symbols.hidden:
         return None
-    from ..arch import x86_64
+    from ..arch import aarch64, x86_64
     from ..formats import code_slices
 
     symbols = view.symbols
+    if k.arch() == "aarch64":  # what boot changes there, atomics and barriers, moves no constant
+        start, end = symbols.extent(rows[0])
+        found = text(k, symbols, rows[0], end - start) if end - start <= _BODY_BYTES_MAX else None
+        return aarch64.has_constant(found[0], byte) if found is not None and len(found[0]) == end - start else None
     one = slice_of(k, symbols, rows[0])
     if one is not None and name in code_slices.WHOLE and len(one.code) > _WINDOW_BYTES:
         return x86_64.has_operand(one.code, byte)

@@ -24,6 +24,8 @@ DENIED = {
     "migrate_enable": _MIGRATE,
     "___migrate_enable": _MIGRATE,
 }
+# Those that the list had from its first day (BPF_PROG_TYPE_SYSCALL in BTF is a contemporary).
+DENIED_FIRST = ("migrate_disable", "migrate_enable", "rcu_read_unlock_strict")
 # noreturn_deny.
 NORETURN = dict.fromkeys(
     (

@@ -85,3 +85,19 @@ def test_what_a_table_may_name():
     assert not aarch64.may_be_jump_label(0x94000010)
     assert aarch64.may_fault(0xF9400020)  # ldr x0, [x1]
     assert not aarch64.may_fault(0x91000421)  # add
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        (0x52800741, True),
+        (0x7100E81F, True),
+        (0x7100E85F, True),
+        (0x52800761, False),
+        (0xD2800741, False),
+        (0xAA1E03E9, False),
+    ],
+)
+def test_a_constant_is_loaded_or_compared_with(word, found):
+    """mov w1, #58; cmp w0, #58; cmp w2, #58; mov w1, #59; mov x1, #58 (no character); mov x9, x30."""
+    assert aarch64.has_constant((0xD503233F).to_bytes(4, "little") + word.to_bytes(4, "little"), 58) is found

@@ -68,6 +68,7 @@ MEMBERS = {
     "btf_func_model": ("arg_flags",),
     "bpf_iter__cgroup": ("cgroup",),
     "btf_layout": ("info_sz",),
+    "security_list_options": ("file_open", "task_free", "path_chmod", "vm_enough_memory"),
 }
 CONFIG = {
     **dict.fromkeys(("CONFIG_BPF_SYSCALL", "CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS", "CONFIG_DYNAMIC_FTRACE"), "y"),

@@ -129,7 +129,7 @@ class Judge:
         outcome = self._outcome(attach, traits)
         fired = [r for r in outcome.fired if r.id in LOAD_RULES or r.gate.name not in ATTACH_GATES]
         missing = {fact for fact, _ in outcome.missing} - ATTACH_FACTS
-        answer = "no" if fired else "unknown" if missing and not outcome.fired else "yes"
+        answer = "no" if fired else "unknown" if missing else "yes"
         return Said(answer, fired[0].errno if fired else None, missing)
 
     def _function(self, name: str, module: str | None) -> object:

@@ -174,6 +174,12 @@ def syscall(attach: str, without: tuple[str, ...] = UNINJECTED, **kernel: Any) -
     return ask(attach, "__x64_sys_close", without=without, config={"CONFIG_FUNCTION_ERROR_INJECTION": None}, **kernel)
 
 
+def hidden_hook(attach: str, hook: str) -> Ask:
+    """A hook of which kernels' lists differ, on one that hides them and has the functions of later lists."""
+    later = "bpf_lsm_is_sleepable_hook", "bpf_lsm_get_retval_range"
+    return ask(attach, f"bpf_lsm_{hook}", f"bpf_lsm_{hook}", *later, hide_ids=True)
+
+
 CASES: dict[str, Case] = {
     # kernel/bpf/syscall.c
     "bpf_syscall.absent": Case(
@@ -518,17 +524,17 @@ CASES: dict[str, Case] = {
     "lsm_hook.not_sleepable": Case(
         ask("lsm.s", "bpf_lsm_task_free"),
         ask("lsm.s", "bpf_lsm_file_open"),
-        (ask("lsm.s", "bpf_lsm_file_open", hide_ids=True), "btf_ids"),
+        (hidden_hook("lsm.s", "path_chmod"), "btf_ids"),
     ),
     "lsm_hook.disabled": Case(
         ask("lsm", "bpf_lsm_vm_enough_memory"),
         ask("lsm", "bpf_lsm_file_open"),
-        (ask("lsm", "bpf_lsm_vm_enough_memory", hide_ids=True), "btf_ids"),
+        (hidden_hook("lsm", "vm_enough_memory"), "btf_ids"),
     ),
     "lsm_hook.not_a_hook": Case(
         ask("lsm", "bpf_lsm_func_proto"),
         ask("lsm", "bpf_lsm_task_free"),
-        (ask("lsm", "bpf_lsm_task_free", hide_ids=True), "btf_ids"),
+        (hidden_hook("lsm", "path_chmod"), "btf_ids"),
     ),
     # kernel/bpf/bpf_iter.c
     "iterator.not_a_target": Case(

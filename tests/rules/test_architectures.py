@@ -82,3 +82,63 @@ def test_code_of_another_architecture_is_not_recorded_as_x86s(tiny_kernel):
     kernel = tiny_kernel(symbols=("__arm64_sys_bpf",), without=X86)._kernel
     with pytest.raises(UsageError, match="code of aarch64 is not recorded"):
         text.slices_for_snapshot(kernel)
+
+
+# Kernels that hide their lists: arm64 up to 6.1 is built without CONFIG_KALLSYMS_ALL.
+
+SLEEPABLE_LIST = "bpf_lsm_is_sleepable_hook"
+HOOKS = tuple(
+    f"bpf_lsm_{hook}" for hook in ("file_open", "task_free", "path_chmod", "func_proto", "bprm_committed_creds")
+)
+
+
+@pytest.mark.parametrize(
+    ("hook", "more", "answers_to"),
+    [
+        ("file_open", (SLEEPABLE_LIST,), ("yes", "yes")),
+        ("task_free", (SLEEPABLE_LIST,), ("yes", "no")),
+        ("path_chmod", (SLEEPABLE_LIST,), ("unknown", "unknown")),  # some kernels list it
+        ("func_proto", (SLEEPABLE_LIST,), ("no", "no")),
+        ("file_open", (), ("yes", "no")),  # the first list had one hook
+        ("vm_enough_memory", (SLEEPABLE_LIST,), ("yes", "no")),
+        ("vm_enough_memory", (SLEEPABLE_LIST, "bpf_lsm_get_retval_range"), ("unknown", "unknown")),
+    ],
+)
+def test_hooks_of_a_kernel_that_hides_its_lists(answers, hook, more, answers_to):
+    said = answers(
+        ("__arm64_sys_bpf", "bpf_lsm_vm_enough_memory", *HOOKS, *more),
+        f"bpf_lsm_{hook}",
+        ("lsm", "lsm.s"),
+        hide_ids=True,
+    )
+    assert (said["lsm"].answer, said["lsm.s"].answer) == answers_to
+
+
+def test_the_assumption_about_hidden_lists_is_evidence(answers):
+    (finding,) = answers(("__arm64_sys_bpf", *HOOKS), "bpf_lsm_func_proto", ("lsm",), hide_ids=True)["lsm"].findings
+    assert finding.rule == "lsm_hook.not_a_hook"
+    assert "union security_list_options" in finding.evidence
+
+
+def test_what_the_trampoline_calls_is_denied_where_the_list_is_hidden(answers):
+    def of(*more):
+        return answers(("migrate_disable", "__arm64_sys_bpf", *more), "migrate_disable", ("fentry",), hide_ids=True)
+
+    assert of()["fentry"].answer == "unknown"
+    said = of("BPF_PROG_TYPE_SYSCALL")["fentry"]  # a name in BTF, as the enumerator is
+    assert (said.answer, said.errno, said.findings[0].rule) == ("no", "EINVAL", "attach_target.denied")
+
+
+@pytest.mark.parametrize(
+    ("without", "answer"),
+    [((), "yes"), (("BPF_TRACE_FENTRY_MULTI",), "unknown"), (("BPF_TRACE_FENTRY_MULTI", "BPF_TRACE_FSESSION"), "no")],
+)
+def test_whether_system_calls_may_sleep_where_the_lists_are_hidden(tiny_kernel, without, answer):
+    call = "__arm64_sys_getpid"
+    kernel = tiny_kernel(
+        symbols=(call, "__arm64_sys_bpf"),
+        without=(*X86, "within_error_injection_list", *without),
+        config={"CONFIG_FUNCTION_ERROR_INJECTION": None},
+        hide_ids=True,
+    )._kernel
+    assert verdicts.verdicts(kernel, parse(call), ("fentry.s",))[0].answer == answer

@@ -38,7 +38,8 @@ BOOT_S = 570.0
 QUESTIONS, PROBER = "questions", "prober"
 # In the guest: the snapshot, and what the provenance tells about the guest.
 SNAPSHOT_COMMAND = "probe-scout snapshot -o /out/snapshot.tar.xz --with-code; status=$?; "
-SCRIPT_COMMAND = "sh /host/collect.sh >/out/collected.tar; status=$?; "
+# Not packed: that takes a guest without KVM minutes.
+SCRIPT_COMMAND = "sed '/^for w in gzip xz/d' /host/collect.sh | sh >/out/collected.tar; status=$?; "
 AFTER = (
     "cat /proc/cmdline >/out/cmdline; cat /proc/version >/out/version; cut -d' ' -f1 /proc/modules >/out/modules; "
     "exit $status"

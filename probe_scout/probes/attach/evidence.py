@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ProbeScoutError, SourceError
 from ...kernel.located import btf_function, locate, prototype_text
-from ...model import facts
+from ...model import facts, never_try
 from ...model.attach import BY_PERF, LSM, WITHOUT_FTRACE
 from ...model.facts import Unread
 from ...model.verdict import YES, Finding, Verdict
@@ -267,6 +267,15 @@ def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str
                 if inside
                 else f"{name} is in none of the kernel's fmod_ret sets"
             )
+    elif name.startswith("bpf_lsm_"):
+        found[facts.BTF_IDS] = (
+            "kallsyms hides the kernel's lists; taken for hooks are the members of union security_list_options in BTF, "
+            "and for sleepable the hooks that other kernels list"
+        )
+    elif name in never_try.DENIED_FIRST:
+        found[facts.BTF_IDS] = (
+            "kallsyms hides the kernel's lists; btf_id_deny is taken to be there with BPF_PROG_TYPE_SYSCALL in BTF"
+        )
     btf = btf_function(k, name, module)
     if btf is None:
         found[facts.BTF] = f"{k.evidence(facts.BTF)}: no FUNC named {name}"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ... import arch
 from ...kernel.located import blacklisted, btf_function, locate
-from ...model import facts
-from ...model.never_try import DENIED, NORETURN
+from ...model import facts, lsm_hooks
+from ...model.never_try import DENIED, DENIED_FIRST, NORETURN
 from ...model.traits import MODULE, NOWHERE, TEXT, EventTraits, Proto, Traits
 
 if TYPE_CHECKING:
@@ -208,7 +208,11 @@ def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> di
             common["lsm_sleepable"] = ids.holds("sleepable_lsm_hooks", name) or ids.holds(
                 "btf_sleepable_lsm_hooks", name
             )
-    elif name in DENIED or name in NORETURN or name.startswith(("bpf_lsm_", "bpf_modify_return_", "bpf_fentry_test")):
+    elif name.startswith("bpf_lsm_"):
+        common |= _hidden_hook(k, name.removeprefix("bpf_lsm_"), unread)
+    elif name in DENIED_FIRST and k.enumerator("BPF_PROG_TYPE_SYSCALL"):
+        common["denied"] = True
+    elif name in DENIED or name in NORETURN or name.startswith(("bpf_modify_return_", "bpf_fentry_test")):
         unread.add(facts.BTF_IDS)
     injectable = k.injectable()
     if name in injectable:
@@ -218,6 +222,24 @@ def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> di
         common["iterator"] = "map" if target in ITERATORS_OF_MAPS else "cgroup" if target == "cgroup" else "plain"
         common["iterator_resched"] = target in ITERATORS_RESCHED
     return common
+
+
+def _hidden_hook(k: Kernel, hook: str, unread: set[str]) -> dict[str, Any]:
+    """What is told of a hook where kallsyms hides the kernel's lists (without CONFIG_KALLSYMS_ALL).
+
+    include/linux/lsm_hook_defs.h makes both bpf_lsm_hooks and the members of union security_list_options.
+    """
+    is_hook = k.member("security_list_options", hook)
+    closes_some = k.has_function("bpf_lsm_get_retval_range")
+    if is_hook is None or (closes_some and hook in lsm_hooks.DISABLED):
+        unread.add(facts.BTF_IDS)
+        return {}
+    is_sleepable = hook in lsm_hooks.SLEEPABLE
+    if not k.has_function("bpf_lsm_is_sleepable_hook"):
+        is_sleepable = hook in lsm_hooks.SLEEPABLE_FIRST
+    elif hook in lsm_hooks.DOUBTFUL:
+        unread.add(facts.BTF_IDS)
+    return {"lsm_hook": is_hook, "lsm_sleepable": is_hook and is_sleepable}
 
 
 def event_traits(k: Kernel, category: str | None, name: str) -> EventTraits:
