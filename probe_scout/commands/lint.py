@@ -7,27 +7,24 @@ Each object is read once and judged against each kernel.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import Malformed, UsageError
-from ..formats.elf import bpf_object
 from ..model import facts
+from ..model.facts import Unread
 from ..model.lint import LintedObject, LintReport, OnKernel
-from ..model.target import FUNCTION, parse
-from ..probes.attach import verdicts
-from ..probes.calls import Calls
 from ..probes.objects import files
-from ..probes.objects.judge import Judge
-from ..probes.objects.kernel_types import KernelTypes
 from ..rules import section_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..formats.elf.bpf_object import BpfObject
     from ..kernel.kernel import Kernel
     from ..model.report import Alternative
     from ..model.requires import RequiresReport
     from ..model.verdict import Verdict
+    from ..probes.objects.judge import Judge
 
 NEWEST = section_names.NEWEST
 FILE_BYTES_MAX = files.FILE_BYTES_MAX
@@ -35,38 +32,92 @@ _SEARCHES_MAX = 16
 _POINTS_MAX = 3
 
 
+Kept = tuple[str, OnKernel, tuple[Unread, ...]]  # the object's license, its answers, what the kernel's files lacked
+
+
+class Keeper(Protocol):
+    """Where answers are kept between runs, by the kernel's place in the list and the object's sha256."""
+
+    def load(self, kernel: int, digest: str) -> Kept | None: ...
+    def store(self, kernel: int, digest: str, kept: Kept) -> None: ...
+
+
 def report(
-    kernels: Sequence[Kernel],
+    kernels: Sequence[Callable[[], Kernel]],
     paths: Sequence[str],
     libbpf: tuple[int, int] = section_names.NEWEST,
     program: str = "",
     stdin: Callable[[], bytes] | None = None,
+    keeper: Keeper | None = None,
 ) -> LintReport:
     """Judges every object in `paths` against every kernel. Raises UsageError for a file that cannot be read.
 
-    `program` names one program of each object.
+    `program` names one program of each object. A kernel whose answers are all kept is not opened.
     """
-    judges = [(k, _judge(k, libbpf)) for k in kernels]
+    asked = [_Asked(kernel, libbpf, program) for kernel in kernels]
     found: list[LintedObject] = []
     skipped: list[tuple[str, str]] = []
     seen: set[str] = set()
+    fresh: list[tuple[int, str, str, OnKernel]] = []
+    gaps: dict[Unread, None] = {}
     for path, raw in files.objects(paths, skipped, stdin):
         digest = sha256(raw).hexdigest()
         if digest in seen:
             continue
         seen.add(digest)
+        held = [keeper.load(number, digest) if keeper else None for number in range(len(asked))]
         try:
-            read = bpf_object.read(raw, path)
-            for k, judge in judges:
-                _gather(k, judge.functions(read, program), len(found))
-            answers = [(k, judge.answer(read, program)) for k, judge in judges]
+            read = None if held and all(held) else _read(raw, path)
+            rows = [kept[1] if kept else one.answer(read) for kept, one in zip(held, asked, strict=True)]
         except Malformed as error:
             skipped.append((path, str(error)))
             continue
-        rows = tuple(OnKernel(k.info(), whole, programs) for k, (whole, programs) in answers)
-        found.append(LintedObject(path, digest, read.license, rows))
-    gaps = (k.unread(fact) for k in kernels for fact in (facts.KALLSYMS, facts.BTF, facts.CONFIG))
-    return LintReport(tuple(found), tuple(skipped), tuple(gap for gap in gaps if gap is not None))
+        license_name = read.license if read is not None else next((kept[0] for kept in held if kept), "")
+        for number, kept in enumerate(held):
+            if kept is None:
+                fresh.append((number, digest, license_name, rows[number]))
+            else:
+                gaps.update(dict.fromkeys(kept[2]))
+        found.append(LintedObject(path, digest, license_name, tuple(rows)))
+    unread = [one.unread() for one in asked]
+    if keeper is not None:
+        for number, digest, license_name, row in fresh:
+            keeper.store(number, digest, (license_name, row, unread[number]))
+    for lacking in unread:
+        gaps.update(dict.fromkeys(lacking))
+    return LintReport(tuple(found), tuple(skipped), tuple(gaps))
+
+
+def _read(raw: bytes, path: str) -> BpfObject:
+    from ..formats.elf import bpf_object  # not where all answers are kept
+
+    return bpf_object.read(raw, path)
+
+
+class _Asked:
+    """One kernel, opened and read when it is first judged against."""
+
+    def __init__(self, kernel: Callable[[], Kernel], libbpf: tuple[int, int], program: str) -> None:
+        self._open, self._libbpf, self._program = kernel, libbpf, program
+        self._judged = 0
+        self._opened: tuple[Kernel, Judge] | None = None
+
+    def answer(self, read: BpfObject | None) -> OnKernel:
+        """The answers for one object. Raises Malformed."""
+        assert read is not None
+        if self._opened is None:
+            kernel = self._open()
+            self._opened = kernel, _judge(kernel, self._libbpf)
+        kernel, judge = self._opened
+        _gather(kernel, judge.functions(read, self._program), self._judged)
+        self._judged += 1
+        return OnKernel(kernel.info(), *judge.answer(read, self._program))
+
+    def unread(self) -> tuple[Unread, ...]:
+        if self._opened is None:
+            return ()
+        asked = (self._opened[0].unread(fact) for fact in (facts.KALLSYMS, facts.BTF, facts.CONFIG))
+        return tuple(gap for gap in asked if gap is not None)
 
 
 def requires(
@@ -82,7 +133,7 @@ def requires(
         digest = sha256(raw).hexdigest()
         try:
             if digest not in found:
-                found[digest] = demands.of(bpf_object.read(raw, path), path, digest, libbpf)
+                found[digest] = demands.of(_read(raw, path), path, digest, libbpf)
         except Malformed as error:
             skipped.append((path, str(error)))
     return RequiresReport(tuple(found.values()), tuple(skipped))
@@ -102,6 +153,10 @@ def _is_partial(kernel: Kernel) -> bool:
 
 
 def _judge(kernel: Kernel, libbpf: tuple[int, int]) -> Judge:
+    from ..probes.calls import Calls
+    from ..probes.objects.judge import Judge
+    from ..probes.objects.kernel_types import KernelTypes
+
     verdict = _kept(kernel)
     types = KernelTypes(kernel, _is_partial(kernel))
     return Judge(types, verdict, libbpf, Calls(kernel, search=False), _points(kernel, verdict))
@@ -109,6 +164,8 @@ def _judge(kernel: Kernel, libbpf: tuple[int, int]) -> Judge:
 
 def _points(kernel: Kernel, verdict: Callable[[str, str], Verdict]) -> Callable[[str, str], tuple[Alternative, ...]]:
     """Attach points that answer yes, where a target does not; each target is looked up once."""
+    from ..model.target import FUNCTION, parse
+    from ..probes.attach import verdicts
     from ..probes.explain import alternatives
     from ..probes.explain.kernel_lookup import KernelLookup
 
@@ -127,6 +184,9 @@ def _points(kernel: Kernel, verdict: Callable[[str, str], Verdict]) -> Callable[
 
 
 def _kept(kernel: Kernel) -> Callable[[str, str], Verdict]:
+    from ..model.target import parse
+    from ..probes.attach import verdicts
+
     held: dict[tuple[str, str], Verdict] = {}
 
     def ask(attach: str, target: str) -> Verdict:

@@ -516,14 +516,30 @@ class OpenKernel:
 
         from ..commands import lint
 
-        kernels = [self._kernel, *(other._kernel for other in others)]
+        release = lint.version(libbpf) if libbpf else lint.NEWEST
+        every = (self, *others)
+        keeper = None
+        if any(one._cache for one in every):
+            from .kept_lint import KeptAnswers
+
+            keeper = KeptAnswers([one._lint_question() for one in every], release, program)
         return lint.report(
-            kernels,
+            [one._opened_now for one in every],
             asked.several(files, "files"),
-            lint.version(libbpf) if libbpf else lint.NEWEST,
+            release,
             program,
             lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX),
+            keeper,
         )
+
+    def _opened_now(self) -> Kernel:
+        return self._kernel
+
+    def _lint_question(self) -> str | None:
+        """Everything that answers about objects hang on; None where none is kept."""
+        from ..sources import cache
+
+        return cache.key(self._root, self._vmlinux, ("lint",), (), False) if self._cache else None
 
     def features(self) -> FeaturesReport:
         """Program, map, attach and link types, commands, and helpers by program type."""

@@ -81,6 +81,8 @@ def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[st
     parts += [_stat(os.path.join(top, path)) for path in _STATED]
     if root:
         parts += _each(os.path.join(top, "sys/kernel/btf"))
+        if not os.path.lexists(os.path.join(root, "proc")):  # a kernel's packages
+            parts += _each(root)
     for path in _READ:
         parts.append(_head(os.path.join(top, path)))
     parts.append(_modules(os.path.join(top, "proc/modules")))
