@@ -26,7 +26,7 @@ TRACING = "sys/kernel/tracing/"
 BTF = "sys/kernel/btf/"
 KALLSYMS = "proc/kallsyms"
 LISTED = f"{TRACING}available_filter_functions"
-ARCH = "__x64_sys_bpf"  # its prefix tells the architecture
+ARCH = ("__x64_sys_bpf", "__arm64_sys_bpf")  # the prefix tells the architecture
 NAMELESS = "__ftrace_invalid_address__"
 # Symbols that are read by what they begin with: id sets, tables of raw tracepoints, lists of permission functions.
 HEADS = ("__BTF_ID__", "perf_perm_")
@@ -52,14 +52,14 @@ def names_of(targets: Iterable[str]) -> set[str]:
         iterator = name.removeprefix("bpf_iter_")
         names.update((name, name.partition(".")[0], f"bpf_lsm_{name}", f"bpf_iter_{iterator}", f"bpf_iter__{iterator}"))
         names.update(f"{head}{name}" for head in EVENT_HEADS)
-        names.update(f"{head}{name}" for head in ("__x64_sys_", "__pfx_", "__cfi_"))
+        names.update(f"{head}{name}" for head in ("__x64_sys_", "__arm64_sys_", "__pfx_", "__cfi_"))
     return names
 
 
 def cut(members: dict[str, bytes], targets: set[str]) -> dict[str, bytes]:
     """The members of the slice, the manifest with them."""
     words = source_words()
-    names = names_of(targets) | words | {ARCH}
+    names = names_of(targets) | words | set(ARCH)
     kept = dict(members)
     spans = []
     if f"{LISTED}_addrs" not in members:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from tests.oracle import recorded, scoreboard
 
-from . import asking, cut, plan, record
+from . import asking, cache, cut, kernels, plan, record
+from .machines import NATIVE
 from .problems import LabError
 
 if TYPE_CHECKING:
@@ -71,9 +72,11 @@ def packed_rows(answers: Iterable[tuple[plan.Question, asking.Answer]]) -> Itera
 
 
 def fixture_name(kernel: str, version: str) -> str:
-    """debian-6.12.107-amd64, debian-6.12.107-cloud-amd64."""
+    """debian-6.12.107-amd64, debian-6.12.107-cloud-amd64, debian-6.1.176-arm64."""
+    arch = kernels.KERNELS[kernel].arch.debian
     flavour = kernel.partition("-")[2]
-    return "-".join(part for part in ("debian", version.partition("-")[0], flavour, "amd64") if part)
+    words = ("debian", version.partition("-")[0], "" if flavour == arch else flavour, arch)
+    return "-".join(part for part in words if part)
 
 
 def provenance(
@@ -132,7 +135,7 @@ def sliced(members: dict[str, bytes], kept: Rows, work: Path) -> tuple[dict[str,
 
 def anew(kernel: str, into: Path) -> tuple[str, int, int, int]:
     """A bundled slice, cut again from a snapshot of the same build, taken now; the answers stay. Returns as `pack`."""
-    from . import cache, fetch
+    from . import fetch
 
     fetch.fetch(kernel)
     version = next(version for name, version in cache.get(kernel).packages.items() if name.startswith("linux-image"))
@@ -154,10 +157,17 @@ def anew(kernel: str, into: Path) -> tuple[str, int, int, int]:
     return name, len(made), answers.stat().st_size, sum(len(found) for _, found in rows)
 
 
-def pack(kernel: str, into: Path, is_slice: bool = False) -> tuple[str, int, int, int]:
-    """One recording; its name, the sizes of snapshot and answers in bytes, and how many answers."""
-    from . import cache
+def folder_for(kernel: str) -> Path:
+    """Kernels of other architectures are kept and judged apart."""
+    arch = kernels.KERNELS[cache.known(kernel)].arch
+    return FIXTURES if arch is NATIVE else FIXTURES / arch.debian
 
+
+def pack(kernel: str, into: Path, one_in: int = 0) -> tuple[str, int, int, int]:
+    """One recording, or a slice with one in so many of its common answers.
+
+    Returns its name, the sizes of snapshot and answers in bytes, and how many answers.
+    """
     work = record.folder_of(kernel)
     if not (work / "snapshot.tar.xz").exists() or not (work / "answers.tsv").exists():
         raise asking.AskingFailed(f"{kernel} is not recorded: python -m tests.vm record -k {kernel}")
@@ -168,8 +178,8 @@ def pack(kernel: str, into: Path, is_slice: bool = False) -> tuple[str, int, int
     members[MANIFEST] = lean_manifest(members[MANIFEST])
     rows: Rows = list(recorded.unpack(recorded.pack(packed_rows(asking.read(work / "answers.tsv")))))
     asked = sum(len(answers) for _, answers in rows)
-    if is_slice:
-        rows = list(scoreboard.part(rows, SLICE_ONE_IN))
+    if one_in:
+        rows = list(scoreboard.part(rows, one_in))
         members, snapshot = sliced(members, rows, work)
     else:
         snapshot = archive(members)
@@ -190,12 +200,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--slice", action="store_true", help="rare answers and a sample, with what they need")
     how.add_argument("--anew", action="store_true", help="a bundled slice, cut from a new snapshot; the answers stay")
-    parser.add_argument("--into", type=Path, default=FIXTURES, help="instead of fixtures/")
+    parser.add_argument("--into", type=Path, help="instead of fixtures/ (fixtures/arm64/)")
+    parser.add_argument("--one-in", type=int, default=SLICE_ONE_IN, help="share of the answers that many targets give")
     options = parser.parse_args(arguments)
     is_large = False
     for kernel in options.kernel:
         try:
-            packed = anew(kernel, options.into) if options.anew else pack(kernel, options.into, options.slice)
+            into = options.into or folder_for(kernel)
+            packed = anew(kernel, into) if options.anew else pack(kernel, into, options.one_in if options.slice else 0)
         except (asking.AskingFailed, LabError) as exc:
             print(f"pack: {exc}", file=sys.stderr)
             return 2
