@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
 from ..model import asked as asked_types
 from ..model.report import Coverage, Diagnosis, TargetReport
 from ..model.target import FUNCTION, OFFSET, SYSCALL, Target
@@ -20,17 +21,19 @@ if TYPE_CHECKING:
     from ..probes.explain.protocol import Lookup
 
 
-def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> Sequence[TargetReport | UserReport]:
+def reports(
+    k: Kernel, text: str, asked: Sequence[str], debug: str = "", pid: int | None = None
+) -> Sequence[TargetReport | UserReport]:
     """Everything about one written target; several reports for a pattern of user functions. Raises UsageError."""
-    if asked_types.is_call(text, asked):
-        return [target_report(k, text, asked, debug)]
-    if ":" in text or "/" in text:
+    if not asked_types.is_call(text, asked) and (":" in text or "/" in text):
         from ..model import user_target
 
         if user_target.is_user(text) or (user_target.may_be_user(text) and _is_library(k, text)):
             from ..probes.user import report
 
-            return report.reports(k, text, asked, debug)
+            return report.reports(k, text, asked, debug, pid)
+    if pid:
+        raise UsageError(f"--pid is for functions of programs and libraries, and {text} is none")
     return [target_report(k, text, asked, debug)]
 
 

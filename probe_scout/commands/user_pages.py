@@ -183,6 +183,27 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         _PROBES,
     ),
     (
+        "limit.uprobe_process_other_file",
+        """The process that the probe is for (--pid) runs another file of this path: the probe never fires in it.
+
+        It was started before the file was replaced, or lives in a mount namespace of its own. pid:PID:PATH and
+        pid:PID:LIBRARY name the file that it runs.""",
+        "uprobe_perf_filter, uprobe_multi_link_filter",
+        _UPROBES,
+        "proc/PID/maps, proc/PID/root",
+        _PROBES,
+    ),
+    (
+        "limit.uprobe_process_unmapped",
+        """The process that the probe is for (--pid) does not map the file, or its maps may not be read.
+
+        The attach succeeds. Should the process load the file later (dlopen), the breakpoint is planted then.""",
+        "uprobe_perf_filter, uprobe_mmap",
+        _UPROBES,
+        "proc/PID/maps",
+        _PROBES,
+    ),
+    (
         "limit.uprobe_other_namespace",
         """Processes run another file of the same path, in a mount namespace of their own (a container).
 

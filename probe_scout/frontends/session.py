@@ -170,14 +170,19 @@ class OpenKernel:
         return self._kernel.partial()
 
     def check(
-        self, names: str | Sequence[str], types: str | Sequence[str] = (), as_me: bool = False, debug: str = ""
+        self,
+        names: str | Sequence[str],
+        types: str | Sequence[str] = (),
+        as_me: bool = False,
+        debug: str = "",
+        pid: int | None = None,
     ) -> CheckReport:
         """The verdicts of each target for each attach type (all that apply where `types` is empty).
 
         Judged for a fully privileged root, or with `as_me` for the present process. `debug` names a file with debug
-        information, which says whether calls were inlined. Raises UsageError for
-        a name, a pattern (see `check_many`) or an attach type that cannot be asked, ProbeScoutError for a kernel file
-        that makes no sense.
+        information, which says whether calls were inlined; `pid` is the one process that probes on user functions are
+        for. Raises UsageError for a name, a pattern (see `check_many`) or an attach type that cannot be asked,
+        ProbeScoutError for a kernel file that makes no sense.
         """
         names = asked.several(names, "names")
         types = _types(types, names)
@@ -190,7 +195,9 @@ class OpenKernel:
             from . import kept_reports
 
             question = (
-                cache.key(self._root, self._vmlinux, names, types, as_me) if not debug and not self._caller else None
+                cache.key(self._root, self._vmlinux, names, types, as_me)
+                if not debug and not pid and not self._caller
+                else None
             )
             kept = kept_reports.load(question, self._evidence) if question else None
             if kept is not None:
@@ -202,11 +209,11 @@ class OpenKernel:
             if self.is_user(name):  # without what only kernel functions need
                 from ..probes.user import report as of_user
 
-                targets += of_user.reports(k, name, types, debug)
+                targets += of_user.reports(k, name, types, debug, pid)
             else:
                 from ..commands import check
 
-                targets += check.reports(k, name, types, debug)
+                targets += check.reports(k, name, types, debug, pid)
         self._broken()
         report = CheckReport(k.info(), tuple(targets), "me" if as_me else self._caller or "root")
         if question:

@@ -106,6 +106,7 @@ class UserTraits(NamedTuple):
     refused: str = ""  # arch/x86_uprobe.py: why the instruction is refused
     arguments_too_many: bool = False
     argument_unknown: bool = False
+    no_process: bool = False  # a process is asked for (perf_event_open's pid, uprobe_multi.pid) that is not there
     unread: frozenset[str] = NOWHERE
 
 

@@ -39,6 +39,12 @@ def no_uprobes(_t: UserTraits, _k: Flags) -> bool:
     return True
 
 
+@PERF.rule("no_process", errno="ESRCH", decides="perf_event_open: find_lively_task_by_vpid")
+def no_process(t: UserTraits, _k: Flags) -> bool:
+    """The process that the probe is for is not there."""
+    return t.no_process
+
+
 @PERF.rule(
     "not_admin",
     errno="EACCES",
@@ -142,6 +148,12 @@ _path_rules(MULTI, "EINVAL", "EBADF")
 def path_far_too_long(t: UserTraits, _k: Flags) -> bool:
     """The path is longer than PATH_MAX (4096 bytes with the final NUL); this kernel reads it as other calls do."""
     return t.path_too_long
+
+
+@MULTI.rule("no_process", errno="ESRCH", decides="bpf_uprobe_multi_link_attach: get_pid_task", needs=_FILE)
+def no_process_of_link(t: UserTraits, _k: Flags) -> bool:
+    """The process that the link is for is not there."""
+    return t.no_process
 
 
 @MULTI.rule("negative_offset", errno="EINVAL", decides="bpf_uprobe_multi_link_attach: offset < 0", needs=_FILE)

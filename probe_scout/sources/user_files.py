@@ -158,8 +158,10 @@ def mappings(pid: int, proc: str = "/proc") -> list[Mapping]:
     return found
 
 
-def mapped_by(path: str, of: FileState, offset: int | None = None, proc: str = "/proc") -> MappedBy:
-    """Which processes map a file. Reads proc/PID/maps of every process once."""
+def mapped_by(
+    path: str, of: FileState, offset: int | None = None, proc: str = "/proc", only: int | None = None
+) -> MappedBy:
+    """Which processes map a file, of all or of one. Reads proc/PID/maps of each once."""
     sign, name = b" %d " % of.inode, b"/%s (deleted)\n" % os.fsencode(os.path.basename(path))
     pids: list[int] = []
     old: list[int] = []
@@ -167,7 +169,7 @@ def mapped_by(path: str, of: FileState, offset: int | None = None, proc: str = "
     denied, at_offset = 0, False
     real = os.path.realpath(path)
     plain = b" %s\n" % os.fsencode(real)
-    for entry in os.listdir(proc):
+    for entry in os.listdir(proc) if only is None else (str(only),):
         if not entry.isdigit():
             continue
         try:
@@ -246,6 +248,16 @@ def in_container(container: str, proc: str = "/proc") -> int | None:
 def exists(pid: int, proc: str = "/proc") -> bool:
     """The process is there."""
     return os.path.isdir(f"{proc}/{pid}")
+
+
+def leader(pid: int, proc: str = "/proc") -> int:
+    """The process that a thread belongs to: its own number for a process; 0 where neither is there."""
+    try:
+        with open(f"{proc}/{pid}/status", encoding="ascii", errors="replace") as handle:
+            words = handle.read(1 << 16).partition("\nTgid:")[2].split(None, 1)
+    except OSError:
+        return 0
+    return int(words[0]) if words and words[0].isdigit() else 0
 
 
 LIBBPF_FOLDERS = ("/usr/lib64", "/usr/lib", "/lib64", "/lib")

@@ -104,6 +104,10 @@ USER_CASES: dict[str, Case] = {
             "config",
         ),
     ),
+    "perf_uprobe.no_process": Case(user("uprobe", no_process=True), user("uprobe"), NAME_ALONE),
+    "uprobe_multi.no_process": Case(
+        user("uprobe.multi", no_process=True), user("uprobe.multi"), unread("uprobe.multi", facts.USER_FILE)
+    ),
     "perf_uprobe.not_admin": Case(
         user("uprobe", caller={**ME, "may_admin": False}),
         user("uprobe.multi", caller={**ME, "may_admin": False}),

@@ -23,7 +23,7 @@ from tests.builders.situations import SOURCE
 from tests.probes.user.test_fires import CALLS, PLACES, Row, seen, told
 from tests.probes.user.test_rules import ERRNO
 
-from .guest.uprobes_all import TYPES
+from .guest.uprobes_all import TYPES, attached
 from .test_verify import KERNELS, fetched
 
 GUEST = Path(__file__).resolve().parent / "guest" / "uprobes_all.py"
@@ -109,6 +109,42 @@ def test_on_this_machine(program):
     assert len(lines) == len(TYPES) * len(PLACES)
     found = differences(lines)
     assert not found, "\n".join(found)
+
+
+@pytest.mark.machine
+def test_for_one_process_on_this_machine(program):
+    """errno and limits of probes for a process that maps the program, one that does not, one that is gone."""
+    if os.geteuid() or not UNIT.is_dir() or platform.machine() != "x86_64":
+        pytest.skip("needs root, x86-64 and a kernel with uprobes")
+    from probe_scout.frontends.session import open_kernel
+
+    kernel = open_kernel("")
+    with (
+        subprocess.Popen([program, "wait"], stdout=subprocess.PIPE) as waiting,
+        subprocess.Popen(["sleep", "60"]) as other,
+    ):
+        try:
+            assert waiting.stdout is not None
+            waiting.stdout.readline()
+            gone = subprocess.Popen(["true"])
+            gone.wait()
+            errnos = {}
+            for pid, limit in ((waiting.pid, ""), (other.pid, "limit.uprobe_process_unmapped"), (gone.pid, "")):
+                for place in ("plain", "a_lock"):
+                    (report,) = kernel.check([f"{program}:{place}"], list(TYPES), pid=pid).targets
+                    offset = next(site.offset for site in report.place.sites if site.chosen)
+                    for verdict in report.verdicts:
+                        probe = attached(str(program), offset, verdict.attach, pid)
+                        probe.close()
+                        assert ERRNO[verdict.errno] == probe.error, (pid, place, verdict.attach)
+                        errnos[pid, place] = probe.error
+                    if pid != gone.pid:
+                        told = {one.id for one in report.limits if one.id.startswith("limit.uprobe_process")}
+                        assert told == ({limit} if limit else set())
+        finally:
+            waiting.kill()
+            other.kill()
+    assert list(errnos.values()) == [0, 524, 0, 0, 3, 3]
 
 
 @pytest.mark.vm

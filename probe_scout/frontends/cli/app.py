@@ -128,6 +128,7 @@ def check(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing: the exit code is the answer.")] = False,
     names_from: Annotated[str, typer.Option("--from", metavar="FILE", help="Names out of a file, - for stdin.")] = "",
     target: Annotated[str, typer.Option("--target", metavar="PLACE", help="Where the program is that calls.")] = "",
+    pid: Annotated[str, typer.Option("--pid", metavar="PID", help="The one process a user probe is for.")] = "",
     root: Root = "",
     modules: Modules = "",
     json: Json = False,

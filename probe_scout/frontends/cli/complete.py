@@ -44,6 +44,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         "--quiet",
         "--from",
         "--target",
+        "--pid",
         "--as-me",
         "--caps",
         "--unprivileged",
@@ -118,7 +119,7 @@ TAKES_VALUE = (
     *("--lang", "--attach", "--debug", "--class", "--reads", "--from"),
     *("--owner", "--target", "--diff", "--fail-on", "--watch", "--allow", "--accept-unread", "--libbpf"),
     *("--output", "--store", "--jobs", "--package", "--name", "--modules", "--part", "--parquet", "--page"),
-    *("--not", "--arg", "--returns", "--coverage", "--sort", "--caps", "--for", "--user-file"),
+    *("--not", "--arg", "--returns", "--coverage", "--sort", "--caps", "--for", "--user-file", "--pid"),
 )
 _TAKES_FILE = ("--root", "--vmlinux", "--debug", "--out", "-o", "--diff", "--from", "--store", "--for", "--user-file")
 

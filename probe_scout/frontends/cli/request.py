@@ -92,6 +92,7 @@ class Request(NamedTuple):
     modules: str = ""
     caps: str = ""
     hooks: str = ""
+    pid: int = 0
 
 
 def count(value: str, option: str, most: int = 999999) -> int:
@@ -228,6 +229,7 @@ def build(
     caps: str = "",
     unprivileged: bool = False,
     hooks: str = "",
+    pid: str = "",
 ) -> Request:
     """A Request from raw strings and flags. The only place where they are converted. Raises UsageError."""
     if command == "check" and not names and not names_from:
@@ -301,6 +303,7 @@ def build(
         modules=modules,
         caps=_caps(caps, unprivileged, as_me),
         hooks=hooks,
+        pid=count(pid, "--pid", PID_MAX) if pid else 0,
     )
 
 
@@ -335,6 +338,7 @@ _LINES = {
             "--debug": "debug",
             "--from": "names_from",
             "--target": "target",
+            "--pid": "pid",
             "--caps": "caps",
         },
         {

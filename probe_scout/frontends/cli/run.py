@@ -153,10 +153,12 @@ def _opener(request: Request) -> Callable[[str], OpenKernel]:
 
 def _check(request: Request) -> int:
     if request.names_from or len(request.names) > _MANY or any(map(_is_list, request.names)):
+        if request.pid:
+            raise UsageError("--pid takes some names, no list of them")
         return _check_many(request, _open(request))
     report = (
-        _open(request).check(request.names, request.types, request.as_me, request.debug)
-        if request.debug
+        _open(request).check(request.names, request.types, request.as_me, request.debug, request.pid or None)
+        if request.debug or request.pid
         else _open(request).check(request.names, request.types, request.as_me)
     )
     everything = bool(request.types) or request.all_types

@@ -26,6 +26,11 @@ _CURE = (
     "install its debug symbols (a -dbgsym or -debuginfo package, or compile with -g), name a file with --debug, or "
     "let probe-scout inline fetch it from the servers of DEBUGINFOD_URLS"
 )
+_CURE_ELSEWHERE = (
+    "ask on the machine itself, name a file with --debug, or let probe-scout inline fetch it from the servers of "
+    "DEBUGINFOD_URLS"
+)
+SNAPSHOT = "snapshot"  # as files.SNAPSHOT
 
 
 class DebugInfo(NamedTuple):
@@ -92,6 +97,9 @@ def _fetched(
                 return DebugInfo(path, "fetched", build_id, True, other)
         except ProbeScoutError as error:
             why += f"; {error}"
+    if file.kind == SNAPSHOT:
+        why = f"{file.path}: a snapshot carries no debug information of programs"
+        return Unread(facts.DEBUG, "not_recorded", why, _CURE_ELSEWHERE)
     return Unread(facts.DEBUG, "not_there", why, _CURE)
 
 

@@ -50,6 +50,7 @@ class Place(NamedTuple):
     walk: Walk | None
     mapped: MappedBy | None
     is_go: bool
+    only: int | None = None  # the process that the probe is for
 
 
 def limits(place: Place, types: Sequence[str]) -> Iterator[Limit]:
@@ -191,7 +192,7 @@ def _of_files(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
             says = f"The file is for {place.image.machine_name}, the kernel for {place.k.arch()}: it is never executed."
             yield Limit("limit.uprobe_other_machine", NEVER, says, f"ELF header of {place.file.path}", types)
         return
-    if place.mapped is not None and place.mapped.old:
+    if place.mapped is not None and place.mapped.old and place.only is None:
         pids = place.mapped.old
         says = (
             f"{len(pids)} process{'es' if len(pids) > 1 else ''} ({', '.join(map(str, pids[:6]))}) still run the file "

@@ -19,7 +19,7 @@ from ...model.verdict import NO, UNKNOWN, YES, Verdict
 from ...rules import judge
 from ...sources import user_files
 from ..attach import evidence as verdict_evidence
-from . import code, files, limits, symbols
+from . import code, files, limits, one_process, symbols
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,24 +46,26 @@ class _Asked(NamedTuple):
     file: UserFile
     mapped: MappedBy | None
     debug: str = ""
+    only: int | None = None  # the process that the probe is for; None for every one
 
 
-def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "") -> list[UserReport]:
+def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "", pid: int | None = None) -> list[UserReport]:
     """The reports of one written target: one, or one for each symbol that a pattern matches.
 
-    `debug` names a file with debug information. Raises UsageError for a target that cannot be asked, for a pattern that
-    matches too much, and for a debug file that cannot be read.
+    `debug` names a file with debug information, `pid` the one process that the probe is for. Raises UsageError for a
+    target that cannot be asked, for a pattern that matches too much, and for a debug file that cannot be read.
     """
     target = read(text)
     types = types_for(target, asked)
     if os.path.basename(target.file).startswith(_VDSO):
         return [_vdso(target, types)]
     file = files.found(k, target)
-    question = _Asked(k, target, types, file, None, debug)
+    only = one_process.checked(k, target, pid) if pid else None
+    question = _Asked(k, target, types, file, None, debug, only)
     if file.image is None:
         return [_without_image(question)]
     if file.kind == files.LIVE:
-        question = question._replace(mapped=user_files.mapped_by(file.place.path, file.state))
+        question = question._replace(mapped=user_files.mapped_by(file.place.path, file.state, only=only))
     if target.kind == USDT:
         return _usdt_reports(question)
     return _function_reports(question)
@@ -259,10 +261,10 @@ def _placed(
     assert image is not None
     here = code.judge(q.k, image, offset) if code.is_x86(image) and 0 <= offset < image.size else None
     if here is not None and here.refused and q.mapped is not None:
-        q = q._replace(mapped=user_files.mapped_by(q.file.place.path, q.file.state, offset))
+        q = q._replace(mapped=user_files.mapped_by(q.file.place.path, q.file.state, offset, only=q.only))
     traits = _traits(q, offset, here)
     go = symbols.is_go(image)
-    place = limits.Place(q.k, q.file, image, symbol, found, offset, inside, here, walk, q.mapped, go)
+    place = limits.Place(q.k, q.file, image, symbol, found, offset, inside, here, walk, q.mapped, go, q.only)
     found_limits = (*limits.limits(place, q.types), *_of_processes(q, symbol))
     returns = tuple(offset - inside + at for at in walk.returns[:RETURNS_SHOWN]) if walk and not inside else ()
     sites = _sites(q, found, symbol, offset, inside)
@@ -300,11 +302,15 @@ def _of_processes(q: _Asked, symbol: Symbol | None) -> tuple[Limit, ...]:
     if q.file.kind != files.LIVE:
         return ()
     found: list[Limit] = []
+    if q.only is not None and q.mapped is not None:
+        found += one_process.limits(q.only, q.file, q.mapped, q.types)
     if q.file.place.path.startswith("/proc/") or os.path.exists("/etc/ld.so.preload"):
         from . import interposed
 
         found += interposed.limits(q.file, symbol, q.types)
-    others = q.mapped.elsewhere if q.mapped and q.target.pid is None and not q.target.container else ()
+    others = (
+        q.mapped.elsewhere if q.mapped and q.target.pid is None and not q.target.container and q.only is None else ()
+    )
     if others:
         says = (
             f"{len(others)} process{'es' if len(others) > 1 else ''} ({', '.join(map(str, others[:6]))}) run another "
@@ -518,6 +524,8 @@ def _usdt(q: _Asked, provider: str, name: str, sites: list[Site]) -> UserReport:
             f"The kernel refuses the instruction of {len(missing)} of {len(judged)} sites once a process maps the file."
         )
         found.append(Limit("limit.uprobe_refused", effect, says, where, q.types))
+    if q.only is not None and q.mapped is not None:
+        found += one_process.limits(q.only, q.file, q.mapped, q.types)
     report = _assembled(q, _verdicts(q, traits), None, tuple(found), ())
     forms = (
         Form("libbpf", f"usdt/{q.file.path}:{provider}:{name}", ""),
@@ -581,6 +589,7 @@ def _traits(q: _Asked, offset: int | None, here: Verdicted | None) -> UserTraits
         at_end=offset is not None and at == size,
         mapped=mapped,
         refused=refused,
+        no_process=one_process.is_gone(q.only),
         unread=frozenset(unread) or NOWHERE,
     )
 
@@ -661,6 +670,8 @@ def _assembled(
     place: UserPlace | None = None,
 ) -> UserReport:
     said = diagnosis or tuple(Diagnosis("user_file", says + ".", "is") for says in q.file.place.says)
+    if one_process.is_gone(q.only):
+        said = (Diagnosis("no_process", f"There is no process {q.only}.", "is"), *said)
     plain = demangle.demangle(symbol.name) if symbol is not None else ""
     prototype = plain if symbol is not None and plain != symbol.name else None
     is_refused = all(v.answer == NO for v in verdicts)

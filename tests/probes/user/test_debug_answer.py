@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from probe_scout.model.facts import Unread
-from probe_scout.probes.user import arguments, debug_answer, files, inlining, symbols
+from probe_scout.probes.user import arguments, debug_answer, debug_info, files, inlining, symbols
 from probe_scout.sources.user_files import FileState
 from tests.builders import programs
 
@@ -105,3 +105,14 @@ def test_inlined_copies_are_kept_with_it(program, monkeypatch):
     assert first.coverage.answer == "complete"
     monkeypatch.delattr(inlining, "coverage")
     assert asked(program, "outer") == first
+
+
+def test_a_snapshot_has_not_recorded_what_a_machine_has_not(program, monkeypatch):
+    monkeypatch.setattr(symbols, "debug_file", lambda file: None)
+    file = files.UserFile(None, files.Place(str(program), str(program)), files.LIVE)  # type: ignore[arg-type]
+    assert debug_info.SNAPSHOT == files.SNAPSHOT
+    for kind, told in ((files.LIVE, "not_there"), (files.ROOT, "not_there"), (files.SNAPSHOT, "not_recorded")):
+        file.kind, file.debug = kind, {}
+        found = debug_info.of(file)
+        assert isinstance(found, Unread)
+        assert found.kind == told

@@ -21,6 +21,7 @@ TRUTH = Path(__file__).parents[4] / "shared" / "truth" / "uprobes"
 ERRNO = {
     None: 0,
     "ENOENT": 2,
+    "ESRCH": 3,
     "EIO": 5,
     "E2BIG": 7,
     "ENOEXEC": 8,

@@ -40,9 +40,9 @@ class Probe(Protocol):
 
 
 class Uprobe:
-    """One uprobe on every CPU by perf_event_open; `error` is the errno, 0 where it is attached."""
+    """One uprobe on every CPU by perf_event_open, for one process or (-1) all of them."""
 
-    def __init__(self, path: str, offset: int, is_return: bool) -> None:
+    def __init__(self, path: str, offset: int, is_return: bool, pid: int = -1) -> None:
         self.path = ctypes.create_string_buffer(os.fsencode(path))
         self.fds: list[int] = []
         self.error = 0
@@ -52,7 +52,7 @@ class Uprobe:
             attr = (ctypes.c_uint64 * 16)()
             attr[0], attr[1] = unit | 128 << 32, int(is_return)  # type, size; config
             attr[7], attr[8] = ctypes.addressof(self.path), ctypes.c_uint64(offset).value  # uprobe_path, probe_offset
-            fd = CALL(NR, ctypes.byref(attr), -1, cpu, -1, 8)
+            fd = CALL(NR, ctypes.byref(attr), pid, cpu, -1, 8)
             if fd < 0:
                 self.error = ctypes.get_errno()
                 break
@@ -79,9 +79,9 @@ def bpf(command: int, attr: bytes) -> tuple[int, int]:
 
 
 class Multi:
-    """A BPF program that counts, on one place by BPF_LINK_CREATE, for every process."""
+    """A BPF program that counts, on one place by BPF_LINK_CREATE, for one process or (0) all of them."""
 
-    def __init__(self, path: str, offset: int, attach: str) -> None:
+    def __init__(self, path: str, offset: int, attach: str, pid: int = 0) -> None:
         self.kept = [ctypes.create_string_buffer(os.fsencode(path)), (ctypes.c_uint64 * 1)(offset)]
         self.fds: list[int] = []
         kind = _UPROBE_SESSION if attach.endswith(".session") else _UPROBE_MULTI
@@ -102,7 +102,7 @@ class Multi:
         if self.error:
             return
         self.fds.append(fd)
-        place = struct.pack("<QQQQIIII", *map(ctypes.addressof, self.kept), 0, 0, 1, attach.startswith("uret"), 0, 0)
+        place = struct.pack("<QQQQIIII", *map(ctypes.addressof, self.kept), 0, 0, 1, attach.startswith("uret"), pid, 0)
         link, self.error = bpf(_LINK_CREATE, struct.pack("<IIII", fd, 0, kind, 0) + place)
         if not self.error:
             self.fds.append(link)
@@ -119,11 +119,11 @@ class Multi:
             os.close(fd)
 
 
-def attached(path: str, offset: int, attach: str) -> Probe:
-    """A probe of this type on one place, or its errno."""
+def attached(path: str, offset: int, attach: str, pid: int = 0) -> Probe:
+    """A probe of this type on one place, for one process or (0) all of them; or its errno."""
     if "." in attach:
-        return Multi(path, offset, attach)
-    return Uprobe(path, offset, attach == "uretprobe")
+        return Multi(path, offset, attach, pid)
+    return Uprobe(path, offset, attach == "uretprobe", pid or -1)
 
 
 def run(program: str, workload: str) -> tuple[int, int]:
