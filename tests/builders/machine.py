@@ -1,5 +1,7 @@
 """What a test reads of the machine it runs on: files below /sys and /proc, kernels, packages of debug information.
 
+The lab's kernels are the machine's too: one machine has fetched them, another has not.
+
 Python tells every open and listing (sys.addaudithook), also those of libraries. A hook cannot be taken away, so there
 is one, which notes only while a test asks for it.
 """
@@ -9,11 +11,15 @@ from __future__ import annotations
 import os
 import sys
 
+from tests.vm import cache as lab
+
 FOLDERS = ("/sys", "/proc", "/boot", "/lib/modules", "/usr/lib/modules", "/usr/lib/debug", "/run/netns")
 # What pyroute2 reads when it is imported, and Python to count processors.
 LIBRARIES = ("/proc/net/psched", "/proc/cpuinfo", "/sys/devices/system/cpu/online", "/sys/fs/cgroup/cpu.max")
 _EVENTS = frozenset(("open", "os.listdir", "os.scandir"))
+_lab = os.path.join(os.path.normpath(lab.root()), "kernels", "")
 _noting: list[str] | None = None
+_is_lab_closed = True
 _is_there = False
 
 
@@ -35,13 +41,16 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
         return
     path = arguments[0] if arguments else None
     text = os.fsdecode(path) if isinstance(path, bytes) else path
-    if isinstance(text, str) and text.startswith("/") and is_machines(text):
+    if not isinstance(text, str) or not text.startswith("/"):
+        return
+    if is_machines(text) or (_is_lab_closed and text.startswith(_lab)):
         _noting.append(text)
 
 
-def note(paths: list[str] | None) -> None:
-    """From now on add the machine's paths that are opened to this list; None: to none."""
-    global _noting, _is_there
+def note(paths: list[str] | None, is_lab_closed: bool = True) -> None:
+    """Add the machine's paths that are opened from now on, with the lab's kernels or not; None: to no list."""
+    global _noting, _is_there, _is_lab_closed
+    _is_lab_closed = is_lab_closed
     if not _is_there:
         _is_there = True
         sys.addaudithook(_hook)

@@ -33,6 +33,7 @@ def fields(card):
     return {one.name: one for one in card.fields}
 
 
+@pytest.mark.image
 def test_words_of_fexit(image):
     report = image.context("vfs_read", ["fexit"])
     (card,) = report.cards
@@ -52,11 +53,13 @@ def test_words_of_fexit(image):
     assert code_of(report) == 0
 
 
+@pytest.mark.image
 def test_helpers_of_a_place(image):
     (card,) = image.context("filp_close", ["fentry"]).cards
     assert "bpf_d_path" in card.helpers
 
 
+@pytest.mark.image
 def test_registers_of_a_kprobe(image):
     (card,) = image.context("vfs_read", ["kprobe"]).cards
     assert fields(card)["count"].offset == 96
@@ -65,6 +68,7 @@ def test_registers_of_a_kprobe(image):
     assert [(one.name, one.offset) for one in card.fields] == [("(returned)", 80)]
 
 
+@pytest.mark.image
 def test_an_event_has_a_card_for_each_form(image):
     cards = {card.title: card for card in image.context("sched:sched_switch").cards}
     assert list(cards) == ["tp", "raw_tp", "tp_btf"]
@@ -73,6 +77,7 @@ def test_an_event_has_a_card_for_each_form(image):
     assert fields(cards["tp_btf"])["prev"].trusted is True
 
 
+@pytest.mark.image
 def test_a_hook_and_an_iterator(image):
     (card,) = image.context("lsm/file_open").cards
     assert [one.name for one in card.fields] == ["file", "(returned)"]
@@ -80,6 +85,7 @@ def test_a_hook_and_an_iterator(image):
     assert (fields(card)["task"].may_be_null, fields(card)["meta"].may_be_null) == ("yes", "no")
 
 
+@pytest.mark.image
 def test_fields_of_a_program_type(image):
     cards = {card.attach: card for card in image.context("xdp").cards}
     assert fields(cards["xdp"])["data"].value == "ptr_to_packet"
@@ -92,6 +98,7 @@ def test_fields_of_a_program_type(image):
     assert (fields(card)["mark"].write, fields(card)["len"].write) == ("yes", "no")
 
 
+@pytest.mark.image
 def test_members_of_struct_ops(image):
     (one,) = image.context("struct_ops:bpf_dummy_ops").struct_ops
     members = {member.name: member for member in one.members}

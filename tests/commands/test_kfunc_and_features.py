@@ -58,6 +58,7 @@ def test_without_an_image_helpers_are_told_where_recorded_kernels_agree(recorded
     assert rows["bpf_map_lookup_elem"]["tracing"] == "unknown"
 
 
+@pytest.mark.image
 def test_an_image_tells_helpers_of_types_that_bpftool_cannot_ask(image):
     report = image.features()
     assert report.basis == "image"
@@ -68,6 +69,7 @@ def test_an_image_tells_helpers_of_types_that_bpftool_cannot_ask(image):
     assert rows["bpf_map_lookup_elem"].answers["struct_ops"] == "unknown"
 
 
+@pytest.mark.image
 def test_a_kfunc_by_its_image(image):
     (row,) = image.kfunc("bpf_task_acquire").kfuncs
     assert row.flags == ("acquire", "ret_null", "rcu")
@@ -77,18 +79,21 @@ def test_a_kfunc_by_its_image(image):
     assert row.errno == "EACCES"
 
 
+@pytest.mark.image
 def test_a_kfunc_for_attach_types(image):
     report = image.kfunc("bpf_task_acquire", ["fentry", "kprobe"])
     assert report.types == ("fentry", "kprobe")
     assert report.kfuncs[0].answers == {"fentry": "yes", "kprobe": "no"}
 
 
+@pytest.mark.image
 def test_a_kfunc_that_sleeps_is_for_programs_that_do(image):
     report = image.kfunc("bpf_arena_alloc_pages", ["fentry", "fentry.s"])
     assert report.kfuncs[0].answers == {"fentry": "no", "fentry.s": "yes"}
     assert report.kfuncs[0].errno == "EACCES"
 
 
+@pytest.mark.image
 def test_a_replacement_is_not_told(image):
     assert image.kfunc("bpf_task_acquire").kfuncs[0].answers["ext"] == "unknown"
 

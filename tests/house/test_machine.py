@@ -39,3 +39,16 @@ def test_opening_and_listing_is_noted(tmp_path):
     finally:
         machine.note(outer)
     assert read == ["/proc/no_such_file"] * 3
+
+
+@pytest.mark.parametrize("is_lab_closed", [True, False])
+def test_the_labs_kernels_are_noted_where_they_are_closed(is_lab_closed, monkeypatch, tmp_path):
+    outer, read = machine._noting, []
+    monkeypatch.setattr(machine, "_lab", f"{tmp_path}/kernels/")
+    try:
+        machine.note(read, is_lab_closed)
+        with pytest.raises(OSError, match="vmlinuz"):
+            open(tmp_path / "kernels" / "6.12" / "vmlinuz")
+    finally:
+        machine.note(outer)
+    assert bool(read) is is_lab_closed

@@ -42,6 +42,7 @@ def told(kernel, name, type_):
     return verdict.answer, verdict.errno, rule
 
 
+@pytest.mark.image
 @pytest.mark.parametrize(
     ("name", "type_", "answer"),
     [
@@ -70,7 +71,7 @@ def test_an_image_tells(image, name, type_, answer):
     assert told(image, name, type_) == answer
 
 
-@pytest.mark.oracle
+@pytest.mark.image
 @pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12", "7.3"])
 def test_every_helper_at_a_place_is_answered_as_by_the_verifier(kernel):
     """fixtures/calls/places.tsv.xz: which calls the booted kernel let through (tests/vm/guest/calls_all.py)."""
@@ -99,6 +100,7 @@ def test_every_helper_at_a_place_is_answered_as_by_the_verifier(kernel):
     assert told > 3000
 
 
+@pytest.mark.image
 def test_what_would_be_accepted_has_a_yes_of_its_own(image):
     report = image.check(["helper:bpf_d_path@vfs_read"], ["fentry"]).targets[0]
     assert {one.target for one in report.alternatives} >= {"filp_close", "dentry_open"}
@@ -108,12 +110,14 @@ def test_what_would_be_accepted_has_a_yes_of_its_own(image):
     assert "fentry.s" in {one.attach for one in report.alternatives}
 
 
+@pytest.mark.image
 def test_a_helper_for_gpl_programs_alone_says_so(image):
     verdict = image.check(["helper:bpf_probe_read_kernel"], ["kprobe"]).targets[0].verdicts[0]
     assert [note.rule for note in verdict.notes] == ["call.gpl_only"]
     assert not image.check(["helper:bpf_map_lookup_elem"], ["kprobe"]).targets[0].verdicts[0].notes
 
 
+@pytest.mark.image
 def test_a_helper_of_lockdown(image):
     k = image._kernel
     question = Question(k, Calls(k), "bpf_probe_read_kernel", "", ())

@@ -19,6 +19,7 @@ from tests.vm import cache as lab
 from tests.vm import contexts
 
 pytest.importorskip("capstone")
+pytestmark = pytest.mark.image
 RECORDED = Path(__file__).resolve().parents[3] / "fixtures" / "calls" / "contexts.tsv.xz"
 KERNELS = ("6.1", "6.12", "7.3")
 
@@ -35,7 +36,6 @@ def lines_of(kernel: str) -> list[str]:
     return [line.partition("\t")[2] for line in text.splitlines() if line.startswith(f"{kernel}\t")]
 
 
-@pytest.mark.oracle
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_load_and_store_is_answered_as_by_the_booted_kernel(kernel):
     told, untold, wrong = contexts.differences(facts(kernel), lines_of(kernel))
@@ -44,7 +44,6 @@ def test_every_load_and_store_is_answered_as_by_the_booted_kernel(kernel):
     assert untold < told / 100
 
 
-@pytest.mark.oracle
 def test_parts_of_pointers_are_refused_later_by_an_old_kernel():
     """5.10: is_valid_access takes a part of a pointer's field, convert_ctx_access then says EINVAL (misconfigured)."""
     told, _, wrong = contexts.differences(facts("5.10"), lines_of("5.10"))

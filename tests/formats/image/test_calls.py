@@ -19,7 +19,7 @@ from probe_scout.formats.image.helpers import Helpers
 from tests.vm import cache as lab
 
 pytest.importorskip("capstone")
-pytestmark = pytest.mark.oracle
+pytestmark = pytest.mark.image
 RECORDED = Path(__file__).resolve().parents[3] / "fixtures" / "calls"
 KERNELS = ("5.10", "6.1", "6.12", "7.3")
 # libbpf_probe_bpf_prog_type's own expected attach types (tools/lib/bpf/libbpf_probes.c), and the kernel's defaults.
