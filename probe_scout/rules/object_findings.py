@@ -71,6 +71,13 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "the object",
     ),
     (
+        "object_open.struct_ops_program",
+        "A struct_ops map refers to a program whose section's name does not begin with struct_ops.",
+        "bpf_object__open",
+        "tools/lib/bpf/libbpf.c",
+        "the object",
+    ),
+    (
         "object_open.relocation",
         "An instruction refers to something that libbpf cannot resolve.",
         "bpf_object__open",

@@ -16,6 +16,9 @@ from probe_scout.rules import section_names
         ("uprobe.session/x", (1, 6)),
         ("tp.s/a/b", (1, 8)),
         ("cgroup/connect_unix", (1, 3)),
+        ("usdt.s/x", (1, 3)),
+        ("sk_skb/verdict", (1, 4)),
+        ("struct_ops.s/x", (1, 2)),
     ],
 )
 def test_a_name_is_known_from_its_libbpf_on(section, since):

@@ -544,6 +544,11 @@ def _map(records: Records, name: str, type_id: int, is_inner: bool = False) -> M
         key_type=key_type,
         value_type=value_type,
         extra=numbers.get("map_extra", 0),
+        by_enum=any(
+            records.record(records.resolve(member.type_id)).kind in ENUMS
+            for member in members
+            if member.name in numbers and member.name not in ("key", "value")
+        ),
     )
 
 

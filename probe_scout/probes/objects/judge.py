@@ -18,7 +18,7 @@ from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, ProgramAnswer
 from ...model.verdict import NO, UNKNOWN, YES, Finding
 from ...rules import bpf_names, helper_sets, object_load, section_names
-from . import advice, program_code, program_limits, reach
+from . import advice, old_libbpf, program_code, program_limits, reach
 from . import externs as extern_states
 
 if TYPE_CHECKING:
@@ -109,14 +109,13 @@ class Judge:
     def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
         """The object's answer and those of its programs; `only` names one program."""
         rows = [Row(program, section_names.of(program.section, self.libbpf)) for program in found.programs]
-        if found.refusal is not None and not (found.is_big_endian and self.libbpf < _OPENS_BOTH_ORDERS):
-            finding = Finding(found.refusal.rule, found.refusal.says, "the object")
+        refusal = found.refusal or old_libbpf.refusal(found, self.libbpf)
+        if refusal is not None and not (found.is_big_endian and self.libbpf < _OPENS_BOTH_ORDERS):
+            finding = Finding(refusal.rule, refusal.says, "the object")
             answers = tuple(
-                _answer(row, NO, OPEN, found.refusal.errno, (finding,))
-                for row in rows
-                if only in ("", row.program.name)
+                _answer(row, NO, OPEN, refusal.errno, (finding,)) for row in rows if only in ("", row.program.name)
             )
-            return ObjectAnswer(NO, OPEN, found.refusal.errno, (finding,)), answers
+            return ObjectAnswer(NO, OPEN, refusal.errno, (finding,)), answers
         if found.is_big_endian != (self.types.kernel.arch() in _BIG_ENDIAN):
             return self._of_other_order(found, [row for row in rows if only in ("", row.program.name)])
         answers = tuple(self._alone(found, row) for row in rows if only in ("", row.program.name))
