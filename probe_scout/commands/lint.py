@@ -156,10 +156,12 @@ def _judge(kernel: Kernel, libbpf: tuple[int, int]) -> Judge:
     from ..probes.calls import Calls
     from ..probes.objects.judge import Judge
     from ..probes.objects.kernel_types import KernelTypes
+    from ..probes.tracepoints.raw_arguments import TraceTypes
 
     verdict = _kept(kernel)
     types = KernelTypes(kernel, _is_partial(kernel))
-    return Judge(types, verdict, libbpf, Calls(kernel, search=False), _points(kernel, verdict))
+    loadable = TraceTypes(kernel).loadable
+    return Judge(types, verdict, libbpf, Calls(kernel, search=False), _points(kernel, verdict), loadable)
 
 
 def _points(kernel: Kernel, verdict: Callable[[str, str], Verdict]) -> Callable[[str, str], tuple[Alternative, ...]]:

@@ -100,10 +100,14 @@ class Judge:
         libbpf: tuple[int, int] = section_names.NEWEST,
         calls: Calls | None = None,
         points: Callable[[str, str], tuple[Alternative, ...]] | None = None,
+        loadable: Callable[..., tuple[str, str]] | None = None,
     ) -> None:
-        """`points` gives attach points that are a yes, for an attach type and a target that are not."""
+        """`points` gives attach points that are a yes, for an attach type and a target that are not.
+
+        `loadable`: whether programs may load an argument, by its shape (probes.tracepoints.raw_arguments).
+        """
         self.types, self.verdict, self.libbpf, self.calls = types, verdict, libbpf, calls
-        self.points = points
+        self.points, self.loadable = points, loadable
         self._names: dict[int, str] = {}
 
     def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
@@ -455,6 +459,9 @@ class Judge:
         _refuse(program_limits.context(self.types, section, walked.context_bytes))
         target = section_names.extra(row.program.section) or ""
         _refuse(program_limits.arguments(self.types, section, target, walked.context_bytes))
+        if self.loadable is not None:
+            words = walked.context_words
+            _refuse(program_limits.unreadable(self.types, section, target, words, self.loadable))
         self._helpers(found, row, section, prepared, walked)
         if (
             prepared.kfuncs.keys() & walked.places

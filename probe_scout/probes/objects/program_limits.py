@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...formats.btf import kinds
 from ...formats.btf.records import COMPOSITES, ENUMS
+from ...formats.btf.tracepoint import parameters
 from ...formats.elf.bpf_object import INSN_BYTES
+from ...model.trace import UNREADABLE
 from ...rules import object_load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ...formats.elf.bpf_object import BpfObject
     from ...rules.section_names import SectionName
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .reach import Place, Reached
 
 _TYPES_EVIDENCE = "sys/kernel/btf/vmlinux: enum bpf_func_id"
+_WORD_BYTES = 8
 _EGRESS_IFINDEX = 20  # offset in bytes of egress_ifindex, the last member of struct xdp_md
 # Their is_valid_access compares with the size of the struct that struct bpf_ctx_convert names for the type.
 _BY_CONTEXT = frozenset(
@@ -121,6 +124,39 @@ def arguments(types: KernelTypes, section: SectionName, target: str, read_bytes:
         return None
     says = f"the program reads argument {number}, and {head}{name} has {len(parameters)} here"
     return Refusal("object_load.argument", "EACCES", says, evidence)
+
+
+def unreadable(
+    types: KernelTypes, section: SectionName, target: str, words: set[int], loadable: Callable[..., tuple[str, str]]
+) -> Refusal | None:
+    """tp_btf, fentry, fexit, fmod_ret, lsm: arguments of a type that this kernel hands to no program (btf_ctx_access).
+
+    `words`: the 8-byte words of the context that are loaded; `loadable` tells of a parameter's shape.
+    """
+    is_event = section.attach == "TRACE_RAW_TP"
+    if not words or section.program == "EXT" or not (is_event or section.attach in _OF_FUNCTIONS):
+        return None
+    module, colon, name = target.rpartition(":")
+    title = f"btf_trace_{name}" if is_event else f"bpf_lsm_{name}" if section.attach.startswith("LSM") else name
+    held = types.find(title, kinds.TYPEDEF if is_event else kinds.FUNC, module if colon else None)
+    if held is None:
+        return None
+    records, type_id = held
+    proto = records.record(type_id).number
+    if is_event:
+        proto = records.record(proto).number
+    if records.record(proto).kind != kinds.FUNC_PROTO:
+        return None
+    arguments = parameters(records.btf, proto, 1 if is_event else 0)
+    if any(argument.size > _WORD_BYTES for argument in arguments):  # such take several words, or none
+        return None
+    for word in sorted(words):
+        if word < len(arguments):
+            access, says = loadable(arguments[word].shape, arguments[word])
+            if access == UNREADABLE:
+                says = f"the program reads argument {word + 1}, `{arguments[word].type} {arguments[word].name}`: {says}"
+                return Refusal("object_load.argument", "EACCES", says, f"sys/kernel/btf: {title}")
+    return None
 
 
 def sleepable_type(types: KernelTypes, section: SectionName) -> Refusal | None:

@@ -84,12 +84,13 @@ class _State(NamedTuple):
 class Reached(NamedTuple):
     """The instructions that are walked, and the last byte of the context that is loaded.
 
-    `calls`: caller and callee, by their first instructions; `stack_bytes`: by function, how much of its own frame its
-    loads and stores use.
+    `context_words`: which 8-byte words of the context are loaded; `calls`: caller and callee, by their first
+    instructions; `stack_bytes`: by function, how much of its own frame its loads and stores use.
     """
 
     places: set[Place]
     context_bytes: int
+    context_words: set[int]
     entry: Place
     calls: set[tuple[Place, Place]]
     stack_bytes: dict[Place, int]
@@ -104,7 +105,7 @@ def reached(code: Code, entry: Place) -> Reached:
         if place not in walk.done:
             walk.done.add(place)
             walk.function(place, _UNKNOWN, 1)
-    return Reached(walk.reached, walk.context_bytes, entry, walk.calls, walk.stack_bytes)
+    return Reached(walk.reached, walk.context_bytes, walk.context_words, entry, walk.calls, walk.stack_bytes)
 
 
 class _Walk:
@@ -114,6 +115,7 @@ class _Walk:
         self.callbacks: list[Place] = []
         self.done: set[Place] = set()
         self.context_bytes = 0
+        self.context_words: set[int] = set()
         self.calls: set[tuple[Place, Place]] = set()
         self.stack_bytes: dict[Place, int] = {}
         self._function = Place(0, 0)
@@ -193,6 +195,7 @@ class _Walk:
         offset = address.offset + insn.off
         if address.base == "context":
             self.context_bytes = max(self.context_bytes, offset + size)
+            self.context_words.add(offset // 8)
         if address.base == "stack":
             self._uses_stack(address, insn.off)
             for begin, length, value in stack:

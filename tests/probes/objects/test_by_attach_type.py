@@ -92,6 +92,7 @@ struct { uint(type, 4); uint(max_entries, 0); uint(key_size, 4); uint(value_size
 struct { uint(type, 6); uint(max_entries, 1); uint(key_size, 4); uint(value_size, 8); } counts SEC(".maps");
 #define READ(number) (void)*(volatile u64 *)&c[number]
 SEC("fentry/vfs_read") int third(u64 *c) { READ(2); return 0; }
+SEC("fentry/vfs_read") int fourth(u64 *c) { READ(3); return 0; }
 SEC("fentry/vfs_read") int fifth(u64 *c) { READ(4); return 0; }
 SEC("fexit/vfs_read") int result(u64 *c) { READ(4); return 0; }
 SEC("fexit/vfs_read") int behind_result(u64 *c) { READ(5); return 0; }
@@ -114,6 +115,7 @@ char LICENSE[] SEC("license") = "GPL";
 LIMITED = {
     "6.12.107": {
         "third": "yes",
+        "fourth": "yes",
         "fifth": "load EACCES",
         "result": "yes",
         "behind_result": "load EACCES",
@@ -131,6 +133,7 @@ LIMITED = {
     },
     "5.10.223": {
         "third": "yes",
+        "fourth": "load EACCES",
         "fifth": "load EACCES",
         "hwtstamp": "load EACCES",
         "sleeps_array": "load EINVAL",
