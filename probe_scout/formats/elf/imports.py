@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from .user_image import DYNSYM, EM_X86_64
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .user_image import UserImage
 
 _DT_RELA, _DT_RELA_BYTES, _DT_JMPREL, _DT_JMPREL_BYTES = 7, 8, 23, 2
-_GLOB_DAT, _JUMP_SLOT = 6, 7
+_GLOB_DAT, _JUMP_SLOT, _IRELATIVE = 6, 7, 37
 _RELOCATION_BYTES_MAX = 64 << 20
 _ENDBR64 = b"\xf3\x0f\x1e\xfa"
 
@@ -26,9 +28,26 @@ def slots(image: UserImage) -> dict[int, str]:
 
     x86-64 only. Names have no version.
     """
-    if image.machine != EM_X86_64 or not image.dynamic:
-        return {}
     numbers: dict[int, int] = {}
+    for slot, info, _ in _relocations(image):
+        if info & 0xFFFFFFFF in (_GLOB_DAT, _JUMP_SLOT):
+            numbers.setdefault(slot, info >> 32)
+    names = image.names_of(DYNSYM, frozenset(numbers.values()))
+    return {slot: names[number] for slot, number in numbers.items() if number in names}
+
+
+def resolved(image: UserImage) -> dict[int, int]:
+    """Address of a slot to the address of the resolver whose answer the loader puts there (R_X86_64_IRELATIVE).
+
+    So a file calls its own IFUNCs. x86-64 only.
+    """
+    return {slot: addend for slot, info, addend in _relocations(image) if info & 0xFFFFFFFF == _IRELATIVE}
+
+
+def _relocations(image: UserImage) -> Iterator[tuple[int, int, int]]:
+    """(r_offset, r_info, r_addend) of what the loader applies."""
+    if image.machine != EM_X86_64 or not image.dynamic:
+        return
     for start, size in ((_DT_JMPREL, _DT_JMPREL_BYTES), (_DT_RELA, _DT_RELA_BYTES)):
         at = image.file_offset(image.dynamic.get(start, [0])[0])
         length = min(image.dynamic.get(size, [0])[0], _RELOCATION_BYTES_MAX)
@@ -37,13 +56,9 @@ def slots(image: UserImage) -> dict[int, str]:
         shape = image.order + "QQq"
         data = bytes(image.raw[at : at + length])
         try:
-            for slot, info, _ in iter_unpack(shape, data[: len(data) - len(data) % calcsize(shape)]):
-                if info & 0xFFFFFFFF in (_GLOB_DAT, _JUMP_SLOT):
-                    numbers.setdefault(slot, info >> 32)
+            yield from iter_unpack(shape, data[: len(data) - len(data) % calcsize(shape)])
         except StructError:
             continue
-    names = image.names_of(DYNSYM, frozenset(numbers.values()))
-    return {slot: names[number] for slot, number in numbers.items() if number in names}
 
 
 def stub_slot(image: UserImage, address: int) -> int | None:

@@ -130,7 +130,7 @@ def limits(file: UserFile, symbol: Symbol | None, types: tuple[str, ...]) -> Ite
         yield from _for_every_process(file, symbol, types)
         return
     order = search_order(pid)
-    own = next((number for number, one in enumerate(order) if _is_same(one, file)), 0)
+    own = next((number for number, one in enumerate(order) if is_same(one, file)), 0)
     for one in order[:own]:
         if defines(one.image, symbol.name, symbol.version):
             says = (
@@ -141,7 +141,7 @@ def limits(file: UserFile, symbol: Symbol | None, types: tuple[str, ...]) -> Ite
             return
 
 
-def _is_same(one: Object, file: UserFile) -> bool:
+def is_same(one: Object, file: UserFile) -> bool:
     """By the inode; overlay shows another device in maps."""
     return one.inode[1] == file.state.inode or one.path == file.place.path.partition("/root")[2]
 

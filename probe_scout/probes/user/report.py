@@ -269,15 +269,36 @@ def _placed(
     returns = tuple(offset - inside + at for at in walk.returns[:RETURNS_SHOWN]) if walk and not inside else ()
     sites = _sites(q, found, symbol, offset, inside)
     hazards = tuple(limits.hazards(place, q.types))
-    report = _assembled(q, _verdicts(q, traits), symbol, found_limits, hazards, _because(q, found, symbol))
+    because = _because(q, found, symbol)
+    chosen = _chosen(q, symbol) if symbol is not None and not inside else None
+    if chosen is not None:
+        because += (chosen[0],)
+    report = _assembled(q, _verdicts(q, traits), symbol, found_limits, hazards, because)
     made = _place(q, sites, returns, "go" if go else "")
     if symbol is not None and not inside:
         report, made = _with_debug_information(q, symbol, report, made)
     return report._replace(
         place=made,
         forms=_forms(q, found, symbol, offset),
-        alternatives=_alternatives(place, returns),
+        alternatives=_alternatives(place, returns, chosen[1] if chosen else {}),
     )
+
+
+def _chosen(q: _Asked, symbol: Symbol) -> tuple[Diagnosis, dict[str, int]] | None:
+    """Which implementations of an IFUNC the process calls that is asked about: in words, and name to file offset."""
+    from . import ifunc_choice, interposed
+
+    pid = q.only or interposed.pid_of(q.file)
+    if symbol.type != STT_GNU_IFUNC or pid is None:
+        return None
+    chosen = ifunc_choice.chosen(pid, q.file, symbol, limits.implementations(q.file, symbol))
+    if chosen is None:
+        says = f"Which implementation process {pid} calls stands in its memory, which may not be read: ask as root."
+    elif not chosen:
+        says = f"Which implementation process {pid} calls is not told by its memory: no slot of a GOT is filled."
+    else:
+        says = f"Process {pid} calls {' and '.join(chosen)}: so its GOT says."
+    return Diagnosis("ifunc_choice", says, "is"), chosen or {}
 
 
 def _with_debug_information(
@@ -432,14 +453,15 @@ def _forms(q: _Asked, found: symbols.Found | None, symbol: Symbol | None, offset
     return tuple(said)
 
 
-def _alternatives(place: limits.Place, returns: tuple[int, ...]) -> tuple[Alternative, ...]:
+def _alternatives(place: limits.Place, returns: tuple[int, ...], chosen: dict[str, int]) -> tuple[Alternative, ...]:
+    """What takes a probe instead. `chosen`: the implementations of an IFUNC that the process calls; they come first."""
     made: list[Alternative] = []
     here, path = place.verdicted, place.file.path
     if place.symbol is not None and place.symbol.type == STT_GNU_IFUNC and not place.inside:
-        for name, offset in list(limits.implementations(place.file, place.symbol).items())[:8]:
+        for name, offset in list((chosen | limits.implementations(place.file, place.symbol)).items())[:8]:
             other = code.judge(place.k, place.image, offset) if code.is_x86(place.image) else None
             if other is not None and not other.refused and other.harmless and other.certain:
-                says = "an implementation that the resolver may pick"
+                says = "what the process calls" if name in chosen else "an implementation that the resolver may pick"
                 made.append(Alternative("uprobe", f"{path}:{name}", YES, says))
     if place.is_go and returns:
         made += [
