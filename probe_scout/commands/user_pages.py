@@ -194,6 +194,18 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         _PROBES,
     ),
     (
+        "limit.uprobe_process_threads",
+        """A link for one process (--pid) may see the calls of its first thread alone.
+
+        Until Linux kernel commit 46ba0e49b642 ("bpf: fix multi-uprobe PID filtering logic") the program ran for that
+        thread only. The change was backported and cannot be seen from outside; kernels with uprobe.session have it. A
+        uprobe by perf sees every thread.""",
+        "uprobe_prog_run",
+        _UPROBES,
+        "proc/PID/task",
+        "uprobe.multi uretprobe.multi",
+    ),
+    (
         "limit.uprobe_process_unmapped",
         """The process that the probe is for (--pid) does not map the file, or its maps may not be read.
 

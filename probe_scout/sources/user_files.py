@@ -260,6 +260,14 @@ def leader(pid: int, proc: str = "/proc") -> int:
     return int(words[0]) if words and words[0].isdigit() else 0
 
 
+def threads(pid: int, proc: str = "/proc") -> int:
+    """How many threads a process has; 0 where that cannot be seen."""
+    try:
+        return len(os.listdir(f"{proc}/{pid}/task"))
+    except OSError:
+        return 0
+
+
 LIBBPF_FOLDERS = ("/usr/lib64", "/usr/lib", "/lib64", "/lib")
 
 

@@ -40,10 +40,13 @@ def is_gone(pid: int | None) -> bool:
     return pid is not None and not user_files.exists(pid)
 
 
-def limits(pid: int, file: UserFile, mapped: MappedBy, types: tuple[str, ...]) -> Iterator[Limit]:
+def limits(k: Kernel, pid: int, file: UserFile, mapped: MappedBy, types: tuple[str, ...]) -> Iterator[Limit]:
     """The process runs another file of this path, or maps the file not at all, as far as that can be seen."""
     where = f"proc/{pid}/maps"
-    if mapped.pids or is_gone(pid):
+    if is_gone(pid):
+        return
+    yield from _of_threads(k, pid, tuple(a for a in types if a.startswith(("uprobe.multi", "uretprobe.multi"))))
+    if mapped.pids:
         return
     if mapped.denied:
         says = f"Whether process {pid} maps {file.path} may not be read: ask as its user, or as root."
@@ -55,3 +58,18 @@ def limits(pid: int, file: UserFile, mapped: MappedBy, types: tuple[str, ...]) -
     else:
         says = f"Process {pid} does not map {file.path}: unless it loads it later (dlopen), the probe never fires."
         yield Limit("limit.uprobe_process_unmapped", _NEVER, says, where, types, "likely")
+
+
+def _of_threads(k: Kernel, pid: int, types: tuple[str, ...]) -> Iterator[Limit]:
+    """Links of early kernels see the thread that leads the process, and no other.
+
+    uprobe_prog_run compared tasks until Linux kernel commit 46ba0e49b642 ("bpf: fix multi-uprobe PID filtering logic"),
+    which was backported and left no trace that can be read. Sessions came later.
+    """
+    if not types or k.flag("type_uprobe_session") or user_files.threads(pid) < 2:
+        return
+    says = (
+        f"Whether calls by other threads of process {pid} are seen cannot be told: links of early kernels see those of "
+        "its first thread alone. A uprobe by perf sees all."
+    )
+    yield Limit("limit.uprobe_process_threads", _UNKNOWN, says, f"proc/{pid}/task", types)

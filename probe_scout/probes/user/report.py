@@ -324,7 +324,7 @@ def _of_processes(q: _Asked, symbol: Symbol | None) -> tuple[Limit, ...]:
         return ()
     found: list[Limit] = []
     if q.only is not None and q.mapped is not None:
-        found += one_process.limits(q.only, q.file, q.mapped, q.types)
+        found += one_process.limits(q.k, q.only, q.file, q.mapped, q.types)
     if q.file.place.path.startswith("/proc/") or os.path.exists("/etc/ld.so.preload"):
         from . import interposed
 
@@ -547,7 +547,7 @@ def _usdt(q: _Asked, provider: str, name: str, sites: list[Site]) -> UserReport:
         )
         found.append(Limit("limit.uprobe_refused", effect, says, where, q.types))
     if q.only is not None and q.mapped is not None:
-        found += one_process.limits(q.only, q.file, q.mapped, q.types)
+        found += one_process.limits(q.k, q.only, q.file, q.mapped, q.types)
     report = _assembled(q, _verdicts(q, traits), None, tuple(found), ())
     forms = (
         Form("libbpf", f"usdt/{q.file.path}:{provider}:{name}", ""),

@@ -14,6 +14,7 @@ from probe_scout.sources.user_files import FileState, MappedBy
 from tests.builders.tiny_kernel import tiny_files
 from tests.builders.tree import write_tree
 
+KERNEL = SimpleNamespace(flag=lambda name: True)
 FILE = SimpleNamespace(path="/lib/x.so")
 NONE = MappedBy((), (), 0, False, ())
 
@@ -30,15 +31,27 @@ NONE = MappedBy((), (), 0, False, ())
 )
 def test_limits(mapped, told, monkeypatch):
     monkeypatch.setattr(user_files, "exists", lambda pid: True)
-    found = list(one_process.limits(7, FILE, mapped, ("uprobe",)))  # type: ignore[arg-type]
+    found = list(one_process.limits(KERNEL, 7, FILE, mapped, ("uprobe",)))  # type: ignore[arg-type]
     assert [(one.id, one.effect, "likely" if one.certainty == "likely" else "fact") for one in found] == told
+
+
+@pytest.mark.parametrize(("session", "threads", "told"), [(True, 2, []), (None, 1, []), (False, 2, 1), (None, 2, 1)])
+def test_links_of_early_kernels_may_see_one_thread(session, threads, told, monkeypatch):
+    monkeypatch.setattr(user_files, "exists", lambda pid: True)
+    monkeypatch.setattr(user_files, "threads", lambda pid: threads)
+    kernel = SimpleNamespace(flag={"type_uprobe_session": session}.get)
+    types = ("uprobe", "uprobe.multi", "uretprobe.multi")
+    found = list(one_process.limits(kernel, 7, FILE, NONE._replace(pids=(7,)), types))  # type: ignore[arg-type]
+    assert [(one.id, one.effect, one.types) for one in found] == (
+        [("limit.uprobe_process_threads", "unknown", types[1:])] if told else []
+    )
 
 
 def test_a_process_that_is_gone_has_a_verdict_and_no_limit(monkeypatch):
     monkeypatch.setattr(user_files, "exists", lambda pid: False)
     assert one_process.is_gone(7)
     assert not one_process.is_gone(None)
-    assert list(one_process.limits(7, FILE, NONE, ("uprobe",))) == []  # type: ignore[arg-type]
+    assert list(one_process.limits(KERNEL, 7, FILE, NONE, ("uprobe",))) == []  # type: ignore[arg-type]
 
 
 def test_one_process_of_a_recorded_proc(tmp_path):
