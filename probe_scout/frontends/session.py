@@ -125,7 +125,23 @@ class OpenKernel:
                 except OSError as error:
                     raise UsageError(f"--vmlinux {self._vmlinux}: {error.strerror or error}") from None
             self._opened = Kernel(open_source(self._root, self._cache), image=image)
+            if self._cache:
+                self._opened.names_question = self._names_question
         return self._opened
+
+    def _names_question(self) -> str | None:
+        """What the list of all functions is kept under; None where it is not kept."""
+        from ..sources import cache
+
+        return cache.key(self._root, self._vmlinux, ("function names",), (), False) if self._is_still() else None
+
+    def _is_still(self) -> bool:
+        """Whether a kernel's symbols are those of a file: a running one's change with each BPF program."""
+        try:
+            kallsyms = os.path.join(self._root, "proc", "kallsyms")
+            return bool(self._root) and (os.path.isfile(self._root) or os.path.getsize(kallsyms) > 0)
+        except OSError:
+            return False
 
     def info(self) -> KernelInfo:
         """Which kernel this is. Raises SourceError where the source cannot be opened."""

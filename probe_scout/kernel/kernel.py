@@ -24,6 +24,7 @@ class Kernel(Code):
     def __init__(self, source: Source, *, image: bytes | None = None) -> None:
         super().__init__(source, image=image)
         self.caller: Callable[[str], bool | None] | None = None
+        self.names_question: Callable[[], str | None] = lambda: None  # what the names of functions are kept under
         self._flags: dict[str, bool | None] = {}
 
     def set_caller(self, may: Callable[[str], bool | None] | None) -> None:

@@ -190,3 +190,25 @@ def test_small_and_large_values_are_kept_apart(own_cache):
     assert cache.kept("question", large=True) is None
     cache.keep("question", [2], large=True)
     assert (cache.kept("question"), cache.kept("question", large=True)) == ([1], [2])
+
+
+def test_names_of_functions_are_read_once_for_misspelled_ones(archive, monkeypatch):
+    first = ask(archive, "vfs_reax").targets[0].suggestions
+    assert "vfs_read" in first
+    monkeypatch.setattr("probe_scout.probes.attach.bulk.function_names", lambda _: pytest.fail("names were read again"))
+    assert ask(archive, "vfs_reay").targets[0].suggestions == first
+    monkeypatch.undo()
+    monkeypatch.setenv("PROBE_SCOUT_CACHE", "off")
+    assert ask(archive, "vfs_reay").targets[0].suggestions == first
+
+
+def test_names_of_a_kernel_that_runs_are_not_kept(tmp_path):
+    """Each BPF program adds one, and no file's state shows it: in /proc the size is 0."""
+    folder = tmp_path / "proc"
+    folder.mkdir()
+    for text, is_kept in (("", False), ("0 T vfs_read\n", True)):
+        (folder / "kallsyms").write_text(text)
+        kernel = open_kernel(str(tmp_path), cache=True)
+        assert kernel._is_still() is is_kept
+        assert (kernel._kernel.names_question() is not None) is is_kept
+    assert not open_kernel("", cache=True)._is_still()

@@ -80,10 +80,21 @@ class KernelLookup:
         return located.prototype_text(self._k, name, None)
 
     def function_names(self) -> Iterable[str]:
-        """All names of text symbols, without padding."""
+        """All names of text symbols, without padding; read once for all runs where the kernel's state is a file's."""
         from ..attach import bulk
 
-        return bulk.function_names(self._k)
+        question = self._k.names_question()
+        if question is None:
+            return bulk.function_names(self._k)
+        from ...sources import cache
+
+        kept = cache.kept(question, large=True)
+        if isinstance(kept, str) and kept:
+            return kept.split("\n")
+        found = list(bulk.function_names(self._k))
+        if found and not any("\n" in name for name in found):
+            cache.keep(question, "\n".join(found), large=True)
+        return found
 
     def event_exists(self, category: str, name: str) -> bool:
         """tracefs has this event."""

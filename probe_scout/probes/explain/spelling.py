@@ -110,7 +110,8 @@ def suggest(lookup: Lookup, target: Target, limit: int = LIMIT) -> tuple[str, ..
     if lookup.symbols(bare) or lookup.variants(names.stem(bare)) or known_changes.known_change(bare) is not None:
         return ()
     every = tuple(lookup.function_names())
-    same = tuple(dict.fromkeys(name for name in every if name.lower() == bare.lower()))  # VFS_READ
+    lower, letters = bare.lower(), len(bare)
+    same = tuple(dict.fromkeys(name for name in every if len(name) == letters and name.lower() == lower))  # VFS_READ
     found = same[:limit] or nearest(bare, every, limit)
     if target.module is None:
         return found
