@@ -90,7 +90,9 @@ def test_a_pattern_without_a_match(capsys):
     assert (code, "nothing matches" in out.err) == (1, True)
 
 
-def test_an_ordinary_function_ends_with_0_without_a_type(capsys):
+def test_an_ordinary_function_ends_with_0_without_a_type(capsys, monkeypatch):
+    kernel = open_kernel(str(RECORDED))
+    monkeypatch.setattr("probe_scout.frontends.cli.run.open_kernel", lambda *_, **__: kernel)
     code, out = run(capsys, "vfs_read")
     assert code == 0
     assert "4 unknown to this kernel" in out.out

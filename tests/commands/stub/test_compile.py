@@ -172,9 +172,16 @@ ASKED = {
     **dict.fromkeys(("fentry", "fexit", "kprobe", "kretprobe"), ("vfs_read", "tcp_sendmsg")),
     "ksyscall": ("openat", "mmap"),
 }
+# Snapshots, separated by colons, for the whole lane: about two minutes for each.
+KERNELS = [path for path in os.environ.get("PROBE_SCOUT_KERNELS", "").split(":") if path]
+whole = pytest.mark.skipif(not KERNELS, reason="PROBE_SCOUT_KERNELS names no snapshots")
+# A form of each kind; the others differ in a line, and each costs two readings of the kernel's header.
+QUICK = ("tp", "core", "fexit")
 
 
-@pytest.mark.parametrize("attach", [*ASKED, "core"])
+@pytest.mark.parametrize(
+    "attach", [*QUICK, *(pytest.param(one, marks=[whole, pytest.mark.stubs]) for one in ASKED if one not in QUICK)]
+)
 def test_headers_of_libbpf_and_of_the_kernel_stand_before_or_behind(compilers, bundled, vmlinux_h, attach):
     if not any(Path(folder, "bpf", "bpf_helpers.h").exists() for folder in ("/usr/include", "/usr/local/include")):
         pytest.skip("libbpf's headers are not installed")
@@ -217,11 +224,6 @@ def test_every_event_with_a_btf_struct_compiles_with_relocation(compilers, every
 def test_some_events_of_the_bundled_kernel_compile_elsewhere(compilers, every_event, language):
     stubs = every_event.stubs[::20]
     assert compilers.said(language, stub.text(stubs, language, ORIGIN)) == ""
-
-
-# Snapshots, separated by colons, for the whole lane: about two minutes for each.
-KERNELS = [path for path in os.environ.get("PROBE_SCOUT_KERNELS", "").split(":") if path]
-whole = pytest.mark.skipif(not KERNELS, reason="PROBE_SCOUT_KERNELS names no snapshots")
 
 
 @whole
