@@ -102,6 +102,11 @@ class KernelTypes:
             self._addresses[name] = len(_addresses_of(raw, name.encode()))
         return self._addresses[name]
 
+    def is_weak(self, name: str) -> bool:
+        """Whether kallsyms has this function as a weak one: what an architecture did not replace. False if unread."""
+        raw = self.kernel.kallsyms() or b""
+        return re.search(rb" [Ww] " + re.escape(name.encode()) + rb"(?=[\t\n]|\Z)", raw) is not None
+
     def traced_matches(self, pattern: str) -> int | None:
         """How many names of available_filter_functions match a pattern of `*` and `?`; None where it cannot be read."""
         raw = self._tracing("available_filter_functions")

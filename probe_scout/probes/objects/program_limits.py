@@ -232,6 +232,8 @@ def stack(types: KernelTypes, section: SectionName, prepared: Prepared, walked: 
         if insn.code == 0x85 and (insn.src == 2 or (not insn.src and insn.imm in _KEEPS_REGISTERS)):
             return None
     is_apart = section.program in _APART and bool(types.enum("priv_stack_mode"))
+    if is_apart and types.is_weak("bpf_jit_supports_private_stack"):  # its JIT has no such stacks
+        is_apart = False
     todo: list[tuple[Place, int, int, tuple[Place, ...]]] = [(walked.entry, 0, 0, ())]
     steps = 0
     while todo and steps < 10_000:

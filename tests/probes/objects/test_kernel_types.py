@@ -10,7 +10,9 @@ ffffffff81000020 t twice_more
 ffffffff81000030 t twice\t[ext4]
 ffffffff81000010 T twice
 ffffffff81000040 t more twice
-ffffffff81000050 D last"""
+ffffffff81000050 D last
+ffffffff81000060 W replaceable
+ffffffff81000070 W last_weak"""
 
 
 class _Kernel:
@@ -25,3 +27,11 @@ def test_a_symbol_counts_once_for_each_address_modules_too():
     types = KernelTypes(_Kernel())
     names = ("once", "twice", "twice_more", "more", "absent", "last", "ice")
     assert [types.symbol_count(name) for name in names] == [1, 2, 1, 0, 0, 1, 0]
+
+
+def test_a_weak_function_is_one_that_no_architecture_replaced():
+    types = KernelTypes(_Kernel())
+    assert [types.is_weak(name) for name in ("replaceable", "last_weak", "once", "replace", "absent")] == [
+        *(True, True),
+        *(False, False, False),
+    ]
