@@ -2,7 +2,8 @@
 
 It holds the package and the packages it needs, as they are installed beside this Python. The same files give the same
 bytes: entries are sorted and have one time. At its first run it unpacks itself below the cache folder: no archive can
-keep compiled files, and a start without them costs ten times as much.
+keep compiled files, and a start without them costs ten times as much. Where that folder cannot be written, each run
+unpacks into a temporary folder of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,26 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 _START = """\
 import os, runpy, sys, zipfile
 
+def for_once(archive, spare):
+    # No cache folder, or it is full: a folder of this run alone, and no compiled files.
+    import shutil, tempfile
+    shutil.rmtree(spare, True)
+    owner, leave = os.getpid(), os._exit
+
+    def remove_and_leave(code):
+        if os.getpid() == owner:
+            shutil.rmtree(folder, True)
+        leave(code)
+
+    try:
+        folder = tempfile.mkdtemp(prefix="probe-scout-")
+        os._exit = remove_and_leave  # main() ends by it, and so no atexit function is called
+        archive.extractall(folder)
+    except OSError as error:
+        sys.exit("probe-scout: no folder to unpack to: %s; XDG_CACHE_HOME or TMPDIR names one" % error)
+    sys.dont_write_bytecode = True
+    return folder
+
 def unpacked():
     me = os.path.abspath(sys.argv[0] if not __file__ else os.path.dirname(__file__))
     with zipfile.ZipFile(me) as archive:
@@ -29,8 +50,11 @@ def unpacked():
         if not os.path.isdir(folder):
             import compileall
             spare = "%s.%d" % (folder, os.getpid())
-            os.makedirs(spare, mode=0o700)
-            archive.extractall(spare)
+            try:
+                os.makedirs(spare, mode=0o700)
+                archive.extractall(spare)
+            except OSError:
+                return for_once(archive, spare)
             compileall.compile_dir(spare, quiet=2)
             try:
                 os.rename(spare, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 import time
 
 import pytest
@@ -105,6 +106,27 @@ def test_a_file_that_is_no_archive(raw, tmp_path, capsys):
 def test_a_root_that_is_not_there(tmp_path, capsys):
     for words in COMMANDS:
         assert asked(capsys, tmp_path / "nowhere", *words)[0] in (3, 4)
+
+
+def test_devices_and_pipes_in_place_of_files(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("probe_scout.frontends.cli.audit._OLD_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr("probe_scout.commands.audit.allow._BYTES_MAX", 1 << 20)
+    write_tree(tmp_path / "kernel", GOOD)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # without a writer: a plain open waits
+    for words, says in (
+        (("check", "vfs_read", "--vmlinux", "/dev/zero"), "--vmlinux /dev/zero: not a regular file"),
+        (("check", "vfs_read", "--debug", str(pipe)), f"{pipe}: not a regular file"),
+        (("inline", "vfs_read", "--debug", "/dev/zero"), "/dev/zero: not a regular file"),
+        (("audit", "--diff", "/dev/zero"), "--diff /dev/zero: larger than 1 MiB"),
+        (("audit", "--allow", "/dev/zero"), "--allow /dev/zero: larger than 1 MiB"),
+    ):
+        code = run.main([*words, "--root", str(tmp_path / "kernel")])
+        err = capsys.readouterr().err
+        assert (code, says in err, "Traceback" in err) == (2, True, False), (words, err)
+    os.mkfifo(tmp_path / "kernel" / "pipe")
+    assert run.main(["check", "/pipe:main", "--type", "uprobe", "--root", str(tmp_path / "kernel")]) == 1
+    assert "/pipe: not a regular file" in capsys.readouterr().out
 
 
 @pytest.mark.property

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+from stat import S_ISFIFO, S_ISREG
 from typing import TYPE_CHECKING
 
 from ..errors import Broken, CannotAsk, ProbeScoutError, SourceError, UsageError
@@ -44,16 +45,42 @@ if TYPE_CHECKING:
 
 _ANSWERS = ("yes", "no", "unknown")
 _KINDS = ("functions", "events")
+_IMAGE_BYTES_MAX = 2 << 30
 
 
 def lint_requires(files: str | Sequence[str], libbpf: str = "") -> RequiresReport:
     """What compiled BPF objects ask of any kernel; files and `libbpf` as for OpenKernel.lint. Raises UsageError."""
-    import sys
 
     from ..commands import lint
 
     release = lint.version(libbpf) if libbpf else lint.NEWEST
-    return lint.requires(asked.several(files, "files"), release, lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX))
+    return lint.requires(asked.several(files, "files"), release, _standard_input)
+
+
+def _image_named(path: str) -> bytes:
+    """The bytes of --vmlinux, a file or a pipe such as `<(xzcat FILE)`. Raises UsageError."""
+    try:
+        with open(path, "rb") as handle:
+            mode = os.fstat(handle.fileno()).st_mode
+            if not S_ISREG(mode) and not S_ISFIFO(mode):
+                raise UsageError(f"--vmlinux {path}: not a regular file")
+            image = handle.read(_IMAGE_BYTES_MAX + 1)
+    except OSError as error:
+        raise UsageError(f"--vmlinux {path}: {error.strerror or error}") from None
+    if len(image) > _IMAGE_BYTES_MAX:
+        raise UsageError(f"--vmlinux {path}: larger than {_IMAGE_BYTES_MAX >> 20} MiB")
+    return image
+
+
+def _standard_input() -> bytes:
+    """Objects on standard input. Raises UsageError where the program that calls has closed it."""
+    import sys
+
+    if sys.stdin is None:
+        raise UsageError("- stands for standard input, which is closed")
+    from ..commands import lint
+
+    return sys.stdin.buffer.read(lint.FILE_BYTES_MAX)
 
 
 def open_kernel(
@@ -119,11 +146,7 @@ class OpenKernel:
                 where = f"{self._root} is none" if self._root else "this machine's is running"
                 raise UsageError(f"--modules is for a kernel that was not booted, its package or image; {where}")
             if self._vmlinux:
-                try:
-                    with open(self._vmlinux, "rb") as handle:
-                        image = handle.read()
-                except OSError as error:
-                    raise UsageError(f"--vmlinux {self._vmlinux}: {error.strerror or error}") from None
+                image = _image_named(self._vmlinux)
             self._opened = Kernel(open_source(self._root, self._cache), image=image)
             if self._cache:
                 self._opened.names_question = self._names_question
@@ -535,7 +558,6 @@ class OpenKernel:
         `files`: objects, executables with embedded objects, ar archives, Debian packages, folders, "-" for standard
         input. `libbpf`: the release of the loader ("" for 1.8). Raises UsageError.
         """
-        import sys
 
         from ..commands import lint
 
@@ -551,7 +573,7 @@ class OpenKernel:
             asked.several(files, "files"),
             release,
             program,
-            lambda: sys.stdin.buffer.read(lint.FILE_BYTES_MAX),
+            _standard_input,
             keeper,
         )
 

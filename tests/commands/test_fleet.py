@@ -87,6 +87,13 @@ def test_what_a_part_of_a_kernel_does_not_hold_is_not_told(store):
     assert (found.state, found.answers, found.errno) == ("not_recorded", {"kprobe": "unknown"}, {})
 
 
+def test_a_pattern_counts_what_a_part_of_a_kernel_does_not_hold_as_unknown(store, build):
+    add(store, [*SLICES, build(1, ["vfs_read"])], "1")
+    (found,) = fleet.ask(store, "vfs_copy_file_rang[e]", ("kprobe",), "", "").counts  # 7.3.4 alone
+    assert (found.yes, found.no, found.unknown, found.absent) == (1, 0, 1, 1)
+    assert fleet.ask(store, "vfs_copy_file_rang[e]", ("kprobe",), "unknown", "").counts == (found,)
+
+
 def test_a_build_is_judged_once_and_again_when_the_tool_changes(store, build):
     root = build(1, ["vfs_read", "gone"])
     outcomes = [add(store, [root], version).added[0].outcome for version in ("1", "1", "2")]

@@ -27,7 +27,7 @@ def built(tmp_path_factory):
 
 
 def started(built, home, *words):
-    plain = {"PATH": os.environ["PATH"], "HOME": str(home), "PROBE_SCOUT_CACHE": "off"}
+    plain = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "PROBE_SCOUT_CACHE": "off"}
     line = [sys.executable, "-S", "-I", str(built / "a.pyz"), *words]
     return subprocess.run(line, capture_output=True, text=True, env=plain, check=False, cwd="/")
 
@@ -46,3 +46,10 @@ def test_it_answers_without_any_package(built, tmp_path):
     folder.chmod(0o777)
     done = started(built, tmp_path, "--version")
     assert (done.returncode, "belongs to someone else" in done.stderr) == (1, True)
+
+
+def test_it_runs_where_no_cache_folder_can_be_made(built, tmp_path):
+    (tmp_path / ".cache").write_text("a file, where a folder would be")
+    done = started(built, tmp_path, "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == [".cache"]

@@ -5,6 +5,7 @@ A line is words KEY=PATTERN, all of which must fit; `#` begins a comment, quotes
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UsageError
@@ -21,6 +22,8 @@ _OWNER = ("comm", "exe", "user", "container")
 KEYS = (*_PLACE, *_PROGRAM, *_OWNER, "pin")
 _SAYS = "No line of the allow list has this."
 
+_BYTES_MAX = 16 << 20
+
 
 class Line(NamedTuple):
     """(key, pattern) of each word."""
@@ -31,10 +34,13 @@ class Line(NamedTuple):
 def read(path: str) -> tuple[Line, ...]:
     """The lines of a file. Raises UsageError with the line that is none."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as handle:
-            return lines(handle, path)
+        with open(path, "rb") as handle:
+            raw = handle.read(_BYTES_MAX + 1)
     except OSError as error:
         raise UsageError(f"--allow {path}: {error.strerror or error}") from None
+    if len(raw) > _BYTES_MAX:
+        raise UsageError(f"--allow {path}: larger than {_BYTES_MAX >> 20} MiB, not a list")
+    return lines(io.StringIO(raw.decode("utf-8", "surrogateescape"), newline=None), path)
 
 
 def lines(text: Iterable[str], path: str) -> tuple[Line, ...]:

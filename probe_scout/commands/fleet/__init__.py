@@ -135,7 +135,7 @@ def _counts(store: Store, glob: str, types: Sequence[str], answer: str, builds: 
     for row in store.matching(glob):
         told = [(build, reader.at(row, build[0])) for build in builds]
         for attach in types:
-            said = [(build[1], found[0].get(attach, ABSENT) if found else ABSENT) for build, found in told]
+            said = [(build[1], _side(found, bool(build[5]), attach)[0]) for build, found in told]
             words = [one for _, one in said]
             if answer and answer not in words:
                 continue

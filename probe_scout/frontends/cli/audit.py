@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NOT_ALLOWED = "audit.not_allowed"
 OK, FOUND, CANNOT_TELL = 0, 1, 3
+_OLD_BYTES_MAX = 256 << 20
 SHARE = 50  # a refresh of --watch costs at most 1/50 of a core
 _CLEAR = "\x1b[H\x1b[J"
 
@@ -68,8 +69,11 @@ def _old(path: str) -> object:
 
     try:
         with open(path, "rb") as handle:
-            found: object = json.load(handle)
-            return found
+            raw = handle.read(_OLD_BYTES_MAX + 1)
+        if len(raw) > _OLD_BYTES_MAX:
+            raise UsageError(f"--diff {path}: larger than {_OLD_BYTES_MAX >> 20} MiB, no audit --json")
+        found: object = json.loads(raw)
+        return found
     except OSError as error:
         raise UsageError(f"--diff {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError):

@@ -34,6 +34,8 @@ def secure() -> None:
             flags = os.O_WRONLY if descriptor == 2 else os.O_RDONLY  # writes to 1 fail, writes to 2 are lost
             if os.open(os.devnull, flags) == descriptor:
                 os.set_inheritable(descriptor, True)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     if sys.stderr is None:

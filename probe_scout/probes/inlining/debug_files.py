@@ -9,6 +9,7 @@ is asked only if DEBUGINFOD_URLS names one and the caller wants it (debuginfod(8
 from __future__ import annotations
 
 import os
+from stat import S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...arch import ELF_MACHINES, elf_name
@@ -268,8 +269,11 @@ def _mapped(path: str) -> bytes:
     from mmap import ACCESS_READ, mmap
 
     try:
-        with open(path, "rb") as handle:
-            if os.fstat(handle.fileno()).st_size == 0:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as handle:
+            state = os.fstat(handle.fileno())
+            if not S_ISREG(state.st_mode):
+                raise UsageError(f"{path}: not a regular file")
+            if state.st_size == 0:
                 raise Malformed(path, 0, "an ELF file", "an empty file")
             return mmap(handle.fileno(), 0, access=ACCESS_READ)  # type: ignore[return-value]
     except (OSError, ValueError) as error:

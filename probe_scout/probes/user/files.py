@@ -20,6 +20,15 @@ LIVE, ROOT, SNAPSHOT = "live", "root", "snapshot"
 CARRIED, ALIASES = "tool/user", "tool/user_files.json"  # programs in a snapshot, and other paths of theirs
 _NO_MODULES = ("bpf", "__builtin__ftrace", "__builtin__kprobes")  # kallsyms puts them where a module's name stands
 
+# FileState.problem in words; what is not here is a file that is missing.
+_PATH_PROBLEMS = {
+    "not_regular": "not a regular file",
+    "loop": "too many symbolic links",
+    "long_name": "the name is too long",
+    "not_directory": "a part of the path is no folder",
+    "denied": "permission denied",
+}
+
 
 class Place(NamedTuple):
     """Where a file was found. `shown` is the path a loader would be given, `path` the one that is opened."""
@@ -93,7 +102,10 @@ class UserFile:
         """Why the file was not read as ELF; "" where it was."""
         if self.image is not None:
             return ""
-        return str(self._error) if self._error else (self.unread.why if self.unread else f"{self.path}: no such file")
+        if self._error or self.unread:
+            return str(self._error) if self._error else self.unread.why if self.unread else ""
+        problem = self.state.problem or ("missing" if self.state.regular else "not_regular")
+        return f"{self.path}: {_PATH_PROBLEMS.get(problem, 'no such file')}"
 
     @property
     def raw(self) -> bytes | None:

@@ -86,3 +86,19 @@ def test_an_interrupt_while_modules_are_imported_is_quiet():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        (["mcp"], 0, b""),
+        (["check", "-"], 2, b"probe-scout: the list holds no name\n"),
+        (["lint", "-"], 4, b"no object"),
+        (["matrix", "-"], 2, b"standard input"),
+    ],
+)
+def test_a_closed_standard_input_is_an_empty_one(line, code, says):
+    done = matrix.run(line, "<&-")
+    assert done.code == code
+    assert says in done.out + done.err
+    assert b"NoneType" not in done.err
