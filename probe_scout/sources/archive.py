@@ -28,7 +28,7 @@ _TOPS = ("boot", "code", "lib", "proc", "sys", "usr")
 class ArchiveSource:
     """Opening it unpacks and checks the whole archive; `read` copies one member out."""
 
-    __slots__ = ("_children", "_data", "_files", "_folders", "_manifest", "_where")
+    __slots__ = ("_children", "_data", "_files", "_folders", "_kept", "_manifest", "_where")
 
     def __init__(self, file: str, keep: bool = False) -> None:
         """Raises NotThere, Denied, or Broken with one sentence on what is wrong with the archive.
@@ -40,6 +40,7 @@ class ArchiveSource:
         self._data: bytearray | mmap.mmap
         question = _state(file) if keep else ""
         kept = unpacked.load(question) if question else None
+        self._kept = question if kept is not None else ""
         if kept is not None:
             self._files, self._folders, self._data = kept
         else:
@@ -58,8 +59,24 @@ class ArchiveSource:
             raise self._missing(path)
         data = self._slice(*where)
         if self._manifest and path != manifest.NAME:
-            self._manifest.verify(path, data)
+            try:
+                self._manifest.verify(path, data)
+            except Broken:
+                if not self._unpack_again():  # the archive itself is altered
+                    raise
+                return self.read(path)
         return data
+
+    def _unpack_again(self) -> bool:
+        """Whether what was read came from the cache folder; it is given up, and the archive read instead."""
+        question, self._kept = self._kept, ""
+        if not question:
+            return False
+        unpacked.forget(question)
+        if _state(self._where) != question:
+            return False
+        self._files, self._folders, self._data = _unpack(self._where)
+        return True
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The entries of a folder, sorted; "" is the top. Raises NotThere, Denied or Broken."""

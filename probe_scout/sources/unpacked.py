@@ -2,7 +2,8 @@
 
 A file for each archive below the cache folder, told by the archive's path, device, inode, size and times, written by
 this user and readable by nobody else; a few of them, the oldest are given back. Of an archive without manifest.json
-nothing is kept: the manifest has the sha256 of every file, which is compared at each reading as before.
+nothing is kept: the manifest has the sha256 of every file, which is compared at each reading as before. A file that
+does not fit is taken from the archive again. Table and manifest have a checksum of their own (CRC-32, against damage).
 PROBE_SCOUT_CACHE=off turns it off.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from . import cache
+from . import cache, manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 Places = dict[str, tuple[int, int]]  # path to offset and size, in bytes of the unpacked archive
 
-_MAGIC = b"probe-scout unpacked 1\n"
+_MAGIC = b"probe-scout unpacked 2\n"
+_TAIL_BYTES = 12  # size of the table, then the CRC-32 of table and manifest, little endian
 _BYTES_MAX = 1 << 30  # of all that is kept
 _HEAD_MAX = 64 << 20
 _ENDING = ".unpacked"
@@ -42,7 +44,7 @@ def load(question: str) -> tuple[Places, set[str], mmap.mmap] | None:
 def _mapped(file: int, size: int) -> mmap.mmap | None:
     import mmap
 
-    if size <= len(_MAGIC) + 8:
+    if size <= len(_MAGIC) + _TAIL_BYTES:
         return None
     os.utime(file)  # the oldest in use are given back last
     return mmap.mmap(file, size, prot=mmap.PROT_READ)
@@ -50,8 +52,8 @@ def _mapped(file: int, size: int) -> mmap.mmap | None:
 
 def _head(data: mmap.mmap, question: str) -> tuple[Places, set[str]] | None:
     """The table at the end: a NUL between values, and what it belongs to as the first of them."""
-    end = len(data) - 8
-    size = int.from_bytes(data[end:], "little")
+    end = len(data) - _TAIL_BYTES
+    size = int.from_bytes(data[end : end + 8], "little")
     if data[: len(_MAGIC)] != _MAGIC or not 0 < size <= min(_HEAD_MAX, end - len(_MAGIC)):
         return None
     try:
@@ -65,6 +67,9 @@ def _head(data: mmap.mmap, question: str) -> tuple[Places, set[str]] | None:
     if any(at < len(_MAGIC) or length < 0 or at + length > end - size for at, length in zip(*numbers, strict=True)):
         return None
     places = dict(zip(words[::3], zip(*numbers, strict=True), strict=True))
+    at, length = places.get(manifest.NAME, (0, 0))
+    if _sum(data[end - size : end], data[at : at + length]) != data[end + 8 :]:
+        return None
     return places, set(folders.split("\0")) if folders else set()
 
 
@@ -77,7 +82,24 @@ def store(question: str, files: Places, folders: set[str], data: bytearray) -> N
         return
     words = (word for name, (at, size) in files.items() for word in (name, str(at + len(_MAGIC)), str(size)))
     table = "\1".join((question, "\0".join(words), "\0".join(folders))).encode("utf-8", "surrogateescape")
-    cache.write_private(path, (_MAGIC, data, table, len(table).to_bytes(8, "little")), _make_room)
+    at, size = files.get(manifest.NAME, (0, 0))
+    tail = len(table).to_bytes(8, "little") + _sum(table, data[at : at + size])
+    cache.write_private(path, (_MAGIC, data, table, tail), _make_room)
+
+
+def forget(question: str) -> None:
+    """Give an archive up whose kept bytes are damaged."""
+    path = _path(question)
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _sum(table: bytes | bytearray, head: bytes | bytearray) -> bytes:
+    import zlib
+
+    return zlib.crc32(head, zlib.crc32(table)).to_bytes(4, "little")
 
 
 def _path(question: str) -> str:

@@ -66,13 +66,33 @@ def test_an_altered_archive_is_unpacked_anew(cache, file, unpacking):
     assert len(unpacking) == 2
 
 
-def test_what_was_altered_in_the_cache_is_refused_by_its_sha256(cache, file):
-    ArchiveSource(str(file), keep=True)
+@pytest.mark.parametrize("name", ["proc/kallsyms", "manifest.json"])
+def test_what_was_altered_in_the_cache_is_taken_from_the_archive(cache, file, unpacking, name):
+    good = everything(ArchiveSource(str(file), keep=True))
     (kept,) = cache.iterdir()
     raw = kept.read_bytes()
-    kept.write_bytes(raw.replace(SMALL["proc/kallsyms"], SMALL["proc/kallsyms"][::-1]))
-    with pytest.raises(Broken, match="sha256"):
-        ArchiveSource(str(file), keep=True).read("proc/kallsyms")
+    assert raw.count(good[name]) == 1
+    kept.write_bytes(raw.replace(good[name], good[name].replace(b"a", b"b")))
+    assert everything(ArchiveSource(str(file), keep=True)) == good
+    assert len(unpacking) == 2
+    ArchiveSource(str(file), keep=True)  # the damaged one is gone
+    assert everything(ArchiveSource(str(file), keep=True)) == good
+
+
+def test_an_altered_member_of_the_archive_itself_is_refused_as_before(cache, file, unpacking):
+    file.write_bytes(tar_of({**SMALL, "proc/kallsyms": b"other", "manifest.json": manifest(SMALL)}))
+    for _ in range(2):
+        with pytest.raises(Broken, match="does not have the si"):
+            ArchiveSource(str(file), keep=True).read("proc/kallsyms")
+
+
+def test_a_pipe_in_place_of_a_kept_file_is_not_waited_for(cache, file, unpacking):
+    ArchiveSource(str(file), keep=True)
+    (kept,) = cache.iterdir()
+    kept.unlink()
+    os.mkfifo(kept, 0o600)
+    assert everything(ArchiveSource(str(file), keep=True))
+    assert len(unpacking) == 2
 
 
 @pytest.mark.parametrize("cut", [0, 1, 8, 30, 400])
@@ -88,11 +108,12 @@ def test_a_table_that_leads_out_of_the_file_is_refused(cache, file, unpacking):
     ArchiveSource(str(file), keep=True)
     (kept,) = cache.iterdir()
     raw = kept.read_bytes()
-    size = int.from_bytes(raw[-8:], "little")
-    body, table = raw[: -8 - size], raw[-8 - size : -8]
+    size = int.from_bytes(raw[-12:-4], "little")
+    body, table = raw[: -12 - size], raw[-12 - size : -12]
+    assert raw.endswith(unpacked._sum(table, manifest(SMALL)))
     far = table.replace(b"proc/kallsyms\0", b"proc/kallsyms\x009999999")
     assert far != table
-    kept.write_bytes(body + far + len(far).to_bytes(8, "little"))
+    kept.write_bytes(body + far + len(far).to_bytes(8, "little") + unpacked._sum(far, manifest(SMALL)))
     assert ArchiveSource(str(file), keep=True).read("proc/kallsyms") == SMALL["proc/kallsyms"]
     assert len(unpacking) == 2
 
