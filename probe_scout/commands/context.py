@@ -147,7 +147,7 @@ class _Asker:
             one, verdict.answer, verdict.errno, ctx, size, fields, returns, self._may_return(target, one), question,
             verdict.unread, notes,
         )  # fmt: skip
-        return card._replace(stub=_stub(str(target), base), section=f"{one.title}/{target.name}")
+        return card._replace(stub=_stub(str(target), base), section=f"{one.title}/{_in_section(target, base)}")
 
     def _event(
         self, target: Target, base: str
@@ -273,6 +273,15 @@ def _returns(proto: Prototype, base: str) -> str:
         "kretsyscall": "PT_REGS_RC(ctx)",
     }.get(base, "not seen: the function has not run yet")
     return f"{proto.return_type}: {where}" if proto.return_type != "void" else "void"
+
+
+def _in_section(target: Target, base: str) -> str:
+    """What libbpf wants behind the slash: tp has the category, lsm and iter are without the prefix of the function."""
+    if base == "tp" and target.module:
+        return f"{target.module}/{target.name}"
+    if base == "tp" and target.kind == SYSCALL:
+        return f"syscalls/sys_enter_{target.name}"
+    return target.name.removeprefix({"lsm": "bpf_lsm_", "lsm_cgroup": "bpf_lsm_", "iter": "bpf_iter_"}.get(base, ""))
 
 
 def _stub(target: str, base: str) -> str:

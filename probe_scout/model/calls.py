@@ -8,6 +8,9 @@ from .document import Document
 from .facts import Unread
 from .report import KernelInfo
 
+# What opens answers that are code of the kernel.
+IMAGE_CURE = "name the kernel's image, of the same build: --vmlinux vmlinuz, or --root vmlinuz or a kernel's package"
+
 
 class Feature(NamedTuple):
     """Whether a kernel has one type or command. `kind`: program_type, map_type, attach_type, link_type, command.

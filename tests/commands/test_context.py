@@ -130,3 +130,17 @@ def test_patterns_and_types_that_do_not_fit_are_refused(recorded):
         recorded.context("vfs_*")
     with pytest.raises(UsageError):
         recorded.context("vfs_read", ["tp"])
+
+
+@pytest.mark.parametrize(
+    ("target", "sections"),
+    [
+        ("sched:sched_switch", ["tp/sched/sched_switch", "raw_tp/sched_switch", "tp_btf/sched_switch"]),
+        ("lsm/file_open", ["lsm/file_open"]),
+        ("iter/task", ["iter/task"]),
+        ("fentry/vfs_read", ["fentry/vfs_read"]),
+        ("ksyscall/openat", ["ksyscall/openat"]),
+    ],
+)
+def test_sections_are_those_that_libbpf_takes(recorded, target, sections):
+    assert [card.section for card in recorded.context(target).cards] == sections

@@ -115,3 +115,13 @@ def test_a_kfunc_of_a_module_is_not_told(recorded):
 def test_an_attach_type_without_programs_of_its_own_is_refused(recorded):
     with pytest.raises(UsageError):
         recorded.kfunc("bpf_task_acquire", ["no_such_type"])
+
+
+@pytest.mark.parametrize(
+    "line", [["kfunc", "bpf_task_acquire"], ["kfunc", "bpf_task_*"], ["features"], ["context", "fentry/vfs_read"]]
+)
+def test_what_is_unknown_for_want_of_an_image_says_what_would_tell_it(capsys, line):
+    from probe_scout.frontends.cli.run import main
+
+    main([*line, "--root", RECORDED])
+    assert "to know  name the kernel's image, of the same build" in capsys.readouterr().out

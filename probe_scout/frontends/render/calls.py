@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...model.calls import FeaturesReport, KfuncReport, KfuncRow
+from ...model.calls import IMAGE_CURE, FeaturesReport, KfuncReport, KfuncRow
 from . import plain
 from .style import Style, printable
 
@@ -49,6 +49,9 @@ def features_lines(report: FeaturesReport, style: Style) -> Iterator[str]:
             yield from style.wrap(f"{row.helper}: only {', '.join(row.attach[program])}", 4)
         if len(untold) > len(by_attach):
             yield f"    {style.paint('unknown', 'unknown')}: {len(untold) - len(by_attach)}"
+    if report.basis != "image":
+        yield ""
+        yield from plain.labelled("to know", IMAGE_CURE, style)
 
 
 def feature_rows(report: FeaturesReport) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -68,8 +71,13 @@ def kfunc_lines(report: KfuncReport, style: Style) -> Iterator[str]:
     """The lines of a report, without line ends: one kfunc in full, several with a line each."""
     yield plain.kernel_line(report.kernel, style)
     is_list = len(report.kfuncs) > 1
+    if is_list:
+        yield ""
     for row in report.kfuncs:
         yield from _short(row, style) if is_list else _whole(row, style)
+    if any(row.flags is None and not row.module and "unknown" in row.answers.values() for row in report.kfuncs):
+        yield from ("",) if is_list else ()
+        yield from plain.labelled("to know", IMAGE_CURE, style)
 
 
 def _short(row: KfuncRow, style: Style) -> Iterator[str]:

@@ -78,10 +78,9 @@ def headline(target: TargetReport | UserReport, shown: Sequence[Verdict]) -> tup
         what = f": could not read {why.fact} ({why.kind.replace('_', ' ')})" if why else ""
         return f"may or may not be {_verb(target)}{what}.", ""
     if target.diagnosis:
-        likely = "likely: " if target.diagnosis[0].certainty == "likely" else ""
-        return f"cannot be {_verb(target)}: {likely}{_after_name(target, target.diagnosis[0].says)}", target.diagnosis[
-            0
-        ].says
+        says = target.diagnosis[0].says
+        likely = "likely: " if target.diagnosis[0].certainty == "likely" and "likely" not in says else ""
+        return f"cannot be {_verb(target)}: {likely}{_after_name(target, says)}", says
     says = next((f.says for v in shown for f in v.findings[:1]), "")
     verb = _verb(target)
     return f"cannot be {verb}: {_after_name(target, says)}" if says else f"cannot be {verb}.", says

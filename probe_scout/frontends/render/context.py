@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...model.calls import IMAGE_CURE
 from ...model.context import ContextCard, ContextField, ContextReport, OpsStruct
 from . import plain
 from .style import Style, printable
@@ -49,6 +50,8 @@ def _card(card: ContextCard, style: Style) -> Iterator[str]:
         yield from plain.labelled("unknown", f"could not read {gap.fact}: {gap.why}", style)
         if gap.cure:
             yield from plain.labelled("to know", gap.cure, style)
+    if card.basis != "image" and (card.helpers_unknown or card.kfuncs_unknown) and not card.unread:
+        yield from plain.labelled("to know", IMAGE_CURE, style)
 
 
 def _widths(fields: tuple[ContextField, ...]) -> tuple[int, int]:
