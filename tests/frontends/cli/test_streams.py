@@ -93,7 +93,7 @@ def test_an_interrupt_while_modules_are_imported_is_quiet():
     [
         (["mcp"], 0, b""),
         (["check", "-"], 2, b"probe-scout: the list holds no name\n"),
-        (["lint", "-"], 4, b"no object"),
+        (["lint", "-"], 4, b"no BPF object"),
         (["matrix", "-"], 2, b"standard input"),
     ],
 )
