@@ -21,10 +21,27 @@ _WORD_BYTES = 8
 _POINTERS_MIN = 1000
 _BLOCK_BITS = 24  # pointers are counted by their upper five bytes: 16 MiB of addresses
 _RELATIVE = (0x403).to_bytes(8, "little")  # R_AARCH64_RELATIVE
+# Images of architectures that are not read here: where their headers have which words. Documentation/arch/riscv/
+# boot-image-header.rst, arch/loongarch/kernel/head.S (LINUX_PE_MAGIC), arch/arm/boot/compressed/head.S,
+# arch/s390/boot/head.S (the first PSW).
+_FOREIGN = (
+    ("riscv64", 56, b"RSC\x05"),
+    ("loongarch64", 56, b"\xcd\x23\x82\x81"),
+    ("armv7l", 36, b"\x18\x28\x6f\x01"),
+    ("s390x", 0, b"\x00\x08\x00\x00\x80\x00"),
+)
+
+
+def _refuse_foreign(raw: bytes, path: str) -> None:
+    """Raises Malformed for a kernel image of an architecture whose images are not read."""
+    for machine, at, word in _FOREIGN:
+        if raw[at : at + len(word)] == word:
+            raise Malformed(path, at, "a kernel image of x86-64 or arm64, or a vmlinux in ELF", f"one of {machine}")
 
 
 def kernel_of(raw: bytes, path: str) -> bytes:
     """The kernel's own file out of a unified kernel image; the bytes themselves if they are none. Raises Malformed."""
+    _refuse_foreign(raw, path)
     if raw[:2] != b"MZ" or kernel_image.is_bzimage(raw) or arm64_image.is_arm64(raw) or len(raw) < 64:
         return raw
     (at,) = unpack_from("<I", raw, 60)

@@ -107,3 +107,20 @@ def test_damaged_images_are_read_or_refused(raw):
     except Malformed as error:
         if "\n" in str(error):
             raise
+
+
+@pytest.mark.parametrize(
+    ("machine", "at", "word"),
+    [
+        ("riscv64", 48, b"RISCV\0\0\0RSC\x05"),
+        ("loongarch64", 56, bytes.fromhex("cd238281")),
+        ("armv7l", 36, bytes.fromhex("18286f01")),
+        ("s390x", 0, bytes.fromhex("0008000080000200")),
+    ],
+)
+def test_images_of_other_architectures_are_named(machine, at, word):
+    """Headers as linux-image-…-riscv64 and -s390x of Debian have them, and as the kernel's documents give them."""
+    raw = bytearray(pe({".text": b"code"}) if machine != "s390x" else bytes(512))
+    raw[at : at + len(word)] = word
+    with pytest.raises(Malformed, match=f"expected a kernel image of x86-64 or arm64.*found one of {machine}$"):
+        containers.open_kernel(bytes(raw), "vmlinuz")
