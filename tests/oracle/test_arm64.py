@@ -27,7 +27,7 @@ def scored(request):
 
 
 def test_there_are_kernels():
-    assert "debian-6.1.176-arm64" in NAMES
+    assert {"debian-6.1.176-arm64", "debian-7.3.4-arm64"} <= set(NAMES)
 
 
 def test_no_answer_is_wrong(scored):
