@@ -23,6 +23,18 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "",
     ),
     (
+        "call.kfunc_recorded",
+        """Whether programs of the type may call it was told by recorded kernels, and not by this one's code.
+
+        No file shows for which program types a set of kfuncs is registered. kallsyms shows the sets that hold it, and
+        BTF which hooks the kernel has; the images of 6.12, 6.16, 6.18, 7.2 and 7.3 agree on what that means. A kernel
+        that registers the set otherwise answers otherwise: its image or package decides.""",
+        "btf_kfunc_id_set_contains",
+        "kernel/bpf/btf.c",
+        "proc/kallsyms: __BTF_ID__ sets; enum btf_kfunc_hook",
+        "",
+    ),
+    (
         "call.override_value",
         """The values that callers of the function expect instead of its own.
 

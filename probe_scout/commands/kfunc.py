@@ -15,6 +15,7 @@ from ..model import facts
 from ..model.calls import KfuncReport, KfuncRow
 from ..model.verdict import NO
 from ..probes.calls import Calls, Told, attach_types, program_of
+from ..rules import kfunc_sets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +99,7 @@ def _row(calls: Calls, btf: Btf, name: str, module: str | None, asked: list[Colu
     functions = btf.find_functions(name)
     line = signature.prototype_line(name, signature.signature(btf, functions[0])) if functions else name
     first = next(iter(told.values()), Told("unknown", "", ""))
+    assumed = next((one for one in told.values() if calls.is_recorded(one)), None)
     single = first if len(told) == 1 or len({one.says for one in told.values()}) == 1 else None
     return KfuncRow(
         name,
@@ -106,8 +108,8 @@ def _row(calls: Calls, btf: Btf, name: str, module: str | None, asked: list[Colu
         _flags(calls, name) if module is None else None,
         {title: one.answer for title, one in told.items()},
         "EACCES" if any(one.answer == NO for one in told.values()) else None,
-        single.says if single is not None else "",
-        first.evidence,
+        single.says if single is not None else f"assumed that {kfunc_sets.ASSUMED}" if assumed is not None else "",
+        (assumed or first).evidence,
     )
 
 

@@ -262,7 +262,14 @@ class Question:
     def _kfunc_by_sets(
         self, module: str | None, one: Column
     ) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
-        told = self.calls.kfunc(self.name, one.program, one.attach, module, one.sleeps)
+        told = self.calls.kfunc(self.name, one.program, one.attach, module)
+        if told.answer != UNKNOWN and self.calls.is_recorded(told):
+            note = Finding("call.kfunc_recorded", f"{told.says}.", told.evidence)
+            if told.answer == NO:
+                return CallTraits(refused="type"), (), (note,), f"{told.evidence}; {told.says}"
+            may_sleep = self.calls.may_sleep(self.name, one.program)
+            traits = CallTraits(sleeps=may_sleep and (one.sleeps is False or not self._may_sleep(one)))
+            return traits, (), (*self._notes(one, True, may_sleep), note), told.evidence
         if told.answer == NO:
             return CallTraits(refused="set"), (), (), told.evidence
         return _untold(told.says, _NO_IMAGE if module is None else "load the program", told.evidence)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import Malformed
 from ..kernel import text
 from ..model.verdict import NO, UNKNOWN, YES
-from ..rules import helper_sets, section_names
+from ..rules import helper_sets, kfunc_sets, section_names
 
 if TYPE_CHECKING:
     from ..formats.image.access import Accesses
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
 IMAGE, RECORDED, NONE = "image", "recorded", "none"
+_BY_TABLE = "proc/kallsyms: its __BTF_ID__ sets, as recorded kernels have them"
 _ANSWERS = {helper_sets.ALLOWED: YES, helper_sets.REFUSED: NO}
 SLEEPABLE = 1 << 5  # KF_SLEEPABLE, include/linux/btf.h
 _RIGHTS = {
@@ -177,16 +178,46 @@ class Calls:
             return Told(UNKNOWN, f"kallsyms does not show which program types may call {name}", "")
         if not ids.is_kfunc(name):
             return Told(NO, f"{name} is a function of this kernel and no kfunc", "proc/kallsyms: __BTF_ID__ sets")
-        return Told(
-            UNKNOWN,
-            f"{name} is a kfunc here; which program types may call it is code, which the kernel's image shows",
-            "proc/kallsyms: __BTF_ID__ sets",
-        )
+        return self._kfunc_recorded(name, program, sleeps)
 
-    def may_sleep(self, name: str) -> bool:
-        """Whether the image marks a kfunc with KF_SLEEPABLE; False where there is no image."""
+    def _kfunc_recorded(self, name: str, program: str, sleeps: bool | None) -> Told:
+        """By what recorded kernels agree on of a kfunc in the same sets; an assumption that `says` names."""
+        found = self._recorded(name, program)
+        if found is None:
+            return Told(
+                UNKNOWN,
+                f"{name} is a kfunc here; which program types may call it is code, which the kernel's image shows",
+                "proc/kallsyms: __BTF_ID__ sets",
+            )
+        if not found.allowed:
+            says = f"{name} is not for programs of type {program.lower()}, assumed that {kfunc_sets.ASSUMED}"
+            return Told(NO, says, _BY_TABLE)
+        if sleeps is False and found.may_sleep:
+            says = (
+                f"{name} may sleep, and the program is not sleepable, assumed that it has the flags of recorded kernels"
+            )
+            return Told(NO, says, _BY_TABLE)
+        says = f"{name} is for programs of type {program.lower()}, assumed that {kfunc_sets.ASSUMED}"
+        return Told(YES, says, _BY_TABLE)
+
+    def _recorded(self, name: str, program: str) -> kfunc_sets.Recorded | None:
+        btf, ids = self.k.btf(), self.k.ids()
+        if btf is None or not ids.visible or not kfunc_sets.fits(btf.enumerators("btf_kfunc_hook").keys()):
+            return None
+        sets = frozenset(title for title in ids.flagged if name in ids.sets[title])
+        return kfunc_sets.recorded(name, sets, program)
+
+    def is_recorded(self, told: Told) -> bool:
+        """The answer is what recorded kernels agree on, and rests on an assumption."""
+        return told.evidence == _BY_TABLE
+
+    def may_sleep(self, name: str, program: str = "TRACING") -> bool:
+        """Whether the image, else what recorded kernels agree on, marks a kfunc with KF_SLEEPABLE; else False."""
         image = self.kfuncs()
-        return image is not None and bool(image.flags.get(name, 0) & SLEEPABLE)
+        if image is not None:
+            return bool(image.flags.get(name, 0) & SLEEPABLE)
+        found = self._recorded(name, program)
+        return found is not None and found.may_sleep
 
     def _kfunc_of_image(self, image: Permissions, name: str, program: str, attach: str | None) -> Told:
         facts = image.facts.records().btf

@@ -98,10 +98,13 @@ def test_a_replacement_is_not_told(image):
     assert image.kfunc("bpf_task_acquire").kfuncs[0].answers["ext"] == "unknown"
 
 
-def test_without_an_image_the_types_of_a_kfunc_are_not_told(recorded):
+def test_without_an_image_the_types_of_a_kfunc_are_those_of_recorded_kernels(recorded):
     (row,) = recorded.kfunc("bpf_task_acquire").kfuncs
     assert row.flags is None
-    assert set(row.answers.values()) == {"unknown"}
+    assert {row.answers[name] for name in ("sock_ops", "raw_tracepoint", "ext")} == {"unknown"}
+    assert (row.answers["tracing"], row.answers["kprobe"]) == ("yes", "no")
+    assert "assumed that its sets are registered" in row.says
+    assert "proc/kallsyms" in row.evidence
     (row,) = recorded.kfunc("vfs_read").kfuncs
     assert set(row.answers.values()) == {"no"}
     assert recorded.kfunc("no_such_function").kfuncs == ()

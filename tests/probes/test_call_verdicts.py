@@ -135,13 +135,24 @@ def test_a_helper_of_lockdown(image):
         ("helper:bpf_d_path@vfs_read", "fentry", ("no", "EINVAL", "helper_call.not_at_this_place")),
         ("helper:bpf_xdp_adjust_head", "kprobe", ("no", "EINVAL", "helper_call.not_for_type")),
         ("helper:bpf_map_lookup_elem", "kprobe", ("yes", None, "")),
-        ("call:bpf_task_acquire", "fentry", ("unknown", None, "")),
+        ("call:bpf_task_acquire", "fentry", ("yes", None, "")),
+        ("call:bpf_task_acquire", "kprobe", ("no", "EACCES", "kfunc_call.not_for_type")),
+        ("call:bpf_task_acquire", "sock_ops", ("unknown", None, "")),
+        ("call:bpf_get_file_xattr", "lsm", ("no", "EACCES", "kfunc_call.must_sleep")),
         ("call:vfs_read", "fentry", ("no", "EACCES", "kfunc_call.no_set")),
         ("call:bpf_skb_ct_lookup", "xdp", ("unknown", None, "")),
     ],
 )
 def test_without_an_image(recorded, name, type_, answer):
     assert told(recorded, name, type_) == answer
+
+
+@pytest.mark.parametrize("type_", ["fentry", "kprobe"])
+def test_an_answer_of_recorded_kernels_names_its_assumption(recorded, type_):
+    verdict = recorded.check(["call:bpf_task_acquire"], [type_]).targets[0].verdicts[0]
+    named = [one.says for one in verdict.notes if one.rule == "call.kfunc_recorded"]
+    named += [one.evidence for one in verdict.findings]
+    assert ["assumed that its sets are registered for the same program types" in one for one in named] == [True]
 
 
 def test_kfunc_with_an_attach_type_is_a_probe_as_bpftrace_writes_it(recorded):

@@ -108,6 +108,7 @@ class Judge:
         """
         self.types, self.verdict, self.libbpf, self.calls = types, verdict, libbpf, calls
         self.points, self.loadable = points, loadable
+        self._assumed: list[Finding] = []
         self._names: dict[int, str] = {}
 
     def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
@@ -146,6 +147,7 @@ class Judge:
 
     def _alone(self, found: BpfObject, row: Row) -> ProgramAnswer:
         notes = _sizes_note(found)
+        self._assumed = []
         try:
             others = self._loaded_with(found, row)
             self._prepare(found, others, is_alone=True)
@@ -162,7 +164,7 @@ class Judge:
             return _answer(row, NO, no.stage, no.errno, no.findings)._replace(alternatives=self._instead(row, no))
         except _Unknown as unknown:
             return _answer(row, UNKNOWN, unknown.stage, None, (unknown.finding,))
-        return _answer(row, YES, stage, None, (*notes, *more), True)
+        return _answer(row, YES, stage, None, (*notes, *more, *dict.fromkeys(self._assumed)), True)
 
     def _loaded_with(self, found: BpfObject, row: Row) -> list[Row]:
         """The program, and for one of a struct_ops map all that the map refers to: libbpf loads them together.
@@ -491,7 +493,9 @@ class Judge:
                 raise _No(LOAD, "object_load.kfunc_not_allowed", "EACCES", says, "proc/kallsyms: __BTF_ID__ sets")
             told = self.calls.kfunc(name, section.program, section.attach) if self.calls is not None else None
             if told is not None and told.answer == YES:
-                if not section.sleepable and self.calls is not None and self.calls.may_sleep(name):
+                if self.calls is not None and self.calls.is_recorded(told):
+                    self._assumed.append(Finding("call.kfunc_recorded", f"{told.says}.", told.evidence))
+                if not section.sleepable and self.calls is not None and self.calls.may_sleep(name, section.program):
                     says = f"{name} may sleep: only a sleepable program or a callback that may sleep can call it"
                     raise _Unknown(LOAD, "object_load.kfunc_unknown", says)
                 continue
