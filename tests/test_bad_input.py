@@ -149,3 +149,13 @@ def test_any_damage_gives_a_sentence_or_an_answer(tmp_path_factory, data):
     assert "Traceback" not in err.getvalue()
     if code == 4:
         assert err.getvalue().startswith("probe-scout: ")
+
+
+def test_a_kallsyms_that_was_cut_off_between_two_lines_is_no_source_of_a_no(tmp_path, capsys):
+    whole = GOOD["proc/kallsyms"]
+    for number, cut in enumerate((whole[: whole.index(b" _sinittext") - 18], whole.splitlines(True)[2])):
+        assert cut.endswith(b"\n") or not number
+        kept = cut[: cut.rindex(b"\n") + 1]
+        write_tree(tmp_path / str(number), {**GOOD, "proc/kallsyms": kept})
+        code, _, err = asked(capsys, tmp_path / str(number), "check", "nowhere")
+        assert (code, "it has no _sinittext" in err) == (4, True)

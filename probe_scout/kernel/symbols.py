@@ -41,6 +41,7 @@ class Symbols(Types):
         self._named: dict[bytes, frozenset[bytes]] = {}
         self._places: Places | None = None
         self._limits: bytes | None = None
+        self._whole: bytes | None = None  # a kallsyms that was looked at and is not cut off
         self.located: dict[str, Any] = {}  # kept by located.py
 
     def kallsyms(self) -> bytes | None:
@@ -51,7 +52,30 @@ class Symbols(Types):
                 facts.KALLSYMS, "not_there", f"{KALLSYMS}: the file is empty", "CONFIG_KALLSYMS=y, or read it as root"
             )
             return None
+        if found is not None and self._is_cut_off(found[1]):
+            self._unread[facts.KALLSYMS] = Unread(
+                facts.KALLSYMS,
+                "malformed",
+                f"{KALLSYMS}: it has no _sinittext: this copy was cut off or filtered",
+                "copy the whole file, or take a snapshot",
+            )
+            return None
         return found[1] if found else None
+
+    def _is_cut_off(self, raw: bytes) -> bool:
+        """A copy of proc/kallsyms ends before initialization code, or somebody took lines out of it.
+
+        That code is behind all other code, and kallsyms has its first symbol in every configuration
+        (scripts/kallsyms.c, symbol_valid; INIT_TEXT_SECTION in include/asm-generic/vmlinux.lds.h). What the running
+        kernel shows is whole, and so is what was taken out of its image.
+        """
+        if self._whole is not raw:
+            if b" _sinittext\n" not in raw:
+                where = self.source.describe()
+                if where.kind in ("snapshot", "root") and where.basis == "booted":
+                    return True
+            self._whole = raw
+        return False
 
     def full(self) -> View | None:
         """Every symbol and site; None if kallsyms cannot be read. Raises Malformed."""
