@@ -263,10 +263,10 @@ def _returns(proto: Prototype, base: str) -> str:
     if base in ("iter", "lsm_cgroup"):
         return ""
     where = {
-        "fexit": "in the word behind the last argument",
-        "fmod_ret": "in the word behind the last argument: what programs before this one returned",
-        "lsm": "in the word behind the last argument: what programs before this one returned",
-        "fsession": "at the return, in the word behind the last argument",
+        "fexit": "in the 8 bytes behind the last argument",
+        "fmod_ret": "in the 8 bytes behind the last argument: what earlier programs returned",
+        "lsm": "in the 8 bytes behind the last argument: what earlier programs returned",
+        "fsession": "at the return, in the 8 bytes behind the last argument",
         "kretprobe": "PT_REGS_RC(ctx)",
         "kretprobe.multi": "PT_REGS_RC(ctx)",
         "kprobe.session": "at the return, PT_REGS_RC(ctx)",

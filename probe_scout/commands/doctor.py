@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..model.facts import Unread
 
 _FILES: tuple[tuple[str, str, str], ...] = (
-    ("proc/kallsyms", facts.KALLSYMS, "every symbol: names, copies, modules"),
+    ("proc/kallsyms", facts.KALLSYMS, "every symbol: names, duplicate symbols, modules"),
     ("sys/kernel/btf/vmlinux", facts.BTF, "prototypes, attach types, kernel structs"),
     ("sys/kernel/tracing/available_filter_functions", facts.FILTER_FUNCTIONS, "functions that ftrace can patch"),
     ("sys/kernel/tracing/available_filter_functions_addrs", facts.FILTER_FUNCTIONS, "the same with addresses"),
@@ -77,7 +77,7 @@ def _state(k: Kernel, path: str, fact: str, says: str) -> SourceState:
     except SourceError as error:
         return SourceState(path, fact, error.kind, says, error.cure or error.why)
     if fact == facts.LOCKDOWN:
-        says = f"{says}: {k.lockdown() or 'not told'}"
+        says = f"{says}: {k.lockdown() or 'unknown'}"
     if not raw and fact in (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS):
         return SourceState(path, fact, "empty", says, "")
     return SourceState(path, fact, "read", f"{says}, {len(raw)} bytes", "")
@@ -104,7 +104,7 @@ def _findings(k: Kernel) -> list[Finding]:
         found.append(
             Finding(
                 "doctor.addresses_hidden",
-                "Addresses in proc/kallsyms are zero: aliases and duplicates cannot be told apart.",
+                "Addresses in proc/kallsyms are zero: aliases and duplicates cannot be distinguished.",
                 "kernel.kptr_restrict",
             )
         )
@@ -134,7 +134,7 @@ def _findings(k: Kernel) -> list[Finding]:
             found.append(
                 Finding(
                     "doctor.no_bytecode",
-                    "PYTHONDONTWRITEBYTECODE is set: every start compiles the program anew and is slower.",
+                    "PYTHONDONTWRITEBYTECODE is set: every start compiles the program again and is slower.",
                     "environment",
                 )
             )

@@ -91,10 +91,10 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "silent.one_of_several",
-        """Several symbols carry this name; the kernel takes one of them without a word.
+        """Several symbols carry this name; the kernel takes one of them and reports nothing.
 
-        Links by ftrace take the first copy that ftrace can patch, trampolines the one with the lowest address. Name
-        MODULE:FUNCTION, or give an address, to be sure which one is meant. kprobe by perf refuses such names.""",
+        Links by ftrace take the first symbol that ftrace can patch, trampolines the symbol with the lowest address.
+        Name MODULE:FUNCTION, or give an address, to choose the function. kprobe by perf refuses such names.""",
         "kallsyms_lookup_name; ftrace_lookup_symbols",
         "kernel/kallsyms.c, kernel/trace/ftrace.c",
         "proc/kallsyms",
@@ -134,7 +134,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "doctor.addresses_hidden",
-        """Addresses in proc/kallsyms are zero: aliases and duplicates cannot be told apart.
+        """Addresses in proc/kallsyms are zero: aliases and duplicates cannot be distinguished.
 
         kernel.kptr_restrict is 2, or it is 1 and the reader lacks CAP_SYSLOG, or it is 0 and kernel.perf_event_paranoid
         is above 1 for such a reader. Names that stand alone are still answered. Write 1 and read as root.""",
@@ -147,7 +147,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "doctor.no_id_sets",
         """kallsyms shows no data symbols, so the kernel's deny lists and LSM hook lists cannot be read.
 
-        The lists are told by __BTF_ID__ symbols, which only CONFIG_KALLSYMS_ALL=y shows.""",
+        The lists are read from __BTF_ID__ symbols, which kallsyms has only with CONFIG_KALLSYMS_ALL=y.""",
         "Kconfig KALLSYMS_ALL",
         "init/Kconfig",
         "proc/kallsyms",
@@ -178,7 +178,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "doctor.no_bytecode",
-        """PYTHONDONTWRITEBYTECODE is set: every start compiles the program anew and is slower.
+        """PYTHONDONTWRITEBYTECODE is set: every start compiles the program again and is slower.
 
         Unset it for probe-scout, or compile the package once with python -m compileall.""",
         "",
@@ -267,8 +267,8 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "hazard.recursion",
         """The function may run while a BPF program runs: events are then skipped.
 
-        The kernel lets no program run inside another one of its kind on the same CPU (bpf_prog_active), and a return
-        probe may recurse.""",
+        The kernel lets no program run inside another program of its kind on the same CPU (bpf_prog_active), and a
+        return probe may recurse.""",
         "trace_call_bpf: bpf_prog_active",
         "kernel/trace/bpf_trace.c",
         "the function's name",
@@ -306,7 +306,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "events.format_unread",
-        """The event's format file could not be read, so its fields are not told.""",
+        """The event's format file could not be read, so its fields are not known.""",
         "f_show",
         "kernel/trace/trace_events.c",
         "sys/kernel/tracing/events/<category>/<name>/format",
@@ -344,8 +344,8 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "trace_format.common_area",
         """The fields that every event begins with do not take 8 bytes here: offsets of other kernels are wrong.
 
-        Kernels with PREEMPT_RT patches, and old ones, put more fields in front, and all others move. Build the program
-        against this kernel's format, or let CO-RE relocate it.""",
+        Kernels with PREEMPT_RT patches, and old kernels, put more fields in front, and all others move. Build the
+        program against this kernel's format, or let CO-RE relocate it.""",
         "struct trace_entry; trace_define_common_fields",
         "include/linux/trace_events.h, kernel/trace/trace_events.c",
         "sys/kernel/tracing/events/<category>/<name>/format",
@@ -353,7 +353,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "tracepoint_access.syscall_copy_has_no_strings",
-        """Programs on a syscall's event get a copy that holds the arguments and none of the copied user data.""",
+        """Programs on a syscall's event get a private record with the arguments and without the copied user data.""",
         "perf_call_bpf_enter",
         "kernel/trace/trace_syscalls.c",
         "events",
@@ -361,7 +361,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "tracepoint_access.not_in_syscall_copy",
-        """Programs on a syscall's event get a copy without the common fields.""",
+        """Programs on a syscall's event get a private record without the common fields.""",
         "perf_call_bpf_enter, perf_call_bpf_exit",
         "kernel/trace/trace_syscalls.c",
         "events",
@@ -369,7 +369,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "tracepoint_access.syscall_copy_layout",
-        """The copy that programs on a syscall's event get is laid out otherwise than the format file says.
+        """The private record that programs on a syscall's event get is laid out otherwise than the format file says.
 
         Kernels before 6.6 took no heed of common fields that are longer than 8 bytes.""",
         "struct syscall_tp_t, as the kernel's BTF has it",
@@ -379,7 +379,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "tracepoint_access.syscall_copy_untold",
-        """The layout of the copy that programs on a syscall's event get is not told.
+        """The layout of the private record that programs on a syscall's event get is not known.
 
         The BTF that was read has no struct syscall_tp_t, and the kernels' layouts differ where the common fields are
         longer than 8 bytes.""",

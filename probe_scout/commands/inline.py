@@ -78,18 +78,20 @@ def report(
     if source.debug.matches is None and module is None:
         source = source._replace(debug=source.debug._replace(matches=same_layout(k, source, found)))
         if source.debug.matches:
-            notes.append("No build-id to compare, but the symbols of kernel and debug information lie at equal places.")
+            notes.append(
+                "No build-id to compare, but the symbols of kernel and debug information have equal addresses."
+            )
     if any(one.copies for one in found.functions):
         _symbols_with_code(k, source, module)
     if source.debug.matches is False:
         notes.append(
             f"{source.debug.path} is of another build ({source.debug.build_id[:12]}) than this kernel "
-            f"({k.build_id()[:12] or 'unknown'}): places are those of that build, and no verdict is given for them."
+            f"({k.build_id()[:12] or 'unknown'}): addresses are those of that build, and no verdict is given for them."
         )
     elif source.debug.matches is None and found.functions:
-        notes.append(f"Whether {source.debug.path} is of this kernel's build cannot be told: no build-id to compare.")
+        notes.append(f"Whether {source.debug.path} is of this kernel's build is unknown: no build-id to compare.")
     if module is not None and source.debug.matches is not False and not _is_loaded(k, module):
-        notes.append(f"Module {module} is not loaded: its places take no probe until it is.")
+        notes.append(f"Module {module} is not loaded: it takes no probe until it is.")
     points = tuple(nearby(k, found.functions, found.around, module)) if source.debug.matches is not False else ()
     if source.debug.matches is not False:
         places = {copy.symbol for one in found.functions for copy in one.copies[:_FULL_VIEW_FROM]}
@@ -133,8 +135,10 @@ def _together(function: InlinedFunction) -> list[str]:
     if not places or function.kind not in (classes.PARTIAL, classes.FULL):
         return []
     if function.kind == classes.PARTIAL:
-        return [f"Every call is seen by a probe on {function.name} and one at each of the places above, together."]
-    return ["Every call is seen by probes at all of the places above, together."] if places > 1 else []
+        return [
+            f"Every call is seen by a probe on {function.name} together with a probe at each of the addresses above."
+        ]
+    return ["Every call is seen by probes at all addresses above together."] if places > 1 else []
 
 
 def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
@@ -182,7 +186,7 @@ def _surveyed(k: Kernel, target: Target, debug: Unread) -> InlineReport:
     if is_fact and not coverage.clones and not entry.others:
         notes_found += _together(function)
     if module is not None and not _is_loaded(k, module):
-        notes_found.append(f"Module {module} is not loaded: its places take no probe until it is.")
+        notes_found.append(f"Module {module} is not loaded: it takes no probe until it is.")
     advised: tuple[Alternative, ...] = ()
     if coverage.answer != "complete":
         verdicts = _verdicts(k, target, ("kprobe", "fentry"))
@@ -221,8 +225,12 @@ def _survey_notes(entry: Entry, name: str, copies: Sequence[InlinedCopy]) -> lis
     if entry.basis == "survey":
         says = "This is from the survey of this build"
         if entry.kind not in (classes.NO, classes.SELF_ONLY):
-            lacking = "source lines, parameters" if copies else "the places of the copies, source lines, parameters"
-            says += f". Debug information adds {lacking} and what else lies near: {debug_files.CURE}"
+            lacking = (
+                "source lines, parameters"
+                if copies
+                else "the addresses of the inlined copies, source lines, parameters"
+            )
+            says += f". Debug information adds {lacking} and other attach points nearby: {debug_files.CURE}"
         found.append(says + ".")
     elif not entry.kernels:
         found.append(
@@ -240,7 +248,7 @@ def _survey_notes(entry: Entry, name: str, copies: Sequence[InlinedCopy]) -> lis
             shown = ", ".join(holders[:_HOLDERS_TOLD]) + (
                 f" and {len(holders) - _HOLDERS_TOLD} more" if len(holders) > _HOLDERS_TOLD else ""
             )
-            found.append(f"In {entry.kernels[-1]} the copies are in {shown}.")
+            found.append(f"In {entry.kernels[-1]} the inlined copies are in {shown}.")
     if entry.others:
         found.append(f"Other functions of this name, in other files: {', '.join(entry.others)}.")
     return found

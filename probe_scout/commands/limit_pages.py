@@ -34,7 +34,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "limit.no_number",
-        """The architecture has no number for this system call: 64-bit programs make another one in its place.
+        """The architecture has no number for this system call: 64-bit programs make another call instead.
 
         arm64 and riscv64 have openat and no open, clone and no fork, renameat2 and no rename. The function is built
         for 32-bit programs, or for nobody, and takes probes all the same.""",
@@ -125,7 +125,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         """Boot patches the callers to one of several functions, by the processor or the hypervisor.
 
         The others are in kallsyms, take probes, and are not called. clear_page_erms on most processors;
-        __pv_queued_spin_lock_slowpath in place of the native one in virtual machines.""",
+        __pv_queued_spin_lock_slowpath instead of the native function in virtual machines.""",
         "apply_alternatives, apply_paravirt",
         "arch/x86/kernel/alternative.c, arch/x86/kernel/paravirt.c",
         "proc/kallsyms: the others of the group",
@@ -133,7 +133,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "limit.entry_copy",
-        """The entry code of interrupts calls another function in place of this one.
+        """The entry code of interrupts calls another function instead.
 
         Interrupts come in by irq_enter_rcu and irq_exit_rcu on architectures with generic entry; irq_enter and irq_exit
         are for the few other callers. Use the irq_vectors and irq events.""",

@@ -60,7 +60,7 @@ def _report(k: Kernel, text: str, found: Facts, places: Places) -> InlineReport:
     shown = DebugSource(source.path, source.build_id, source.matches, source.how)
     notes: list[str] = []
     if source.matches is False:
-        notes.append(f"{source.path} is of another build than {places.file.path}: places are those of that build.")
+        notes.append(f"{source.path} is of another build than {places.file.path}: addresses are those of that build.")
     functions: list[InlinedFunction] = []
     alternatives: list[Alternative] = []
     for one in found.functions:

@@ -88,8 +88,8 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "limit.uprobe_repeats",
         """The probe fires more often than the function is called.
 
-        A repeated string instruction (rep movs) traps for each turn; so does a place that a jump inside the function
-        leads to. Go enters a function anew after its stack was grown.""",
+        A repeated string instruction (rep movs) traps for each turn; so does an address that a jump inside the function
+        leads to. Go enters a function again after its stack was grown.""",
         "handle_swbp, default_post_xol_op",
         _X86,
         "the function's machine code",
@@ -129,7 +129,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "limit.uprobe_copies",
         """Several functions of the file carry this name; a probe sees the calls of one.
 
-        libbpf refuses such a name unless all but one are weak. Name the place by its offset.""",
+        libbpf refuses such a name unless all but one are weak. Give the offset of the function.""",
         "elf_find_func_offset",
         "tools/lib/bpf/elf.c",
         "the file's tables of symbols",
@@ -161,9 +161,9 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "limit.uprobe_old_file",
-        """Processes run a file that this one has replaced: a probe on the new file does not see them.
+        """Processes still run the replaced file: a probe on the new file does not see them.
 
-        Probes belong to inodes. After an upgrade running programs keep the old library until they are started anew;
+        Probes belong to inodes. After an upgrade running programs keep the old library until they are started again;
         /proc/PID/map_files or /proc/PID/root names theirs.""",
         "uprobe_mmap, vma_has_uprobes",
         _UPROBES,
@@ -176,7 +176,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
 
         The loader takes the first definition: the program's, then those of LD_PRELOAD and /etc/ld.so.preload, then of
         the libraries in the order in which they are needed. Calls that the library makes of its own function may still
-        come here. What dlopen brought is not looked at.""",
+        come here. Libraries loaded by dlopen are not checked.""",
         "do_lookup_x",
         "glibc: elf/dl-lookup.c",
         "proc/PID/maps, environ, the files they name",
@@ -227,7 +227,8 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "limit.uretprobe_tail_call",
-        """The function ends in a jump to another one: its return is seen when that one returns, with its value.""",
+        """The function ends in a jump to another function: its return is seen when that function
+        returns, with its value.""",
         "prepare_uretprobe",
         _UPROBES,
         "the function's machine code",
@@ -363,8 +364,8 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "hazard.uretprobe_backtrace",
         """The function looks at its own stack, where a return probe has replaced the return address.
 
-        backtrace(3) in a probed function saw two frames where there are six. Profilers that walk the stack are cut off
-        at the same place while the function runs.""",
+        backtrace(3) in a probed function saw two frames where there are six. Profilers that walk the stack stop
+        at the same frame while the function runs.""",
         "arch_uretprobe_hijack_return_addr",
         _X86,
         "the function's machine code, and the relocations that name what it calls",

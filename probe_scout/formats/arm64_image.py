@@ -28,7 +28,7 @@ def unpacked(raw: bytes, path: str) -> bytes:
     if raw[4:8] == _ZBOOT and raw[:2] == b"MZ":
         offset, size = unpack_from("<II", raw.ljust(16, b"\0"), 8)
         if not 0 < offset < len(raw) or not 0 < size <= len(raw) - offset:
-            raise Malformed(path, 8, "the place of the packed kernel", f"{offset}, {size} bytes")
+            raise Malformed(path, 8, "the offset of the packed kernel", f"{offset}, {size} bytes")
         raw = kernel_image.unpack(raw[offset : offset + size], path, kernel_image.UNPACKED_BYTES_MAX)
     return raw
 

@@ -128,6 +128,6 @@ def _reports(kernel: session.OpenKernel, names: Sequence[str]) -> dict[str, Targ
         reports = kernel.check(some).targets if len(names) <= _MANY else kernel.check_many(some)[1]
         for name, report in zip(some, reports, strict=True):
             if not isinstance(report, TargetReport):
-                raise UsageError(f"{name[:60]!r}: places in programs are judged by check, not on many kernels")
+                raise UsageError(f"{name[:60]!r}: user functions are judged by check, not on many kernels")
             found[name] = report
     return found

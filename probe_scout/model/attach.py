@@ -172,7 +172,7 @@ ATTACH_TYPES: dict[str, AttachType] = _table(
         "uprobe_link",
         "entry",
         "user_function",
-        "many places of one file",
+        "many locations of one file",
     ),
     (
         "uprobe.multi.s",

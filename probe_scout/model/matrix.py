@@ -16,7 +16,7 @@ SAYS = {
     MISSES: "attaches, and misses calls",
     INSTEAD: "refused, this works instead",
     REFUSED: "refused",
-    UNTOLD: "cannot be told",
+    UNTOLD: "unknown",
 }
 
 

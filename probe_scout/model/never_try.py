@@ -7,7 +7,9 @@ of this one is answered unknown.
 
 from __future__ import annotations
 
-_RCU = "a BPF trampoline itself calls it, so attaching there recurses; fentry froze a 6.1 kernel, newer ones refuse it"
+_RCU = (
+    "a BPF trampoline itself calls it, so attaching there recurses; fentry froze a 6.1 kernel, newer kernels refuse it"
+)
 _PREEMPT = "a BPF trampoline changes the preemption count itself, so attaching there recurses; newer kernels refuse it"
 _MIGRATE = "a BPF trampoline itself calls it around every program, so attaching there recurses; newer kernels refuse it"
 _NORETURN = "it never returns, so the trampoline is never released; newer kernels refuse it"

@@ -36,9 +36,9 @@ STUB_LIKE = {
     "kprobe.session": ("kprobe", "the same ctx at the entry, and at the return that of kretprobe"),
     "kretsyscall": ("kretprobe", "the ctx of a kretprobe on the call's wrapper"),
     "fsession": ("fexit", "the same ctx; write the section fsession/NAME"),
-    "fmod_ret": ("fexit", "the same ctx, its last word the value returned so far"),
-    "fmod_ret.s": ("fexit", "the same ctx, its last word the value returned so far"),
-    "lsm": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last word the value returned so far"),
+    "fmod_ret": ("fexit", "the same ctx, its last 8 bytes the value returned so far"),
+    "fmod_ret.s": ("fexit", "the same ctx, its last 8 bytes the value returned so far"),
+    "lsm": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last 8 bytes the value returned so far"),
     "lsm_cgroup": ("fexit", "on bpf_lsm_HOOK: the same ctx without the returned value; return 1 to allow"),
     **{f"{name}.s": (name, f"the same ctx; write the section {name}.s/TARGET") for name in STUB_USER},
     "uprobe.multi": ("uprobe", "the same ctx; write the section uprobe.multi/PATH:PATTERN"),
@@ -47,7 +47,7 @@ STUB_LIKE = {
     "uretprobe.multi.s": ("uretprobe", "the same ctx; write the section uretprobe.multi.s/PATH:PATTERN"),
     "uprobe.session": ("uprobe", "the same ctx at the entry, and at the return that of uretprobe"),
     "uprobe.session.s": ("uprobe", "the same ctx at the entry, and at the return that of uretprobe"),
-    "lsm.s": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last word the value returned so far"),
+    "lsm.s": ("fexit", "on bpf_lsm_HOOK: the same ctx, its last 8 bytes the value returned so far"),
 }
 STUB_NOT = {
     **dict.fromkeys(

@@ -155,7 +155,7 @@ def split(text: str) -> tuple[str, str]:
     word, slash, tail = head.partition("/")
     if (rest and word in ("", ".", "..") and slash) or (word in USER_WORDS and (rest or slash)):
         raise UsageError(
-            f"{text[:60]!r} names a place in a program or library: of these check, scan and audit tell; "
+            f"{text[:60]!r} is in a program or library, which check, scan and audit accept; "
             "kernel functions, tracepoints and system calls are judged"
         )
     if (slash and word in _OTHER_SECTIONS) or (rest and not slash and head in _OTHER_PROBES):

@@ -96,7 +96,7 @@ def read(text: str) -> UserTarget:
     """The target. Raises UsageError with the forms that exist."""
     text = _bare(text)
     if not text or len(text) > TEXT_BYTES_MAX or not text.isprintable() or text != text.strip():
-        raise UsageError(f"{text[:60]!r} names no place in a program: {_FORMS}")
+        raise UsageError(f"{text[:60]!r} names no location in a program: {_FORMS}")
     head, _, _ = text.partition(":")
     word, slash, _ = head.partition("/")
     mark = word if slash and (word in _WORDS or word in _USDT_WORDS) else head
@@ -119,7 +119,7 @@ def read(text: str) -> UserTarget:
             raise UsageError(f"{text[:60]!r}: a USDT probe is usdt:/PATH:PROVIDER:PROBE or pid:PID:usdt:PROVIDER:PROBE")
         return UserTarget(USDT, file, probe, 0, pid, container, provider if colon else "", attach)
     if not name or (not file and not is_inside):
-        raise UsageError(f"{text[:60]!r} names no place in a program: {_FORMS}")
+        raise UsageError(f"{text[:60]!r} names no location in a program: {_FORMS}")
     if _OFFSET.match(name):
         return UserTarget(USER_FUNCTION, file, "", int(name, 0), pid, container, "", attach)
     symbol, offset = _sum(name)

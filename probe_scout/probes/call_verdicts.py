@@ -178,8 +178,10 @@ class Question:
         some = self.calls.helper_types(one.program, self.number)[1] if one.attach is None else ()
         if some:
             return _untold(f"only programs of {', '.join(some)} may", "ask for an attach type: --type", evidence)
-        what = "more than the type" if self.target is not None else "more than the type, such as the place"
-        return _untold(f"the kernel asks for {what} of the program", "name the place: --target FUNCTION", evidence)
+        what = "more than the type" if self.target is not None else "more than the type, such as the attach point"
+        return _untold(
+            f"the kernel asks for {what} of the program", "name the attach point: --target FUNCTION", evidence
+        )
 
     def _recorded(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
         """By recorded kernels, and by the sets in kallsyms for the place."""

@@ -294,7 +294,7 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "object_load.target",
         (
             "The target is not in the type information of vmlinux or of a loaded module. Loaders often set "
-            "another one when they run."
+            "another target when they run."
         ),
         "bpf_object__load",
         "tools/lib/bpf/libbpf.c",

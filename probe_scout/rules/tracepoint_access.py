@@ -201,14 +201,14 @@ def field_access(field: TraceField, fmt: TraceFormat, pointer_bytes: int = 8) ->
         return FieldAccess(field.name, UNREADABLE, BEYOND_LAST_FIELD, says)
     copy = is_syscall_copy(fmt)
     if copy and field.is_common:
-        says = "loads and attaches, but programs get a private copy that has other data there, or none"
+        says = "loads and attaches, but programs get a private record that has other data there, or none"
         return FieldAccess(field.name, ABSENT, NOT_IN_COPY, says)
     if fmt.is_untold:
-        says = "loads and attaches; where the private copy that programs get has this field could not be read"
+        says = "loads and attaches; where the private record that programs get has this field could not be read"
         return FieldAccess(field.name, UNTOLD, COPY_UNTOLD, says)
     if copy and field.kind in (DATA_LOC, REL_LOC):
         says = (
-            "loads and attaches, but programs get a private copy without this data; "
+            "loads and attaches, but programs get a private record without this data; "
             "read the argument's pointer with bpf_probe_read_user_str or bpf_probe_read_user"
         )
         return FieldAccess(field.name, ABSENT, NO_STRINGS, says)

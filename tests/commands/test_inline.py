@@ -121,7 +121,7 @@ def test_a_function_that_is_inlined_everywhere(tiny_folder, debug):
         missed=3,
     )
     assert (report.debug.matches, report.debug.how, report.unread) == (True, "named", ())
-    assert report.notes == ("Every call is seen by probes at all of the places above, together.",)
+    assert report.notes == ("Every call is seen by probes at all addresses above together.",)
 
 
 def test_every_copy_has_its_own_verdict(tiny_folder, debug, tmp_path, monkeypatch):
@@ -217,7 +217,7 @@ def test_without_a_build_id_the_places_of_symbols_are_compared(tiny_folder, debu
     folder = tiny_folder(there, missing=("sys/kernel/notes",), hidden=True)
     report = open_kernel(str(folder)).inline("gone", path)
     assert report.debug.matches is None
-    assert "cannot be told" in report.notes[0]
+    assert "unknown" in report.notes[0]
 
 
 def test_a_name_that_nobody_knows(tiny_folder, debug):
@@ -712,7 +712,7 @@ def test_a_prediction_has_no_number_no_place_and_no_certainty(tiny_folder, surve
     assert (report.coverage.basis, report.coverage.inlined_into) == ("survey-other", ())
     assert report.notes == (
         "A prediction: this build was not surveyed, and 6.99.0-tiny says so; 97 of 100 such predictions came true.",
-        "In 6.99.0-tiny the copies are in second.",
+        "In 6.99.0-tiny the inlined copies are in second.",
     )
     assert [unread.fact for unread in report.unread] == ["debug"]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
+from collections.abc import Iterable, Iterator
 
 import pytest
 
-from .tree import PACKAGE, modules
+from .tree import PACKAGE, ROOT, modules
 
 # Word to what the field says.
 INSTEAD = {
@@ -28,10 +30,15 @@ OF_HOOKS_FILES = {"ladder", "rung", "rungs"}
 WITHOUT_HOOKS = ("probes/", "kernel/", "rules/", "sources/", "arch/")
 
 
+@functools.cache
+def nodes(text: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def identifiers(text: str) -> dict[str, int]:
     """Names that a file gives to something of its own, to their first line."""
     found: dict[str, int] = {}
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(text):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             found.setdefault(node.id, node.lineno)
         elif isinstance(node, ast.arg):
@@ -74,3 +81,99 @@ def test_a_planted_word_is_caught(text):
 
 def test_a_word_inside_another_is_let_be():
     assert wrong("wrung = worldwide = 1") == []
+
+
+# Text that people read: messages, pages of rules and findings, help, documents. Pattern to what to write instead.
+PLAIN = {
+    r"(un)?told|foretold": "known, listed, printed, reported",
+    r"hangs? on": "depends on",
+    r"(held|holds?) against": "compared with",
+    r"l(ies|ay|ie) on the way": "is reached",
+    r"lend(s|ing)?|lent": "hand over",
+    r"mute[ds]?": "not reported by the kernel",
+    r"spoil(s|ed|t)?": "malformed",
+    r"doubts?|doubtful": "unknown, ambiguous",
+    r"rungs?": "attach point of the hook",
+    r"worlds?|surroundings": "context",
+    r"may or may not": "unknown whether",
+    r"things?": "the name of what is meant",
+    r"anew": "again",
+    r"stands? against": "refuses",
+    r"(this|that|another|other|which) ones?|the ones?(?! (of|that|which)\b)": "the noun",
+    r"(in|from|at|to|for) (a|the|this|that|these|those|each|every|many|some|which) places?(?! (of|where|that)\b)": (
+        "section, address, location, call site, attach point"
+    ),
+}
+PLAIN_RE = re.compile(r"\b(?:" + "|".join(f"(?P<p{n}>{pattern})" for n, pattern in enumerate(PLAIN)) + r")\b", re.I)
+# Text of programs in other languages.
+NOT_TEXT = {"sources/fleet_store.py", "frontends/render/page_style.py"}
+
+
+def said(text: str, with_docstrings: bool = False) -> Iterator[tuple[int, str]]:
+    """Line and text of each string of several words; docstrings only where they are help."""
+    if not PLAIN_RE.search(" ".join(text.split())):
+        return  # most files: not parsed
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {
+        id(node.body[0].value)
+        for node in nodes(text)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in nodes(text):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and " " in node.value.strip()
+            and (with_docstrings or id(node) not in docs)
+        ):
+            yield node.lineno, node.value
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Lines of a document without what is code."""
+    is_code = False
+    text = re.sub(r"(?<!`)`[^`]+`(?!`)", lambda code: "\n" * code[0].count("\n"), text)
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        elif not is_code and not line.startswith("    "):
+            yield number, line
+
+
+def unplain(lines: Iterable[tuple[int, str]]) -> list[tuple[int, str, str]]:
+    return [
+        (number, match[0], PLAIN[tuple(PLAIN)[int(str(match.lastgroup)[1:])]])
+        for number, line in lines
+        for match in PLAIN_RE.finditer(" ".join(line.split()))
+    ]
+
+
+def test_messages_and_help_are_plain():
+    found = [
+        f"{relative}:{number}: {word!r}: say {instead}"
+        for path in modules()
+        for relative in [str(path.relative_to(PACKAGE))]
+        if relative not in NOT_TEXT
+        for number, word, instead in unplain(said(path.read_text(), relative == "frontends/cli/app.py"))
+    ]
+    assert found == []
+
+
+def test_documents_are_plain():
+    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found = [
+        f"{path.name}:{number}: {word!r}: say {instead}"
+        for path in documents
+        for number, word, instead in unplain(prose(path.read_text()))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["it cannot be told", "the answer hangs on a file", "no rung attaches", "another one is taken", "at the place"],
+)
+def test_a_planted_sentence_is_caught(text):
+    assert len(unplain([(1, text)])) == 1
+    assert len(unplain(said(f"x = f'{{1}} {text}'"))) == 1
+    assert unplain(prose(f"`{text}`\n")) == []

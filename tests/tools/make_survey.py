@@ -230,7 +230,7 @@ def by_agreement(shares: dict[tuple[str, str, str], Share]) -> list[str]:
             for agreement, word in AGREE.items():
                 share = shares.get((symbol, label, agreement))
                 if share is not None:
-                    told = percent(share.right, share.asked) if share.asked >= survey.ASKED_MIN else "not told"
+                    told = percent(share.right, share.asked) if share.asked >= survey.ASKED_MIN else "not given"
                     exact = percent(share.exact, share.asked)
                     lines.append(f"| {says} | {label} | {word} | {share.asked} | {share.right} | {told} | {exact} |")
     return lines

@@ -269,7 +269,7 @@ _ON_FUNCTIONS = "kprobe kretprobe kprobe.multi kretprobe.multi fentry fexit fses
     """The function has no symbol today.
 
     It was attached while the symbol was there: a module that was unloaded or loaded again without it, or a function
-    that the kernel freed. The attachment holds on to a place that nothing calls.""",
+    that the kernel freed. The attachment is on code that nothing calls.""",
     "kallsyms_lookup_name",
     "kernel/kallsyms.c",
     "proc/kallsyms",
@@ -305,8 +305,8 @@ def _symbol_ambiguous(context: AuditContext, row: Attachment) -> str | None:
     WARNING,
     """The function was inlined into some of its callers, whose calls this attachment does not see.
 
-    Ask `check` or `inline` for the callers, and for a place that sees them all. Silent where neither debug information
-    nor the survey tells.""",
+    Ask `check` or `inline` for the callers, and for an attach point that sees them all. Not reported where neither
+    debug information nor the survey has the function.""",
     "the compiler",
     "",
     "DWARF or the survey of this build",
@@ -404,7 +404,7 @@ def _livepatched(context: AuditContext, row: Attachment) -> str | None:
     WARNING,
     """Something that is no BPF trampoline calls directly from this function's entry.
 
-    Two direct calls at one place do not go together: a trampoline gets EBUSY there.""",
+    A function takes only one direct call: a trampoline gets EBUSY.""",
     "register_ftrace_direct",
     "kernel/trace/ftrace.c",
     "sys/kernel/tracing/enabled_functions",
@@ -427,9 +427,9 @@ def _other_user(context: AuditContext, row: Attachment, attach: str) -> str | No
 @check(
     "trampoline_full",
     WARNING,
-    """The function's trampoline has few places left.
+    """The function's trampoline takes few more programs.
 
-    fentry, fexit, fmod_ret and lsm programs of one function share a trampoline; fsession takes two places. The next
+    fentry, fexit, fmod_ret and lsm programs of one function share a trampoline; fsession counts twice. The next
     beyond the limit gets E2BIG.""",
     "__bpf_trampoline_link_prog: BPF_MAX_TRAMP_LINKS",
     "kernel/bpf/trampoline.c",
@@ -455,11 +455,11 @@ def _trampoline_full(context: AuditContext, row: Attachment) -> str | None:
     WARNING,
     """The event passes other arguments than the program was written for.
 
-    Tracepoints change between kernels: block_rq_issue lost its first argument in 5.11, sched_switch got another one in
+    Tracepoints change between kernels: block_rq_issue lost its first argument in 5.11, sched_switch got one more in
     5.18. The kernel refuses a program that loads more arguments than there are, and a tp_btf program that follows
     what is no pointer; a program that loads one argument for another it takes. What the program expects is read from
-    its own BTF: its first line of source, or the struct that its context points to. Silent where these tell
-    nothing.""",
+    its own BTF: its first line of source, or the struct that its context points to. Not reported where these
+    say nothing.""",
     "bpf_probe_register; btf_ctx_access",
     "kernel/trace/bpf_trace.c, kernel/bpf/btf.c",
     "the program's BTF and line information; sys/kernel/btf: typedef btf_trace_EVENT",
@@ -640,7 +640,7 @@ def _target_gone(context: AuditContext, row: Attachment) -> str | None:
     BROKEN,
     """The file of this uprobe is no longer there.
 
-    Processes that run the old file still hit the probe; new ones run another file, or none.""",
+    Processes that run the old file still hit the probe; new processes run another file, or none.""",
     "create_local_trace_uprobe: kern_path",
     "kernel/trace/trace_uprobe.c",
     "the file, through proc/PID/root",
@@ -733,8 +733,9 @@ def _inside_instruction(context: AuditContext, row: Attachment) -> str | None:
     BROKEN,
     """The kernel refuses the instruction at this offset: the probe is attached and never fires.
 
-    The instruction is looked at when a process maps the file. An attach before succeeds, and what mmap is told later is
-    ignored. The next instruction of the function often takes a probe; `check FILE:0xOFFSET` names it.""",
+    The kernel decodes the instruction when a process maps the file. An attach before that succeeds, and a later error
+    is not reported by mmap. The next instruction of the function often takes a probe; `check FILE:0xOFFSET` names
+    it.""",
     "install_breakpoint, arch_uprobe_analyze_insn",
     "arch/x86/kernel/uprobes.c",
     "the instruction in the file",
@@ -799,11 +800,11 @@ def _offsets(row: Attachment) -> list[int]:
 @check(
     "tools_disagree",
     NOTE,
-    """bpftool printed other attachments than bpf(2) told.
+    """bpftool printed other attachments than bpf(2) listed.
 
     A snapshot may hold both. They were read one after the other, so what was attached between them is in one alone.
     With --bpftool the running kernel is asked before and after bpftool, up to five times, and only what differs each
-    time is told. bpftool drops rows whose text does not fit its buffer.""",
+    time is reported. bpftool drops rows whose text does not fit its buffer.""",
     "bpf_task_fd_query; bpf_link_get_info_by_fd",
     "kernel/bpf/syscall.c",
     "bpftool; tool/bpftool-perf.json, tool/bpftool-link.json",

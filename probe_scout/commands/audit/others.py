@@ -81,7 +81,7 @@ def _unclaimed(
     )
     if not_reported and probed:
         names = " ".join(row.target or "?" for row in probed[:MANY])
-        tell("probed_places", f"the places of {not_reported} kprobes; without an owner are kprobes on: {names}")
+        tell("probed_places", f"the addresses of {not_reported} kprobes; without an owner are kprobes on: {names}")
     fprobes = [row for row in traced if row.attach == "ftrace" and row.event != _FUNCTION_TRACER]
     not_reported = sum(
         row.attach in _FPROBES and (not row.places or any(place.symbol is None for place in row.places))

@@ -94,7 +94,7 @@ def gaps(a: Kernel, b: Kernel, kinds: Sequence[str]) -> tuple[Gap, ...]:
 
 def _slices(cut: Mapping[str, str], functions: int, events: int) -> list[Gap]:
     """Of each kernel that is a slice, that names which the other alone has are not called gone."""
-    left = f"{functions} functions and {events} events that one side alone has are not compared"
+    left = f"{functions} functions and {events} events that only one side has are not compared"
     why = "this snapshot is a slice of a kernel ({}): {}, and a verdict may differ for what it lacks"
     cure = "compare snapshots of whole kernels"
     return [Gap(side, Unread(facts.EVENTS, "not_recorded", why.format(at, left), cure)) for side, at in cut.items()]

@@ -53,7 +53,7 @@ def report(
                 raise UsageError(f"{' '.join(names)}: ask for those of the kernel apart")
             return _of_users(k, names, lang, attach, core, program, package, type_name, debug)
     if attach in STUB_USER:
-        raise UsageError(f"{names[0]} is no place in a program: --attach {attach} takes /PATH:SYMBOL or usdt:/PATH:...")
+        raise UsageError(f"{names[0]} is no user function: --attach {attach} takes /PATH:SYMBOL or usdt:/PATH:...")
     names, attach = _meant(k, names, lang, attach, notes)
     attach = attach or _default(k, names)
     _agree(lang, attach, core, program)
@@ -106,7 +106,10 @@ def _of_users(
         raise UsageError(f"--name {type_name} is the name of one struct, and these are {len(found)}")
     if program and lang == "c" and any(stub.attach == "usdt" for stub in found):
         raise UsageError("--program needs no header, and USDT is libbpf's own: leave --program out")
-    origin = ("Made by probe-scout stub of a program's debug information and notes.", "Make it anew for another build.")
+    origin = (
+        "Made by probe-scout stub of a program's debug information and notes.",
+        "Generate it again for another build.",
+    )
     if lang == "c" and not program:
         whole = user_libbpf.write(found, origin)
     else:
@@ -168,7 +171,7 @@ def provenance(k: Kernel) -> tuple[str, ...]:
     return (
         f"Made by probe-scout stub for Linux {info.release or 'of unknown release'} ({info.arch}),",
         f"build-id {info.build_id or 'unknown'}.",
-        "Layouts differ between kernels: make it anew for another one.",
+        "Layouts differ between kernels: generate it again for another kernel.",
     )
 
 
@@ -305,7 +308,7 @@ def _judged(verdict: Verdict, what: str, attach: str, notes: list[str], instead:
         raise NoStub(f"{what} takes no {attach} program{errno}: {_lowered(why)}{instead}")
     if verdict.answer == UNKNOWN:
         unread = f" ({verdict.unread[0].why})" if verdict.unread else ""
-        notes.append(f"whether {what} takes a {attach} program cannot be told{unread}")
+        notes.append(f"whether {what} takes a {attach} program is unknown{unread}")
 
 
 def _lowered(sentence: str) -> str:
@@ -344,8 +347,8 @@ def _core(k: Kernel, told: EventReport, asked: bool) -> tuple[str, tuple[RecordM
     if record is None or record.differs:
         if asked and record is not None and record.basis == "syscall":
             raise NoStub(
-                f"{told.event}: programs get a copy that is not the {record.name} of BTF ({record.differs[0]}): "
-                "leave out --core, then the stub has the layout of this kernel's copy"
+                f"{told.event}: programs get a private record, not the {record.name} of BTF ({record.differs[0]}): "
+                "leave out --core, then the stub has the layout of this kernel's private record"
             )
         if asked:
             why = f"{record.name} and the format differ ({record.differs[0]})" if record else "BTF has no struct of it"
@@ -429,7 +432,7 @@ def _untyped(name: str, attach: str, arch: str) -> Stub:
     """Registers alone, of a function that BTF does not describe."""
     first = ", ".join(places.REGISTERS_OF[arch].call)
     said = f"BTF has no types of it; integers and pointers are passed in {first}, if the compiler left them there."
-    word = PlainType("int", 8, False, "a word of unknown type")
+    word = PlainType("int", 8, False, "8 bytes of unknown type")
     section = f"{attach}/{name}"
     return places.probed(name, attach, arch, (), word, "", section, notes=() if attach == "kretprobe" else (said,))
 

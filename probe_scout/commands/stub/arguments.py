@@ -58,9 +58,11 @@ def traced(
     )
     notes = []
     if attach == "fexit":
-        notes.append("Argument values are those at entry: what the function did to its own copies is not seen.")
+        notes.append(
+            "Argument values are those at entry: what the function later assigned to its arguments is not seen."
+        )
         if returns.kind == "void":
-            notes.append("The function returns void: there is no word for a return value.")
+            notes.append("The function returns void: there is no return value.")
     else:
         notes.append("The function has not run yet: there is no return value.")
     stub = _slots(stub, arguments, returns if attach == "fexit" and returns.kind != "void" else None)
@@ -134,7 +136,7 @@ def places(arch: str, arguments: Sequence[Argument], system_call: bool = False) 
             found.append(Place(says=lost))
         elif one.type.kind == "struct":
             if not registers.struct_words:
-                lost = "where structs by value lie is not told for this architecture"
+                lost = "where structs by value lie is not known for this architecture"
                 found.append(Place(says=lost))
             elif one.slots <= registers.struct_words and one.slots <= len(free):
                 found.append(Place(tuple(free[: one.slots])))

@@ -58,13 +58,13 @@ def _probe(stub: Stub) -> list[str]:
                 _field(member, shown, comments)
     elif stub.shape == SLOTS and stub.attach in ("raw_tp", "tp_btf"):
         head = f"rawtracepoint:{stub.target}"
-        comments.append("bpftrace 0.17 has no rawtracepoint, 0.23 has; its arguments are words")
+        comments.append("bpftrace 0.17 has no rawtracepoint, 0.23 has; its arguments are 8-byte integers")
         for member in stub.members:
             one = member.argument
             if one is not None and one.slots == 1 and one.type.kind != "struct":
                 _typed(member.name, f"arg{one.slot}", one.type, shown, comments)
             else:
-                comments.append(f"{member.declared} {member.name}: not in one word")
+                comments.append(f"{member.declared} {member.name}: larger than 8 bytes")
     elif stub.shape == SLOTS:
         head = f"{stub.attach}:{stub.target}"
         older = "kfunc" if stub.attach == "fentry" else "kretfunc"

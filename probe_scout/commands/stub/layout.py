@@ -78,8 +78,8 @@ def _members(report: EventReport) -> tuple[list[Member], list[str]]:
         )
     if untold := [f.name for f in report.fields if f.access == UNTOLD]:
         raise NoStub(
-            f"{report.event}: where programs find {', '.join(untold)} is not told: BTF that has struct syscall_tp_t "
-            "tells it (the running kernel's own, whole)",
+            f"{report.event}: where programs find {', '.join(untold)} is not known: it needs BTF with struct "
+            "syscall_tp_t (the running kernel's own, whole)",
             3,
         )
     for field in (f for f in report.fields if f.record_offset is not None):

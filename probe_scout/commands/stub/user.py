@@ -91,7 +91,7 @@ def _refuse(one: UserReport, attach: str, notes: list[str]) -> None:
     if verdict.answer == UNKNOWN and verdict.unread:
         if verdict.unread[0].fact == "user_file":
             raise NoStub(f"{one.target}: {verdict.unread[0].why}", 3)
-        notes.append(f"whether {one.target} takes a {attach} program cannot be told ({verdict.unread[0].why})")
+        notes.append(f"whether {one.target} takes a {attach} program is unknown ({verdict.unread[0].why})")
     notes += [f"{one.target}: {limit.says} ({limit.id})" for limit in one.limits if limit.effect == "never"]
 
 
@@ -193,7 +193,7 @@ def _at_returns(place: UserPlace, site: UserSite, named: str, said: list[str]) -
 def _returned(found: Signature | None) -> tuple[PlainType | None, list[str]]:
     said = ["At the return the argument registers hold other values: keep what you need at entry."]
     if found is None:
-        return PlainType("int", 8, False, "a word of unknown type"), said
+        return PlainType("int", 8, False, "8 bytes of unknown type"), said
     if not found.result_types:
         return PlainType("void", 0, False, "void"), [*said, "The function returns nothing."]
     where, kind = found.result_places[0], found.result_types[0]
@@ -229,7 +229,7 @@ def _listed(
 def _put(arch: str, kind: UserType, place: Passed | None) -> StubPlace:
     """The place in struct pt_regs."""
     if place is None:
-        return StubPlace(says="where it is cannot be told")
+        return StubPlace(says="its location is unknown")
     if place.stack is not None:
         return StubPlace(stack=place.stack)
     if not place.registers:

@@ -196,7 +196,7 @@ class _Guard:
         if value != b"0":
             return ""
         return (
-            "kernel.ftrace_enabled is 0, and a kernel that is told to attach then can lose ftrace when it is switched "
+            "kernel.ftrace_enabled is 0, and a kernel that attaches in this state can lose ftrace when it is switched "
             "on again: sysctl kernel.ftrace_enabled=1 first"
         )
 
@@ -212,7 +212,7 @@ class _Guard:
         if not self._may_load:
             return ""
         view = k.view((name.encode(),))
-        unsure = f"the list of functions that are never tried cannot be held against {name}: "
+        unsure = f"the list of functions that are never tried cannot be compared with {name}: "
         if view is None:
             return self._unsure(unsure + "proc/kallsyms cannot be read; run it as root")
         symbols = view.symbols

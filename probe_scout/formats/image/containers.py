@@ -126,7 +126,7 @@ def _link_base(raw: bytes, path: str) -> int:
     blocks = (len(raw) >> _BLOCK_BITS) + 1
     best = max((_pointers(raw, base, blocks), base) for base in _bases())
     if best[0] < _POINTERS_MIN:
-        raise Malformed(path, 0, "pointers to the image itself, by which its address is told")
+        raise Malformed(path, 0, "pointers to the image itself, which show its address")
     return best[1]
 
 

@@ -143,7 +143,7 @@ def not_known(path: str, has_data: bool = True) -> SourceError:
     """Why a path is not in a tree: the kernel would not have it, or boot decides what it holds."""
     if path.startswith(_WHOLE) and not path.endswith("/format") and has_data:
         return NotThere(path, "not in this kernel image")
-    why = "decided when the kernel boots, and this one was not booted"
+    why = "decided when the kernel boots, and this kernel was not booted"
     if path.startswith(_CONFIGS) or path.endswith("/config"):
         why = "neither the package nor the image holds the configuration"
     elif path.startswith(_WHOLE) and not has_data:

@@ -41,7 +41,7 @@ def table(raw: bytes, path: str = PATH) -> tuple[DynamicEvent, ...]:
         if one is not None:
             found.append(one)
         elif line[:1] not in (b"e", b"s"):
-            raise malformed_line(path, lines, row, "p, r, f, t, e or s, then :group/name and a place")
+            raise malformed_line(path, lines, row, "p, r, f, t, e or s, then :group/name and a location")
     return tuple(found)
 
 

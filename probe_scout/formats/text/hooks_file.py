@@ -43,7 +43,7 @@ def read_toml(data: bytes, where: str) -> HookSet:
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageError(f"{where}: hook is not a list of tables: write [[hook]] before each")
     if not tables:
-        raise UsageError(f"{where}: it holds no hook: write [[hook]] and a ladder below it")
+        raise UsageError(f"{where}: it holds no hook: write [[hook]] and below it ladder = [ATTACH POINTS]")
     if len(tables) > HOOKS_MAX:
         raise UsageError(f"{where}: {len(tables)} hooks, more than {HOOKS_MAX}")
     return HookSet(
@@ -62,7 +62,7 @@ def read_list(data: bytes, where: str) -> HookSet:
         for word in words:
             _rung(word, f"{where}, line {number}")
         if len(words) > _RUNGS_MAX:
-            raise UsageError(f"{where}, line {number}: a ladder of {len(words)} rungs, more than {_RUNGS_MAX}")
+            raise UsageError(f"{where}, line {number}: {len(words)} attach points, more than {_RUNGS_MAX}")
         if words:
             found[words] = None
     if not found:
@@ -99,7 +99,7 @@ def _hook(table: dict[str, object], number: int, where: str) -> Hook:
     if not rungs:
         raise UsageError(f"{place}: its ladder is empty")
     if len(rungs) > _RUNGS_MAX:
-        raise UsageError(f"{place}: a ladder of {len(rungs)} rungs, more than {_RUNGS_MAX}")
+        raise UsageError(f"{place}: {len(rungs)} attach points, more than {_RUNGS_MAX}")
     for rung in rungs:
         _rung(rung, place)
     return Hook(
@@ -118,7 +118,7 @@ def _rung(text: str, place: str) -> None:
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from None
     if asked.target.is_glob:
-        raise UsageError(f"{place}: {text[:60]!r} is a pattern, and a rung is one attach point")
+        raise UsageError(f"{place}: {text[:60]!r} is a pattern: a hook lists single attach points")
 
 
 def _word(

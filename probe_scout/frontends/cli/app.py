@@ -118,7 +118,7 @@ def frame(
 
 @_command("check vfs_read", "check tp:sched:sched_switch syscall:execve --type tp --json")
 def check(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)] = [],  # noqa: B006
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", show_default=False)] = None,
     types: Types = [],  # noqa: B006  typer reads the default and never changes it
     all_types: Annotated[bool, typer.Option("--all-types", help="Count and explain every attach type.")] = False,
     any_yes: Annotated[bool, typer.Option("--any", help="Exit with 0 if each name takes one of the types.")] = False,
@@ -150,7 +150,7 @@ def check(
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a source is broken. Without --type
     the answers for kprobe, kprobe.multi, fentry and their returns count, as far as this kernel knows them.
     """
-    return build("check", **locals())
+    return build("check", **{**locals(), "names": names or ()})
 
 
 @_command("inline vfs_fsync_range", "inline --all 'vfs_*' --class full")
@@ -215,7 +215,7 @@ def lint(
     """Say whether compiled BPF objects open, relocate, load and attach on these kernels, program by program.
 
     FILE is an object, an executable with embedded objects, an ar archive, a Debian package, a folder, or - for standard
-    input. The verifier's check of a program's logic is not repeated: yes means that nothing else stands against it.
+    input. The verifier's check of a program's logic is not repeated: yes means that nothing else refuses it.
 
     Exit code: 0 every answer is yes, 1 at least one no, 2 usage, 3 cannot tell, 4 a file holds no object or is broken.
     """
@@ -308,7 +308,7 @@ def context(
     section of libbpf: tcx/ingress; or struct_ops:NAME. Which fields and calls are allowed is exact where the kernel's
     image is there: --root vmlinuz or a package, --vmlinux, or /boot.
 
-    Exit code: 0, 1 refused there or nothing there, 2 usage, 3 something is not told, 4 a source is broken.
+    Exit code: 0, 1 refused there or nothing there, 2 usage, 3 something is unknown, 4 a source is broken.
     """
     return build(
         "context",
@@ -327,7 +327,7 @@ def context(
 
 @_command("survey", "survey /usr/lib/debug/boot/vmlinux-6.12.0")
 def survey(
-    files: Annotated[list[str], typer.Argument(metavar="[FILE...]", show_default=False)] = [],  # noqa: B006
+    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]", show_default=False)] = None,
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -338,12 +338,12 @@ def survey(
 
     Exit code: 0, 2 usage, 4 a file holds no debug information or is broken.
     """
-    return build("survey", names=files, json=json, format=format, color=color)
+    return build("survey", names=files or (), json=json, format=format, color=color)
 
 
 @_command("scan 'tcp_*'", "scan 'vfs_*' --type fentry,kprobe --answer no --format csv")
 def scan(
-    globs: Annotated[list[str], typer.Argument(metavar="[GLOB]...", show_default=False)] = ["*"],  # noqa: B006
+    globs: Annotated[list[str] | None, typer.Argument(metavar="[GLOB]...", show_default=False)] = None,
     types: Types = [],  # noqa: B006
     answer: Annotated[
         str, typer.Option("--answer", metavar="|".join(ANSWERS), help="Only functions with this answer.")
@@ -380,7 +380,7 @@ def scan(
         caps=caps,
         unprivileged=unprivileged,
         modules=modules,
-        names=globs,
+        names=globs or ["*"],
         types=types,
         root=root,
         json=json,
@@ -478,7 +478,7 @@ def verify(
     types: Types = [],  # noqa: B006
     dry: Annotated[bool, typer.Option("--dry", help="Say what would be done, and touch nothing.")] = False,
     limit: Annotated[
-        str, typer.Option("--limit", metavar="N", help="Most targets that one call may name; 64 if not said.")
+        str, typer.Option("--limit", metavar="N", help="Most targets that a single call may name; 64 if left out.")
     ] = "",
     as_me: Annotated[
         bool, typer.Option("--as-me", help="Judge and ask with the rights of the caller: a refusal is an answer.")
@@ -592,7 +592,7 @@ def matrix(
 ) -> Request:
     """Hooks on kernels: the best way to attach each hook on each kernel, or why there is none.
 
-    HOOKS is a probe-scout.toml (the one of this folder if left out), a list with a target or a ladder of targets in
+    HOOKS is a probe-scout.toml (the file of this folder if left out), a list with a target or alternative targets in
     each line, or - for standard input. Kernels are those of --root, else those that the file names, else this machine.
 
     Exit code: 0 every hook that must attach does, 1 one does not, 2 usage, 3 cannot tell, 4 a source is broken.
@@ -615,7 +615,7 @@ def report(
     HOOKS and --root are as for matrix. Each cell leads to its reasons. --page audit: what is attached to each kernel;
     --page diff: what differs between two, and HOOKS is a pattern.
 
-    Exit code: 0 written, 2 usage, 3 nothing could be told, 4 a source is broken.
+    Exit code: 0 written, 2 usage, 3 nothing could be answered, 4 a source is broken.
     """
     return build("report", modules=modules, names=[hooks], roots=roots, out=out, page=page)
 
@@ -762,6 +762,7 @@ def completion(shell: Annotated[str, typer.Argument(metavar="|".join(SHELLS), sh
 def read(args: Sequence[str]) -> Request | int:
     """The Request of a command line, or an exit code when help or the version was printed. Raises UsageError."""
     args = command_first(args)
+    _refuse_unknown_command(args)
     _refuse_empty_values(args)
     page = io.StringIO()  # typer ends the process with 1 where its page meets a closed pipe
     try:
@@ -811,8 +812,19 @@ def _commands() -> set[str]:
     return {command.callback.__name__ for command in app.registered_commands if command.callback}
 
 
+def _refuse_unknown_command(args: Sequence[str]) -> None:
+    """Raises UsageError with the nearest command; not every release of typer names one."""
+    if not args or args[0][:1] in ("", "-") or args[0] in _commands():
+        return
+    import difflib  # only on the way to an error
+
+    near = difflib.get_close_matches(args[0], sorted(_commands()), 1, 0.6)
+    hint = f": did you mean {near[0]!r}" if near else ""
+    raise UsageError(f"no such command {args[0]!r}{hint}; see probe-scout --help")
+
+
 def _unknown_option(option: str, args: Sequence[str]) -> str:
-    """The sentence for an option that the command does not have, with the option that is spelt most like it."""
+    """The sentence for an option that the command does not have, with the option that is most similar."""
     import difflib  # only on the way to an error
 
     from .complete import OPTIONS

@@ -159,7 +159,9 @@ def _facts(values: Sequence[str]) -> tuple[str, ...]:
 def _placed(names: Sequence[str], target: str, types: Sequence[str]) -> list[str]:
     """helper:NAME@TARGET of --target. Raises UsageError where something else than calls is asked."""
     if not all(is_call(name, types) for name in names):
-        raise UsageError("--target says where a program is that calls helper:NAME or call:NAME; other names are places")
+        raise UsageError(
+            "--target says where a program is that calls helper:NAME or call:NAME; other names are attach points"
+        )
     return [f"{name}@{target}" for name in names]
 
 

@@ -22,7 +22,7 @@ def run(request: Request, open_kernel: Callable[[], OpenKernel]) -> int:
     if request.script:
         return _collector(request)
     if is_stream and request.format != "table":
-        raise UsageError(f"-o - writes the archive to standard output: --format {request.format} has no place there")
+        raise UsageError(f"-o - writes the archive to standard output: --format {request.format} is not possible there")
     if is_stream and sys.stdout.isatty():
         raise UsageError("-o - writes a packed archive to standard output, which is a terminal: redirect it")
     result = open_kernel().snapshot(
@@ -55,7 +55,7 @@ def _collector(request: Request) -> int:
 
     if request.root or request.part:
         raise UsageError(
-            "--script writes a script that is told on the host what to take; --root and --part are not its"
+            "--script writes a script whose arguments on the host say what to take; --root and --part are not its"
         )
     text = snapshot.script().decode()
     if request.out == "-":

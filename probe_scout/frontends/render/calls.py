@@ -21,7 +21,7 @@ _TITLES = {
 _BASES = {
     "image": "by the kernel's image, for a program with all rights and without lockdown",
     "recorded": "by four recorded kernels; where they differ, unknown. The kernel's image tells it exactly",
-    "none": "cannot be told",
+    "none": "unknown",
 }
 
 
@@ -97,7 +97,7 @@ def _whole(row: KfuncRow, style: Style) -> Iterator[str]:
     yield ""
     yield from style.wrap(printable(row.prototype), 0)
     yield from plain.labelled("where", row.module or "vmlinux", style)
-    flags = "not told without the image" if row.flags is None else " ".join(row.flags) or "none"
+    flags = "unknown without the image" if row.flags is None else " ".join(row.flags) or "none"
     yield from plain.labelled("flags", flags, style)
     for answer in ("yes", "no", "unknown"):
         names = _with(row, answer)

@@ -32,7 +32,7 @@ def _target(target: TargetReport | UserReport, style: Style, everything: bool) -
     name = target.target.rpartition(":")[2]
     shown = target.verdicts if everything else counted(target.kind, name, target.verdicts)
     text, reason = headline(target, shown)
-    first, *rest = style.wrap(f"{printable(target.target)} {text}", 2, 0)
+    first, *rest = style.wrap(printable(target.target) + ("" if text[0] == ":" else " ") + text, 2, 0)
     yield style.paint(printable(target.target), "name") + first[len(printable(target.target)) :]
     yield from rest
     for hazard in target.hazards:
@@ -75,8 +75,8 @@ def headline(target: TargetReport | UserReport, shown: Sequence[Verdict]) -> tup
         return _can(target, by), ""
     if by[UNKNOWN]:
         why = next((u for v in by[UNKNOWN] for u in v.unread), None)
-        what = f": could not read {why.fact} ({why.kind.replace('_', ' ')})" if why else ""
-        return f"may or may not be {_verb(target)}{what}.", ""
+        what = f"; could not read {why.fact} ({why.kind.replace('_', ' ')})" if why else ""
+        return f": unknown whether it can be {_verb(target)}{what}.", ""
     if target.diagnosis:
         says = target.diagnosis[0].says
         likely = "likely: " if target.diagnosis[0].certainty == "likely" and "likely" not in says else ""

@@ -18,10 +18,10 @@ from .style import printable
 FORMATS = ("sarif", "junit", "github")
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _RULES = {
-    REFUSED: ("hook-refused", "No rung of the hook attaches"),
-    INSTEAD: ("hook-needs-another-target", "No rung attaches as it stands, another attach point does"),
+    REFUSED: ("hook-refused", "No attach point of the hook attaches"),
+    INSTEAD: ("hook-needs-another-target", "No attach point of the hook attaches, another attach point does"),
     MISSES: ("hook-misses-calls", "The hook attaches, and calls that it asks for go past it"),
-    UNTOLD: ("hook-cannot-be-told", "Whether the hook attaches cannot be told from what could be read"),
+    UNTOLD: ("hook-cannot-be-told", "Whether the hook attaches is unknown: not everything could be read"),
 }
 
 

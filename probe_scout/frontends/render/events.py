@@ -71,7 +71,7 @@ def tracepoint_lines(report: TracepointReport, style: Style, with_fields: bool =
 
 _KINDS = {
     "event": "",
-    "syscall": "programs get a copy with the arguments; no raw tracepoint of its own but sys_enter and sys_exit",
+    "syscall": "programs get a private record of arguments; no raw tracepoint of its own but sys_enter and sys_exit",
     "ftrace": "a record of the ring buffer itself: takes no program",
     "perf": "a record of the ring buffer itself, which perf can open: takes no program",
     "bare": "a raw tracepoint without an event: raw_tp and tp_btf only",

@@ -66,11 +66,11 @@ def _function(one: InlinedFunction, style: Style, likely: str = "") -> Iterator[
 
 def _copy(copy: InlinedCopy, style: Style) -> Iterator[str]:
     answer = copy.verdict.answer if copy.verdict is not None else ""
-    head = copy.target or "a place that no symbol holds"
+    head = copy.target or "an address outside all symbols"
     errno = f" ({copy.verdict.errno})" if copy.verdict is not None and copy.verdict.errno else ""
     note = "   seen by a probe on the function" if copy.seen else ""
     if copy.piece and not copy.seen:
-        note = "   a piece of another copy, no call of its own"
+        note = "   a piece of another inlined copy, no call of its own"
     shown = style.paint(answer.ljust(9), answer) if answer else " " * 9
     probe = "kprobe" if copy.file_offset is None else "uprobe"
     if copy.file_offset is not None and copy.symbol:

@@ -36,7 +36,7 @@ def _kernel(on: OnKernel, style: Style) -> Iterator[str]:
     whole = on.object
     says = "loads as a whole, as far as can be known" if whole.answer == "yes" else "does not load as a whole"
     if whole.answer == "unknown":
-        says = "cannot be told to load as a whole"
+        says = "may fail to load as a whole: unknown"
     why = f": {whole.findings[0].says}" if whole.findings else ""
     yield from _row(whole.answer, "object", f"{says}{_errno(whole.errno)}{why}", style)
     for finding in whole.findings:

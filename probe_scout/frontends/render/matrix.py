@@ -19,7 +19,7 @@ HEADS = (
 def short(cell: Cell) -> str:
     """What a cell says beside its sign: the way to attach, or the errno; never empty."""
     if not cell.attach:
-        return cell.errno or ("not told" if cell.state == UNTOLD else "refused")
+        return cell.errno or ("unknown" if cell.state == UNTOLD else "refused")
     text = cell.target.removeprefix("tp:") if cell.state == INSTEAD else cell.attach
     if cell.state == INSTEAD and cell.rungs and cell.target == cell.rungs[0].target:
         text = cell.attach  # the same function, by another attach type
@@ -37,7 +37,7 @@ def why(cell: Cell) -> str:
     """One sentence: why this is not simply yes; "" where it is."""
     instead = ""
     if cell.state == INSTEAD:
-        proposal = "" if cell.rung >= 0 else ", which is on no rung"
+        proposal = "" if cell.rung >= 0 else ", which the hook does not list"
         instead = f"{cell.attach} on {cell.target} works{proposal}"
     errno = f"{cell.errno}: " if cell.errno else ""
     said = errno + cell.says.rstrip(".") if cell.says else cell.errno or ""

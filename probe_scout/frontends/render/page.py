@@ -68,7 +68,7 @@ def html(report: MatrixReport, made_by: str, timelines: Sequence[Timeline] = ())
 
 _LEAD = (
     "Can BPF attach, and do calls go past the probe? Each cell names the best way to attach. "
-    "A bar at a cell's left: the hook fails there all the same; no rung tries this, or too few calls are seen. "
+    "A bar at a cell's left: the hook fails there all the same: it does not list this target, or sees too few calls. "
     "Answered from the kernels' own files."
 )
 
@@ -110,7 +110,7 @@ def _tiles(report: MatrixReport) -> Markup:
         tile(f"{whole} of {len(rows)}", "hooks attach everywhere, and no missed call is known"),
         tile(str(counted[INSTEAD]), "cells need another attach point"),
         tile(str(counted[MISSES]), "cells miss calls"),
-        tile(f"{counted[REFUSED]} / {counted[UNTOLD]}", "cells refused without a substitute / cannot be told"),
+        tile(f"{counted[REFUSED]} / {counted[UNTOLD]}", "cells refused without a substitute / unknown"),
         class_="tiles",
     )
 
@@ -214,7 +214,7 @@ def _block(link: str, hook: Hook, cell: Cell, where: Sequence[str]) -> Markup:
     parts = [el("h3", sign, el("span", hook.name, class_="name"), el("small", f" on {', '.join(where)}"))]
     parts.append(_line("State", SAYS[cell.state]))
     if cell.attach:
-        proposal = "" if cell.rung >= 0 else ", which is on no rung of the hook"
+        proposal = "" if cell.rung >= 0 else ", which the hook does not list"
         parts.append(_line("Attach", f"{cell.attach} to {cell.target}{proposal}"))
     if said := why(cell):
         parts.append(_line("Why", said))
@@ -288,7 +288,7 @@ def _timeline(one: Timeline, names: Sequence[str]) -> Markup:
         for place, told in zip(places, one.told, strict=True):
             if place is None:
                 cells.append(
-                    el("td", {"yes": "no such field", "no": "no such event"}.get(told, "not told"), class_="none")
+                    el("td", {"yes": "no such field", "no": "no such event"}.get(told, "unknown"), class_="none")
                 )
                 continue
             moved = before is not None and place != before

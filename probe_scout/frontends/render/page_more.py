@@ -33,7 +33,7 @@ def audit_html(audits: Audits, made_by: str) -> str:
             str(sum(one.prog is not None and not one.owners and not one.pins for one in rows)), "programs nobody holds"
         ),
         tile(f"{bad.count(BROKEN)} / {bad.count(WARNING)}", "attachments that are broken / with a warning"),
-        tile(str(sum(len(report.unread) for report in told)), "things that could not be read"),
+        tile(str(sum(len(report.unread) for report in told)), "facts that could not be read"),
         class_="tiles",
     )
     sections = [_audit_section(name, report, why) for name, report, why in audits]
@@ -52,11 +52,11 @@ def _audit_section(name: str, report: AuditReport | None, why: str) -> Markup:
     parts = [el("h2", name), el("p", _kernel(report.kernel), class_="hint")]
     if report.unread:
         items = [el("li", f"{one.fact}: {one.why}" + (f"; {one.cure}" if one.cure else "")) for one in report.unread]
-        parts.append(el("details", el("summary", f"{len(items)} things could not be read"), el("ul", *items)))
+        parts.append(el("details", el("summary", f"{len(items)} facts could not be read"), el("ul", *items)))
     parts += [el("p", f"{one.level}: {one.says} {one.evidence}") for one in report.findings]
     order = sorted(report.attachments, key=lambda row: (-_rank(row), row.attach, row.target or ""))
     if not order:
-        return el("section", *parts, el("p", "Nothing is attached that the kernel tells."))
+        return el("section", *parts, el("p", "The kernel lists no attachment."))
     rows = [_attachment(row) for row in order[:_ROWS_MAX]]
     parts.append(
         _table(f"Attachments of {name}", ("health", "attach type", "target", "program", "held by", "missed"), rows)
@@ -66,7 +66,7 @@ def _audit_section(name: str, report: AuditReport | None, why: str) -> Markup:
     if occupied := _trampolines(report.attachments):
         parts += [
             el("h3", "Trampolines"),
-            _table(f"Trampolines of {name}", ("function", "places taken", "share"), occupied),
+            _table(f"Trampolines of {name}", ("function", "programs attached", "share"), occupied),
         ]
     return el("section", *parts)
 
@@ -80,8 +80,8 @@ def _attachment(row: Attachment) -> list[Markup | str]:
     sign, state = _SIGNS[level]
     says = [Markup(f"{el('br')}{el('small', f'{one.says} {one.evidence} ({one.check})')}") for one in row.findings]
     health = el("td", el("span", sign, class_=f"sign {state}", aria_hidden="true"), f" {_WORDS[level]}", *says)
-    target = f"{row.module}:{row.target}" if row.module and row.target else row.target or "not told"
-    more = [el("small", f"and {len(row.places) - 1} more places")] if len(row.places) > 1 else []
+    target = f"{row.module}:{row.target}" if row.module and row.target else row.target or "unknown"
+    more = [el("small", f"and {len(row.places) - 1} more locations")] if len(row.places) > 1 else []
     owners = [
         f"{one.comm or '?'} ({one.pid})" + (f" in {one.container}" if one.container else "") for one in row.owners
     ]
@@ -106,7 +106,13 @@ def _trampolines(rows: Sequence[Attachment]) -> list[list[Markup | str]]:
         [
             el("code", name),
             f"{count} of {_TRAMPOLINE_LINKS}",
-            el("meter", f"{count}", value=str(count), max=str(_TRAMPOLINE_LINKS), aria_label=f"{name}: places taken"),
+            el(
+                "meter",
+                f"{count}",
+                value=str(count),
+                max=str(_TRAMPOLINE_LINKS),
+                aria_label=f"{name}: programs attached",
+            ),
         ]
         for name, count in found[:200]
     ]
@@ -127,7 +133,7 @@ def diff_html(report: DiffReport, made_by: str) -> str:
     parts.append(el("p", f"A: {_kernel(report.a)}", el("br"), f"B: {_kernel(report.b)}", class_="hint"))
     if report.unread:
         items = [el("li", f"{gap.side.upper()}: {gap.unread.fact}: {gap.unread.why}") for gap in report.unread]
-        parts.append(el("details", el("summary", "Not told, so that differences may be missing"), el("ul", *items)))
+        parts.append(el("details", el("summary", "Not readable, so that differences may be missing"), el("ul", *items)))
     if report.types:
         parts += [el("h2", "Attach types of every target"), _verdicts("Attach types", report.types, names)]
     if report.modules:
@@ -135,7 +141,7 @@ def diff_html(report: DiffReport, made_by: str) -> str:
             f"{one.module}: {one.functions} functions, {one.events} events, in {one.loaded_in.upper()} only"
             for one in report.modules
         ]
-        parts += [el("h2", "Modules that one of them has loaded"), el("ul", *(el("li", one) for one in words))]
+        parts += [el("h2", "Modules that only one kernel has loaded"), el("ul", *(el("li", one) for one in words))]
     if report.functions:
         rows = [list(_change(one)) for one in report.functions[:_ROWS_MAX]]
         parts += [

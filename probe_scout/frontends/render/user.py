@@ -45,7 +45,7 @@ def place_lines(place: UserPlace, style: Style, labelled: Callable[[str, str, St
 
 
 def _argument(argument: UserArgument) -> str:
-    where = argument.where or {"none": "no bytes: it is not passed"}.get(argument.kind, "place unknown")
+    where = argument.where or {"none": "no bytes: it is not passed"}.get(argument.kind, "location unknown")
     refused = f"; {'; '.join(argument.refused_by)}" if argument.refused_by else ""
     return f"{argument.name} {argument.type} {where}{refused}"
 
@@ -78,5 +78,5 @@ def _site(site: UserSite, several: bool) -> str:
     parts.append(f"refused: {site.refused}" if site.refused else "")
     parts.append(f"misread as a {site.misread}" if site.misread else "")
     parts.append(f"counter at {site.ref_ctr_offset:#x}" if site.ref_ctr_offset is not None else "")
-    parts.append("the one asked about" if several and site.chosen and site.source != "usdt" else "")
+    parts.append("the asked location" if several and site.chosen and site.source != "usdt" else "")
     return ", ".join(part for part in parts if part)

@@ -102,7 +102,7 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
         return Unread(
             fact,
             "not_recorded",
-            f"the answer hangs on the function's first instruction, and {why}",
+            f"the answer depends on the function's first instruction, and {why}",
             k.code_cure(),
         )
     if fact == facts.ENTRY_CODE:

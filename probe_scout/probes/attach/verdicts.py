@@ -105,7 +105,7 @@ def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
     which = (
         "the first that ftrace can patch"
         if ATTACH_TYPES[attach].by in ("fprobe", "trampolines")
-        else "the one with the lowest address"
+        else "the symbol with the lowest address"
     )
     return (
         Finding(

@@ -250,7 +250,7 @@ def _sentence(why: str, lookup: Lookup, function: str, attach: str) -> str:
     parameters = names.arguments(prototype) if prototype else ""
     if parameters not in ("", "(void)"):
         text = f"{text}; arguments {parameters}" if text else f"Arguments {parameters}"
-    return (text or "The nearest point to the one asked for") + ("" if text.endswith(".") else ".")
+    return (text or "The nearest attach point") + ("" if text.endswith(".") else ".")
 
 
 def _syscall_points(lookup: Lookup, call: str) -> Iterator[tuple[str, str, str]]:

@@ -30,7 +30,7 @@ def explain(
     if target.kind == TRACEPOINT:
         found = wrong_target_kind.tracepoint(lookup, target)
     elif not lookup.has_symbols():
-        says = f"Whether this kernel has {target.name} cannot be told, because its symbols could not be read."
+        says = f"Whether this kernel has {target.name} is unknown, because its symbols could not be read."
         found = [Diagnosis("symbols_unread", says, "is")]
     elif target.kind == SYSCALL:
         found = wrong_target_kind.syscall(lookup, target)

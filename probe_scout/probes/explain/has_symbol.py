@@ -106,7 +106,9 @@ def _ambiguous(lookup: Lookup, name: str, copies: tuple[SymbolView, ...], answer
         says = "A kprobe by name is refused while several symbols have it; MODULE:NAME or an address is not ambiguous."
         found.append(Diagnosis("ambiguous_kprobe", says, "is"))
     elif answers.get("kprobe") == "yes":
-        says = f"This kernel takes a kprobe by name and puts it on one copy, {first}; the others stay unseen."
+        says = (
+            f"This kernel takes a kprobe by name and puts it on one of the functions, {first}; the others stay unseen."
+        )
         found.append(Diagnosis("ambiguous_kprobe", says, "likely"))
     if answers.get("fentry") == "yes":
         says = f"fentry resolves the name and silently takes {first}, whatever prototype BTF holds."
@@ -119,7 +121,7 @@ def _ambiguous(lookup: Lookup, name: str, copies: tuple[SymbolView, ...], answer
         found.append(Diagnosis("ambiguous_fentry", says, "is"))
     multi = kprobe_multi_copy(copies)
     if answers.get("kprobe.multi") == "yes" and multi is not None:
-        says = f"kprobe.multi by name silently takes the first copy that ftrace traces, {_place(multi, base)}."
+        says = f"kprobe.multi by name silently takes the first symbol that ftrace traces, {_place(multi, base)}."
         found.append(Diagnosis("ambiguous_multi", says, "is"))
     return found
 
@@ -199,7 +201,7 @@ def _incomplete(lookup: Lookup, name: str, coverage: Coverage) -> list[Diagnosis
         return [Diagnosis("partly_inlined", says, "likely")]
     if clones:
         says = (
-            f"{names.listed(clones)} exists beside {name}: calls that the compiler sent to the copy do not pass a "
+            f"{names.listed(clones)} exists beside {name}: calls that the compiler directed to it do not pass a "
             f"probe on {name}."
         )
         return [Diagnosis("cloned", says, "likely")]

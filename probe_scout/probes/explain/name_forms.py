@@ -166,7 +166,7 @@ def _addresses(lookup: Lookup, name: str, text: list[SymbolView]) -> list[Form]:
     known = [(s, where) for s in text if (where := address(s, base)) is not None]
     if not known:
         says = (
-            "Addresses are hidden here (kernel.kptr_restrict); with them a copy is named by address or by "
+            "Addresses are hidden here (kernel.kptr_restrict); the function is then named by address or by "
             "_stext+offset."
         )
         return [Form("any", name, says)]
@@ -179,9 +179,9 @@ def _addresses(lookup: Lookup, name: str, text: list[SymbolView]) -> list[Form]:
         place = symbol.module or "vmlinux"
         found.append(Form("tracefs", f"p {where}", f"The copy in {place}, {traced}; written to kprobe_events."))
     number = f"{known[0][0].address:#x}"
-    choice = "fentry cannot choose: the kernel resolves the name to the first copy."
+    choice = "fentry cannot choose: the kernel resolves the name to the first symbol."
     if len(text) == 1:
-        choice = "fentry on the bare name takes the copy in vmlinux."
+        choice = "fentry on the bare name takes the function in vmlinux."
     return [
         *found,
         Form(
@@ -192,12 +192,12 @@ def _addresses(lookup: Lookup, name: str, text: list[SymbolView]) -> list[Form]:
         Form(
             "bpftrace",
             f"kprobe:{number}",
-            "Takes an address since 0.25, with --unsafe; older versions cannot choose a copy.",
+            "Takes an address since 0.25, with --unsafe; older versions cannot choose a function.",
         ),
         Form(
             "libbpf",
             f"bpf_program__attach_kprobe_opts(prog, NULL, .offset = {number})",
-            'A NULL name makes the offset an address; SEC("kprobe/NAME") cannot choose a copy.',
+            'A NULL name makes the offset an address; SEC("kprobe/NAME") cannot choose a function.',
         ),
         Form(
             "cilium/ebpf",

@@ -193,8 +193,8 @@ def _refuse_other_machine(opened: Opened, arch: str) -> None:
 
 # First bytes of files that are given in place of a vmlinux with debug information, and what to give instead.
 _NO_ELF = (
-    (b"\x9f\xeb", "BTF, which has types and no places of code"),
-    (b"\xeb\x9f", "BTF, which has types and no places of code"),
+    (b"\x9f\xeb", "BTF, which has types and no code addresses"),
+    (b"\xeb\x9f", "BTF, which has types and no code addresses"),
     (b"MZ", "a kernel that boots, which holds no debug information: that is in the file vmlinux"),
     (b"\xfd7zXZ", "a file packed by xz: unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a file packed by zstd: unpack it first"),
@@ -214,7 +214,7 @@ def _refuse_no_elf(path: str, raw: bytes) -> None:
 def _why(build: Build, refused: list[str]) -> str:
     what = f"module {build.module}" if build.module is not None else "this kernel"
     number = f" (build-id {build.build_id[:12]})" if build.build_id else ", whose build-id is not known"
-    text = f"no debug information of {what}{number} was found in the usual places"
+    text = f"no debug information of {what}{number} was found in the usual folders"
     return text + "".join(f"; {one}" for one in refused)
 
 

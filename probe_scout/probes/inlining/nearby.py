@@ -48,7 +48,7 @@ def nearby(
         for event, via in around.events:
             path = " → ".join((one.name, *via))
             for category in k.events_named(event) or ():
-                yield "tp", f"tp:{category}:{event}", f"The event lies on the way: {path} passes it, if it gets so far."
+                yield "tp", f"tp:{category}:{event}", f"{path} reaches the event, on some paths or all."
         for near in around.callers:
             yield from held(one.name, near.symbols, module, near.reached, near.pieces, len(around.callers), near.kind)
         onward = [near for near in around.callees if not near.reached and near.kind in (classes.NO, classes.SELF_ONLY)]
@@ -81,10 +81,10 @@ def _of(count: int, total: int) -> str:
 
 
 def _called(name: str, near: Any, is_whole: bool) -> str:
-    where = "every copy" if is_whole else f"all {near.pieces} copies that were looked at"
+    where = "every inlined copy" if is_whole else f"all {near.pieces} inlined copies that were checked"
     text = f"Called from {where} of {name}, and perhaps from elsewhere"
     if near.kind == classes.PARTIAL:
-        text += "; it is itself inlined at some places"
+        text += "; it is itself inlined in some callers"
     elif near.kind == classes.TRANSFORMED:
         text += "; the compiler may have changed its parameters"
     return text + "."

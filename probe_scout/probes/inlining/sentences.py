@@ -18,7 +18,7 @@ def plain_class(kind: str, copies: str, clones: str = "") -> str:
         says = "Inlined only into itself, a piece that the compiler had split off: the code calls this symbol"
         return f"{says}{clones}."
     if kind == classes.RECURSIVE:
-        return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner ones."
+        return "Inlined into itself where it calls itself: a probe sees the outer call and misses inner calls."
     if kind == classes.PARTIAL:
         return f"A probe on it misses {copies}{clones}."
     if kind == classes.FULL:

@@ -190,9 +190,7 @@ def _typed(found: BpfObject, extern: Extern, types: KernelTypes) -> State:
     if not _is_compatible(found.records, extern.type_id, *held):
         if kind == kinds.FUNC and extern.is_weak:
             return State(extern.name, True, 0)
-        raise Unresolved(
-            "object_load.extern_type", "EINVAL", f"the type of {word} {name} is another one on this kernel"
-        )
+        raise Unresolved("object_load.extern_type", "EINVAL", f"the type of {word} {name} differs on this kernel")
     return State(extern.name, False, SOMEWHERE)
 
 

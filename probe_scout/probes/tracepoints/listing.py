@@ -342,7 +342,7 @@ def _without_fields(
     path: str,
 ) -> EventReport:
     """An event whose format file could not be read, or makes no sense."""
-    note = Finding("events.format_unread", f"its fields cannot be told: {why}", path)
+    note = Finding("events.format_unread", f"its fields are unknown: {why}", path)
     reads = tuple(event_read(offset, size, None, verdicts[0]) for offset, size in loads)
     kind = _kind(k, category, name)
     return EventReport(f"{category}:{name}", None, (), verdicts, arguments, (note,), kind=kind, reads=reads)

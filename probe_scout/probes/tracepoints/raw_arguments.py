@@ -273,10 +273,10 @@ def _unlike_copy(copy: SyscallCopy | None, one: Members) -> tuple[str, ...]:
     number, value = (*(at for _, at in one.fields), None, None)[:2]
     if copy is not None and (number, value) != (copy.number_offset, copy.values_offset):
         here = f"{copy.number_offset} and {copy.values_offset}"
-        return (f"its members are at {number} and {value}, and the program's copy has number and values at {here}",)
+        return (f"its members are at {number} and {value}, and the program's private record has them at {here}",)
     if copy is not None and copy.number_size == 8:
-        return ("it is the record of another event; here the program's copy happens to have the same layout",)
-    return ("its first member is 8 bytes long; the program's copy fills 4 of them with the call's number",)
+        return ("it is the record of another event; here the program's private record happens to have the same layout",)
+    return ("its first member is 8 bytes long; the program's private record fills 4 of them with the call's number",)
 
 
 def _wanted(fmt: TraceFormat) -> tuple[tuple[str, int], ...]:

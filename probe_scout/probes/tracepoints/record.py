@@ -170,7 +170,7 @@ def event_read(
         says = f"the load ends at byte {offset_bytes + size_bytes} and the last defined field at {end}"
         return _refused(offset_bytes, size_bytes, answer, where, says)
     if verdict is not None and verdict.answer == UNKNOWN:
-        says = "the load is taken; whether the event takes a program could not be told"
+        says = "the load is taken; whether the event takes a program is unknown"
         return EventRead(offset_bytes, size_bytes, UNKNOWN, None, None, None, says, where)
     return EventRead(offset_bytes, size_bytes, YES, None, None, None, _worth(offset_bytes, size_bytes, fmt), where)
 
@@ -223,14 +223,14 @@ def _worth(offset_bytes: int, size_bytes: int, fmt: TraceFormat) -> str:
         if copy and field.name == "__syscall_nr":
             filled = field.offset_bytes + (fmt.copy.number_size if fmt.copy is not None else SYSCALL_NUMBER_BYTES)
             if end <= filled and offset_bytes >= field.offset_bytes and size_bytes > field.size_bytes:
-                return "the call's number, which this kernel's copy holds as 8 bytes"
+                return "the call's number, which this kernel's private record holds as 8 bytes"
             if end > filled:
                 few = "some kernels fill only" if fmt.copy is None else "this kernel fills only"
                 return f"accepted, but {few} the first {SYSCALL_NUMBER_BYTES} bytes of __syscall_nr"
     inside = [field for field in inside if not (copy and field.is_common)] or inside
     if not inside:
         if fmt.copy is not None and fmt.copy.number_offset < end <= fmt.copy.number_offset + fmt.copy.number_size:
-            return "accepted: the upper half of the call's number, which the copy holds as 8 bytes"
+            return "accepted: the upper half of the call's number, which the private record holds as 8 bytes"
         return "accepted, but no field lies there: padding"
     if len(inside) > 1:
         return "accepted; the load covers " + ", ".join(field.name for field in inside)
@@ -298,8 +298,8 @@ def _layout_notes(fmt: TraceFormat, plain: TraceFormat, where: str) -> list[Find
     """What is odd about the copy that programs on one system call's event get."""
     if fmt.is_untold:
         says = (
-            "where programs find the number and the values is not told: the BTF that was read has no struct "
-            "syscall_tp_t; the BTF of the running kernel (/sys/kernel/btf/vmlinux), whole, tells it"
+            "where programs find the number and the values is not known: the BTF that was read has no struct "
+            "syscall_tp_t; the BTF of the running kernel (/sys/kernel/btf/vmlinux), whole, has it"
         )
         return [Finding(COPY_UNTOLD, says, where)]
     moved = [
@@ -309,7 +309,7 @@ def _layout_notes(fmt: TraceFormat, plain: TraceFormat, where: str) -> list[Find
     ]
     if not moved:
         return []
-    says = f"programs get a copy that is laid out otherwise than the format file says: {'; '.join(moved)}"
+    says = f"programs get a private record that is laid out otherwise than the format file says: {'; '.join(moved)}"
     return [Finding(COPY_LAYOUT, says, "sys/kernel/btf/vmlinux: struct syscall_tp_t")]
 
 

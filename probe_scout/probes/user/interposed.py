@@ -134,8 +134,8 @@ def limits(file: UserFile, symbol: Symbol | None, types: tuple[str, ...]) -> Ite
     for one in order[:own]:
         if defines(one.image, symbol.name, symbol.version):
             says = (
-                f"Process {pid} calls {symbol.name} of {one.path}, which comes earlier in the search order: this one "
-                "it does not call by name."
+                f"Process {pid} calls {symbol.name} of {one.path}, which comes earlier in the search order: it does "
+                "not call the probed function by name."
             )
             yield Limit("limit.uprobe_interposed", _PARTIAL, says, f"proc/{pid}/maps, environ and {one.path}", types)
             return

@@ -104,7 +104,7 @@ def _of_code(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
         elif place.walk is not None and place.inside in place.walk.jumps_to:
             says = "A jump inside the function leads here: the probe fires for each turn, not once a call."
             if place.is_go and not place.inside:
-                says = "Go enters a function anew after its stack was grown: the probe fires again for the same call."
+                says = "Go enters a function again after its stack was grown: the probe fires again for the same call."
             yield Limit("limit.uprobe_repeats", MORE, says, evidence, types)
 
 
@@ -196,7 +196,7 @@ def _of_files(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
         pids = place.mapped.old
         says = (
             f"{len(pids)} process{'es' if len(pids) > 1 else ''} ({', '.join(map(str, pids[:6]))}) still run the file "
-            "that was here before: the probe stands on the new one and does not see them."
+            "that was here before: the probe is on the new file and does not see them."
         )
         yield Limit("limit.uprobe_old_file", PARTIAL, says, "proc/PID/maps", types)
 
@@ -211,8 +211,8 @@ def _of_returns(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
         yield from returns.limits(place.image, place.symbol.address, place.walk, types, evidence)
     if place.walk.tail_calls:
         says = (
-            "The function ends in jumps to other functions (tail calls): its return is seen when the other one "
-            "returns, with that one's value."
+            "The function ends in jumps to other functions (tail calls): its return is seen when that "
+            "function returns, with its value."
         )
         yield Limit("limit.uretprobe_tail_call", PARTIAL, says, evidence, types, "likely")
     if place.walk.calls_itself:
@@ -226,13 +226,13 @@ def hazards(place: Place, types: Sequence[str]) -> Iterator[Hazard]:
     if here is not None and not here.refused and not here.harmless:
         yield Hazard(
             "hazard.uprobe_vex",
-            "Do not probe this place: the kernel takes the AVX instruction for "
+            "Do not probe this address: the kernel takes the AVX instruction for "
             f"{_misread(here)}. The program goes on with wrong results, without an error.",
         )
     if place.walk is not None and place.inside not in place.walk.starts and 0 < place.inside < place.walk.decoded_bytes:
         yield Hazard(
             "hazard.uprobe_inside",
-            "Do not probe this place: it is inside an instruction. The program gets wrong results or a SIGSEGV.",
+            "Do not probe this address: it is inside an instruction. The program gets wrong results or a SIGSEGV.",
         )
     if code.is_x86(image) and code.is_system_call(image.code(place.offset, 16)):
         yield Hazard("hazard.uprobe_syscall", "A probe on a syscall instruction ends the program with SIGSEGV.")

@@ -537,7 +537,7 @@ def _usdt(q: _Asked, provider: str, name: str, sites: list[Site]) -> UserReport:
     if len(sites) > 1:
         different = len({site.text for site in sites}) > 1
         says = f"The probe has {len(sites)} sites, and all have to be attached"
-        says += "; their arguments lie in different places." if different else "."
+        says += "; their arguments are in different registers or memory." if different else "."
         found.append(Limit("limit.usdt_sites", limits.PARTIAL, says, where, q.types))
     missing = [here for _, here in judged if here is not None and here.refused]
     if missing:
@@ -637,7 +637,7 @@ _GAPS = {
     facts.DECODER: Unread(
         facts.DECODER,
         "not_there",
-        "whether this kernel's decoder knows the instruction cannot be told: kernels alike to this one differ",
+        "whether this kernel's decoder knows the instruction is unknown: similar kernels differ",
         "take another instruction",
     ),
     facts.USER_FILE: Unread(facts.USER_FILE, "not_there", "the file could not be read"),

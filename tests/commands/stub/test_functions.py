@@ -290,7 +290,7 @@ def test_bpftrace_calls_both_kinds_of_raw_tracepoints_alike(bundled, attach):
         ("kprobe.session", "choose --attach kprobe (the same ctx at the entry, and at the return that of kretprobe)"),
         ("fentry.multi", "bpf_get_func_arg"),
         ("iter", "bpf_iter__TARGET"),
-        ("uprobe", "sched:sched_switch is no place in a program: --attach uprobe takes /PATH:SYMBOL"),
+        ("uprobe", "sched:sched_switch is no user function: --attach uprobe takes /PATH:SYMBOL"),
     ],
 )
 def test_an_attach_type_without_a_stub_is_one_sentence(capsys, attach, says):
@@ -317,7 +317,7 @@ def test_a_function_without_types_has_its_registers(bundled, compilers):
         source = stub.report(bundled, [name], "c", attach).text
         assert "struct probe_scout_regs_x86_64" in source
         assert ("BTF has no types of it" in source) == (attach == "kprobe")
-        assert ("a word of unknown type" in source) == (attach == "kretprobe")
+        assert ("8 bytes of unknown type" in source) == (attach == "kretprobe")
         assert "returns void" not in source
         program = stub.report(bundled, [name], "c", attach, program=True).text
         assert compilers.said("object", program) == ""

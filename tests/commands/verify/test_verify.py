@@ -182,7 +182,7 @@ def test_other_ways_to_name_what_is_never_tried(running, symbols, name, said):
 def test_a_list_that_cannot_be_evaluated_refuses(running, options):
     asked = Asked()
     report = verify.report(running(**options), ["vfs_read"], ["kprobe"], ask=asked)
-    assert "cannot be held against vfs_read" in report.trials[0].says
+    assert "cannot be compared with vfs_read" in report.trials[0].says
     assert (report.trials[0].outcome, asked.questions) == ("refused", [])
 
 
@@ -319,7 +319,7 @@ def test_dry_needs_no_rights_and_says_what_only_root_can_know(running):
     kernel = running(rights=(), hidden=True)
     (one,) = verify.report(kernel, ["vfs_read"], ["kprobe"], dry=True, ask=Asked()).trials
     assert one.outcome == "planned"
-    assert "cannot be held against vfs_read: addresses are hidden" in one.says
+    assert "cannot be compared with vfs_read: addresses are hidden" in one.says
 
 
 def test_dry_asks_nothing(running):

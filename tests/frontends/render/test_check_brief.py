@@ -76,7 +76,7 @@ def test_no_type_is_accepted():
 def test_an_unknown_answer_names_what_was_not_read_and_the_cure():
     unread = Unread("ftrace_functions", "denied", "Operation not permitted", "run as root")
     assert drawn(Verdict("fentry", "unknown", None, False, (), (unread,)))[2:] == [
-        "do_it may or may not be probed: could not read ftrace_functions (denied).",
+        "do_it: unknown whether it can be probed; could not read ftrace_functions (denied).",
         "  unknown  fentry: could not read ftrace_functions (denied)",
         "  to know  run as root",
     ]

@@ -146,4 +146,4 @@ def test_a_field_that_moved_is_marked_by_a_sign():
     read(text)
     assert text.count("≠ ") == 1
     assert "&lt;f&gt;" in text
-    assert ("no such event" in text, "not told" in text) == (True, True)
+    assert ("no such event" in text, "unknown" in text) == (True, True)

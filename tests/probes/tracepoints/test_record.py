@@ -64,7 +64,7 @@ def loads(*pairs, raw=OPENAT, category="syscalls", name="sys_enter_openat", verd
         (8, 2, "yes", None, None, "a part of the field (4 bytes)"),
         (12, 4, "yes", None, None, "padding"),
         (8, 8, "yes", None, None, "fill only the first 4 bytes"),
-        (24, 4, "yes", None, None, "private copy without this data"),
+        (24, 4, "yes", None, None, "private record without this data"),
     ],
 )
 def test_one_load_of_a_program(offset, size, answer, stage, errno, words):

@@ -42,7 +42,7 @@ def read_file(path: str, progress: Progress | None = None) -> Read:
     file = opened(path)
     image = file.image
     if not image.build_id:
-        raise UsageError(f"{path} has no build-id: what is read from it could not be told from other builds")
+        raise UsageError(f"{path} has no build-id: its contents could not be distinguished from other builds")
     scope = module_name(image, path) if image.is_relocatable else VMLINUX
     return Read(release_of(image, path, scope), scope, image.build_id, cells_of(table(file, progress, PLACES_MAX)))
 
