@@ -99,7 +99,7 @@ PLAIN = {
     r"things?": "the name of what is meant",
     r"anew": "again",
     r"stands? against": "refuses",
-    r"(this|that|another|other|which) ones?|the ones?(?! (of|that|which)\b)": "the noun",
+    r"(this|another|other|which) ones?|(the|that) ones?(?=$|[.,;:)]| (in|before|behind|with|asked)\b)": "the noun",
     r"(in|from|at|to|for) (a|the|this|that|these|those|each|every|many|some|which) places?(?! (of|where|that)\b)": (
         "section, address, location, call site, attach point"
     ),

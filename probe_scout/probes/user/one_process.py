@@ -53,7 +53,7 @@ def limits(k: Kernel, pid: int, file: UserFile, mapped: MappedBy, types: tuple[s
         yield Limit("limit.uprobe_process_unmapped", _UNKNOWN, says, where, types)
     elif mapped.old or mapped.elsewhere:
         why = "the file that was here before" if mapped.old else "another file of this path, in its mount namespace"
-        says = f"Process {pid} runs {why}: a probe on this one never fires in it."
+        says = f"Process {pid} runs {why}: a probe on this file never fires in it."
         yield Limit("limit.uprobe_process_other_file", _NEVER, says, where, types)
     else:
         says = f"Process {pid} does not map {file.path}: unless it loads it later (dlopen), the probe never fires."
@@ -69,7 +69,7 @@ def _of_threads(k: Kernel, pid: int, types: tuple[str, ...]) -> Iterator[Limit]:
     if not types or k.flag("type_uprobe_session") or user_files.threads(pid) < 2:
         return
     says = (
-        f"Whether calls by other threads of process {pid} are seen cannot be told: links of early kernels see those of "
+        f"Whether calls by other threads of process {pid} are seen is unknown: links of early kernels see those of "
         "its first thread alone. A uprobe by perf sees all."
     )
     yield Limit("limit.uprobe_process_threads", _UNKNOWN, says, f"proc/{pid}/task", types)

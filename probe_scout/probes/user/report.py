@@ -295,7 +295,7 @@ def _chosen(q: _Asked, symbol: Symbol) -> tuple[Diagnosis, dict[str, int]] | Non
     if chosen is None:
         says = f"Which implementation process {pid} calls stands in its memory, which may not be read: ask as root."
     elif not chosen:
-        says = f"Which implementation process {pid} calls is not told by its memory: no slot of a GOT is filled."
+        says = f"Which implementation process {pid} calls is unknown from its memory: no slot of a GOT is filled."
     else:
         says = f"Process {pid} calls {' and '.join(chosen)}: so its GOT says."
     return Diagnosis("ifunc_choice", says, "is"), chosen or {}
