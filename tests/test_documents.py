@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,31 @@ def commands():
             if words and words[0] not in NOT_RUN and not any(p in word for word in words for p in PLACEHOLDERS):
                 found[" ".join(words)] = words
     return found
+
+
+def examples():
+    """Command and output of each console example of the README."""
+    text = (ROOT / "README.md").read_text()
+    return re.findall(r"^```console\n\$ \./run ([^\n]*)\n(.*?)^```", text, re.M | re.S)
+
+
+def test_the_readme_has_three_examples():
+    assert len(examples()) == 3
+
+
+@pytest.mark.parametrize(("line", "shown"), examples(), ids=lambda text: text.split()[0])
+def test_an_example_of_the_readme_is_what_comes(line, shown):
+    command, _, cut = line.partition(" | ")
+    done = subprocess.run(
+        [sys.executable, "-m", "probe_scout", *shlex.split(command)],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert shown in done.stdout if cut else shown == done.stdout
 
 
 def test_documents_hold_commands():

@@ -53,7 +53,7 @@ def limits(k: Kernel, pid: int, file: UserFile, mapped: MappedBy, types: tuple[s
         yield Limit("limit.uprobe_process_unmapped", _UNKNOWN, says, where, types)
     elif mapped.old or mapped.elsewhere:
         why = "the file that was here before" if mapped.old else "another file of this path, in its mount namespace"
-        says = f"Process {pid} runs {why}: a probe on this file never fires in it."
+        says = f"Process {pid} runs {why}: a probe on the asked file never fires in it."
         yield Limit("limit.uprobe_process_other_file", _NEVER, says, where, types)
     else:
         says = f"Process {pid} does not map {file.path}: unless it loads it later (dlopen), the probe never fires."
