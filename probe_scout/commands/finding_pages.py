@@ -24,7 +24,7 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ),
     (
         "call.kfunc_recorded",
-        """Whether programs of the type may call it was told by recorded kernels, and not by this one's code.
+        """Whether programs of the type may call it was taken from recorded kernels, not from this kernel's code.
 
         No file shows for which program types a set of kfuncs is registered. kallsyms shows the sets that hold it, and
         BTF which hooks the kernel has; the images of 6.12, 6.16, 6.18, 7.2 and 7.3 agree on what that means. A kernel
