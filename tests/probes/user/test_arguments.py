@@ -172,7 +172,7 @@ def test_a_stripped_file_says_why_and_what_helps(root):
     programs.stripped(path)
     report = ask(root, "/app/plain.stripped:work")
     gap = report.place.arguments_unread
-    assert (gap.fact, gap.kind) == ("debug", "not_there")
+    assert (gap.fact, gap.kind) == ("debug", "not_recorded")
     assert "--debug" in gap.cure
     assert places(report) == {}
     with_debug = ask(root, "/app/plain.stripped:work", debug=str(path))
