@@ -73,7 +73,8 @@ def scan_lines(rows: Sequence[ScanRow | UserScanRow], style: Style) -> Iterator[
         owners.pop()
         body = [(row[0], *row[2:]) for row in body]
     heads = [names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") for names in columns.values()]
-    widths = [max(len(head), *(len(row[at]) for row in body)) for at, head in enumerate((*owners, *heads))]
+    columns_of = zip(*body, strict=True)
+    widths = [max(len(head), *map(len, set(of))) for head, of in zip((*owners, *heads), columns_of, strict=True)]
     lettered = sum(widths) + 2 * len(widths) - 2 > style.width and len(heads) <= len(_LETTERS)
     if lettered:
         heads = list(_LETTERS[: len(heads)])

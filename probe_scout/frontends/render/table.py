@@ -18,12 +18,10 @@ def plain(heads: Sequence[str], rows: Sequence[Sequence[str]], style: Style | No
     must have as many cells as there are heads.
     """
     style = style or Style()
-    cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max([len(head), *(len(row[place]) for row in cells)]) for place, head in enumerate(heads)]
-    numeric = [
-        bool(cells) and all(row[place].lstrip("-").isdecimal() or not row[place] for row in cells)
-        for place in range(len(heads))
-    ]
+    cells = [row if "".join(row).isprintable() else [printable(cell) for cell in row] for row in rows]
+    columns = [set(column) for column in zip(*cells, strict=True)] or [set[str]()] * len(heads)  # most cells are alike
+    widths = [max([len(head), *map(len, column)]) for head, column in zip(heads, columns, strict=True)]
+    numeric = [bool(cells) and all(cell.lstrip("-").isdecimal() or not cell for cell in column) for column in columns]
     last = len(heads) - 1
     indent = sum(widths[:last]) + 2 * last
     draw = _in_line
@@ -35,6 +33,11 @@ def plain(heads: Sequence[str], rows: Sequence[Sequence[str]], style: Style | No
             draw = _last_wrapped if indent + _LEAST <= style.width else _last_below
     for line in draw(heads, widths, [False, *numeric[1:]] if draw is _first_apart else numeric, style):
         yield style.paint(line, "dim")
+    if draw is _in_line:  # a scan has 75,000 rows of a dozen cells
+        whole = _form(widths, numeric).format
+        for row in cells:
+            yield whole(*row).rstrip()
+        return
     for row in cells:
         yield from draw(row, widths, numeric, style)
 
@@ -67,11 +70,14 @@ def _first_apart(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bo
 
 
 def _line(row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
-    padded = (
-        cell.rjust(width) if right else cell.ljust(width)
-        for cell, width, right in zip(row, widths, numeric, strict=False)
+    return _form(widths[: len(row)], numeric).format(*row)
+
+
+def _form(widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    """The form of a line: each cell padded to the width of its column."""
+    return "  ".join(
+        f"{{:{'>' if right else '<'}{width}}}" if width else "{}" for width, right in zip(widths, numeric, strict=False)
     )
-    return "  ".join(padded)
 
 
 def formatted(kind: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

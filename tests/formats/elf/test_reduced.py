@@ -49,8 +49,14 @@ def test_answers_of_the_whole_file_and_of_the_snapshot_are_equal(name: str, buil
     texts = [row.target for row in rows[:40]]
     texts += [f"/app/{name}:{at}" for at in ("0x0", "0x1010", "no_such", hex(len(raw)))]
     for text in texts:
-        for a, b in zip(one.check([text]).targets[0], other.check([text]).targets[0], strict=True):
+        for a, b in zip(_checked(one, text), _checked(other, text), strict=True):
             assert a == b, text
+
+
+def _checked(kernel, text):
+    """The report, without why arguments are not known: a snapshot carries no debug information, a program has none."""
+    report = kernel.check([text]).targets[0]
+    return report._replace(place=report.place and report.place._replace(arguments_unread=None))
 
 
 def test_data_and_debug_information_are_left_out(tmp_path):
