@@ -56,7 +56,7 @@ def test_a_whole_file():
         ("[[hook]]\nladder=['x']\nname=\"\\u0007\"", "name = "),
         ("[[hook]]\nladder=['x']\nname='" + "n" * 10_000 + "'", "is not 1 to 200 characters"),
         ("[[hook]]\nladder=['x']\n[[hook]]\nladder=['x']", "two hooks have the name 'x'"),
-        ("[[hook]]\nladder=" + repr([f"f{n}" for n in range(65)]), "a ladder of 65 rungs"),
+        ("[[hook]]\nladder=" + repr([f"f{n}" for n in range(65)]), "65 attach points, more than 64"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(text, says):
