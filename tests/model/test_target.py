@@ -44,7 +44,7 @@ def test_the_written_forms(text, target):
     ],
 )
 def test_a_place_in_a_program_is_not_taken_for_a_function_of_a_module(text):
-    with pytest.raises(UsageError, match="a place in a program or library"):
+    with pytest.raises(UsageError, match="is in a program or library"):
         parse(text)
 
 

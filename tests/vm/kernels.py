@@ -53,7 +53,7 @@ _TABLE = (
         "bullseye",
         r"5\.10\.0-\d+-rt-amd64",
         "5.10.0-32-rt-amd64",
-        "common fields of 12 bytes, the copy of a system call's event as if they had 8: asked anew, never recorded",
+        "common fields of 12 bytes, the copy of a system call's event as if they had 8: asked each run, never recorded",
     ),
     _kernel("6.1", "bookworm", r"6\.1\.0-\d+-amd64", "6.1.0-50-amd64", "kprobe.multi; lists before 6.2"),
     _kernel(
@@ -72,7 +72,7 @@ _TABLE = (
         "trixie-backports",
         r"6\.16\.\d+\+deb13-amd64",
         "6.16.12+deb13-amd64",
-        "between recorded kernels: asked anew, never recorded",
+        "between recorded kernels: asked each run, never recorded",
     ),
     _kernel("6.17", "trixie-backports", r"6\.17\.\d+\+deb13-amd64", "6.17.13+deb13-amd64", "between recorded kernels"),
     _kernel(
