@@ -14,8 +14,11 @@ import sys
 from tests.vm import cache as lab
 
 FOLDERS = ("/sys", "/proc", "/boot", "/lib/modules", "/usr/lib/modules", "/usr/lib/debug", "/run/netns")
-# What pyroute2 reads when it is imported, and Python to count processors.
-LIBRARIES = ("/proc/net/psched", "/proc/cpuinfo", "/sys/devices/system/cpu/online", "/sys/fs/cgroup/cpu.max")
+# What pyroute2 and (where it is installed) psutil read when they are imported, and Python to count processors.
+LIBRARIES = (
+    *("/proc/net/psched", "/proc/stat"),
+    *("/proc/cpuinfo", "/sys/devices/system/cpu/online", "/sys/fs/cgroup/cpu.max"),
+)
 _EVENTS = frozenset(("open", "os.listdir", "os.scandir"))
 _lab = os.path.join(os.path.normpath(lab.root()), "kernels", "")
 _noting: list[str] | None = None
