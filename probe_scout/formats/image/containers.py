@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PE, _SECTION_BYTES, _SECTIONS_MAX = b"PE\0\0", 40, 96
+_PE_LOONGARCH = b"PE\0\0\x64\x62"  # IMAGE_FILE_MACHINE_LOONGARCH64
 _WORD_BYTES = 8
 _POINTERS_MIN = 1000
 _BLOCK_BITS = 24  # pointers are counted by their upper five bytes: 16 MiB of addresses
 _RELATIVE = (0x403).to_bytes(8, "little")  # R_AARCH64_RELATIVE
 # Images of architectures that are not read here: where their headers have which words. Documentation/arch/riscv/
-# boot-image-header.rst, arch/loongarch/kernel/head.S (LINUX_PE_MAGIC), arch/arm/boot/compressed/head.S,
-# arch/s390/boot/head.S (the first PSW).
+# boot-image-header.rst, arch/arm/boot/compressed/head.S, arch/s390/boot/head.S (the first PSW). loongarch64 is told by
+# the machine of its PE header: LINUX_PE_MAGIC at 56 stands in x86's bzImage and in every EFI zboot too.
 _FOREIGN = (
     ("riscv64", 56, b"RSC\x05"),
-    ("loongarch64", 56, b"\xcd\x23\x82\x81"),
     ("armv7l", 36, b"\x18\x28\x6f\x01"),
     ("s390x", 0, b"\x00\x08\x00\x00\x80\x00"),
 )
@@ -34,7 +34,8 @@ _FOREIGN = (
 
 def _refuse_foreign(raw: bytes, path: str) -> None:
     """Raises Malformed for a kernel image of an architecture whose images are not read."""
-    for machine, at, word in _FOREIGN:
+    (pe,) = unpack_from("<I", raw, 60) if raw[:2] == b"MZ" and len(raw) >= 64 else (0,)
+    for machine, at, word in (*_FOREIGN, ("loongarch64", pe, _PE_LOONGARCH)):
         if raw[at : at + len(word)] == word:
             raise Malformed(path, at, "a kernel image of x86-64 or arm64, or a vmlinux in ELF", f"one of {machine}")
 
