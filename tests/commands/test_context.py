@@ -9,7 +9,7 @@ import pytest
 import probe_scout
 from probe_scout.commands.context import code_of
 from probe_scout.errors import UsageError
-from tests.vm import cache as lab
+from tests.builders import lab_image
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = str(ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz")
@@ -22,11 +22,7 @@ def recorded():
 
 @pytest.fixture(scope="module")
 def image():
-    pytest.importorskip("capstone")
-    path = lab.root() / "kernels" / "6.12" / "vmlinuz"
-    if not path.exists():
-        pytest.skip(f"{path} is not there: python -m tests.vm fetches it")
-    return probe_scout.open_kernel(str(path))
+    return lab_image.opened()
 
 
 def fields(card):

@@ -14,6 +14,7 @@ import probe_scout
 from probe_scout.errors import UsageError
 from probe_scout.probes.call_verdicts import Question, answer_of, column
 from probe_scout.probes.calls import Calls
+from tests.builders import lab_image
 from tests.vm import cache as lab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,11 +30,7 @@ def recorded():
 
 @pytest.fixture(scope="module")
 def image():
-    pytest.importorskip("capstone")
-    path = lab.root() / "kernels" / "6.12" / "vmlinuz"
-    if not path.exists():
-        pytest.skip(f"{path} is not there: python -m tests.vm fetches it")
-    return probe_scout.open_kernel(str(path))
+    return lab_image.opened()
 
 
 def told(kernel, name, type_):
