@@ -7,6 +7,7 @@ kernels themselves; the lane of images asks a whole arm64 kernel.
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 from struct import pack
 
 import pytest
@@ -14,12 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe_scout.errors import Malformed
+from probe_scout.formats import arm64_image
+from probe_scout.formats.elf import kernel_image
 from probe_scout.formats.image import containers
 from tests.builders.damage import EXAMPLES, damaged
 from tests.builders.image_writer import bzimage
 
 BASE = 0xFFFF_8000_8000_0000
 VMLINUZ = bzimage(b"payload of a kernel")
+HEADS = Path(__file__).parents[3] / "fixtures" / "heads"
 
 
 def pe(sections: dict[str, bytes], count: int | None = None) -> bytes:
@@ -132,3 +136,16 @@ def test_the_magic_of_every_efi_stub_tells_no_machine():
     raw = bytearray(pe({".linux": b"kernel"}))
     raw[56:60] = bytes.fromhex("cd238281")
     assert containers.kernel_of(bytes(raw), "vmlinuz") == b"kernel"
+
+
+@pytest.mark.parametrize("head", sorted(HEADS.glob("*.bin")), ids=lambda path: path.stem)
+def test_the_heads_of_real_images_tell_their_machine(head):
+    """The first KiB of Debian's vmlinuz: with and without an EFI stub's magic, of both architectures that are read."""
+    raw = head.read_bytes()
+    assert containers.kernel_of(raw, "vmlinuz") == raw
+    assert kernel_image.is_bzimage(raw) is head.stem.endswith("amd64")
+    assert arm64_image.is_arm64(raw) is head.stem.endswith("arm64")
+    assert containers.is_wrapped(raw)
+    with pytest.raises(Malformed) as refused:
+        containers.open_kernel(raw, "vmlinuz")
+    assert "x86-64 or arm64" not in str(refused.value), "it is cut off, and not of another architecture"
