@@ -59,7 +59,7 @@ _ELEMENT_WORDS = {STRUCT: 3, UNION: 3, ENUM: 2, FUNC_PROTO: 2, DATASEC: 3, ENUM6
 _FUNC_INFOS = frozenset(FUNC << 24 | linkage for linkage in range(3))
 _MODIFIERS = frozenset((TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG))
 _MODIFIERS_MAX = 64  # the kernel itself resolves 32 steps (MAX_RESOLVE_DEPTH)
-_SEARCHES_MAX = 12  # then an index of all names costs less than more searches
+_SEARCHES_MAX = 4  # then a list of all names costs less than more searches of the records
 _SCANS_MAX = 4  # a name is one string, or two with the base's
 _ON_THE_TYPE_ITSELF = 0xFFFFFFFF  # a DECL_TAG's component_idx of -1
 
@@ -73,12 +73,12 @@ class Btf:
 
     __slots__ = (
         "_asked",
-        "_by_name",
         "_enums",
         "_first_id",
         "_functions",
         "_layout",
         "_lengths",
+        "_names",
         "_records",
         "_searches",
         "_shapes",
@@ -115,11 +115,11 @@ class Btf:
             swapped.byteswap()
             self.words = memoryview(swapped)
         self._first_id = 0
-        self._asked: tuple[bytes, list[int]] = b"", []
+        self._asked: dict[bytes, list[int]] = {}
         self._lengths: dict[int, int] = {}
         self._records: dict[int, tuple[list[int], list[int]]] = {}
         self._starts: list[int] | None = None
-        self._by_name: dict[int, list[int]] | None = None
+        self._names = b""
         self._searches = 0
         self._enums: dict[str, dict[str, int]] = {}
         self._functions: dict[str, tuple[int, ...]] | None = None
@@ -168,6 +168,17 @@ class Btf:
         while at >= 0:
             stop = raw.find(b"\0", at + 1, end)
             found.add(raw[at + 1 : stop].decode("utf-8", "replace"))
+            at = raw.find(needle, stop, end)
+        return found
+
+    def names_with(self, letters: str) -> list[str]:
+        """Names of this blob's records that hold these letters, in file order. No walk."""
+        raw, end, needle = self.raw, self._strings_end, letters.encode("utf-8", "surrogateescape")
+        found = []
+        at = raw.find(needle, self._strings_at, end)
+        while at >= 0:
+            begin, stop = raw.rfind(b"\0", 0, at) + 1, raw.find(b"\0", at, end)
+            found.append(raw[max(begin, self._strings_at) : stop].decode("utf-8", "surrogateescape"))
             at = raw.find(needle, stop, end)
         return found
 
@@ -489,8 +500,8 @@ class Btf:
         self._searches += 1
         if self._searches > _SEARCHES_MAX and self._starts is not None:
             first, starts = self.first_id(), self._starts
-            rows = [row for offset in self._offsets_of(name) for row in self._named_rows().get(offset, ())]
-            return [(first + row, starts[row]) for row in sorted(rows) if wanted(words[starts[row]])]
+            rows = _places(self._name_list(), self._offsets_of(name), sys.byteorder, 0, 4 * len(starts))
+            return [(first + row, starts[row]) for row in rows if wanted(words[starts[row]])]
         for position in self._positions_of(name):
             if position < end and wanted(words[position + 1]):
                 type_id, at = self._record_around(position)
@@ -499,19 +510,12 @@ class Btf:
                     found.append((type_id, at))
         return found
 
-    def _named_rows(self) -> dict[int, list[int]]:
-        """String offset of a name to the rows of `starts` whose records have it."""
-        if self._by_name is None:
-            held: dict[int, list[int]] = {}
+    def _name_list(self) -> bytes:
+        """The string offset of each type's name, four bytes each in the machine's order: a sixth of the records."""
+        if not self._names:
             words = self.words
-            for row, at in enumerate(self.starts()):
-                if offset := words[at - 1]:
-                    if offset in held:
-                        held[offset].append(row)
-                    else:
-                        held[offset] = [row]
-            self._by_name = held
-        return self._by_name
+            self._names = array("I", [words[at - 1] for at in self.starts()]).tobytes()
+        return self._names
 
     def _record_around(self, position: int) -> tuple[int, int]:
         """The record that words[position] lies in: its id and the index of its info word."""
@@ -521,25 +525,11 @@ class Btf:
 
     def _positions_of(self, name: str) -> list[int]:
         """Indexes into words that hold the string offset of a name, in file order: names or accidents."""
-        raw, order, begin = self.raw, self.order, self._types_at
-        end = begin + self._type_bytes
-        offsets = self._offsets_of(name)
+        begin, offsets = self._types_at, self._offsets_of(name)
         if len(offsets) > _SCANS_MAX:
             wanted = set(offsets)
             return [position for position, word in enumerate(self.words) if word in wanted]
-        import re  # searches four bytes in a third of the time that bytes.find takes
-
-        positions = []
-        for offset in offsets:
-            search = re.compile(re.escape(offset.to_bytes(4, order))).search
-            hit = search(raw, begin, end)
-            while hit is not None:
-                at = hit.start() - begin
-                if at % 4 == 0:
-                    positions.append(at // 4)
-                hit = search(raw, begin + at + 1, end)
-        positions.sort()
-        return positions
+        return _places(self.raw, offsets, self.order, begin, begin + self._type_bytes)
 
     def _offsets_of(self, name: str) -> list[int]:
         """String offsets of a name: in this blob's strings, and in the base's, which a module shares."""
@@ -554,9 +544,10 @@ class Btf:
         return found
 
     def _own_offsets(self, needle: bytes) -> list[int]:
-        """String offsets of a NUL-terminated name in this blob; the last answer is kept for the next module."""
-        if self._asked[0] == needle:
-            return self._asked[1]
+        """String offsets of a NUL-terminated name in this blob; kept, for the next module and the next question."""
+        offsets = self._asked.get(needle)
+        if offsets is not None:
+            return offsets
         offsets = []
         raw, begin, end = self.raw, self._strings_at, self._strings_end
         # Only a module's strings can begin with a name; all others follow a NUL.
@@ -566,7 +557,7 @@ class Btf:
         while hit >= 0:
             offsets.append(self.strings_from + hit + 1 - begin)
             hit = raw.find(b"\0" + needle, hit + 1, end)
-        self._asked = needle, offsets
+        self._asked[needle] = offsets
         return offsets
 
     def _strings(self, offsets: list[int], places: list[int]) -> list[str]:
@@ -602,6 +593,23 @@ class Btf:
                         seen.add(key)
                         todo.append((inner, place))
         return False
+
+
+def _places(raw: bytes, numbers: list[int], order: Literal["little", "big"], begin: int, end: int) -> list[int]:
+    """Where 32-bit words from `begin` to `end` hold one of these numbers, in words from `begin`, in order."""
+    import re  # searches four bytes in a third of the time that bytes.find takes
+
+    found = []
+    for number in numbers:
+        search = re.compile(re.escape(number.to_bytes(4, order))).search
+        hit = search(raw, begin, end)
+        while hit is not None:
+            at = hit.start() - begin
+            if at % 4 == 0:
+                found.append(at // 4)
+            hit = search(raw, begin + at + 1, end)
+    found.sort()
+    return found
 
 
 def _kind(info: int) -> int:

@@ -115,9 +115,9 @@ class Kernel:
 
     def __init__(self, vmlinux: Btf, modules: Callable[[], Sequence[Btf]]) -> None:
         """`modules` is called when vmlinux lacks a type, once."""
-        self._vmlinux = Records(vmlinux)
+        self._vmlinux = _Types(vmlinux)
         self._read_modules = modules
-        self._modules: list[Records] | None = None
+        self._modules: list[_Types] | None = None
         self._found: dict[tuple[str, int], tuple[tuple[Records, int], ...]] = {}
 
     def candidates(self, name: str, kind: int) -> tuple[tuple[Records, int], ...]:
@@ -125,20 +125,33 @@ class Kernel:
         kind = kinds.ENUM if kind == kinds.ENUM64 else kind
         key = name, kind
         if key not in self._found:
-            found = _named(self._vmlinux, name, kind)
+            found = self._vmlinux.named(name, kind)
             if not found:
                 if self._modules is None:
-                    self._modules = [Records(module) for module in self._read_modules()]
+                    self._modules = [_Types(module) for module in self._read_modules()]
                 for module in self._modules:
-                    found += _named(module, name, kind)
+                    found += module.named(name, kind)
             self._found[key] = tuple(found)
         return self._found[key]
 
 
-def _named(records: Records, name: str, kind: int) -> list[tuple[Records, int]]:
-    flavours = {found for found in records.btf.names_starting(name + "___") if essential(found) == name}
-    found = [type_id for each in {name, *flavours} for type_id in records.btf.find_ids(each, _same_kind(kind))]
-    return [(records, type_id) for type_id in sorted(found)]
+class _Types:
+    """The types of one blob by name, whatever their flavours."""
+
+    def __init__(self, btf: Btf) -> None:
+        self._records = Records(btf)
+        self._flavours: dict[str, list[str]] | None = None
+
+    def named(self, name: str, kind: int) -> list[tuple[Records, int]]:
+        """Types of this blob of an essential name and a kind, in file order."""
+        btf = self._records.btf
+        if self._flavours is None:
+            self._flavours = {}
+            for each in set(btf.names_with("___")):
+                self._flavours.setdefault(essential(each), []).append(each)
+        names = {name, *self._flavours.get(name, ())}
+        found = [type_id for each in names for type_id in btf.find_ids(each, _same_kind(kind))]
+        return [(self._records, type_id) for type_id in sorted(found)]
 
 
 def _same_kind(kind: int) -> frozenset[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from struct import error as StructError
 from struct import iter_unpack, unpack_from
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from probe_scout.errors import Malformed
 
@@ -107,12 +107,14 @@ class BpfObject:
     `programs` in libbpf's order (by section, then offset); `core` by section name, in file order.
 
     `functions`: offsets in bytes of the functions of .text; `global_functions` of those that are verified alone.
+    `decoded`: kept by probes/objects/program_code.py, for the next kernel.
     """
 
     __slots__ = (
+        "_numbers",
         "btf",
-        "code",
         "core",
+        "decoded",
         "externs",
         "func_infos",
         "functions",
@@ -146,13 +148,15 @@ class BpfObject:
         self.functions: set[int] = set()
         self.global_functions: set[int] = set()
         self.refusal: Refusal | None = None
+        self.decoded: Any = None
+        self._numbers: dict[str, int] = {}
 
     def section_named(self, name: str) -> int:
         """Index of the first section of this name; 0 if there is none."""
-        for index, section in enumerate(self.sections):
-            if section.name == name:
-                return index
-        return 0
+        if not self._numbers:
+            for index, section in enumerate(self.sections):
+                self._numbers.setdefault(section.name, index)
+        return self._numbers.get(name, 0)
 
 
 class _Refused(Exception):

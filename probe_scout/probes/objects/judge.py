@@ -20,9 +20,11 @@ from ...model.verdict import NO, UNKNOWN, YES, Finding
 from ...rules import bpf_names, helper_sets, object_load, section_names
 from . import advice, old_libbpf, program_code, program_limits, reach
 from . import externs as extern_states
+from .memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
 
     from ...formats.elf.bpf_object import BpfObject, Program
     from ...model.bpf_map import MapDefinition
@@ -110,9 +112,12 @@ class Judge:
         self.points, self.loadable = points, loadable
         self._assumed: list[Finding] = []
         self._names: dict[int, str] = {}
+        self._memo = Memo((_No, _Unknown))
+        self._codes: dict[Program, list[program_code.OfExtent]] = {}
 
     def answer(self, found: BpfObject, only: str = "") -> tuple[ObjectAnswer, tuple[ProgramAnswer, ...]]:
         """The object's answer and those of its programs; `only` names one program."""
+        self._memo, self._codes = Memo((_No, _Unknown)), {}
         rows = [Row(program, section_names.of(program.section, self.libbpf)) for program in found.programs]
         refusal = found.refusal or old_libbpf.refusal(found, self.libbpf)
         if refusal is not None and not (found.is_big_endian and self.libbpf < _OPENS_BOTH_ORDERS):
@@ -195,7 +200,7 @@ class Judge:
         try:
             self._prepare(found, wanted, is_alone=False)
             for row in wanted:
-                self._load(found, row, is_alone=False)
+                self._load(found, row)
             self._slots(found, wanted)
         except _No as no:
             return ObjectAnswer(NO, no.stage, no.errno, no.findings)
@@ -212,23 +217,26 @@ class Judge:
                 "object_load.no_btf",
                 "its relocations need the kernel's type information, which is not readable here",
             )
-        try:
-            self._externs = extern_states.resolve(found, self.types)
-        except extern_states.Unresolved as error:
-            if not error.errno:
-                raise _Unknown(LOAD, error.rule, error.says) from None
-            raise _No(LOAD, error.rule, error.errno, error.says) from None
+        externs = self._memo.once("externs", lambda: self._externs(found))
         self._struct_ops(found, rows, is_alone)
         wanted: set[reach.Place] = set()
         for row in rows:
             wanted |= program_code.extent(found, row.program)
         try:
             core = self.types.core() if self.types.vmlinux is not None else None
-            self._prepared = program_code.prepare(found, core, self._externs, wanted, self.types.is_partial)
+            self._prepared = program_code.prepare(found, core, externs, wanted, self.types.is_partial)
         except program_code.Broken as error:
             raise _No(LOAD, error.rule, error.errno, error.says) from None
-        self._maps(found, is_alone)
+        self._memo.once(("maps", is_alone), lambda: self._maps(found, is_alone))
         self._links(found, rows, is_alone)
+
+    def _externs(self, found: BpfObject) -> extern_states.Externs:
+        try:
+            return extern_states.resolve(found, self.types)
+        except extern_states.Unresolved as error:
+            if not error.errno:
+                raise _Unknown(LOAD, error.rule, error.says) from None
+            raise _No(LOAD, error.rule, error.errno, error.says) from None
 
     def _links(self, found: BpfObject, rows: list[Row], is_alone: bool) -> None:
         """struct_ops_map_alloc: flags of maps in .struct_ops.link."""
@@ -333,7 +341,29 @@ class Judge:
 
     # One program.
 
-    def _load(self, found: BpfObject, row: Row, is_alone: bool = True) -> reach.Reached | None:
+    def _load(self, found: BpfObject, row: Row) -> reach.Reached | None:
+        section = self._memo.once(("before", row.program), lambda: self._before(found, row))
+        code = program_code.of_extent(self._prepared, program_code.extent(found, row.program))
+        seen = self._codes.setdefault(row.program, [])
+        if code not in seen:
+            seen.append(code)
+        number = seen.index(code)
+        walked, assumed = self._memo.once(("code", row.program, number), lambda: self._noted(found, row, section))
+        self._assumed += assumed
+        return walked
+
+    def _noted(
+        self, found: BpfObject, row: Row, section: section_names.SectionName
+    ) -> tuple[reach.Reached | None, list[Finding]]:
+        """The walk of the instructions, and what was assumed for it."""
+        before, self._assumed = self._assumed, []
+        try:
+            return self._instructions(found, row, section), self._assumed
+        finally:
+            self._assumed = before
+
+    def _before(self, found: BpfObject, row: Row) -> section_names.SectionName:
+        """What is refused before the instructions are looked at."""
         section, program = row.section, row.program
         if section is None:
             release = ".".join(map(str, self.libbpf))
@@ -349,7 +379,7 @@ class Judge:
             raise _No(LOAD, "object_load.license", "EINVAL", says, "the object")
         _refuse(program_limits.member_refused(_members_with(found, program.name), 0))
         self._attach_target(row, section, LOAD)
-        return self._instructions(found, row, section)
+        return section
 
     def _struct_ops_program(self, found: BpfObject, program: Program) -> None:
         for definition in found.maps:
@@ -650,7 +680,7 @@ class Judge:
         count = self.types.symbol_count(name)
         return helper_sets.UNTOLD if count is None else helper_sets.ALLOWED if count else helper_sets.REFUSED
 
-    def _forms(self, prepared: program_code.Prepared, whole: set[reach.Place]) -> None:
+    def _forms(self, prepared: program_code.Prepared, whole: AbstractSet[reach.Place]) -> None:
         """What the verifier checks before it walks, of every instruction (resolve_pseudo_ldimm64, check_btf_func)."""
         insns = [prepared.code.insns[place.section][place.number] for place in whole]
         has_atomic = any(insn.code & 0xE7 == 0xC3 and insn.imm for insn in insns)

@@ -41,7 +41,8 @@ class KernelTypes:
         self._records: dict[str, Records] = {}
         self._core: relocation.Kernel | None = None
         self._enums: dict[str, dict[str, int]] = {}
-        self._addresses: dict[str, int | None] = {}
+        self._symbols: dict[str, set[tuple[bytes, bytes]]] = {}
+        self._found: dict[tuple[str, int, str | None], tuple[Records, int] | None] = {}
 
     def core(self) -> relocation.Kernel:
         """The search of CO-RE relocation; only where vmlinux has type information."""
@@ -68,6 +69,12 @@ class KernelTypes:
 
         With `module` only those modules whose names begin so: libbpf compares as many letters as were written.
         """
+        key = name, kind, module
+        if key not in self._found:
+            self._found[key] = self._search(name, kind, module)
+        return self._found[key]
+
+    def _search(self, name: str, kind: int, module: str | None) -> tuple[Records, int] | None:
         wanted = frozenset((kind,))
         places = [] if module is not None and not "vmlinux".startswith(module) else [""]
         places += [m for m in self.kernel.btf_modules() if module is None or m.startswith(module)]
@@ -95,17 +102,21 @@ class KernelTypes:
 
         Hidden addresses count as one: libbpf then sees the same zero for each.
         """
-        if name not in self._addresses:
-            raw = self.kernel.kallsyms()
-            if raw is None:
-                return None
-            self._addresses[name] = len(_addresses_of(raw, name.encode()))
-        return self._addresses[name]
+        found = self._symbols_of(name)
+        return None if found is None else len({address for address, _ in found})
 
     def is_weak(self, name: str) -> bool:
         """Whether kallsyms has this function as a weak one: what an architecture did not replace. False if unread."""
-        raw = self.kernel.kallsyms() or b""
-        return re.search(rb" [Ww] " + re.escape(name.encode()) + rb"(?=[\t\n]|\Z)", raw) is not None
+        return any(letter in (b"W", b"w") for _, letter in self._symbols_of(name) or ())
+
+    def _symbols_of(self, name: str) -> set[tuple[bytes, bytes]] | None:
+        """Address and letter of each line of kallsyms of this name; None where it cannot be read."""
+        if name not in self._symbols:
+            raw = self.kernel.kallsyms()
+            if raw is None:
+                return None
+            self._symbols[name] = _lines_of(raw, name.encode())
+        return self._symbols[name]
 
     def traced_matches(self, pattern: str) -> int | None:
         """How many names of available_filter_functions match a pattern of `*` and `?`; None where it cannot be read."""
@@ -162,8 +173,8 @@ class KernelTypes:
         return self.find(name, kinds.FUNC, "vmlinux") is not None
 
 
-def _addresses_of(raw: bytes, name: bytes) -> set[bytes]:
-    """The addresses of kallsyms' lines of exactly this name. The name is searched first: it is rare, lines are many."""
+def _lines_of(raw: bytes, name: bytes) -> set[tuple[bytes, bytes]]:
+    """Address and letter of kallsyms' lines of exactly this name. It is searched first: it is rare, lines are many."""
     found = set()
     at = raw.find(b" " + name)
     while at >= 0:
@@ -171,6 +182,6 @@ def _addresses_of(raw: bytes, name: bytes) -> set[bytes]:
         if raw[end : end + 1] in (b"\n", b"\t", b""):
             line = raw[raw.rfind(b"\n", 0, at) + 1 : at].split(b" ")
             if len(line) == 2 and len(line[1]) == 1:
-                found.add(line[0])
+                found.add((line[0], line[1]))
         at = raw.find(b" " + name, end)
     return found

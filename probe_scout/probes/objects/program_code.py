@@ -16,6 +16,7 @@ from .reach import SOMEWHERE, Code, Insn, Place, Pointer, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
     from ...formats.elf.bpf_object import BpfObject, Program
     from .externs import Externs
@@ -45,6 +46,13 @@ class Prepared(NamedTuple):
     no_type: set[Place]
 
 
+class OfExtent(NamedTuple):
+    """What decides about one program, to be compared: the code of its sections, and what is absent from it."""
+
+    rows: list[list[Insn]]
+    poison: dict[Place, Poison]
+
+
 class Broken(Exception):
     """A relocation that costs the whole object. `errno` by name."""
 
@@ -53,35 +61,93 @@ class Broken(Exception):
         self.rule, self.errno, self.says = rule, errno, says
 
 
-def extent(found: BpfObject, program: Program) -> set[Place]:
+class _Decoded:
+    """What is the same of an object on every kernel: its instructions as compiled, and what belongs to a program."""
+
+    def __init__(self, found: BpfObject) -> None:
+        self._found = found
+        self._rows: dict[int, list[Insn]] = {}
+        self._extents: dict[tuple[int, int], frozenset[Place]] = {}
+        self._starts = sorted(offset // INSN_BYTES for offset in found.functions)
+        self.data = {
+            n: part.data for n, part in enumerate(found.sections) if part.name.startswith(".rodata") and part.type == 1
+        }
+        self.global_functions = {Place(found.text_index, offset // INSN_BYTES) for offset in found.global_functions}
+
+    def rows(self, section: int) -> list[Insn]:
+        """The instructions of a section; do not change it."""
+        rows = self._rows.get(section)
+        if rows is None:
+            part = self._found.sections[section]
+            rows = [
+                Insn(op, regs & 15, regs >> 4, off, imm)
+                for op, regs, off, imm in iter_unpack("<BBhi", part.data[: part.size & ~7])
+            ]
+            for index, insn in enumerate(rows):
+                if insn.code == _LD_IMM64 and index + 1 < len(rows):
+                    rows[index] = insn._replace(value=((rows[index + 1].imm << 32) | (insn.imm & 0xFFFFFFFF)) & _MASK64)
+            self._rows[section] = rows
+        return rows
+
+    def extent(self, program: Program) -> frozenset[Place]:
+        key = program.section_index, program.offset
+        if key not in self._extents:
+            self._extents[key] = frozenset(self._walk(program))
+        return self._extents[key]
+
+    def _walk(self, program: Program) -> set[Place]:
+        found = self._found
+        todo = [(program.section_index, program.offset // INSN_BYTES, program.size // INSN_BYTES)]
+        places: set[Place] = set()
+        text, starts = found.text_index, self._starts
+        while todo:
+            section, begin, count = todo.pop()
+            if Place(section, begin) in places:
+                continue
+            references = found.references.get(section, {})
+            data = found.sections[section].data
+            for index in range(max(begin, 0), min(begin + count, len(data) // INSN_BYTES)):
+                places.add(Place(section, index))
+                reference = references.get(index * INSN_BYTES)
+                target = None
+                if reference is not None and reference.kind.startswith("subprogram"):
+                    target = reference.offset // INSN_BYTES
+                elif section == text and data[index * 8] == _CALL and data[index * 8 + 1] >> 4 == 1:
+                    target = index + 1 + int.from_bytes(data[index * 8 + 4 : index * 8 + 8], "little", signed=True)
+                if target is not None:
+                    total = found.sections[text].size // INSN_BYTES
+                    end = next((start for start in starts if start > target), total)
+                    todo.append((text, target, end - target))
+        return places
+
+
+def _decoded(found: BpfObject) -> _Decoded:
+    if found.decoded is None:
+        found.decoded = _Decoded(found)
+    decoded: _Decoded = found.decoded
+    return decoded
+
+
+def extent(found: BpfObject, program: Program) -> frozenset[Place]:
     """Every instruction that libbpf puts into a program: its function, and the functions of .text that it refers to."""
-    todo = [(program.section_index, program.offset // INSN_BYTES, program.size // INSN_BYTES)]
-    places: set[Place] = set()
-    text = found.text_index
-    starts = sorted(offset // INSN_BYTES for offset in found.functions)
-    while todo:
-        section, begin, count = todo.pop()
-        if Place(section, begin) in places:
-            continue
-        references = found.references.get(section, {})
-        data = found.sections[section].data
-        for index in range(max(begin, 0), min(begin + count, len(data) // INSN_BYTES)):
-            places.add(Place(section, index))
-            reference = references.get(index * INSN_BYTES)
-            target = None
-            if reference is not None and reference.kind.startswith("subprogram"):
-                target = reference.offset // INSN_BYTES
-            elif section == text and data[index * 8] == _CALL and data[index * 8 + 1] >> 4 == 1:
-                target = index + 1 + int.from_bytes(data[index * 8 + 4 : index * 8 + 8], "little", signed=True)
-            if target is not None:
-                total = found.sections[text].size // INSN_BYTES
-                end = next((start for start in starts if start > target), total)
-                todo.append((text, target, end - target))
-    return places
+    return _decoded(found).extent(program)
+
+
+def of_extent(prepared: Prepared, places: AbstractSet[Place]) -> OfExtent:
+    """The part of an object's code that a program consists of."""
+    sections = sorted({place.section for place in places})
+    return OfExtent(
+        [prepared.code.insns[section] for section in sections],
+        {place: poison for place, poison in prepared.poison.items() if place in places},
+    )
 
 
 def prepare(
-    found: BpfObject, core: relocation.Kernel | None, externs: Externs, wanted: set[Place], is_partial: bool = False
+    found: BpfObject,
+    core: relocation.Kernel | None,
+    externs: Externs,
+    wanted: AbstractSet[Place],
+    is_partial: bool = False,
 ) -> Prepared:
     """Relocates everything in `wanted`. Raises Broken where libbpf refuses the object.
 
@@ -96,29 +162,18 @@ def prepare(
     return prepared
 
 
-def unrelocated(found: BpfObject, wanted: set[Place]) -> Prepared:
+def unrelocated(found: BpfObject, wanted: AbstractSet[Place]) -> Prepared:
     """The code of the sections of `wanted` as it was compiled, with the read-only data of the object."""
-    code = Code()
-    prepared = Prepared(code, {}, {}, set())
-    for section in {place.section for place in wanted}:
-        rows = [
-            Insn(op, regs & 15, regs >> 4, off, imm)
-            for op, regs, off, imm in iter_unpack(
-                "<BBhi", found.sections[section].data[: found.sections[section].size & ~7]
-            )
-        ]
-        code.insns[section] = rows
-        for index, insn in enumerate(rows):
-            if insn.code == _LD_IMM64 and index + 1 < len(rows):
-                rows[index] = insn._replace(value=((rows[index + 1].imm << 32) | (insn.imm & 0xFFFFFFFF)) & _MASK64)
-    for index, part in enumerate(found.sections):
-        if part.name.startswith(".rodata") and part.type == 1:
-            code.data[index] = part.data
-    code.global_functions = {Place(found.text_index, offset // INSN_BYTES) for offset in found.global_functions}
-    return prepared
+    code, decoded = Code(), _decoded(found)
+    code.insns = {section: decoded.rows(section).copy() for section in {place.section for place in wanted}}
+    code.data = dict(decoded.data)
+    code.global_functions = decoded.global_functions
+    return Prepared(code, {}, {}, set())
 
 
-def _relocate_core(found: BpfObject, core: relocation.Kernel | None, wanted: set[Place], prepared: Prepared) -> None:
+def _relocate_core(
+    found: BpfObject, core: relocation.Kernel | None, wanted: AbstractSet[Place], prepared: Prepared
+) -> None:
     if not found.core or found.records is None:
         return
     if core is None:
@@ -129,14 +184,14 @@ def _relocate_core(found: BpfObject, core: relocation.Kernel | None, wanted: set
     relocator = relocation.Relocator(local, core)
     for name, records in found.core.items():
         section = found.section_named(name)
+        if section not in prepared.code.insns:
+            continue
         for record in records:
             place = Place(section, record.insn_offset // INSN_BYTES)
             if place not in wanted and section != found.text_index:
                 continue
-            if place.number >= len(prepared.code.insns.get(section, ())):
-                if section in prepared.code.insns:
-                    raise Broken("object_load.core", "EINVAL", f"a relocation of section {name} lies behind its end")
-                continue
+            if place.number >= len(prepared.code.insns[section]):
+                raise Broken("object_load.core", "EINVAL", f"a relocation of section {name} lies behind its end")
             try:
                 result = relocator.resolve(record)
                 _patch(prepared, place, record, result, partial(relocation.describe, local, record))

@@ -17,6 +17,7 @@ from ...rules import object_load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
 
     from ...formats.elf.bpf_object import BpfObject
     from ...rules.section_names import SectionName
@@ -169,7 +170,9 @@ def sleepable_type(types: KernelTypes, section: SectionName) -> Refusal | None:
     return Refusal("object_load.program_flags", "EINVAL", says, "proc/kallsyms: no bpf_prog_array_free_sleepable")
 
 
-def sleepable_maps(types: KernelTypes, found: BpfObject, section: SectionName, whole: set[Place]) -> Refusal | None:
+def sleepable_maps(
+    types: KernelTypes, found: BpfObject, section: SectionName, whole: AbstractSet[Place]
+) -> Refusal | None:
     """check_map_prog_compatibility, of every map that the program's instructions name, walked or not."""
     if not section.sleepable:
         return None
@@ -231,9 +234,6 @@ def stack(types: KernelTypes, section: SectionName, prepared: Prepared, walked: 
         insn = insns[place.section][place.number]
         if insn.code == 0x85 and (insn.src == 2 or (not insn.src and insn.imm in _KEEPS_REGISTERS)):
             return None
-    is_apart = section.program in _APART and bool(types.enum("priv_stack_mode"))
-    if is_apart and types.is_weak("bpf_jit_supports_private_stack"):  # its JIT has no such stacks
-        is_apart = False
     todo: list[tuple[Place, int, int, tuple[Place, ...]]] = [(walked.entry, 0, 0, ())]
     steps = 0
     while todo and steps < 10_000:
@@ -241,7 +241,7 @@ def stack(types: KernelTypes, section: SectionName, prepared: Prepared, walked: 
         function, above, frame, chain = todo.pop()
         own = max(walked.stack_bytes.get(function, 0), 1)
         depth = above + (own + _STACK_STEP - 1) // _STACK_STEP * _STACK_STEP
-        if depth > _STACK_BYTES_MAX and not is_apart:
+        if depth > _STACK_BYTES_MAX and not _has_private_stacks(types, section):
             says = f"{len(chain) + 1} functions that call each other need {depth} bytes of stack, and there are 512"
             return Refusal("object_load.stack", "EACCES", says, "the object")
         if function in chain:
@@ -253,6 +253,12 @@ def stack(types: KernelTypes, section: SectionName, prepared: Prepared, walked: 
                 return Refusal("object_load.stack", "E2BIG", "more than 8 functions call each other", "the object")
             todo.append((callee, depth, deeper, (*chain, function)))
     return None
+
+
+def _has_private_stacks(types: KernelTypes, section: SectionName) -> bool:
+    if section.program not in _APART or not types.enum("priv_stack_mode"):
+        return False
+    return not types.is_weak("bpf_jit_supports_private_stack")  # where the JIT has no such stacks
 
 
 def member_refused(names: Iterable[tuple[str, str]], helper: int) -> Refusal | None:

@@ -20,6 +20,8 @@ from .externs import Externs, State
 from .judge import asked_of
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from ...formats.elf.bpf_object import BpfObject, Extern, Program
 
 _CALL, _LD_IMM64, _KFUNC_CALL = 0x85, 0x18, 2
@@ -98,7 +100,9 @@ def _of_instructions(found: BpfObject, program: Program) -> list[Need]:
     prepared = {is_there: _prepared(found, extent, is_there) for is_there in (True, False, None)}
     entry = reach.Place(program.section_index, program.offset // INSN_BYTES)
     try:
-        walks = {is_there: reach.reached(code.code, entry).places & extent for is_there, code in prepared.items()}
+        walks: dict[bool | None, AbstractSet[reach.Place]] = {
+            is_there: reach.reached(code.code, entry).places & extent for is_there, code in prepared.items()
+        }
     except reach.TooLarge:
         walks = {None: extent, True: extent, False: set()}
     held = {is_there: _of_places(found, prepared[True], places) for is_there, places in walks.items()}
@@ -108,7 +112,7 @@ def _of_instructions(found: BpfObject, program: Program) -> list[Need]:
     return sorted(needs)
 
 
-def _of_places(found: BpfObject, prepared: program_code.Prepared, places: set[reach.Place]) -> set[Need]:
+def _of_places(found: BpfObject, prepared: program_code.Prepared, places: AbstractSet[reach.Place]) -> set[Need]:
     needs = _of_records(found, places)
     for place in places:
         insn = prepared.code.insns[place.section][place.number]
@@ -116,7 +120,7 @@ def _of_places(found: BpfObject, prepared: program_code.Prepared, places: set[re
     return needs
 
 
-def _prepared(found: BpfObject, extent: set[reach.Place], is_there: bool | None) -> program_code.Prepared:
+def _prepared(found: BpfObject, extent: AbstractSet[reach.Place], is_there: bool | None) -> program_code.Prepared:
     """The code where all that is tested for is there, is not there, or may be (None)."""
     states = tuple(_state(extern, is_there) for extern in found.externs)
     bare = program_code.unrelocated(found, extent)
@@ -147,7 +151,7 @@ def _records(found: BpfObject) -> list[tuple[int, relocation.CoreRecord]]:
     return [(found.section_named(name), record) for name, records in found.core.items() for record in records]
 
 
-def _of_records(found: BpfObject, places: set[reach.Place]) -> set[Need]:
+def _of_records(found: BpfObject, places: AbstractSet[reach.Place]) -> set[Need]:
     local = found.records
     if local is None:
         return set()
@@ -176,7 +180,7 @@ def _of_instruction(insn: reach.Insn, place: reach.Place, prepared: program_code
     return needs
 
 
-def _checked_before(found: BpfObject, prepared: program_code.Prepared, extent: set[reach.Place]) -> set[str]:
+def _checked_before(found: BpfObject, prepared: program_code.Prepared, extent: AbstractSet[reach.Place]) -> set[str]:
     """Forms that the kernel checks in every instruction, also in code that is never run."""
     names = set()
     for place in extent:

@@ -71,7 +71,7 @@ def test_many_names_are_found_by_an_index_as_few_are_by_searches():
     searched = {name: Btf(w.bytes()).find_ids(name, kinds) for name in names}
     for _ in range(20):
         assert {name: btf.find_ids(name, kinds) for name in names} == searched
-    assert btf._by_name is not None
+    assert btf._names
 
 
 @pytest.mark.parametrize(
