@@ -109,6 +109,8 @@ class _Asked:
             kernel = self._open()
             self._opened = kernel, _judge(kernel, self._libbpf)
         kernel, judge = self._opened
+        if not self._judged and (types := judge.types.vmlinux) is not None:
+            types.note(judge.type_names(read))
         _gather(kernel, judge.functions(read, self._program), self._judged)
         self._judged += 1
         return OnKernel(kernel.info(), *judge.answer(read, self._program))
@@ -177,8 +179,11 @@ def _points(kernel: Kernel, verdict: Callable[[str, str], Verdict]) -> Callable[
     def ask(attach: str, target: str) -> tuple[Alternative, ...]:
         meant = parse(target)
         # For a function that is not there the other points are the same for every attach type.
-        key = attach if meant.kind != FUNCTION or lookup.symbols(meant.name) else "", target
+        is_there = meant.kind != FUNCTION or bool(lookup.symbols(meant.name))
+        key = attach if is_there else "", target
         if key not in held:
+            if not is_there:
+                kernel.note(meant.name.encode())
             held[key] = alternatives.alternatives(lookup, meant, (verdict(attach, target),), _POINTS_MAX)
         return held[key]
 

@@ -164,6 +164,12 @@ class Symbols(Types):
             self._places = Places(raw)
         return self._places
 
+    def note(self, name: bytes) -> None:
+        """Names with this one in them (`__x64_sys_execve` for execve) will be asked for: one pass finds them all."""
+        raw = self.kallsyms()
+        if raw is not None:
+            self._places_of(raw).note(name)
+
     def names_starting(self, head: bytes) -> tuple[bytes, ...]:
         """Names of kallsyms that begin so, sorted, each once; () where it cannot be read."""
         from ..formats.text import kallsyms
@@ -223,7 +229,7 @@ class Symbols(Types):
                 _, raw = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH,)) or ("", b"")
             if names is None:
                 return filter_functions.table_names(raw, symbols)
-            return filter_functions.names_only(raw, symbols, names)
+            return filter_functions.names_only(raw, symbols, names, self.kallsyms() or b"")
         except Malformed as error:
             self.mark_malformed(facts.FILTER_FUNCTIONS, error)
             return None

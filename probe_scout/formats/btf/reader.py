@@ -45,7 +45,7 @@ from .kinds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from probe_scout.model.prototype import Prototype, Shape
 
@@ -60,6 +60,7 @@ _FUNC_INFOS = frozenset(FUNC << 24 | linkage for linkage in range(3))
 _MODIFIERS = frozenset((TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG))
 _MODIFIERS_MAX = 64  # the kernel itself resolves 32 steps (MAX_RESOLVE_DEPTH)
 _SEARCHES_MAX = 4  # then a list of all names costs less than more searches of the records
+_NOTED_MIN = 12  # names for which one pass costs less than a search for each
 _SCANS_MAX = 4  # a name is one string, or two with the base's
 _ON_THE_TYPE_ITSELF = 0xFFFFFFFF  # a DECL_TAG's component_idx of -1
 
@@ -158,6 +159,20 @@ class Btf:
     def has_name(self, name: str) -> bool:
         """True if some record of this blob is called so: a type, a function, a member or an enumerator. No walk."""
         return bool(self._own_offsets(name.encode("utf-8", "surrogateescape") + b"\0"))
+
+    def note(self, names: Iterable[str]) -> None:
+        """Look for many names at once, where each would take a search; what is found is kept for the questions."""
+        from ..text import many
+
+        wanted = {name.encode("utf-8", "surrogateescape") for name in names}
+        wanted = {name for name in wanted if name and name + b"\0" not in self._asked}
+        pattern = many.pattern(b"\0", wanted, b"\0") if len(wanted) >= _NOTED_MIN and self.base is None else None
+        if pattern is None:
+            return
+        for name in wanted:
+            self._asked[name + b"\0"] = []
+        for match in pattern.finditer(self.raw, self._strings_at, self._strings_end):
+            self._asked[match[1] + b"\0"].append(match.start() + 1 - self._strings_at)
 
     def names_starting(self, prefix: str) -> set[str]:
         """Names of this blob's records that begin so. No walk: strings are there because some record uses them."""
@@ -513,8 +528,11 @@ class Btf:
     def _name_list(self) -> bytes:
         """The string offset of each type's name, four bytes each in the machine's order: a sixth of the records."""
         if not self._names:
-            words = self.words
-            self._names = array("I", [words[at - 1] for at in self.starts()]).tobytes()
+            begin = self._types_at - 4  # a word earlier: what `starts` counts are info words, and names lie before
+            before = memoryview(self.raw)[begin : begin + self._type_bytes].cast("I")
+            if self.order != sys.byteorder:
+                before = memoryview(array("I", [0, *self.words[:-1]]))
+            self._names = array("I", map(before.__getitem__, self.starts())).tobytes()
         return self._names
 
     def _record_around(self, position: int) -> tuple[int, int]:

@@ -236,12 +236,12 @@ def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
     return b"".join(line for _, line in sorted(parts))
 
 
-def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes]) -> Sites | None:
+def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes], kallsyms: bytes = b"") -> Sites | None:
     """What the file without addresses says of a few names, without placing the whole list.
 
     None where only the order of the whole list can tell: several copies of which some are listed, or an
-    unlisted function that could hold a site printed without a name. Raises Malformed for a file that is cut
-    off or does not begin with a name.
+    unlisted function that could hold a site printed without a name. `kallsyms`, the whole file, tells of most of
+    these that they hold none. Raises Malformed for a file that is cut off or does not begin with a name.
     """
     head = _ends(raw, PATH)
     if raw and (not head or head.count(b" ") > 1):
@@ -262,12 +262,53 @@ def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes]) -> Site
             if 0 < listed < len(same):
                 return None
             begin, end = symbols.extent(row)
-            if not listed and loose is not None and begin + loose < end and symbols.is_core_text(begin):
+            may_hold = not listed and loose is not None and begin + loose < end and symbols.is_core_text(begin)
+            if may_hold and _is_near_nameless(raw, kallsyms, begin):
                 return None
             if listed:
                 placed.setdefault(owner, set()).update(same)
     sites._starts = placed
     return sites
+
+
+_BESIDE_MAX = 40  # lines of kallsyms on either side among which a listed function is sought
+
+
+def _is_near_nameless(raw: bytes, kallsyms: bytes, address: int) -> bool:
+    """False if no site without a name lies between the listed functions around this address of vmlinux.
+
+    The list is in ascending order of addresses, so what stands between their two lines lies between them.
+    """
+    at = kallsyms.find(b"%016x " % address)
+    if at < 0 or (at and kallsyms[at - 1] != 0x0A):
+        return True
+    before, after = _listed_beside(raw, kallsyms, at, address, -1), _listed_beside(raw, kallsyms, at, address, 1)
+    return before < 0 or after <= before or raw.find(_INVALID, before, after) >= 0
+
+
+def _listed_beside(raw: bytes, kallsyms: bytes, line: int, address: int, step: int) -> int:
+    """Position in the list of the next function on one side whose name stands once in both files; -1: none is near."""
+    for _ in range(_BESIDE_MAX):
+        begin = kallsyms.rfind(b"\n", 0, line - 1) + 1 if step < 0 else kallsyms.find(b"\n", line) + 1
+        end = kallsyms.find(b"\n", begin)
+        if (step < 0 and not line) or (step > 0 and not begin) or end < 0:
+            break
+        line = begin
+        head, _, rest = kallsyms[begin:end].partition(b" ")
+        name = rest[2:]
+        if b"\t" in name or not _is_address(head) or int(head, 16) == address:
+            continue
+        needle = b"\n" + name + b"\n"
+        at = raw.find(needle)
+        if at >= 0 and raw.find(needle, at + 1) < 0 and _stands_once(kallsyms, name):
+            return at
+    return -1
+
+
+def _stands_once(kallsyms: bytes, name: bytes) -> bool:
+    needle = b" " + name + b"\n"
+    at = kallsyms.find(needle)
+    return at >= 0 and kallsyms.find(needle, at + 1) < 0
 
 
 def _digits(raw: bytes) -> list[bytes]:

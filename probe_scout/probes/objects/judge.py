@@ -11,7 +11,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...errors import UsageError
+from ...errors import Malformed, UsageError
 from ...formats.btf import kinds
 from ...formats.btf.records import essential
 from ...formats.elf.bpf_object import INSN_BYTES
@@ -62,6 +62,14 @@ _BTF_NAMES = {
     "LSM_CGROUP": ("bpf_lsm_", kinds.FUNC),
     "TRACE_ITER": ("bpf_iter_", kinds.FUNC),
 }
+# Asked for every object, or nearly: enums, contexts, and functions whose presence tells of a kernel's rules.
+_TYPE_NAMES = frozenset(
+    (
+        *("bpf_prog_type", "bpf_attach_type", "bpf_map_type", "bpf_func_id", "bpf_ctx_convert", "pt_regs"),
+        *("within_error_injection_list", "bpf_prog_load", "perf_kprobe_init", "perf_trace_init"),
+        *("arch_bpf_trampoline_size", "save_args", "btf_func_model", "arg_flags", "register_ftrace_direct"),
+    )
+)
 _PLAIN_NAME = re.compile(r"(?:(?!tp:|syscall:)\w+:)?([A-Za-z_][\w.]*)(?:\+\w+)?", re.ASCII)
 _KPROBE_NAME = re.compile(r"[a-zA-Z0-9_.]+")
 
@@ -148,6 +156,15 @@ class Judge:
             asked = asked_of(program.section, section) if section is not None else None
             if asked is not None and (match := _PLAIN_NAME.fullmatch(asked[1])) is not None:
                 names.add(match[1])
+        return names
+
+    def type_names(self, found: BpfObject) -> set[str]:
+        """Names that will be looked up in BTF of vmlinux: one search can find them all."""
+        names = self.functions(found) | _TYPE_NAMES
+        for type_id in {record.type_id for records in found.core.values() for record in records}:
+            if found.records is not None:
+                with suppress(Malformed):
+                    names.add(essential(found.records.record(type_id).name))
         return names
 
     def _alone(self, found: BpfObject, row: Row) -> ProgramAnswer:
