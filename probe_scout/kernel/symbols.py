@@ -41,6 +41,7 @@ class Symbols(Types):
         self._named: dict[bytes, frozenset[bytes]] = {}
         self._places: Places | None = None
         self._limits: bytes | None = None
+        self._no_sites: Sites | None = None  # what is read where a question's names have no symbols
         self._whole: bytes | None = None  # a kallsyms that was looked at and is not cut off
         self.located: dict[str, Any] = {}  # kept by located.py
 
@@ -221,10 +222,13 @@ class Symbols(Types):
             if symbols.hidden:
                 return filter_functions.by_name(raw)
             if path == filter_functions.PATH_ADDRS:
-                if names is not None:
-                    raw = filter_functions.narrow(raw, {symbols.canonical(r) for n in names for r in symbols.rows(n)})
-                sites = filter_functions.table_addrs(raw)
+                printed = {symbols.canonical(r) for n in names or () for r in symbols.rows(n)}
+                if names is not None and not printed and self._no_sites is not None:
+                    return self._no_sites
+                sites = filter_functions.table_addrs(raw if names is None else filter_functions.narrow(raw, printed))
                 if sites.addresses is not None:
+                    if names is not None and not printed:
+                        self._no_sites = sites
                     return sites
                 _, raw = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH,)) or ("", b"")
             if names is None:

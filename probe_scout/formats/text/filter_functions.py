@@ -248,25 +248,25 @@ def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes], kallsym
         raise Malformed(PATH, 0, "a function name", repr(head[:40]))
     sites = Sites()
     placed: dict[bytes | None, set[int]] = {}
-    loose = min((int(d) for d in _digits(raw)), default=None)
-    for name in names:
-        for row in symbols.rows(name):
-            owner, title = symbols.modules[row], symbols.canonical(row)
-            plain = owner.decode() if owner else None
-            listed = find(raw, title.decode("utf-8", "replace")).count(plain)
-            same = {
-                symbols.addresses[r]
-                for r in symbols.rows(title)
-                if symbols.modules[r] == owner and symbols.canonical(r) == title
-            }
-            if 0 < listed < len(same):
-                return None
-            begin, end = symbols.extent(row)
-            may_hold = not listed and loose is not None and begin + loose < end and symbols.is_core_text(begin)
-            if may_hold and _is_near_nameless(raw, kallsyms, begin):
-                return None
-            if listed:
-                placed.setdefault(owner, set()).update(same)
+    rows = [row for name in names for row in symbols.rows(name)]
+    loose = min((int(d) for d in _digits(raw)), default=None) if rows else None
+    for row in rows:
+        owner, title = symbols.modules[row], symbols.canonical(row)
+        plain = owner.decode() if owner else None
+        listed = find(raw, title.decode("utf-8", "replace")).count(plain)
+        same = {
+            symbols.addresses[r]
+            for r in symbols.rows(title)
+            if symbols.modules[r] == owner and symbols.canonical(r) == title
+        }
+        if 0 < listed < len(same):
+            return None
+        begin, end = symbols.extent(row)
+        may_hold = not listed and loose is not None and begin + loose < end and symbols.is_core_text(begin)
+        if may_hold and _is_near_nameless(raw, kallsyms, begin):
+            return None
+        if listed:
+            placed.setdefault(owner, set()).update(same)
     sites._starts = placed
     return sites
 

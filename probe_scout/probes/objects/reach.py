@@ -299,9 +299,13 @@ def _join(seen: list[_State], state: _State) -> _State | None:
 
 
 def _covers(wide: _State, narrow: _State) -> bool:
-    if any(a is not None and a != b for a, b in zip(wide.registers, narrow.registers, strict=True)):
-        return False
-    return set(wide.stack) <= set(narrow.stack)
+    if wide.registers is not narrow.registers:
+        for a, b in zip(wide.registers, narrow.registers, strict=True):
+            if a is not None and a is not b and a != b:
+                return False
+    if not wide.stack or wide.stack is narrow.stack:
+        return True
+    return len(wide.stack) <= len(narrow.stack) and set(wide.stack).issubset(narrow.stack)
 
 
 def _store(
