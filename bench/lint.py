@@ -58,11 +58,31 @@ def line(what: str, paths: list[str], kernels: list[str], runs: int) -> None:
     )
 
 
+def each(files: list[str], kernels: list[str], asked: float, runs: int) -> None:
+    """The first run of every file by itself, out of an empty cache: how it spreads, and which take longer than asked."""
+    taken = []
+    for path in files:
+        words = ["lint", path, *(word for root in kernels for word in ("--root", root)), "--json"]
+        least = float("inf")
+        for _ in range(runs):
+            with tempfile.TemporaryDirectory() as cache:
+                least = min(least, cost(words, cache, 1)[0])
+        taken.append((least, os.path.basename(path)))
+    taken.sort()
+    over = [f"{name} {seconds:.2f}" for seconds, name in taken if seconds > asked]
+    middle = taken[len(taken) // 2][0]
+    print(
+        f"first run of each, s: least {taken[0][0]:.2f}, median {middle:.2f}, most {taken[-1][0]:.2f} ({taken[-1][1]})"
+    )
+    print(f"longer than {asked} s: {len(over)} of {len(taken)}" + (f": {', '.join(over)}" if over else ""), flush=True)
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description="CPU time of probe-scout lint")
     asked.add_argument("--root", action="append", required=True)
     asked.add_argument("--objects", default=os.path.join(HERE, "fixtures", "objects"))
     asked.add_argument("--runs", type=int, default=3)
+    asked.add_argument("--most", type=float, default=0.6, help="CPU seconds that a first run of one file may take")
     options = asked.parse_args()
     kernels, folder = [os.path.abspath(root) for root in options.root], os.path.abspath(options.objects)
     files = sorted(
@@ -74,6 +94,7 @@ def main() -> None:
     for what, path in (("smallest", files[0]), ("middle", files[len(files) // 2]), ("largest", files[-1])):
         line(what, [path], kernels, options.runs)
     line("all", [folder], kernels, 1)
+    each(files, kernels, options.most, options.runs)
 
 
 if __name__ == "__main__":

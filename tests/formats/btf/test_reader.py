@@ -74,6 +74,21 @@ def test_many_names_are_found_by_an_index_as_few_are_by_searches():
     assert btf._names
 
 
+def test_names_that_are_looked_for_together_are_those_found_alone():
+    w = small()
+    w.function("vfs_open", 1, [("file", 3), ("flags", 1)])
+    w.struct("file___old", 8, [("f_mode", 1, 0)])
+    names = ["file", "int", "vfs_open", "bpf_attach_type", "f_mode", "", "absent", *(f"absent{n}" for n in range(9))]
+    alone, together = Btf(w.bytes()), Btf(w.bytes())
+    together.note(names)
+    kinds = frozenset(range(1, 20))
+    for name in names:
+        assert together.find_ids(name, kinds) == alone.find_ids(name, kinds)
+        assert together.has_name(name) == alone.has_name(name)
+    assert together._asked[b"absent\0"] == []
+    assert together.names_with("___") == ["file___old"]
+
+
 @pytest.mark.parametrize(
     "decoy",
     [

@@ -223,3 +223,15 @@ def test_damaged_lists_are_read_or_malformed(addrs, plain):
         if sites is not None:
             sites.settle(TABLE)
             assert {sites.known(TABLE, row) for row in range(len(TABLE.names))} <= {True, False, None}
+
+
+def test_a_site_without_a_name_that_lies_elsewhere_needs_no_whole_list():
+    lines = [(0x80, "z"), (0x100, "a"), (0x140, "big"), (0x300, "b"), (0x400, "c"), (0x440, "large"), (0x600, "d")]
+    whole = "".join(f"{BASE + at:016x} t {name}\n" for at, name in lines).encode()
+    table = symbols(*lines)
+    raw = names("z", "a", "b", "c", f"{INVALID}_{0x20}", "d")
+    assert filter_functions.names_only(raw, table, [b"big"]) is None
+    few = filter_functions.names_only(raw, table, [b"big"], whole)
+    assert few is not None and few.known(table, table.lookup(b"big")) is False
+    assert filter_functions.names_only(raw, table, [b"large"], whole) is None  # the site lies beside it
+    assert filter_functions.table_names(raw, table).known(table, table.lookup(b"big")) is False
