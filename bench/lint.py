@@ -86,7 +86,7 @@ def main() -> None:
     options = asked.parse_args()
     kernels, folder = [os.path.abspath(root) for root in options.root], os.path.abspath(options.objects)
     files = sorted(
-        (os.path.join(top, name) for top, _, names in os.walk(folder) for name in names if not name.endswith(".tsv")),
+        {os.path.realpath(os.path.join(top, name)) for top, _, names in os.walk(folder) for name in names},
         key=os.path.getsize,
     )
     head = ("objects x kernels", "programs", "off s", "first s", "kept s", "ms each", "MiB")
