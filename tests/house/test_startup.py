@@ -62,6 +62,13 @@ def test_the_fast_road_loads_no_heavy_module(small_root, line):
     assert FORBIDDEN.intersection(names) == set()
 
 
+@pytest.mark.parametrize("line", [["kfunc", "vfs_read"], ["context", "vfs_read"], ["context", "xdp"], ["features"]])
+def test_calls_and_contexts_load_no_heavy_module(small_root, line):
+    code, names, out = loaded(small_root, *line, "--root", str(small_root))
+    assert code == 3, out
+    assert FORBIDDEN.intersection(names) == set()
+
+
 def test_the_fast_road_loads_few_modules(small_root):
     _, names, _ = loaded(small_root, "check", "vfs_read", "--root", str(small_root))
     assert len([name for name in names if name.startswith("probe_scout")]) <= MODULES_MAX

@@ -332,6 +332,8 @@ _VALUES = {"--root": "root", "--format": "format", "--color": "color"}
 _MODULES = {**_VALUES, "--modules": "modules"}
 _FLAGS = {"--json": "json"}
 _TYPES = {"--type": "types"}
+_CALLS = {**_MODULES, "--vmlinux": "vmlinux", "--caps": "caps"}
+_CALLER = {**_FLAGS, "--unprivileged": "unprivileged"}
 _LINES = {
     "check": _Line(
         {
@@ -380,6 +382,10 @@ _LINES = {
         names_least=1,
         names_most=_MANY,
     ),
+    "features": _Line(_CALLS, _CALLER, {}),
+    "kfunc": _Line(_CALLS, _CALLER, _TYPES, names_most=1, default=("*",)),
+    "context": _Line(_CALLS, _CALLER, _TYPES, names_least=1, names_most=1),
+    "doctor": _Line({**_MODULES, "--for": "hooks"}, _FLAGS, {}),
     "lint": _Line(
         {"--modules": "modules", "--format": "format", "--color": "color", "--libbpf": "libbpf", "--program": "only"},
         {**_FLAGS, "--requires": "requires"},
