@@ -175,6 +175,8 @@ class DebugFile:
         self._abbrevs: Abbrevs | None = None
         self._is_merged: bool | None = None
         self.refers_far: bool | None = None  # search.refers_far keeps its answer here
+        self.entered: dict[int, int | None] = {}  # by_address.function_at keeps its answers here
+        self.last_walk: tuple[int, Any] | None = None  # walk.walked: the start of one unit, and what it holds
         self.units: list[Unit] = self._read_units()
         self._starts = [unit.start for unit in self.units]
 
