@@ -154,6 +154,24 @@ def test_built_in_names_are_no_mistake(places):
     assert kernel.info().assumed[0] == "this module is loaded: alone"
 
 
+def test_a_fleet_keeps_the_functions_of_the_modules_it_was_told(places, tmp_path, capsys, monkeypatch):
+    """Other modules are other functions: the build is judged again, with them; the same list is not judged twice."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list").write_text("alone\n")
+    asked = []
+    for modules in ("none", "alone", "@list", "all", "all"):
+        assert run.main(["fleet", "add", places["package"], f"--modules={modules}", "--json"]) == 0
+        added = json.loads(capsys.readouterr().out)["added"][0]
+        run.main(["fleet", "ask", "alone_open", "--type=kprobe", "--json"])
+        answers = json.loads(capsys.readouterr().out)["answers"]
+        asked.append((added["outcome"], answers[0]["state"], added["functions"]))
+    alone = [(outcome, state) for outcome, state, _ in asked]
+    assert alone == [("added", "absent"), *[("again", "kept")] * 3, ("kept", "kept")]
+    assert [functions - asked[0][2] for *_, functions in asked] == [0, 2, 2, 8, 8]
+    assert run.main(["fleet", "ask", "alone_open", "--modules=all"]) == 2
+    assert "--modules belongs to fleet add" in capsys.readouterr().err
+
+
 def test_a_kernel_that_was_booted_takes_no_list(tmp_path, capsys):
     assert run.main(["check", "vfs_read", "--modules=all"]) == 2
     assert "--modules is for a kernel that was not booted" in capsys.readouterr().err

@@ -634,6 +634,7 @@ def fleet(
     parquet: Annotated[
         str, typer.Option("--parquet", metavar="FILE", help="With export, a Parquet file; needs the package pyarrow.")
     ] = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -648,6 +649,7 @@ def fleet(
     """
     return build(
         "fleet",
+        modules=modules,
         names=words,
         store=store,
         types=types,

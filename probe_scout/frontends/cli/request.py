@@ -397,6 +397,7 @@ _LINES = {
         {
             "--format": "format",
             "--color": "color",
+            "--modules": "modules",
             "--store": "store",
             "--answer": "answer",
             "--jobs": "jobs",
