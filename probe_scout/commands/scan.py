@@ -157,5 +157,6 @@ def unread(k: Kernel) -> tuple[Unread, ...]:
     """Facts that kept answers from being given, for the head of a list."""
     wanted = (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS, facts.KPROBE_BLACKLIST, facts.CONFIG)
     found = [k.unread(fact) for fact in wanted]
-    found.append(k.partial_gap(facts.KALLSYMS) if k.unread(facts.KALLSYMS) is None else None)
+    if k.unread(facts.KALLSYMS) is None:
+        found.append(k.partial_gap(facts.KALLSYMS) or k.unproved())
     return tuple(u for u in found if u is not None)

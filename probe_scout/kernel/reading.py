@@ -55,6 +55,10 @@ class Reading:
         """Whether the kernel has a feature: settled by kernel.py, from what all the parts below it read."""
         raise NotImplementedError(name)
 
+    def option(self, *options: str) -> bool | None:
+        """Whether the kernel was built with options: told by lists.py."""
+        raise NotImplementedError(options)
+
     def is_cut(self) -> bool:
         """Whether a name that is not in this snapshot may be on the kernel: told by events.py."""
         raise NotImplementedError

@@ -32,7 +32,7 @@ def small_root(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "kallsyms").write_text(
         "ffffffff81000000 T _stext\nffffffff81001000 T vfs_read\nffffffff81002000 T _etext\n"
-        "ffffffff81003000 T _sinittext\n"
+        "ffffffff81003000 T _sinittext\nffffffff81004000 T _einittext\n"
     )
     return tmp_path
 
