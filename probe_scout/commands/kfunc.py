@@ -7,13 +7,14 @@ A kfunc is a function in a set with flags (BTF_KFUNCS_START), which newer kernel
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..formats.btf import signature
 from ..model import facts
 from ..model.calls import KfuncReport, KfuncRow
 from ..model.verdict import NO
+from ..named_tuple import NamedTuple
 from ..probes.calls import Calls, Told, attach_types, program_of
 from ..rules import kfunc_sets
 

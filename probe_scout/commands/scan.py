@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..model import facts
 from ..model.attach import for_kind
 from ..model.report import ScanRow
 from ..model.target import FUNCTION
 from ..model.traits import Traits
+from ..named_tuple import NamedTuple
 from ..probes.attach.bulk import Group, Sweep, groups
 
 if TYPE_CHECKING:

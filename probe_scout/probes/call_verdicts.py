@@ -6,7 +6,7 @@ that kallsyms shows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import SourceError, UsageError
 from ..kernel import located
@@ -18,6 +18,7 @@ from ..model.report import Alternative, Coverage, TargetReport
 from ..model.target import FUNCTION, TRACEPOINT
 from ..model.traits import CallTraits
 from ..model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+from ..named_tuple import NamedTuple
 from ..rules import call, helper_sets, judge
 from .attach import evidence as verdict_evidence
 from .attach import targets, verdicts

@@ -7,11 +7,12 @@ a set of kfuncs at all. Without a caller (Kernel.set_caller), all capabilities.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import Malformed
 from ..kernel import text
 from ..model.verdict import NO, UNKNOWN, YES
+from ..named_tuple import NamedTuple
 from ..rules import helper_sets, kfunc_sets, section_names
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import errno
 import os
 import re
 from stat import S_ISREG
-from typing import NamedTuple
+
+from ..named_tuple import NamedTuple
 
 BYTES_MAX = 4 << 30
 _READ_BYTES = 64 << 20  # larger files are mapped (shared, for reading)

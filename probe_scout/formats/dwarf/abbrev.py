@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from . import names as n
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ProbeScoutError
+from ...named_tuple import NamedTuple
 from . import classes
 from . import names as n
 from .abbrev import (

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from struct import Struct
 from struct import error as StructError
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from ...named_tuple import NamedTuple
 from .abbrev import UnknownForm, uleb
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from bisect import bisect_left
 from itertools import compress, pairwise
 from struct import calcsize, pack_into, unpack_from
 from struct import error as StructError
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from . import notes as elf_notes
 
 if TYPE_CHECKING:

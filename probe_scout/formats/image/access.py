@@ -8,8 +8,9 @@ a function (btf_ctx_access) are not run: their types say it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ...named_tuple import NamedTuple
 from .emulate import GaveUp, Machine
 from .program import PROG, Program, Programs, number
 

@@ -8,8 +8,9 @@ or of the common one, unless a filter of that hook refuses. The registering func
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ...named_tuple import NamedTuple
 from .emulate import SCRATCH, GaveUp, Machine
 from .program import AUX, PROG, Program, Programs
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from struct import iter_unpack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from ..elf import kernel_image
 from . import events
 from .facts import Facts

@@ -17,9 +17,9 @@ import re
 import sys
 from array import array
 from itertools import pairwise
-from typing import NamedTuple
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 
 _DIGITS = b"".join(b"%d\0" % digit for digit in range(10))
 _FIRST_DIGIT = ord("0")

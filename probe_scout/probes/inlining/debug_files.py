@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 from stat import S_ISREG
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...arch import ELF_MACHINES, elf_name
 from ...errors import Malformed, ProbeScoutError, UsageError
 from ...model import facts
 from ...model.facts import Unread
+from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,12 +6,13 @@ file, the symbol, and every path where debug information was sought: one that ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...formats.elf.user_image import STT_GNU_IFUNC
 from ...model.facts import Unread
 from ...model.report import Coverage
 from ...model.user_report import UserArgument
+from ...named_tuple import NamedTuple
 from ...sources import cache, user_files
 
 if TYPE_CHECKING:

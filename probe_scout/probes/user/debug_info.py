@@ -7,11 +7,12 @@ set DEBUGINFOD_URLS; what it sent once is used from then on.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed, ProbeScoutError
 from ...model import facts
 from ...model.facts import Unread
+from ...named_tuple import NamedTuple
 from ...sources import user_files
 from . import symbols
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Denied, Malformed, NotThere, ProbeScoutError, SourceError, UsageError
 from ...formats.elf.user_image import UserImage
 from ...model import facts
 from ...model.facts import Unread
+from ...named_tuple import NamedTuple
 from ...sources import user_files
 
 if TYPE_CHECKING:
