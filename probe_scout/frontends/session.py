@@ -150,7 +150,17 @@ class OpenKernel:
             self._opened = Kernel(open_source(self._root, self._cache), image=image)
             if self._cache:
                 self._opened.names_question = self._names_question
+                self._opened.keeps = True
         return self._opened
+
+    def wants_indexes(self) -> bool:
+        """Whether a large file was read, of which `keep_indexes` can make the next question cheaper."""
+        return self._opened is not None and self._opened.wants_indexes()
+
+    def keep_indexes(self) -> None:
+        """Keep tables of the large files that were read (kernel/kept.py): some tenths of a second of work."""
+        if self._opened is not None:
+            self._opened.keep_indexes()
 
     def _names_question(self) -> str | None:
         """What the list of all functions is kept under; None where it is not kept."""
@@ -229,7 +239,8 @@ class OpenKernel:
             if asked.is_kernel_pattern(name):
                 raise UsageError(f"{name!r} is a pattern: check_many takes patterns, check takes names")
         question = None
-        if self._cache and not all(map(self.is_user, names)):  # what processes map changes with no file's state
+        of_kernel = not all(map(self.is_user, names))  # what processes map changes with no file's state
+        if self._cache and of_kernel:
             from ..sources import cache
             from . import kept_reports
 
@@ -242,6 +253,7 @@ class OpenKernel:
             if kept is not None:
                 return kept
         k = self._kernel
+        k.keeps &= of_kernel  # user functions ask little of a kernel's files: finding their tables would cost more
         self._judge_as(as_me)
         targets: list[TargetReport | UserReport] = []
         for name in names:

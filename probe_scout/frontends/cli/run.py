@@ -28,12 +28,16 @@ _MANY = 16  # names from which on the whole tables are read; see many.py
 _BLOCK_LINES = 512  # lines given to one write
 _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
 
+opened: list[OpenKernel] = []  # by this process; afterwards.py makes their next question cheaper
+
 
 def open_kernel(root: str, vmlinux: str | None = None, modules: str = "") -> OpenKernel:
     """The kernel behind `--root`. Tests put their own in this place."""
     from .. import session
 
-    return session.open_kernel(root, vmlinux=vmlinux, cache=True, modules=modules)
+    kernel = session.open_kernel(root, vmlinux=vmlinux, cache=True, modules=modules)
+    opened.append(kernel)
+    return kernel
 
 
 def main(args: Sequence[str]) -> int:
