@@ -16,6 +16,7 @@ from . import cache, manifest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
+    from collections.abc import Sequence
 
 Places = dict[str, tuple[int, int]]  # path to offset and size, in bytes of the unpacked archive
 
@@ -73,10 +74,11 @@ def _head(data: mmap.mmap, question: str) -> tuple[Places, set[str]] | None:
     return places, set(folders.split("\0")) if folders else set()
 
 
-def store(question: str, files: Places, folders: set[str], data: bytearray) -> None:
-    """Keep an archive; where that cannot be, nothing is said."""
+def store(question: str, files: Places, folders: set[str], data: bytearray | bytes, more: Sequence[bytes] = ()) -> None:
+    """Keep an archive; where that cannot be, nothing is said. `more` lies behind `data`."""
     path = _path(question)
-    if not path or not cache.is_on() or len(data) > _BYTES_MAX // 4:
+    total = len(data) + sum(map(len, more))
+    if not path or not cache.is_on() or total > _BYTES_MAX // 4:
         return
     if any("\0" in name or "\1" in name for name in (*files, *folders)) or "\1" in question:
         return
@@ -84,7 +86,7 @@ def store(question: str, files: Places, folders: set[str], data: bytearray) -> N
     table = "\1".join((question, "\0".join(words), "\0".join(folders))).encode("utf-8", "surrogateescape")
     at, size = files.get(manifest.NAME, (0, 0))
     tail = len(table).to_bytes(8, "little") + _sum(table, data[at : at + size])
-    cache.write_private(path, (_MAGIC, data, table, tail), _make_room)
+    cache.write_private(path, (_MAGIC, data, *more, table, tail), _make_room)
 
 
 def forget(question: str) -> None:

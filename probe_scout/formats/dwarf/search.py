@@ -150,7 +150,7 @@ def units_holding(file: DebugFile, values: Iterable[int]) -> list[Unit]:
         found = {}
     if len(values) > _OFFSETS_MAX:
         return list(file.units)
-    widths = {unit.shape.offset_bytes for unit in file.units}
+    widths = file.offset_widths
     order = "little" if file.is_little else "big"
     for value in sorted(values):
         for width in widths:

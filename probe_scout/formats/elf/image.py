@@ -23,7 +23,7 @@ from ...named_tuple import NamedTuple
 from . import notes as elf_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from mmap import mmap
 
 UNPACKED_BYTES_MAX = 2 << 30  # .debug_info of a clang kernel is about 0.5 GB
@@ -133,6 +133,9 @@ class ElfImage:
         for section in self.sections:
             self._by_name.setdefault(section.name, section)
         self._regions: dict[int, Region] = {}
+        # By a section's number: those that were unpacked here, and what somebody lent who had them unpacked before.
+        self.inflated: set[int] = set()
+        self.lent: dict[int, Callable[[], Region | None]] = {}
         self._relocations: dict[int, Relocations | None] = {}
         self._symbols: Symbols | None = None
 
@@ -177,8 +180,12 @@ class ElfImage:
                 at = min(section.offset, len(self.raw))
                 raise Malformed(self.path, at, f"{section.size} bytes of {section.name}", "the end of the file")
             if section.flags & _SHF_COMPRESSED or section.name.startswith(".zdebug_"):
-                data = self._unpacked(section)
-                found = Region(data, 0, len(data))
+                lent = self.lent.get(section.number)
+                found = lent() if lent is not None else None
+                if found is None:
+                    data = self._unpacked(section)
+                    found = Region(data, 0, len(data))
+                    self.inflated.add(section.number)
             else:
                 found = Region(self.raw, section.offset, section.offset + section.size)
             self._regions[section.number] = found

@@ -44,7 +44,7 @@ def of(file: UserFile, symbol: Symbol, debug: str = "") -> Answer:
     question = _question(file, symbol) if not debug else ""
     if question and (kept := _kept(question)) is not None:
         return kept
-    from . import arguments, inlining
+    from . import arguments, debug_info, inlining
 
     found = arguments.of(file, symbol, debug)
     declared: Declared | Unread = found if isinstance(found, Unread) else Declared(*found[:5])
@@ -52,6 +52,7 @@ def of(file: UserFile, symbol: Symbol, debug: str = "") -> Answer:
     answer = Answer(declared, inlining.coverage(file, symbol, debug) if calls_go_there else Coverage())
     if question:
         cache.keep(question, [file.looked_at, isinstance(declared, Unread), *answer])
+        debug_info.keep(file)
     return answer
 
 
