@@ -133,9 +133,9 @@ class ElfImage:
         for section in self.sections:
             self._by_name.setdefault(section.name, section)
         self._regions: dict[int, Region] = {}
-        # By a section's number: those that were unpacked here, and what somebody lent who had them unpacked before.
+        # By a section's number: those that were unpacked here, and what is given by somebody who had them unpacked before.
         self.inflated: set[int] = set()
-        self.lent: dict[int, Callable[[], Region | None]] = {}
+        self.given: dict[int, Callable[[], Region | None]] = {}
         self._relocations: dict[int, Relocations | None] = {}
         self._symbols: Symbols | None = None
 
@@ -180,8 +180,8 @@ class ElfImage:
                 at = min(section.offset, len(self.raw))
                 raise Malformed(self.path, at, f"{section.size} bytes of {section.name}", "the end of the file")
             if section.flags & _SHF_COMPRESSED or section.name.startswith(".zdebug_"):
-                lent = self.lent.get(section.number)
-                found = lent() if lent is not None else None
+                given = self.given.get(section.number)
+                found = given() if given is not None else None
                 if found is None:
                     data = self._unpacked(section)
                     found = Region(data, 0, len(data))

@@ -71,6 +71,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "survey": ("--json", "--format", "--color", "--help"),
     "scan": (
         *("--modules", "--type", "--answer", "--not", "--arg", "--returns", "--coverage", "--sort", "--limit"),
+        "--pid",
         "--caps",
         "--unprivileged",
         *_COMMON,

@@ -369,6 +369,7 @@ _LINES = {
             "--sort": "sort",
             "--coverage": "coverage",
             "--limit": "limit",
+            "--pid": "pid",
         },
         _FLAGS,
         {**_TYPES, "--not": "without", "--arg": "args"},

@@ -119,7 +119,7 @@ def _opened(file: UserFile, raw: bytes, path: str) -> DebugFile:
 
     image = ElfImage(raw, path)
     if file.kind == LIVE:
-        kept_sections.lend(image, path)
+        kept_sections.give(image, path)
     moved = image.supplement
     supplement = None
     if moved is not None:

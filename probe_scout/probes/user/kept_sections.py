@@ -25,7 +25,7 @@ _ASKED = "asked once"
 _BYTES_MAX = 96 << 20  # of one file's sections
 
 
-def lend(image: ElfImage, path: str) -> None:
+def give(image: ElfImage, path: str) -> None:
     """Give the image of a debug file of this machine the sections that are kept of it."""
     found = unpacked.load(question) if (question := _question(path)) else None
     if found is None:
@@ -34,7 +34,7 @@ def lend(image: ElfImage, path: str) -> None:
     for name, (at, size) in places.items():
         number, _, check = name.partition(".")
         if number.isdigit() and len(check) == 8:
-            image.lent[int(number)] = _region(data, at, size, check)
+            image.given[int(number)] = _region(data, at, size, check)
 
 
 def _region(data: mmap, at: int, size: int, check: str) -> Callable[[], Region | None]:
@@ -50,13 +50,13 @@ def keep(image: ElfImage, path: str) -> None:
     question = _question(path)
     if not question or not image.inflated:
         return
-    if not image.lent and cache.kept(question) is None:
+    if not image.given and cache.kept(question) is None:
         cache.keep(question, _ASKED)
         return
-    for number in image.lent:
+    for number in image.given:
         if number not in image.inflated and (section := image.sections[number]).name.startswith((".debug", ".zdebug")):
             image.region_of(section)
-    sections = {number: image.region_of(image.sections[number]) for number in {*image.inflated, *image.lent}}
+    sections = {number: image.region_of(image.sections[number]) for number in {*image.inflated, *image.given}}
     if sum(region.size for region in sections.values()) > _BYTES_MAX:
         return
     parts: list[bytes] = []
