@@ -133,7 +133,7 @@ class ElfImage:
         for section in self.sections:
             self._by_name.setdefault(section.name, section)
         self._regions: dict[int, Region] = {}
-        # By a section's number: those that were unpacked here, and what is given by somebody who had them unpacked before.
+        # By a section's number: those that were unpacked here, and what was given unpacked.
         self.inflated: set[int] = set()
         self.given: dict[int, Callable[[], Region | None]] = {}
         self._relocations: dict[int, Relocations | None] = {}

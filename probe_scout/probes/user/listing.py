@@ -7,7 +7,7 @@ before anybody maps the file would succeed (and never fire).
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...formats.elf import usdt
@@ -15,6 +15,7 @@ from ...formats.elf.user_image import EM_X86_64
 from ...model.report import UserScanRow
 from ...model.traits import UserTraits
 from ...model.user_target import USDT, UserTarget, read
+from ...named_tuple import NamedTuple
 from ...sources import user_files
 from . import code, files, one_process, report, symbols
 
