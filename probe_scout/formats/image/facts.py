@@ -135,6 +135,10 @@ class Facts:
             self._records = Records(Btf(raw))
         return self._records
 
+    def type_name(self, type_id: int) -> str:
+        """The name of a type or function by its BTF id."""
+        return self.records().record(type_id).name
+
     def offset(self, struct: str, *path: str) -> int | None:
         """Offset in bytes of a member, through anonymous structs; None where this kernel has no such member."""
         key = (struct, *path)
