@@ -53,7 +53,7 @@ def slice_of(k: Code, symbols: SymbolTable, row: int) -> Slice | None:
     store = _store(k)
     symbol = symbols.symbol(row)
     found = store.slices_of(symbol.module, symbol.name)
-    if symbol.module is not None and _is_of_image(k):
+    if symbol.module is not None and _has_module_files(k):
         found = (_of_module(k, symbol.module) or {}).get(symbol.name, ())
     if symbol.module is None:
         offset = symbol.address - symbols.limits.get(b"_stext", 0)
@@ -151,6 +151,11 @@ def _is_patched(file: bytes, running: bytes, at: int) -> bool:
 def _is_of_image(k: Code) -> bool:
     """The kernel was not booted: its modules are files, laid out where no boot put them."""
     return k.source.describe().basis == "image"
+
+
+def _has_module_files(k: Code) -> bool:
+    """Code of modules comes from their files. Of arm64 it is not read (formats/code_slices)."""
+    return _is_of_image(k) and k.arch() == "x86_64"
 
 
 def _of_module(k: Code, module: str) -> dict[str, tuple[Slice, ...]] | None:
@@ -313,7 +318,7 @@ def entry_is_patched(k: Code, symbols: SymbolTable, row: int) -> bool | None:
     one = slice_of(k, symbols, row)
     if one is None:
         module = symbols.modules[row]
-        if store.slices or (module is not None and _is_of_image(k) and _of_module(k, module.decode()) is not None):
+        if store.slices or (module is not None and _has_module_files(k) and _of_module(k, module.decode()) is not None):
             return False
         return None if found is None or kind in (kinds.NOP5, kinds.JUMP) else False
     running = "running" in one.sites
