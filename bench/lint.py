@@ -59,7 +59,7 @@ def line(what: str, paths: list[str], kernels: list[str], runs: int) -> None:
 
 
 def each(files: list[str], kernels: list[str], asked: float, runs: int) -> None:
-    """The first run of every file by itself, out of an empty cache: how it spreads, and which take longer than asked."""
+    """The first run of every file by itself, with an empty cache: how it spreads, and which take longer than asked."""
     taken = []
     for path in files:
         words = ["lint", path, *(word for root in kernels for word in ("--root", root)), "--json"]

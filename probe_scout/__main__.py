@@ -31,6 +31,13 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass
+    try:
+        if any(kernel.wants_indexes() for kernel in run.opened):
+            from .frontends.cli import afterwards
+
+            afterwards.keep_indexes(run.opened)
+    except BaseException:  # the answer is out
+        pass
     os._exit(code)
 
 

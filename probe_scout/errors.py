@@ -6,7 +6,7 @@ turns them into `Unread` facts, only the command line prints them, and rules nev
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from .named_tuple import NamedTuple
 
 
 class Unread(NamedTuple):

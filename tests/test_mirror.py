@@ -36,7 +36,7 @@ THROUGH_OTHERS = {
     "probes/explain": "has_symbol kernel_config kernel_lookup module_homes no_symbol symbol_names wrong_target_kind",
     "probes/inlining": "debug_facts names nearby sentences",
     "probes/objects": "advice externs files program_code reach",
-    "probes/user": "debug_info files inlining limits listing",
+    "probes/user": "debug_info files inlining limits",
     "rules": (
         "attach_target call caller helper_sets iterator kprobe_multi kprobe_register lsm_hook "
         "object_load prototype tracepoint uprobe"

@@ -5,7 +5,7 @@ arch/*/include/asm/ptrace.h (uapi for most), tools/lib/bpf/bpf_tracing.h.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..named_tuple import NamedTuple
 
 
 class Registers(NamedTuple):

@@ -8,8 +8,9 @@ a few opcodes that hardly stand at a place one probes.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ..named_tuple import NamedTuple
 from . import x86_attributes as bits
 
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ single check: tests/test_many.py holds samples of both against each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..model.attach import DEFAULT
 from ..model.report import Coverage, TargetReport
 from ..model.target import FUNCTION, SYSCALL, TRACEPOINT, Target
 from ..model.verdict import YES, Finding, Verdict
+from ..named_tuple import NamedTuple
 from ..probes.attach import evidence as verdict_evidence
 from ..probes.attach import function_traits, limits, targets, verdicts
 from ..probes.explain import hazards

@@ -7,13 +7,16 @@ A kfunc is a function in a set with flags (BTF_KFUNCS_START), which newer kernel
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..formats.btf import signature
+from ..kernel import located
 from ..model import facts
 from ..model.calls import KfuncReport, KfuncRow
+from ..model.facts import Unread
 from ..model.verdict import NO
+from ..named_tuple import NamedTuple
 from ..probes.calls import Calls, Told, attach_types, program_of
 from ..rules import kfunc_sets
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 
 _TAG = "bpf_kfunc"
+_WHOLE = "record a whole one"
 
 
 def report(k: Kernel, glob: str = "*", types: Sequence[str] = ()) -> KfuncReport:
@@ -35,16 +39,20 @@ def report(k: Kernel, glob: str = "*", types: Sequence[str] = ()) -> KfuncReport
     asked = _asked(btf, types)
     calls = Calls(k)
     rows = [_row(calls, btf, name, None, asked) for name in sorted(_names(calls, btf)) if _fits(name, glob)]
+    is_name = not set("*?[") & set(glob)
     for module in k.btf_modules():
         own = k.btf(module)
-        if own is not None:
-            tagged = own.decl_tags(_TAG)
-            rows += [_row(calls, own, name, module, asked) for name in sorted(tagged) if _fits(name, glob)]
-    if not rows and not set("*?[") & set(glob) and btf.find_functions(glob):
+        if own is not None and (not is_name or own.has_name(glob)):
+            names = _of_module(calls, own, module)
+            rows += [_row(calls, own, name, module, asked) for name in sorted(names) if _fits(name, glob)]
+    if not rows and is_name:
         # A function that is in no set: the kernel still has an answer.
-        rows = [_row(calls, btf, glob, None, asked)]
+        found = located.btf_function(k, glob, None)
+        rows = [_row(calls, found[1], glob, found[0], asked)] if found is not None else []
     hidden = not rows and not calls.k.ids().visible and calls.kfuncs() is None
     unread = k.unread(facts.BTF_IDS) if hidden else None
+    if not rows and not unread and k.partial():
+        unread = Unread(facts.CALLS, "not_there", "a partial snapshot does not have every function", _WHOLE)
     return KfuncReport(k.info(), tuple(column.title for column in asked), tuple(rows), (unread,) if unread else ())
 
 
@@ -90,6 +98,19 @@ def _names(calls: Calls, btf: Btf) -> set[str]:
     return {name for name in members if btf.find_functions(name)}
 
 
+def _of_module(calls: Calls, own: Btf, module: str) -> set[str]:
+    """Kfuncs of a module: by decl tags, else by the sets in kallsyms that the module has a function for.
+
+    What its file says is asked for each of them, and opens no file of a module that has none.
+    """
+    tagged = own.decl_tags(_TAG)
+    if tagged:
+        return tagged
+    ids = calls.k.ids()
+    members = {name for title in ids.flagged for name in ids.sets[title] if own.has_name(name)}
+    return {name for name in members if own.find_functions(name)}
+
+
 def _fits(name: str, glob: str) -> bool:
     return fnmatch.fnmatchcase(name, glob)
 
@@ -105,7 +126,7 @@ def _row(calls: Calls, btf: Btf, name: str, module: str | None, asked: list[Colu
         name,
         module,
         line,
-        _flags(calls, name) if module is None else None,
+        _flags(calls, name, module),
         {title: one.answer for title, one in told.items()},
         "EACCES" if any(one.answer == NO for one in told.values()) else None,
         single.says if single is not None else f"assumed that {kfunc_sets.ASSUMED}" if assumed is not None else "",
@@ -113,9 +134,9 @@ def _row(calls: Calls, btf: Btf, name: str, module: str | None, asked: list[Colu
     )
 
 
-def _flags(calls: Calls, name: str) -> tuple[str, ...] | None:
-    image = calls.kfuncs()
-    if image is None:
+def _flags(calls: Calls, name: str, module: str | None) -> tuple[str, ...] | None:
+    image = calls.module(module).permissions if module else calls.kfuncs()
+    if image is None or (image.kfuncs.gave_up and name not in image.flags):
         return None
     from ..formats.image.kfuncs import flag_names
 

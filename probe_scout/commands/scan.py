@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..model import facts
 from ..model.attach import for_kind
 from ..model.report import ScanRow
 from ..model.target import FUNCTION
 from ..model.traits import Traits
+from ..named_tuple import NamedTuple
 from ..probes.attach.bulk import Group, Sweep, groups
 
 if TYPE_CHECKING:
@@ -157,5 +158,6 @@ def unread(k: Kernel) -> tuple[Unread, ...]:
     """Facts that kept answers from being given, for the head of a list."""
     wanted = (facts.KALLSYMS, facts.BTF, facts.FILTER_FUNCTIONS, facts.KPROBE_BLACKLIST, facts.CONFIG)
     found = [k.unread(fact) for fact in wanted]
-    found.append(k.partial_gap(facts.KALLSYMS) if k.unread(facts.KALLSYMS) is None else None)
+    if k.unread(facts.KALLSYMS) is None:
+        found.append(k.partial_gap(facts.KALLSYMS) or k.unproved())
     return tuple(u for u in found if u is not None)

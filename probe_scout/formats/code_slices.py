@@ -16,9 +16,9 @@ The functions in WHOLE are kept from their first byte to their last.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from ..errors import Malformed
+from ..named_tuple import NamedTuple
 
 HEAD = b"probe-scout code slices 1\n"
 PATH = "code/slices"

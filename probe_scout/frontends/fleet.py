@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from ..sources.fleet_store import Store
 
 
-def judge(root: str) -> fleet.Judged | str:
-    """Every answer for the functions of one kernel; a sentence where it cannot be asked. Pure: fit for any pool."""
+def judge(root: str, modules: str = "") -> fleet.Judged | str:
+    """Every answer for the functions of one kernel; a sentence where it cannot be asked. Pure: fit for any pool.
+
+    `modules` are taken as loaded in a kernel that was not booted, as for `open_kernel`; others are left as they are.
+    """
     import gc
 
     gc.disable()  # as for scan
     try:
-        kernel = session.open_kernel(root)
+        kernel = session.open_kernel(root, modules=_modules_for(root, modules))
         report = kernel.scan("*")
         found = fleet.judged(
             report.kernel, bool(kernel.partial()), (row for row in report.rows if isinstance(row, ScanRow))
@@ -45,21 +48,25 @@ def add(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
     pool: Callable[[Sequence[str]], Iterable[tuple[str, fleet.Judged | str]]] | None = None,
+    modules: str = "",
 ) -> AddReport:
     """Judge and keep. A snapshot that cannot be read is an error of its own row; the others are kept.
 
-    `pool` judges elsewhere: from roots to pairs of a root and what `judge` says of it, in any order. A build that this
-    version has judged before is left as it is. Raises Broken where the store cannot be written.
+    `pool` judges elsewhere: from roots to pairs of a root and what `judge` says of it, in any order, with the same
+    `modules`. A build that this version has judged before with them is left as it is. Raises Broken where the store
+    cannot be written.
     """
     import time
 
-    state = fleet.rules_state(version)
+    rules = fleet.rules_state(version)
+    loaded = _judged_with(rules, modules)
+    states = {root: loaded if _modules_for(root, modules) else rules for root in roots}
     done: dict[str, Added] = {}
     for root in roots:
-        if (known := _host(store, root) or _known(store, root, state)) is not None:
+        if (known := _host(store, root) or _known(store, root, states[root])) is not None:
             done[root] = known
     wanted = [root for root in roots if root not in done]
-    for number, (root, found) in enumerate(pool(wanted) if pool else _judged(wanted, jobs)):
+    for number, (root, found) in enumerate(pool(wanted) if pool else _judged(wanted, jobs, modules)):
         if progress is not None:
             progress(number + 1, len(wanted))
         if isinstance(found, str):
@@ -68,7 +75,7 @@ def add(
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         kernel = found.kernel
         try:
-            was_there = fleet.keep(store, found, state, now)
+            was_there = fleet.keep(store, found, states[root], now)
         except UsageError as error:
             done[root] = Added(root, "error", kernel.release, says=str(error))
             continue
@@ -122,17 +129,34 @@ def _known(store: Store, root: str, state: str) -> Added | None:
     return None
 
 
-def _judged(roots: Sequence[str], jobs: int) -> Iterator[tuple[str, fleet.Judged | str]]:
+def _judged_with(rules: str, modules: str) -> str:
+    """What judged, and which modules it took as loaded: other modules give other functions. Raises UsageError."""
+    import zlib
+
+    from ..kernel import loaded_modules
+
+    listed = loaded_modules.wanted(modules)
+    return f"{rules} modules {zlib.crc32(repr(listed).encode()):08x}" if modules else rules
+
+
+def _modules_for(root: str, modules: str) -> str:
+    """The list that a root is opened with: a booted kernel says itself which modules are loaded."""
+    from ..kernel import from_image
+
+    return modules if modules and from_image.is_image(root) else ""
+
+
+def _judged(roots: Sequence[str], jobs: int, modules: str) -> Iterator[tuple[str, fleet.Judged | str]]:
     """Each root with what came of it, in the order of coming."""
     if jobs <= 1 or len(roots) <= 1:
         for root in roots:
-            yield root, judge(root)
+            yield root, judge(root, modules)
         return
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool
 
     with ProcessPoolExecutor(min(jobs, len(roots))) as pool:
-        waiting = {pool.submit(judge, root): root for root in roots}
+        waiting = {pool.submit(judge, root, modules): root for root in roots}
         for future in as_completed(waiting):
             try:
                 yield waiting[future], future.result()

@@ -150,7 +150,17 @@ class OpenKernel:
             self._opened = Kernel(open_source(self._root, self._cache), image=image)
             if self._cache:
                 self._opened.names_question = self._names_question
+                self._opened.keeps = True
         return self._opened
+
+    def wants_indexes(self) -> bool:
+        """Whether a large file was read, of which `keep_indexes` can make the next question cheaper."""
+        return self._opened is not None and self._opened.wants_indexes()
+
+    def keep_indexes(self) -> None:
+        """Keep tables of the large files that were read (kernel/kept.py): some tenths of a second of work."""
+        if self._opened is not None:
+            self._opened.keep_indexes()
 
     def _names_question(self) -> str | None:
         """What the list of all functions is kept under; None where it is not kept."""
@@ -229,7 +239,8 @@ class OpenKernel:
             if asked.is_kernel_pattern(name):
                 raise UsageError(f"{name!r} is a pattern: check_many takes patterns, check takes names")
         question = None
-        if self._cache and not all(map(self.is_user, names)):  # what processes map changes with no file's state
+        of_kernel = not all(map(self.is_user, names))  # what processes map changes with no file's state
+        if self._cache and of_kernel:
             from ..sources import cache
             from . import kept_reports
 
@@ -242,6 +253,7 @@ class OpenKernel:
             if kept is not None:
                 return kept
         k = self._kernel
+        k.keeps &= of_kernel  # user functions ask little of a kernel's files: finding their tables would cost more
         self._judge_as(as_me)
         targets: list[TargetReport | UserReport] = []
         for name in names:
@@ -346,9 +358,11 @@ class OpenKernel:
         without: str | Sequence[str] = (),
         args: str | Sequence[str] = (),
         returns: str = "",
+        pid: int | None = None,
     ) -> ScanReport:
         """Every function that a pattern matches, with its answers; `answer` keeps rows that have it for some type.
 
+        `pid`: functions (with `usdt:PROVIDER:NAME` static probes) of every file of which that process maps code.
         `without`: patterns of functions to leave out. `args`: C types, each the type of some parameter; `returns`: the
         type that it returns; both const apart; `untyped()` counts the functions whose types are not known.
         """
@@ -360,19 +374,27 @@ class OpenKernel:
         if answer is not None:
             asked.one_of(answer, _ANSWERS, "answer:")
         k = self._kernel
-        if any(self.is_user(one) for one in globs):
+        if pid is not None or any(self.is_user(one) for one in globs):
             from ..probes.user import listing
 
             if len(globs) > 1 or without or args or returns:
                 raise UsageError(
                     "functions of programs are scanned by one pattern of one file, without more conditions"
                 )
-            return ScanReport(k.info(), listing.rows(k, globs[0], types, answer), ())
+            found = listing.listed(k, globs[0], types, answer, pid)
+            return ScanReport(k.info(), found.rows, found.unread)
         wanted, attach = self._wanted(globs, asked.several(without, "without"), asked.several(args, "args"), returns)
         self._full()
         types = types or attach
         self._untyped = [0]
         return ScanReport(k.info(), scan.rows(k, wanted, types, answer, self._untyped), scan.unread(k))
+
+    def looked_through(self, glob: str, pid: int | None = None) -> str:
+        """Where a scan of programs looks for names, in words, for the case that it finds none."""
+        from ..probes.user import listing
+
+        found = listing.listed(self._kernel, glob, (), None, pid)
+        return listing.says_nothing_found(found.files, "usdt" if "usdt:" in glob else "user_function")
 
     def untyped(self) -> int:
         """How many functions the last scan by types left out: BTF does not describe them. Known after its rows."""

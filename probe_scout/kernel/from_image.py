@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import Broken, Malformed, UsageError
+from ..named_tuple import NamedTuple
 from ..sources.reading import printable
 from ..sources.source import Description
 

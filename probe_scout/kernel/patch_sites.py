@@ -8,10 +8,11 @@ symbols, which CONFIG_KALLSYMS_ALL shows. Tables of modules are not read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..formats.elf import kernel_image
 from ..formats.text import kallsyms
+from ..named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,10 @@ from ..model import facts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..sources.kept_index import Parts
+    from ..sources.mapped import Mapped
     from ..sources.source import Source
+    from .kept import Indexes
 
 KALLSYMS = "proc/kallsyms"
 BTF_FOLDER = "sys/kernel/btf"
@@ -22,6 +25,9 @@ TRACING = "sys/kernel/tracing"
 BLACKLIST = "sys/kernel/debug/kprobes/blacklist"
 INJECTION = "sys/kernel/debug/error_injection/list"
 LOCKDOWN = "sys/kernel/security/lockdown"
+
+# Files of several megabytes, of which tables are kept (kept.py).
+LARGE = frozenset((f"{BTF_FOLDER}/vmlinux",))
 
 _EVIDENCE = {
     facts.KALLSYMS: KALLSYMS,
@@ -50,10 +56,16 @@ class Reading:
         self._unread: dict[str, Unread | None] = {}
         self._evidence: dict[str, str] = {}
         self._loaders: dict[str, Callable[[], object]] = {}
+        self.keeps = False  # tables of large files may be kept between runs
+        self._indexes: Indexes | None = None
 
     def flag(self, name: str) -> bool | None:
         """Whether the kernel has a feature: settled by kernel.py, from what all the parts below it read."""
         raise NotImplementedError(name)
+
+    def option(self, *options: str) -> bool | None:
+        """Whether the kernel was built with options: told by lists.py."""
+        raise NotImplementedError(options)
 
     def is_cut(self) -> bool:
         """Whether a name that is not in this snapshot may be on the kernel: told by events.py."""
@@ -63,7 +75,8 @@ class Reading:
         """The bytes of a path, read once. Raises NotThere, Denied or Broken."""
         if path not in self._raw:
             try:
-                self._raw[path] = self.source.read(path)
+                mapped = self._mapped(path) if path in LARGE else None
+                self._raw[path] = self.source.read(path) if mapped is None else mapped  # type: ignore[assignment]
             except SourceError as error:
                 self._raw[path] = error
         found = self._raw[path]
@@ -77,6 +90,29 @@ class Reading:
         wanted = [path for path in paths if path not in self._raw]
         if many is not None:
             self._raw.update(zip(wanted, many(wanted), strict=True))
+
+    def _mapped(self, path: str) -> Mapped | None:
+        """A large file whose tables are kept: `tables_of` has them then."""
+        if not self.keeps:
+            return None
+        if self._indexes is None:
+            from .kept import Indexes
+
+            self._indexes = Indexes(self.source)
+        return self._indexes.mapped(path)
+
+    def tables_of(self, path: str) -> Parts | None:
+        """The kept tables of a file that was read; None where there are none."""
+        return self._indexes.parts.get(path) if self._indexes is not None else None
+
+    def wants_indexes(self) -> bool:
+        """Whether a large file was read whose tables could be kept."""
+        return self._indexes is not None and self._indexes.wanted()
+
+    def keep_indexes(self) -> None:
+        """Make and keep the tables of the large files that were read."""
+        if self._indexes is not None:
+            self._indexes.keep({path: raw for path, raw in self._raw.items() if isinstance(raw, bytes)})
 
     def forget(self, paths: Iterable[str]) -> None:
         """Read these again when they are asked for next: what changes while a program looks on."""

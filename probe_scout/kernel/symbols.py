@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Malformed, Unread
+from ..errors import Malformed, SourceError, Unread
 from ..model import facts
 from .reading import KALLSYMS
 from .types import Types
@@ -43,6 +43,7 @@ class Symbols(Types):
         self._limits: bytes | None = None
         self._no_sites: Sites | None = None  # what is read where a question's names have no symbols
         self._whole: bytes | None = None  # a kallsyms that was looked at and is not cut off
+        self._tail: tuple[str, str] | None = None  # why its last part may be missing, and the cure
         self.located: dict[str, Any] = {}  # kept by located.py
 
     def kallsyms(self) -> bytes | None:
@@ -53,30 +54,116 @@ class Symbols(Types):
                 facts.KALLSYMS, "not_there", f"{KALLSYMS}: the file is empty", "CONFIG_KALLSYMS=y, or read it as root"
             )
             return None
-        if found is not None and self._is_cut_off(found[1]):
-            self._unread[facts.KALLSYMS] = Unread(
-                facts.KALLSYMS,
-                "malformed",
-                f"{KALLSYMS}: it has no _sinittext: this copy was cut off or filtered",
-                "copy the whole file, or take a snapshot",
-            )
-            return None
+        if found is not None and self._whole is not found[1]:
+            lack = self._is_copy() and self._lack_of(found[1])
+            if lack:
+                self._unread[facts.KALLSYMS] = Unread(
+                    facts.KALLSYMS,
+                    "malformed",
+                    f"{KALLSYMS}: it has no {lack}: this copy was cut off or filtered",
+                    "copy the whole file, or take a snapshot",
+                )
+                return None
+            self._whole = found[1]
         return found[1] if found else None
 
-    def _is_cut_off(self, raw: bytes) -> bool:
-        """A copy of proc/kallsyms ends before initialization code, or somebody took lines out of it.
+    def _is_copy(self) -> bool:
+        """What the running kernel shows is whole, and so is what was taken out of its image."""
+        where = self.source.describe()
+        return where.kind in ("snapshot", "root") and where.basis == "booted"
 
-        That code is behind all other code, and kallsyms has its first symbol in every configuration
-        (scripts/kallsyms.c, symbol_valid; INIT_TEXT_SECTION in include/asm-generic/vmlinux.lds.h). What the running
-        kernel shows is whole, and so is what was taken out of its image.
+    def _lack_of(self, raw: bytes) -> str:
+        """What every whole proc/kallsyms of this kernel has, and this copy has not; "" where nothing shows.
+
+        Initialization code is behind all other code, and kallsyms has its first and its last symbol in every
+        configuration (scripts/kallsyms.c, symbol_valid). `_end` is behind all that a kernel has of code and data; the
+        few lines after it are empty areas and second names. It is no code, so only CONFIG_KALLSYMS_ALL shows it, and
+        with it the borders of read-only data (arch/*/kernel/vmlinux.lds.S, include/asm-generic/vmlinux.lds.h).
         """
-        if self._whole is not raw:
-            if b" _sinittext\n" not in raw:
-                where = self.source.describe()
-                if where.kind in ("snapshot", "root") and where.basis == "booted":
-                    return True
-            self._whole = raw
-        return False
+        first = raw.find(b" _sinittext\n")
+        if first < 0:
+            return "_sinittext"
+        last = raw.find(b" _einittext\n", first)
+        if last < 0 and b" _einittext\n" not in raw:  # addresses hidden: an older kernel may show another order
+            return "_einittext"
+        if raw.find(b" _end\n", max(last, 0)) < 0 and b" _end\n" not in raw and self._has_data(raw):
+            return "_end"
+        return self._module_left_out(raw)
+
+    def _has_data(self, raw: bytes) -> bool:
+        """CONFIG_KALLSYMS_ALL: kallsyms shows data too."""
+        return b" __start_rodata\n" in raw or bool(self.option("CONFIG_KALLSYMS_ALL"))
+
+    def _module_left_out(self, raw: bytes) -> str:
+        """The module that was loaded first is the last one of proc/modules and of kallsyms (`modules`, one list).
+
+        Each has symbols, `__this_module` at least; without CONFIG_KALLSYMS_ALL those without code have none
+        (kernel/module/kallsyms.c, is_core_symbol). A slice has only what it was cut for.
+        """
+        oldest = self._oldest_module()
+        if not oldest or raw.rfind(b"\t[" + oldest + b"]\n") >= 0 or not self._has_data(raw) or self.is_cut():
+            return ""
+        return "symbol of " + oldest.decode("utf-8", "replace") + ", which proc/modules has"
+
+    def _oldest_module(self) -> bytes:
+        """b"" where no module is loaded, or proc/modules cannot be read."""
+        try:
+            rows = self.read("proc/modules").split(b"\n")
+        except SourceError:
+            return b""
+        return next((row.split(b" ", 1)[0] for row in reversed(rows) if row), b"")
+
+    def unproved(self) -> Unread | None:
+        """Why a name that is not in proc/kallsyms may be on the kernel: its last part may be missing. None: it is not.
+
+        Asked for such names alone. Symbols of the module that was loaded first are in no order that would show an
+        end: each function that ftrace lists for it has to be there. What lies behind the last of these (data, names
+        without a site) is beyond any proof.
+        """
+        if self._tail is None:
+            self._tail = self._lost_tail() if self._is_copy() and not self.is_cut() else ("", "")
+        why, cure = self._tail
+        return Unread(facts.KALLSYMS, "not_recorded", why, cure) if why else None
+
+    def _lost_tail(self) -> tuple[str, str]:
+        raw = self.kallsyms()
+        if raw is None:
+            return "", ""
+        oldest = self._oldest_module()
+        if oldest:
+            for site in self._sites_of(oldest):
+                if b" " + site + b"\t[" + oldest + b"]\n" not in raw:
+                    what = f"{oldest.decode('utf-8', 'replace')}:{site.decode('utf-8', 'replace')}"
+                    return f"{KALLSYMS} is not whole: ftrace lists {what}, which is not in it", "copy the whole file"
+        elif not self._has_modules_list() and self.option("CONFIG_MODULES") is not False:
+            return (
+                f"proc/modules was not read, so nothing tells whether {KALLSYMS} has the symbols of all modules",
+                "copy proc/modules too, or take a snapshot",
+            )
+        return "", ""
+
+    def _has_modules_list(self) -> bool:
+        """A manifest tells that the file was asked for, and that this kernel has none."""
+        try:
+            self.read("proc/modules")
+        except SourceError as error:
+            return error.kind == "not_there" and self.source.describe().kind == "snapshot"
+        return True
+
+    def _sites_of(self, module: bytes) -> list[bytes]:
+        """Functions that ftrace lists for a module; [] where it cannot be read."""
+        from ..formats.text import filter_functions
+
+        end = b" [" + module + b"]"
+        for path in (filter_functions.PATH_ADDRS, filter_functions.PATH):
+            try:
+                raw = self.read(path)
+            except SourceError:
+                continue
+            lines = [line.removesuffix(end) for line in raw.split(b"\n") if line.endswith(end)]
+            names = [line.rpartition(b" ")[2] for line in lines]
+            return [name for name in names if not name.startswith(b"__ftrace_invalid_address__")]
+        return []
 
     def full(self) -> View | None:
         """Every symbol and site; None if kallsyms cannot be read. Raises Malformed."""

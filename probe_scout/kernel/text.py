@@ -46,10 +46,15 @@ def image_of(k: Code) -> KernelImage | None:
 
 
 def slice_of(k: Code, symbols: SymbolTable, row: int) -> Slice | None:
-    """The recorded slice of this very symbol: same module, name and, in vmlinux, same distance from _stext."""
+    """The recorded slice of this very symbol: same module, name and, in vmlinux, same distance from _stext.
+
+    Of a module of a kernel that was not booted, its file's.
+    """
     store = _store(k)
     symbol = symbols.symbol(row)
     found = store.slices_of(symbol.module, symbol.name)
+    if symbol.module is not None and _has_module_files(k):
+        found = (_of_module(k, symbol.module) or {}).get(symbol.name, ())
     if symbol.module is None:
         offset = symbol.address - symbols.limits.get(b"_stext", 0)
         found = tuple(one for one in found if one.offset == offset)
@@ -127,12 +132,8 @@ def _module_word(k: Code, symbols: SymbolTable, row: int, offset_bytes: int, raw
         return None
     symbol = symbols.symbol(row)
     assert symbol.module is not None
-    store = _store(k)
-    if symbol.module not in store.modules:
-        store.modules[symbol.module] = _slices_of_module(k, symbol.module)
-    table = store.modules[symbol.module]
     words = set()
-    for one in (table or {}).get(symbol.name, ()):
+    for one in (_of_module(k, symbol.module) or {}).get(symbol.name, ()):
         if one.code[: offset_bytes + 1] == raw[: offset_bytes + 1] or _is_patched(one.code, raw, offset_bytes):
             words.add(code_slices.reserved_site(one))
     return words.pop() if len(words) == 1 else None
@@ -145,6 +146,24 @@ def _is_patched(file: bytes, running: bytes, at: int) -> bool:
 
     both = [x86_64.first_instruction(code[at:]).kind for code in (file, running)]
     return file[:at] == running[:at] and all(kind in kinds.PATCHABLE for kind in both)
+
+
+def _is_of_image(k: Code) -> bool:
+    """The kernel was not booted: its modules are files, laid out where no boot put them."""
+    return k.source.describe().basis == "image"
+
+
+def _has_module_files(k: Code) -> bool:
+    """Code of modules comes from their files. Of arm64 it is not read (formats/code_slices)."""
+    return _is_of_image(k) and k.arch() == "x86_64"
+
+
+def _of_module(k: Code, module: str) -> dict[str, tuple[Slice, ...]] | None:
+    """As `_slices_of_module`, read once."""
+    store = _store(k)
+    if module not in store.modules:
+        store.modules[module] = _slices_of_module(k, module)
+    return store.modules[module]
 
 
 def _slices_of_module(k: Code, module: str) -> dict[str, tuple[Slice, ...]] | None:
@@ -161,7 +180,7 @@ def _slices_of_module(k: Code, module: str) -> dict[str, tuple[Slice, ...]] | No
     except ProbeScoutError as error:
         _store(k).why = str(error)
         return None
-    if not found:
+    if not found and next(modules.files(k, module), None) is None:
         _store(k).why = f"the file of module {module} below lib/modules/{k.release()} could not be read"
         return None
     return found
@@ -298,7 +317,8 @@ def entry_is_patched(k: Code, symbols: SymbolTable, row: int) -> bool | None:
         return x86_64.may_be_nop5(kind, (), True)
     one = slice_of(k, symbols, row)
     if one is None:
-        if store.slices:
+        module = symbols.modules[row]
+        if store.slices or (module is not None and _has_module_files(k) and _of_module(k, module.decode()) is not None):
             return False
         return None if found is None or kind in (kinds.NOP5, kinds.JUMP) else False
     running = "running" in one.sites
@@ -360,7 +380,7 @@ def stale_bugs(k: Code, symbols: SymbolTable, rows: Sequence[int]) -> set[int]:
 def stale_bugs_are_told(k: Code) -> bool:
     """Where the init text of modules lay can be known: not of a kernel that was not booted, as boot decides it."""
     store = _store(k)
-    if k.source.describe().basis == "image":
+    if _is_of_image(k):
         return False
     from . import modules
 

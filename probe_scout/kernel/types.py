@@ -11,6 +11,7 @@ from .reading import BTF_FOLDER, Reading
 if TYPE_CHECKING:
     from ..formats.btf.kinds import Func
     from ..formats.btf.reader import Btf
+    from ..formats.btf.tables import Tables
     from ..sources.source import Source
 
 
@@ -50,13 +51,21 @@ class Types(Reading):
             from ..formats.btf.reader import Btf
 
             try:
-                self._btfs[key] = Btf(raw, base, f"{BTF_FOLDER}/{key}")
+                self._btfs[key] = Btf(raw, base, f"{BTF_FOLDER}/{key}", self._tables_of(f"{BTF_FOLDER}/{key}"))
             except Malformed as error:
                 if module is None:
                     self.mark_malformed(facts.BTF, error)
                 else:
                     self.module_gaps[key] = Unread(facts.MODULE_BTF, "malformed", str(error), "read the file again")
         return self._btfs[key]
+
+    def _tables_of(self, path: str) -> Tables | None:
+        parts = self.tables_of(path)
+        if parts is None:
+            return None
+        from ..formats.btf.tables import Tables
+
+        return Tables(parts)
 
     def btf_modules(self) -> tuple[str, ...]:
         """Names of modules whose BTF is there."""

@@ -5,8 +5,7 @@ None is *unknown* everywhere: the kernel does not tell it, or this caller may no
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ..named_tuple import NamedTuple
 from .document import Document
 from .facts import Unread
 from .report import KernelInfo

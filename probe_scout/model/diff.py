@@ -6,8 +6,7 @@ Addresses are no differences. A change is one of: gone (only A has it), appeared
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ..named_tuple import NamedTuple
 from .document import Document
 from .facts import Unread
 from .report import KernelInfo

@@ -6,7 +6,7 @@ A hook has a ladder: attach points in the order in which a loader tries them. Th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..named_tuple import NamedTuple
 
 FILE = "probe-scout.toml"
 MUST, MAY = "must", "may"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from ..named_tuple import NamedTuple
 from .document import Document
 from .facts import Unread
 from .report import Alternative, Coverage, KernelInfo

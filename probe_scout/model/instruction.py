@@ -6,7 +6,7 @@ __copy_instruction) and arch/x86/net/bpf_jit_comp.c (__bpf_arch_text_poke).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..named_tuple import NamedTuple
 
 OTHER = "other"  # nothing special: kprobes copy or emulate it
 ENDBR = "endbr64"  # f3 0f 1e fa: _kprobe_addr moves sym+0 to sym+4

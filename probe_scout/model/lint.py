@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ..named_tuple import NamedTuple
 from .document import Document
 from .facts import Unread
 from .report import Alternative, KernelInfo

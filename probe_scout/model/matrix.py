@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ..named_tuple import NamedTuple
 from .facts import Unread
 from .hooks import MUST, Hook
 from .report import Coverage, KernelInfo

@@ -5,8 +5,7 @@ A `Stub` is the layout of one target's ctx, the same for every language; `stubs/
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ..named_tuple import NamedTuple
 from .attach import BY_TRAMPOLINES, ITER
 from .document import Document
 from .report import KernelInfo

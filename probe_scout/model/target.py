@@ -9,9 +9,8 @@ what needs a kernel to be told (`sched:sched_switch`) is settled in targets.py.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..errors import UsageError
+from ..named_tuple import NamedTuple
 from .attach import BY_FPROBE, BY_TRAMPOLINE, BY_TRAMPOLINES, KPROBES
 
 FUNCTION, OFFSET, TRACEPOINT, SYSCALL = "function", "offset", "tracepoint", "syscall"

@@ -6,7 +6,7 @@ traits share their verdicts: a kernel of 75,000 functions falls into a few hundr
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..named_tuple import NamedTuple
 
 # Where the symbol lies that a by-name lookup takes (kernel/extable.c core_kernel_text).
 NONE, TEXT, INIT, MODULE, DATA = "none", "text", "init", "module", "data"

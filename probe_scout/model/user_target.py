@@ -7,9 +7,9 @@ bpftrace's probes (`uprobe:/bin/bash:readline`, `u:libssl:SSL_write`).
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from ..errors import UsageError
+from ..named_tuple import NamedTuple
 from .attach import for_kind
 from .target import GLOB_SIGNS
 

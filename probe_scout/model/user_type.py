@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..named_tuple import NamedTuple
 
 # Kinds. A POINTER is also a reference, a function value and a null pointer; OTHER is what cannot be placed.
 INTEGER, FLOAT, POINTER, STRUCT, ARRAY, VOID, OTHER = "int", "float", "pointer", "struct", "array", "void", "other"

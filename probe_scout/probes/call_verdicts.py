@@ -6,7 +6,7 @@ that kallsyms shows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import SourceError, UsageError
 from ..kernel import located
@@ -18,6 +18,7 @@ from ..model.report import Alternative, Coverage, TargetReport
 from ..model.target import FUNCTION, TRACEPOINT
 from ..model.traits import CallTraits
 from ..model.verdict import NO, UNKNOWN, YES, Finding, Verdict
+from ..named_tuple import NamedTuple
 from ..rules import call, helper_sets, judge
 from .attach import evidence as verdict_evidence
 from .attach import targets, verdicts
@@ -26,6 +27,7 @@ from .calls import Calls, attach_types, program_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..formats.image.kfuncs import Permissions
     from ..formats.image.program import Program
     from ..kernel.kernel import Kernel
     from ..model.target import Target
@@ -238,15 +240,41 @@ class Question:
             if self.k.partial():
                 return _untold("a partial snapshot does not have every function", "record a whole one", "")
             return CallTraits(absent=True), (), (), "sys/kernel/btf: vmlinux and modules"
+        if found[0] is not None:
+            return self._kfunc_of_module(found[0], one)
+        program, image = self._program(one), self.calls.kfuncs()
+        if image is None or program is None:
+            return self._kfunc_by_sets(one)
+        return self._kfunc_of(image, program, one, "the kernel's image: register_btf_kfunc_id_set")
+
+    def _kfunc_of_module(
+        self, module: str, one: Column
+    ) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
+        found = self.calls.module(module)
+        evidence = f"the file of module {module}: register_btf_kfunc_id_set"
+        if found.permissions is None:
+            says = f"{self.name} is of module {module}; which programs may call it is code, and {found.why}"
+            return _untold(says, found.cure, "")
         program = self._program(one)
-        if found[0] is not None or self.calls.kfuncs() is None or program is None:
-            return self._kfunc_by_sets(found[0], one)
-        image = self.calls.kfuncs()
-        assert image is not None
-        evidence = "the kernel's image: register_btf_kfunc_id_set"
+        if program is not None:
+            return self._kfunc_of(found.permissions, program, one, evidence)
+        told = self.calls.kfunc(self.name, one.program, one.attach, module, one.sleeps)
+        if told.answer == UNKNOWN:
+            return _untold(told.says, _NO_IMAGE, told.evidence)
+        if told.answer == NO:
+            sleeps = "may sleep" in told.says
+            return CallTraits(sleeps=sleeps, refused="" if sleeps else "type"), (), (), evidence
+        sleepy = self.calls.may_sleep(self.name, one.program, module)
+        return CallTraits(), (), self._notes(one, True, sleepy), evidence
+
+    def _kfunc_of(
+        self, image: Permissions, program: Program, one: Column, evidence: str
+    ) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
         if self.name not in image.ids and not image.kfuncs.gave_up:
             return CallTraits(refused="set"), (), (), evidence
         permitted = None if one.program == "EXT" else image.permits(program, self.name)
+        if permitted is None and image.kfuncs.gave_up:
+            return _untold(f"a registration of kfuncs was not read: {image.kfuncs.gave_up[0]}", "load the program", "")
         if permitted is None:
             return _untold(
                 "a filter of its set asks for more than is said of the program", "load the program", evidence
@@ -261,10 +289,8 @@ class Question:
         )
         return traits, (), self._notes(one, True, "sleepable" in names), evidence
 
-    def _kfunc_by_sets(
-        self, module: str | None, one: Column
-    ) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
-        told = self.calls.kfunc(self.name, one.program, one.attach, module)
+    def _kfunc_by_sets(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
+        told = self.calls.kfunc(self.name, one.program, one.attach)
         if told.answer != UNKNOWN and self.calls.is_recorded(told):
             note = Finding("call.kfunc_recorded", f"{told.says}.", told.evidence)
             if told.answer == NO:
@@ -274,7 +300,7 @@ class Question:
             return traits, (), (*self._notes(one, True, may_sleep), note), told.evidence
         if told.answer == NO:
             return CallTraits(refused="set"), (), (), told.evidence
-        return _untold(told.says, _NO_IMAGE if module is None else "load the program", told.evidence)
+        return _untold(told.says, _NO_IMAGE, told.evidence)
 
     def _overriding(self, traits: CallTraits) -> tuple[CallTraits, tuple[Unread, ...]]:
         """bpf_override_return wants a function of the error-injection list, at attach."""

@@ -7,11 +7,12 @@ a set of kfuncs at all. Without a caller (Kernel.set_caller), all capabilities.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import Malformed
-from ..kernel import text
+from ..kernel import modules, text
 from ..model.verdict import NO, UNKNOWN, YES
+from ..named_tuple import NamedTuple
 from ..rules import helper_sets, kfunc_sets, section_names
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ..formats.image.struct_ops import StructOps
     from ..kernel.kernel import Kernel
 
+_BY_IMAGE = "the kernel's image: register_btf_kfunc_id_set"
+_ASK = "load the program"
+_MODULE_CURE = "name all packages of the kernel in one folder, with --modules, or ask on a machine that has the module"
 IMAGE, RECORDED, NONE = "image", "recorded", "none"
 _BY_TABLE = "proc/kallsyms: its __BTF_ID__ sets, as recorded kernels have them"
 _ANSWERS = {helper_sets.ALLOWED: YES, helper_sets.REFUSED: NO}
@@ -43,6 +47,14 @@ class Told(NamedTuple):
     evidence: str
 
 
+class ModuleKfuncs(NamedTuple):
+    """The kfuncs of a module by its file; `permissions` is None where that could not be read, and why."""
+
+    permissions: Permissions | None
+    why: str = ""
+    cure: str = ""
+
+
 class Calls:
     """The helpers and kfuncs of one kernel. The image is opened at the first question that needs it."""
 
@@ -54,6 +66,7 @@ class Calls:
         self._helpers: Helpers | None = None
         self._kfuncs: Permissions | None = None
         self._accesses: Accesses | None = None
+        self._modules: dict[str, ModuleKfuncs] = {}
 
     def from_image(self) -> Helpers | None:
         """The image's helpers; None where there is no image, or one that cannot be run."""
@@ -72,6 +85,34 @@ class Calls:
 
             self._kfuncs = Permissions(image.facts)
         return self._kfuncs
+
+    def module(self, name: str) -> ModuleKfuncs:
+        """The kfuncs of a loaded module. Which program types share a set, only the kernel's image shows."""
+        if name not in self._modules:
+            self._modules[name] = self._read_module(name)
+        return self._modules[name]
+
+    def _read_module(self, name: str) -> ModuleKfuncs:
+        btf = self.k.btf()
+        if btf is None or self.k.arch() != _ARCH:
+            return ModuleKfuncs(None, "the code of modules is read on x86-64 alone", _ASK)
+        path = (modules.paths(self.k) or {}).get(name)
+        raw = modules.file(self.k, path) if path is not None else None
+        if path is None or raw is None:
+            return ModuleKfuncs(None, f"the file of module {name} is not there", _MODULE_CURE)
+        from ..formats.image import module_kfuncs
+
+        try:
+            facts = module_kfuncs.ModuleFacts(raw, path, btf)
+            ours, theirs = modules.build_id(self.k, name), facts.build_id()
+            if ours and theirs and ours != theirs:
+                why = f"{path} is of another build ({theirs[:12]}; the loaded module is {ours[:12]})"
+                return ModuleKfuncs(None, why, _MODULE_CURE)
+            image = self.kfuncs()
+            hooks = image.kfuncs.hooks if image is not None and not image.kfuncs.gave_up else None
+            return ModuleKfuncs(module_kfuncs.permissions(facts, hooks))
+        except (Malformed, ImportError) as error:
+            return ModuleKfuncs(None, str(error), _ASK)
 
     def accesses(self) -> Accesses | None:
         """What programs may load and store of their contexts; None as for `from_image`."""
@@ -166,19 +207,36 @@ class Calls:
         """
         ids = self.k.ids()
         if module:
-            return Told(UNKNOWN, f"{name} is a kfunc of {module}, whose registrations are not read", "")
+            return self._kfunc_of_module(module, name, program, attach, sleeps)
         image = self.kfuncs()
         if image is not None:
-            told = self._kfunc_of_image(image, name, program, attach)
-            if told.answer == YES and sleeps is False and self.may_sleep(name):
-                says = f"{name} may sleep, and the program is not sleepable"
-                return Told(NO, says, "the kernel's image: KF_SLEEPABLE")
-            return told
+            told = self._kfunc_of_image(image, name, program, attach, _BY_IMAGE)
+            return self._awake(told, image, name, sleeps)
         if not ids.visible:
             return Told(UNKNOWN, f"kallsyms does not show which program types may call {name}", "")
         if not ids.is_kfunc(name):
             return Told(NO, f"{name} is a function of this kernel and no kfunc", "proc/kallsyms: __BTF_ID__ sets")
         return self._kfunc_recorded(name, program, sleeps)
+
+    @staticmethod
+    def _awake(told: Told, image: Permissions, name: str, sleeps: bool | None) -> Told:
+        """A yes for programs that do not sleep is a no for a kfunc that may."""
+        if told.answer == YES and sleeps is False and image.flags.get(name, 0) & SLEEPABLE:
+            source = told.evidence.partition(":")[0]
+            return Told(NO, f"{name} may sleep, and the program is not sleepable", f"{source}: KF_SLEEPABLE")
+        return told
+
+    def _kfunc_of_module(self, module: str, name: str, program: str, attach: str | None, sleeps: bool | None) -> Told:
+        found = self.module(module)
+        if found.permissions is None:
+            says = f"{name} is of module {module}; which programs may call it is code, and {found.why}: {found.cure}"
+            return Told(UNKNOWN, says, "")
+        evidence = f"the file of module {module}: register_btf_kfunc_id_set"
+        told = self._kfunc_of_image(found.permissions, name, program, attach, evidence)
+        if told.answer == UNKNOWN and not found.permissions.kfuncs.gave_up and self.kfuncs() is None:
+            says = f"which program types share the sets of {module} is code of the kernel, which its image shows"
+            return Told(UNKNOWN, says, evidence)
+        return self._awake(told, found.permissions, name, sleeps)
 
     def _kfunc_recorded(self, name: str, program: str, sleeps: bool | None) -> Told:
         """By what recorded kernels agree on of a kfunc in the same sets; an assumption that `says` names."""
@@ -211,18 +269,19 @@ class Calls:
         """The answer is what recorded kernels agree on, and rests on an assumption."""
         return told.evidence == _BY_TABLE
 
-    def may_sleep(self, name: str, program: str = "TRACING") -> bool:
+    def may_sleep(self, name: str, program: str = "TRACING", module: str | None = None) -> bool:
         """Whether the image, else what recorded kernels agree on, marks a kfunc with KF_SLEEPABLE; else False."""
-        image = self.kfuncs()
+        image = self.module(module).permissions if module else self.kfuncs()
+        if module and image is None:
+            return False
         if image is not None:
             return bool(image.flags.get(name, 0) & SLEEPABLE)
         found = self._recorded(name, program)
         return found is not None and found.may_sleep
 
-    def _kfunc_of_image(self, image: Permissions, name: str, program: str, attach: str | None) -> Told:
+    def _kfunc_of_image(self, image: Permissions, name: str, program: str, attach: str | None, evidence: str) -> Told:
         facts = image.facts.records().btf
         number = facts.enumerators("bpf_prog_type").get(f"BPF_PROG_TYPE_{program}")
-        evidence = "the kernel's image: register_btf_kfunc_id_set"
         if number is None:
             return Told(NO, f"this kernel knows no program type {program.lower()}", "enum bpf_prog_type")
         if program == "EXT":

@@ -6,7 +6,7 @@ image shows (formats/image/access.py), says what may be loaded and stored.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..formats.btf import kinds
 from ..formats.btf.declaration import declaration
@@ -15,6 +15,7 @@ from ..model import facts
 from ..model.context import ContextField
 from ..model.facts import Unread
 from ..model.verdict import NO, UNKNOWN, YES
+from ..named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

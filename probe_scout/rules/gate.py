@@ -7,9 +7,10 @@ from symbols, BTF or the configuration, never the release number.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..model.verdict import NO, UNKNOWN, YES
+from ..named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,9 @@ changed, and 23 of SOCK_OPS. Neither is in the table. Made by `python -m tests.t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from ..named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

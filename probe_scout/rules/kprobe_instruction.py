@@ -12,11 +12,11 @@ Not a rule: alternatives_text_reserved(), which kernels up to 7.2 call here with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..arch import ARCHITECTURES
 from ..model import instruction as kinds
 from ..model.facts import BTF, CODE, CONFIG, FILTER_FUNCTIONS, KALLSYMS
+from ..named_tuple import NamedTuple
 from .gate import Errno, Gate, Judgement
 
 UINT_MAX = 0xFFFFFFFF

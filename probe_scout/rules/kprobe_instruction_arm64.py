@@ -8,11 +8,11 @@ never moves an address, so a return probe is taken at the symbol's first byte on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..arch import aarch64
 from ..model.facts import BTF, CODE, CONFIG, FILTER_FUNCTIONS, KALLSYMS
 from ..model.verdict import NO, UNKNOWN, YES
+from ..named_tuple import NamedTuple
 from . import kprobe_instruction as common
 from .gate import Gate, Judgement
 

@@ -6,7 +6,7 @@ The table belongs to the libbpf that a program was linked with, not to a kernel:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..named_tuple import NamedTuple
 
 
 class SectionName(NamedTuple):

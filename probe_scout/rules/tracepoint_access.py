@@ -8,7 +8,7 @@ kernel looks at offsets, never at names. Whether the event takes a `tp` program 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..model.facts import EVENTS
 from ..model.trace import (
@@ -31,6 +31,7 @@ from ..model.trace import (
     TraceFormat,
 )
 from ..model.verdict import NO, UNKNOWN, YES
+from ..named_tuple import NamedTuple
 from .gate import Gate, Judgement
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[st
 
     A live kernel is told by build-id, boot and modules; a snapshot or a mounted root by the state of its files.
     """
-    if os.environ.get("PROBE_SCOUT_CACHE") == "off" or as_me or not names:
+    if not is_on() or as_me or not names:
         return None
     if any((":" in name and not name.startswith("syscall:")) or "+" in name or "/" in name for name in names):
         return None
@@ -97,7 +97,20 @@ def program() -> str:
     """
     found: list[str] = []
     _walk(os.path.dirname(os.path.dirname(__file__)), "", found)
-    return f"{len(found)}:{zlib.crc32(chr(10).join(sorted(found)).encode('utf-8', 'surrogateescape')):08x}"
+    told = f"{len(found)}:{zlib.crc32(chr(10).join(sorted(found)).encode('utf-8', 'surrogateescape')):08x}"
+    if not _this:
+        _this.append(told)
+    return told
+
+
+_this: list[str] = []
+
+
+def this_program() -> str:
+    """As `program`, walked once: the files that this process runs by are those it was started with."""
+    if not _this:
+        program()
+    return _this[0]
 
 
 def _walk(folder: str, below: str, found: list[str]) -> None:
@@ -164,6 +177,11 @@ def _capabilities() -> str:
     return status.decode("utf-8", "replace").partition("CapEff:")[2][:24]
 
 
+def is_on() -> bool:
+    """Whether anything may be kept."""
+    return os.environ.get("PROBE_SCOUT_CACHE") != "off"
+
+
 def folder() -> str:
     """Where answers are kept; "" where there is no home to keep them in."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
@@ -183,7 +201,7 @@ def number(question: str) -> str:
 
 def kept(question: str, large: bool = False) -> Any:
     """A value of lists, strings and numbers that `keep` kept under exactly this key; None if there is none."""
-    if os.environ.get("PROBE_SCOUT_CACHE") == "off":
+    if not is_on():
         return None
     try:
         return _load(question, _LARGE if large else "", _LARGE_BYTES_MAX if large else _BYTES_MAX)
@@ -193,7 +211,7 @@ def kept(question: str, large: bool = False) -> Any:
 
 def keep(question: str, value: Any, large: bool = False) -> None:
     """Keep a value that JSON can hold. `large` ones are few; `question` begins with the file state it hangs on."""
-    if os.environ.get("PROBE_SCOUT_CACHE") != "off":
+    if is_on():
         _store(question, value, _LARGE if large else "", _LARGE_BYTES_MAX if large else _BYTES_MAX)
 
 
@@ -278,3 +296,20 @@ def _prune(where: str, kind: str) -> None:
     if len(found) >= most:
         for _, path in sorted(found)[: most // 2]:
             os.unlink(path)
+
+
+def give_back(where: str, ending: str, most: int) -> None:
+    """Unlink the oldest of the files with this ending until what is left has at most so many bytes."""
+    with os.scandir(where) as entries:
+        found = sorted(
+            (stat.st_mtime_ns, stat.st_size, entry.path)
+            for entry in entries
+            if entry.name.endswith(ending)
+            for stat in (entry.stat(follow_symlinks=False),)
+        )
+    total = sum(size for _, size, _ in found)
+    for _, size, path in found:
+        if total <= most:
+            break
+        os.unlink(path)
+        total -= size

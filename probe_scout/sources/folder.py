@@ -30,6 +30,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .mapped import Held
+
 _FOLDER_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SMALL_BYTES = 1 << 16
 _LINKS_MAX = 40  # MAXSYMLINKS, include/linux/namei.h
@@ -111,6 +113,38 @@ class FolderSource:
             return None
         finally:
             os.close(fd)
+
+    def held(self, path: str) -> Held | None:
+        """The file mapped, with the state of it and of the manifest; None for a packed one, and where states say
+        nothing. A manifest's sha256 is not looked at: who keeps something of this state has read the file by `read`.
+        """
+        from .mapped import held, state_of
+
+        beside: tuple[str, ...] = ()
+        if self._kind == "snapshot":
+            try:
+                found = os.stat(os.path.join(self._root, manifest.NAME), follow_symlinks=False)
+                beside = (state_of(found),)
+                if not beside[0]:
+                    return None
+            except OSError:
+                beside = ("",)
+                if any(os.path.lexists(os.path.join(self._root, manifest.NAME + suffix)) for suffix in _PACKED):
+                    return None
+        for where in _places(path):
+            try:
+                fd = self._open(where, want_folder=False)
+            except SourceError:
+                return None
+            except OSError as exc:
+                if exc.errno not in _ABSENT:
+                    return None
+                continue
+            try:
+                return held(fd, beside)
+            finally:
+                os.close(fd)
+        return None
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The entries of a folder, sorted, packed files under their own names without the suffix."""

@@ -6,7 +6,9 @@ folder, a snapshot archive and a mounted root are the same thing to everything a
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from ..named_tuple import NamedTuple
 
 
 class Description(NamedTuple):

@@ -16,6 +16,7 @@ from . import cache, manifest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
+    from collections.abc import Sequence
 
 Places = dict[str, tuple[int, int]]  # path to offset and size, in bytes of the unpacked archive
 
@@ -34,7 +35,7 @@ def state(file: str, stat: os.stat_result) -> str:
 
 def load(question: str) -> tuple[Places, set[str], mmap.mmap] | None:
     """Files, folders and bytes of an archive in this state; None where they are not kept."""
-    if os.environ.get("PROBE_SCOUT_CACHE") == "off":
+    if not cache.is_on():
         return None
     data = cache.read_private(_path(question), _mapped)
     found = _head(data, question) if data is not None else None
@@ -73,10 +74,11 @@ def _head(data: mmap.mmap, question: str) -> tuple[Places, set[str]] | None:
     return places, set(folders.split("\0")) if folders else set()
 
 
-def store(question: str, files: Places, folders: set[str], data: bytearray) -> None:
-    """Keep an archive; where that cannot be, nothing is said."""
+def store(question: str, files: Places, folders: set[str], data: bytearray | bytes, more: Sequence[bytes] = ()) -> None:
+    """Keep an archive; where that cannot be, nothing is said. `more` lies behind `data`."""
     path = _path(question)
-    if not path or os.environ.get("PROBE_SCOUT_CACHE") == "off" or len(data) > _BYTES_MAX // 4:
+    total = len(data) + sum(map(len, more))
+    if not path or not cache.is_on() or total > _BYTES_MAX // 4:
         return
     if any("\0" in name or "\1" in name for name in (*files, *folders)) or "\1" in question:
         return
@@ -84,7 +86,7 @@ def store(question: str, files: Places, folders: set[str], data: bytearray) -> N
     table = "\1".join((question, "\0".join(words), "\0".join(folders))).encode("utf-8", "surrogateescape")
     at, size = files.get(manifest.NAME, (0, 0))
     tail = len(table).to_bytes(8, "little") + _sum(table, data[at : at + size])
-    cache.write_private(path, (_MAGIC, data, table, tail), _make_room)
+    cache.write_private(path, (_MAGIC, data, *more, table, tail), _make_room)
 
 
 def forget(question: str) -> None:
@@ -108,17 +110,4 @@ def _path(question: str) -> str:
 
 
 def _make_room(where: str, wanted: int) -> None:
-    """Give back the oldest until `wanted` bytes more fit."""
-    with os.scandir(where) as entries:
-        found = sorted(
-            (stat.st_mtime_ns, stat.st_size, entry.path)
-            for entry in entries
-            if entry.name.endswith(_ENDING)
-            for stat in (entry.stat(follow_symlinks=False),)
-        )
-    total = sum(size for _, size, _ in found) + wanted
-    for _, size, path in found:
-        if total <= _BYTES_MAX:
-            break
-        os.unlink(path)
-        total -= size
+    cache.give_back(where, _ENDING, _BYTES_MAX - wanted)

@@ -11,7 +11,8 @@ import errno
 import os
 import re
 from stat import S_ISREG
-from typing import NamedTuple
+
+from ..named_tuple import NamedTuple
 
 BYTES_MAX = 4 << 30
 _READ_BYTES = 64 << 20  # larger files are mapped (shared, for reading)
@@ -232,9 +233,22 @@ def _is_behind(path: str, of: FileState) -> bool:
     return (found.st_dev, found.st_ino) == (of.device, of.inode)
 
 
+def is_one_file(path: str, other: str) -> bool:
+    """Two paths lead to one file."""
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False
+
+
+def processes(proc: str = "/proc") -> list[int]:
+    """The processes that are seen, in order of their numbers."""
+    return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+
+
 def in_container(container: str, proc: str = "/proc") -> int | None:
     """The first process whose control group names a container; None if there is none."""
-    for entry in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+    for entry in processes(proc):
         try:
             with open(f"{proc}/{entry}/cgroup", encoding="utf-8", errors="replace") as handle:
                 text = handle.read()

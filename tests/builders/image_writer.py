@@ -67,14 +67,17 @@ def module(
     symbols: list[ModuleSymbol],
     tables: dict[str, list[tuple[int, str, int]]] | None = None,
     relocation: int = 2,
+    machine: int = 62,
+    data: tuple[str, ...] = (),
 ) -> bytes:
     """A relocatable ELF64. `sections` are code; `tables` maps .rela names to (place, section name, addend).
 
     `relocation`: R_X86_64_PC32 (2), as tables of distances have, or R_X86_64_64 (1), as tables of pointers.
+    Sections named in `data` hold no code. `machine` is e_machine: 62 is x86-64, 183 arm64.
     """
     names = list(sections)
     contents: list[tuple[str, int, int, bytes, int, int, int]] = [("", 0, 0, b"", 0, 0, 0)]
-    contents += [(name, 1, 2 | SHF_EXECINSTR, sections[name], 0, 0, 0) for name in names]
+    contents += [(name, 1, 2 | (0 if name in data else SHF_EXECINSTR), sections[name], 0, 0, 0) for name in names]
     index = {name: i + 1 for i, name in enumerate(names)}
     strings, table = b"\0", b"\0" * 24
     for i in range(1, len(names) + 1):
@@ -102,6 +105,6 @@ def module(
         body += raw
     header = b"\x7fELF\x02\x01\x01" + b"\0" * 9
     header += struct.pack(
-        "<HHIQQQIHHHHHH", 1, 62, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, len(contents), len(contents) - 1
+        "<HHIQQQIHHHHHH", 1, machine, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, len(contents), len(contents) - 1
     )
     return header + body + headers

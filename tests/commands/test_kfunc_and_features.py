@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 import probe_scout
+from probe_scout.commands.kfunc import code_of
 from probe_scout.errors import UsageError
 from tests.builders import lab_image
+from tests.vm import cache as lab
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = str(ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz")
@@ -106,9 +108,26 @@ def test_without_an_image_the_types_of_a_kfunc_are_those_of_recorded_kernels(rec
     assert recorded.kfunc("no_such_function").kfuncs == ()
 
 
-def test_a_kfunc_of_a_module_is_not_told(recorded):
+def test_a_kfunc_of_a_module_is_not_told_without_its_file(recorded):
     (row,) = recorded.kfunc("bpf_skb_ct_lookup").kfuncs
-    assert (row.module, set(row.answers.values())) == ("nf_conntrack", {"unknown"})
+    assert (row.module, row.flags, set(row.answers.values())) == ("nf_conntrack", None, {"unknown"})
+    assert "the file of module nf_conntrack is not there: name all packages" in row.says
+
+
+@pytest.mark.image
+def test_a_kfunc_of_a_module_by_its_file_and_the_kernels_image():
+    root = lab.root() / "kernels" / "6.12" / "tree"
+    if not root.exists():
+        pytest.skip(f"{root} is not there: python -m tests.vm fetches it")
+    kernel = probe_scout.open_kernel(str(root), modules="nf_nat")
+    (row,) = kernel.kfunc("bpf_ct_insert_entry").kfuncs
+    assert (row.module, row.flags) == ("nf_conntrack", ("acquire", "release", "ret_null"))
+    assert {name for name, answer in row.answers.items() if answer == "yes"} == {"sched_cls", "xdp"}
+    assert {name for name, answer in row.answers.items() if answer == "unknown"} == {"ext"}
+    verdicts = kernel.check("kfunc:bpf_ct_insert_entry", types=["xdp", "tracing"]).targets[0].verdicts
+    assert [(one.answer, one.errno) for one in verdicts] == [("yes", None), ("no", "EACCES")]
+    (row,) = kernel.kfunc("nf_ct_delete").kfuncs
+    assert set(row.answers.values()) - {"unknown"} == {"no"}
 
 
 def test_an_attach_type_without_programs_of_its_own_is_refused(recorded):
@@ -124,3 +143,28 @@ def test_what_is_unknown_for_want_of_an_image_says_what_would_tell_it(capsys, li
 
     main([*line, "--root", RECORDED])
     assert "to know  name the kernel's image, of the same build" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (["check", "helper:bpf_map_lookup_elem", "--type", "xdp"], 0),
+        (["check", "helper:bpf_xdp_adjust_head", "--type", "kprobe"], 1),
+        (["check", "helper:bpf_map_lookup_elem", "--type", "xdp,fentry"], 3),
+        (["check", "helper:bpf_map_lookup_elem", "--type", "xdp", "-v"], 0),
+        (["check", "kfunc:bpf_task_acquire", "--type", "tracing,fentry,kprobe"], 1),
+    ],
+)
+def test_a_call_by_program_types_is_shown(capsys, line, code):
+    from probe_scout.frontends.cli.run import main
+
+    assert main([*line, "--root", RECORDED]) == code
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert line[1] in shown.out
+
+
+def test_a_partial_snapshot_does_not_say_that_a_kfunc_is_not_there():
+    report = probe_scout.open_kernel(RECORDED.replace("6.12.107", "6.1.176")).kfunc("no_such_kfunc")
+    assert (report.kfuncs, code_of(report, ())) == ((), 3)
+    assert report.unread[0].why == "a partial snapshot does not have every function"

@@ -32,7 +32,7 @@ def small_root(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "kallsyms").write_text(
         "ffffffff81000000 T _stext\nffffffff81001000 T vfs_read\nffffffff81002000 T _etext\n"
-        "ffffffff81003000 T _sinittext\n"
+        "ffffffff81003000 T _sinittext\nffffffff81004000 T _einittext\n"
     )
     return tmp_path
 
@@ -59,6 +59,13 @@ def test_the_fast_road_loads_no_heavy_module(small_root, line):
     code, names, out = loaded(small_root, *line, "--root", str(small_root))
     if line[0] == "check":
         assert code in (1, 3), out
+    assert FORBIDDEN.intersection(names) == set()
+
+
+@pytest.mark.parametrize("line", [["kfunc", "vfs_read"], ["context", "vfs_read"], ["context", "xdp"], ["features"]])
+def test_calls_and_contexts_load_no_heavy_module(small_root, line):
+    code, names, out = loaded(small_root, *line, "--root", str(small_root))
+    assert code == 3, out
     assert FORBIDDEN.intersection(names) == set()
 
 

@@ -281,3 +281,25 @@ def test_a_flat_image_of_arm64(tmp_path):
     mine, theirs = _scanned(package), _scanned(whole)
     assert mine.keys() == theirs.keys()
     assert {name for name in mine if mine[name] != theirs[name]} <= in_modules
+
+
+@pytest.mark.parametrize("kernel", ["6.1-arm64", "7.3-arm64"])
+def test_loaded_modules_of_arm64(kernel, tmp_path):
+    """Symbols, ftrace records and fields of events, as the lab's own recording of a booted guest has them."""
+    booted = cache.root() / "recorded" / kernel / "files"
+    if not booted.is_dir():
+        pytest.skip(f"{booted} is not there: python -m tests.vm record -k {kernel.partition('-')[0]} --arch arm64")
+    tree = cache.root() / "kernels" / kernel / "tree"
+    package = probe_scout.open_kernel(str(tree), modules=f"@{booted / 'proc/modules'}")
+    read = package._kernel.source.read
+    for path, first in (("proc/kallsyms", 1), (f"{TRACING}/available_filter_functions", 0)):
+        shown = (booted / path).read_bytes()
+        if path == "proc/kallsyms" or has(package._kernel.source, path):
+            ours, theirs = by_module(read(path)), by_module(shown)
+            cut = [{name: [row[first:] for row in rows] for name, rows in each.items()} for each in (ours, theirs)]
+            assert len(cut[1]) > 20
+            assert cut[0] == cut[1]
+    for path in (booted / TRACING / "events").rglob("format"):
+        name = str(path.relative_to(booted))
+        if has(package._kernel.source, name):
+            assert fields(read(name).decode("latin-1")) == fields(path.read_bytes().decode("latin-1")), name

@@ -20,14 +20,23 @@ RELEASE = "6.12.0-tiny"
 TOP = f"lib/modules/{RELEASE}"
 
 
-def ko(name: str, needs: str = "") -> bytes:
-    """A module with one function that is called as it is, and one in .noinstr.text."""
+def ko(name: str, needs: str = "", parts: bool = False) -> bytes:
+    """A module with a function that is called as it is, perhaps two parts of it, and one in .noinstr.text."""
     sections = {
         ".text": b"\x90" * 32,
+        ".text.unlikely": b"\x90" * 16 + b"\x0f\x0b" * 8,
         ".noinstr.text": b"\x90" * 16,
         ".modinfo": f"name={name}\0depends={needs}\0".encode(),
     }
-    symbols = [ModuleSymbol(f"{name}_open", ".text", 16), ModuleSymbol(f"{name}_closed", ".noinstr.text", 0)]
+    symbols = [
+        ModuleSymbol(f"{name}_open", ".text", 16),
+        ModuleSymbol(f"{name}_closed", ".noinstr.text", 0),
+    ]
+    if parts:
+        symbols += [
+            ModuleSymbol(f"{name}_open.cold", ".text.unlikely", 0),
+            ModuleSymbol(f"{name}_open.part.0", ".text.unlikely", 16),
+        ]
     return module(sections, symbols, {".rela__mcount_loc": [(0, ".text", 16)]}, relocation=1)
 
 
@@ -35,7 +44,7 @@ MODULES = {
     "kernel/fs/top-one.ko": ko("top_one", "middle"),
     "kernel/lib/middle.ko.gz": gzip.compress(ko("middle", "base-two")),
     "kernel/lib/base-two.ko": ko("base_two"),
-    "kernel/lib/alone.ko": ko("alone"),
+    "kernel/lib/alone.ko": ko("alone", parts=True),
 }
 LISTS = {"modules.builtin": b"kernel/fs/ext4/ext4.ko\n"}
 
@@ -104,6 +113,16 @@ def test_what_a_module_needs_is_loaded_before_it(places, place):
     assert kernel.info().assumed[0] == "these modules are loaded: base_two, middle, top_one"
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_parts_of_a_function_are_judged_by_the_code_of_the_file(places, place):
+    """Nothing lists them, so the first instruction decides: a no-op, or the ud2 of a BUG."""
+    kernel = probe_scout.open_kernel(places[place], modules="alone")
+    report = kernel.check(["alone_open.cold", "alone_open.part.0"], types=["kprobe"])
+    assert [(t.verdicts[0].answer, t.verdicts[0].errno) for t in report.targets] == [("yes", None), ("no", "EINVAL")]
+    rows = {row.target: row.answers["kprobe"] for row in kernel.scan("alone_*", types=["kprobe"]).rows}
+    assert rows == {"alone_open": "yes", "alone_closed": "no", "alone_open.cold": "yes", "alone_open.part.0": "no"}
+
+
 @pytest.mark.parametrize("place", ["package", "tree"])
 def test_all_and_none(places, place):
     everything = probe_scout.open_kernel(places[place], modules="all")._kernel.source.read("proc/modules")
@@ -152,6 +171,24 @@ def test_a_mistake_is_one_sentence(places, root, modules, says):
 def test_built_in_names_are_no_mistake(places):
     kernel = probe_scout.open_kernel(places["tree"], modules="ext4,alone")
     assert kernel.info().assumed[0] == "this module is loaded: alone"
+
+
+def test_a_fleet_keeps_the_functions_of_the_modules_it_was_told(places, tmp_path, capsys, monkeypatch):
+    """Other modules are other functions: the build is judged again, with them; the same list is not judged twice."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list").write_text("alone\n")
+    asked = []
+    for modules in ("none", "alone", "@list", "all", "all"):
+        assert run.main(["fleet", "add", places["package"], f"--modules={modules}", "--json"]) == 0
+        added = json.loads(capsys.readouterr().out)["added"][0]
+        run.main(["fleet", "ask", "alone_open", "--type=kprobe", "--json"])
+        answers = json.loads(capsys.readouterr().out)["answers"]
+        asked.append((added["outcome"], answers[0]["state"], added["functions"]))
+    alone = [(outcome, state) for outcome, state, _ in asked]
+    assert alone == [("added", "absent"), *[("again", "kept")] * 3, ("kept", "kept")]
+    assert [functions - asked[0][2] for *_, functions in asked] == [0, 4, 4, 10, 10]
+    assert run.main(["fleet", "ask", "alone_open", "--modules=all"]) == 2
+    assert "--modules belongs to fleet add" in capsys.readouterr().err
 
 
 def test_a_kernel_that_was_booted_takes_no_list(tmp_path, capsys):

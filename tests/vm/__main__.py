@@ -1,4 +1,4 @@
-"""The lab's command: python -m tests.vm fetch | list | run | record | pack | compare-shared | smoke | fields, built."""
+"""The lab's command: python -m tests.vm fetch | list | run | record | pack | … (OTHERS)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ OTHERS = {
     "compare-shared": "compare_shared",
     "smoke": "smoke",
     "fields": "fields",
+    "contexts": "contexts",
     "built": "built",
 }
 

@@ -1,6 +1,6 @@
 """Ask a kernel which loads and stores of its context each program type takes; compare with the kernel's image.
 
-python -m tests.vm.contexts -k KERNEL [--pack FILE]
+python -m tests.vm contexts -k KERNEL [--pack FILE]
 
 Every offset, every size of a load and of a store, for each program and attach type of libbpf's table whose context is a
 struct or plain memory: 0 if the image tells every answer as the booted kernel did, 1 if not. --pack adds the answers to
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import lzma
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,10 @@ from probe_scout.formats.image.program import Program
 from probe_scout.rules import section_names
 
 from . import boot, cache
+from .problems import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 GUEST = Path(__file__).parent / "guest" / "ctx_all.py"
 BY_ARGUMENTS = ("TRACING", "LSM", "EXT", "STRUCT_OPS")  # their contexts are typed arguments: tests/vm/fields.py
@@ -66,13 +66,17 @@ def ask(kernel: str, lines: Iterable[str]) -> list[str]:
     with tempfile.TemporaryDirectory() as out:
         asked = Path(out) / "questions"
         asked.write_text("".join(f"{line}\n" for line in lines))
-        boot.run(
+        ended = boot.run(
             kernel,
             ["python3", "/ctx_all.py", "/questions", "/out/answers"],
             share={"/ctx_all.py": GUEST, "/questions": asked},
             out=Path(out),
             timeout_s=LIMIT_S,
         )
+        if ended.status:
+            raise LabError(
+                f"{kernel}: the guest ended with {ended.status}: {ended.stderr[-600:] or ended.console[-600:]}"
+            )
         return (Path(out) / "answers").read_text().splitlines()
 
 
@@ -98,11 +102,12 @@ def differences(facts: Facts, answers: Iterable[str]) -> tuple[int, int, list[st
     return told, untold, wrong
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-k", "--kernel", required=True)
-    parser.add_argument("--pack", type=Path)
-    given = parser.parse_args()
+def main(words: Sequence[str] | None = None) -> int:
+    """The command; 0 if nothing differs."""
+    parser = argparse.ArgumentParser(prog="python -m tests.vm contexts", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-k", "--kernel", required=True, help="a name of the table, fetched before")
+    parser.add_argument("--pack", type=Path, metavar="FILE", help="fixtures/calls/contexts.tsv.xz")
+    given = parser.parse_args(words)
     facts = facts_of(given.kernel)
     answers = ask(given.kernel, questions(facts))
     told, untold, wrong = differences(facts, answers)
@@ -114,7 +119,3 @@ def main() -> int:
         lines += [f"{given.kernel}\t{line}" for line in answers]
         given.pack.write_bytes(lzma.compress("".join(f"{line}\n" for line in lines).encode(), preset=9))
     return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,13 +9,14 @@ import shutil
 import stat
 import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vm import archives, boot, cache, cpio, fetch, foreign, modules, packages, problems
-from tests.vm.__main__ import main
+from tests.vm.__main__ import OTHERS, main
 from tests.vm.kernels import KERNELS, NEWEST, named
 from tests.vm.machines import MACHINES, NATIVE
 
@@ -39,6 +40,21 @@ Depends: kmod
 Package: vim
 Version: 9
 """  # noqa: E501
+
+
+# The command
+
+
+def test_every_command_is_described():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "lab.md").read_text()
+    assert [name for name in OTHERS if f"python -m tests.vm {name} " not in page] == []
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_help_of_every_command(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert f"python -m tests.vm {name}" in capsys.readouterr().out
 
 
 # The table

@@ -6,10 +6,11 @@ A line is words KEY=PATTERN, all of which must fit; `#` begins a comment, quotes
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...model.audit import NOT_ALLOWED, WARNING, AuditFinding
+from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

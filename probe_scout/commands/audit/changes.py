@@ -7,11 +7,12 @@ programs themselves are compared: another program of the same name at the same p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...model.audit import LOADED, Attachment, Loaded, Owner, ProgramRef
 from ...model.audit_diff import APPEARED, GONE, GREW, REPLACED, SHRANK, AuditChange, AuditDiff, ProgramState
+from ...named_tuple import NamedTuple
 from . import allow
 
 if TYPE_CHECKING:

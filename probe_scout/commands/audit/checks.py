@@ -6,12 +6,13 @@ never guesses: where something could not be read it is silent, since `unread` te
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import ProbeScoutError, SourceError
 from ...model.audit import BROKEN, NOTE, WARNING, Attachment, AuditFinding
 from ...model.target import FUNCTION, Target
 from ...model.verdict import NO
+from ...named_tuple import NamedTuple
 from .kept import Kept
 from .resolve import MANY, of_many
 

@@ -6,9 +6,10 @@ network namespace is seen by a query and, where a link put it there, as a link. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ...model.audit import Attachment, LinkRef, Loaded, Owner, Place, ProgramRef
+from ...named_tuple import NamedTuple
 from .record import Process
 
 if TYPE_CHECKING:

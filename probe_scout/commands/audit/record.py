@@ -7,9 +7,10 @@ at, so that the rest of `audit` deals with types; a document may come from other
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import Malformed, Unread
+from ...named_tuple import NamedTuple
 from ...sources.bpf import PATH as PATH
 from ...sources.bpf import SCHEMA
 

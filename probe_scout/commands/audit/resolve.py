@@ -6,9 +6,10 @@ All addresses and names of an audit are collected first and looked up in one pas
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed, ProbeScoutError, SourceError
+from ...named_tuple import NamedTuple
 from .kept import Kept
 
 if TYPE_CHECKING:

@@ -6,13 +6,14 @@ push along moves in every event and is told for each. A bare tracepoint has argu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import SourceError
 from ...model import facts
 from ...model.diff import APPEARED, CHANGED, GONE, MOVED, EventChange, FieldChange, FieldPlace, Gap
 from ...model.facts import Unread
 from ...model.trace import DATA_LOC, REL_LOC, STRING
+from ...named_tuple import NamedTuple
 from ...probes.attach import function_traits
 from ...probes.tracepoints import listing as events
 from .functions import argument_changes, loaded

@@ -6,10 +6,11 @@ functions of modules that only one kernel has loaded are counted and not called 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import SourceError
 from ...model.diff import APPEARED, CHANGED, GONE, MOVED, RENAMED, ArgumentChange, FunctionChange
+from ...named_tuple import NamedTuple
 from ...probes.attach import bulk
 
 if TYPE_CHECKING:

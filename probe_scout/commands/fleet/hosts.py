@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...model.fleet import ABSENT, Host, HostsReport, Lost, LostReport, Unowned, UnownedReport
 from ...model.verdict import NO, UNKNOWN, YES
+from ...named_tuple import NamedTuple
 from . import _build, _Reader, key, named
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ value behind the last), include/linux/bpf_trace.h and tools/lib/bpf/bpf_tracing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ...arch.registers import REGISTERS_OF as REGISTERS_OF
 from ...model.stub import ARRAY, INTEGER, POINTER, REGISTERS, SLOTS, Argument, Member, PlainType, Stub, StubPlace
+from ...named_tuple import NamedTuple
 from . import words
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ What may harm the kernel is not asked (model/never_try.py), nor what cannot be h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
 from ...kernel import located
@@ -16,6 +16,7 @@ from ...model.attach import ATTACH_TYPES, WITHOUT_FTRACE, family
 from ...model.target import SYSCALL, TRACEPOINT, Target
 from ...model.trial import BugReport, Trial, VerifyReport
 from ...model.verdict import NO, UNKNOWN, YES
+from ...named_tuple import NamedTuple
 from ...probes.attach import function_traits, privileges, verdicts
 from ...probes.attach import targets as wanted
 from ...probes.explain import hazards

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import struct
-from typing import NamedTuple
 
 from ...model.attach import ATTACH_TYPES, family
+from ...named_tuple import NamedTuple
 from . import attr
 
 TYPE_CHECKING = False

@@ -9,8 +9,8 @@ macro reads `int BPF_PROG(name, struct task_struct *prev, …)`. A program witho
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from ...named_tuple import NamedTuple
 from .kinds import FUNC, FUNC_PROTO, FWD, KIND_MASK, PTR, STRUCT, UNION, VLEN_MASK
 from .reader import Btf
 

@@ -45,11 +45,12 @@ from .kinds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from probe_scout.model.prototype import Prototype, Shape
 
     from .shape import Shapes
+    from .tables import Tables
 
 # Words after the common three (name_off, info, size or type): once a record, and once per unit of vlen.
 _FIXED_WORDS = {INT: 1, ARRAY: 3, VAR: 1, DECL_TAG: 1}
@@ -86,6 +87,7 @@ class Btf:
         "_starts",
         "_strings_at",
         "_strings_end",
+        "_tables",
         "_type_bytes",
         "_types_at",
         "base",
@@ -96,8 +98,13 @@ class Btf:
         "words",
     )
 
-    def __init__(self, raw: bytes, base: Btf | None = None, path: str = "sys/kernel/btf/vmlinux") -> None:
-        """Checks the header and the bounds of its sections, no more. Raises Malformed."""
+    def __init__(
+        self, raw: bytes, base: Btf | None = None, path: str = "sys/kernel/btf/vmlinux", tables: Tables | None = None
+    ) -> None:
+        """Checks the header and the bounds of its sections, no more. Raises Malformed.
+
+        `tables` were made of these very bytes (tables.py): they save the walk and the searches.
+        """
         self.raw, self.base, self.path = raw, base, path
         self.order: Literal["little", "big"]
         self.order, sections = self._read_header()
@@ -119,7 +126,8 @@ class Btf:
         self._asked: dict[bytes, list[int]] = {}
         self._lengths: dict[int, int] = {}
         self._records: dict[int, tuple[list[int], list[int]]] = {}
-        self._starts: list[int] | None = None
+        self._starts: Sequence[int] | None = None
+        self._tables = tables
         self._names = b""
         self._searches = 0
         self._enums: dict[str, dict[str, int]] = {}
@@ -167,7 +175,7 @@ class Btf:
         wanted = {name.encode("utf-8", "surrogateescape") for name in names}
         wanted = {name for name in wanted if name and name + b"\0" not in self._asked}
         pattern = many.pattern(b"\0", wanted, b"\0") if len(wanted) >= _NOTED_MIN and self.base is None else None
-        if pattern is None:
+        if pattern is None or self._tables is not None:
             return
         for name in wanted:
             self._asked[name + b"\0"] = []
@@ -337,15 +345,31 @@ class Btf:
             self._first_id = self.base.first_id() + len(self.base.starts()) if self.base else 1
         return self._first_id
 
-    def starts(self) -> list[int]:
+    def starts(self) -> Sequence[int]:
         """For each type of this blob in id order, the index in `words` of its info word: its name is one before.
 
-        Walks the records at the first call. Raises Malformed for a kind of unknown length and for a record that
-        passes the end.
+        Walks the records at the first call, where no table has them. Raises Malformed for a kind of unknown length and
+        for a record that passes the end.
         """
         if self._starts is None:
-            self._starts = self._walk()
+            self._starts = self._kept_starts() or self._walk()
         return self._starts
+
+    def _kept_starts(self) -> Sequence[int] | None:
+        """Those of the tables, if they end where this blob ends; what is found by them is compared with the words."""
+        tables, self._tables = self._tables, None
+        starts, infos = (tables.starts(), tables.infos()) if tables is not None else (None, None)
+        if starts is None or infos is None or starts[0] != 1 or not 0 < starts[-1] < len(self.words) - 1:
+            return None
+        last = starts[-1]
+        try:
+            lengths = {info: self._length(info, 1, 0) for info in infos}
+            if last - 1 + self._length(self.words[last], last, len(starts)) != len(self.words):
+                return None
+        except Malformed:
+            return None
+        self._lengths, self._tables = lengths, tables
+        return starts
 
     def locate(self, type_id: int, asked_at: int = 1) -> tuple[Btf, int]:
         """The blob that holds a type and the index of its info word there. Raises Malformed if there is none.
@@ -403,11 +427,18 @@ class Btf:
         begin = owner._strings_at + offset - owner.strings_from
         if begin >= owner._strings_end:
             raise self.malformed_at(asked_at, "a string offset inside the string section", f"{offset}")
-        return owner.raw[begin : owner.raw.index(0, begin)].decode("utf-8", "surrogateescape")
+        return owner.raw[begin : owner.raw.find(b"\0", begin)].decode("utf-8", "surrogateescape")
 
     def malformed_at(self, at: int, expected: str, found: str = "") -> Malformed:
         """Malformed at the record whose info word is words[at]; to be raised by the caller."""
         return self._malformed(self._types_at + 4 * max(at - 1, 0), expected, found)
+
+    def make_tables(self) -> dict[str, bytes]:
+        """What saves another reader of these bytes the walk and the searches, to be kept. Raises Malformed."""
+        from . import tables
+
+        starts = self.starts()
+        return tables.made(self.words, starts, self._lengths, self.raw[self._strings_at : self._strings_end])
 
     def codes(self) -> dict[int, int]:
         """Type id to size in bytes times 8 and class, kept; see btf_shape.py."""
@@ -513,10 +544,10 @@ class Btf:
         words, end = self.words, len(self.words) - 1
         found = []
         self._searches += 1
-        if self._searches > _SEARCHES_MAX and self._starts is not None:
-            first, starts = self.first_id(), self._starts
-            rows = _places(self._name_list(), self._offsets_of(name), sys.byteorder, 0, 4 * len(starts))
-            return [(first + row, starts[row]) for row in rows if wanted(words[starts[row]])]
+        rows = self._rows_named(name)
+        if rows is not None:
+            first, starts = self.first_id(), self.starts()
+            return [(first + row, starts[row]) for row in sorted(rows) if wanted(words[starts[row]])]
         for position in self._positions_of(name):
             if position < end and wanted(words[position + 1]):
                 type_id, at = self._record_around(position)
@@ -534,6 +565,25 @@ class Btf:
                 before = memoryview(array("I", [0, *self.words[:-1]]))
             self._names = array("I", map(before.__getitem__, self.starts())).tobytes()
         return self._names
+
+    def _rows_named(self, name: str) -> list[int] | None:
+        """Rows of `starts` whose records have this name; None where a search of the words is to tell."""
+        if self._tables is not None:
+            self.starts()  # which may give the tables up
+        if self._tables is not None:
+            from ..name_table import Damaged
+
+            starts, words, tables = self.starts(), self.words, self._tables
+            try:
+                found = [(row, offset) for offset in self._offsets_of(name) for row in tables.rows(offset)]
+                if all(row < len(starts) and words[starts[row] - 1] == offset for row, offset in found):
+                    return [row for row, _ in found]
+            except Damaged:
+                pass
+            self._tables = None
+        if self._searches <= _SEARCHES_MAX or self._starts is None:
+            return None
+        return _places(self._name_list(), self._offsets_of(name), sys.byteorder, 0, 4 * len(self._starts))
 
     def _record_around(self, position: int) -> tuple[int, int]:
         """The record that words[position] lies in: its id and the index of its info word."""
@@ -566,6 +616,10 @@ class Btf:
         offsets = self._asked.get(needle)
         if offsets is not None:
             return offsets
+        offsets = self._kept_offsets(needle)
+        if offsets is not None:
+            self._asked[needle] = offsets
+            return offsets
         offsets = []
         raw, begin, end = self.raw, self._strings_at, self._strings_end
         # Only a module's strings can begin with a name; all others follow a NUL.
@@ -577,6 +631,25 @@ class Btf:
             hit = raw.find(b"\0" + needle, hit + 1, end)
         self._asked[needle] = offsets
         return offsets
+
+    def _kept_offsets(self, needle: bytes) -> list[int] | None:
+        """The same by the table of strings, whose places are compared with the bytes; None where there is none."""
+        if self._tables is None:
+            return None
+        from ..name_table import Damaged
+
+        try:
+            places = self._tables.offsets(needle[:-1])
+        except Damaged:
+            self._tables = None
+            return None
+        raw, begin, end = self.raw, self._strings_at, self._strings_end
+        found = []
+        for at in places:
+            stop = begin + at + len(needle)
+            if stop <= end and raw[begin + at : stop] == needle and (not at or not raw[begin + at - 1]):
+                found.append(self.strings_from + at)
+        return found
 
     def _strings(self, offsets: list[int], places: list[int]) -> list[str]:
         """string() of many offsets."""

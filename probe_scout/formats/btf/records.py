@@ -6,10 +6,11 @@ two blobs, so it wants each record as a value. Format: include/uapi/linux/btf.h.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from probe_scout.errors import Malformed
 
+from ...named_tuple import NamedTuple
 from . import kinds
 
 if TYPE_CHECKING:

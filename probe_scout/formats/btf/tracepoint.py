@@ -9,8 +9,7 @@ called `__data_loc_<field>` or `__rel_loc_<field>`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ...named_tuple import NamedTuple
 from .kinds import CONST, ENUM, ENUM64, FUNC_PROTO, INT, KIND_FLAG, KIND_MASK, PTR, STRUCT, UNION, VLEN_MASK, Func
 from .reader import Btf
 

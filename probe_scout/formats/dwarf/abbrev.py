@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from . import names as n
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ _NO_CODE_BELOW = frozenset(
 _NO_CODE_BELOW_IN_C = frozenset((n.TAG_STRUCTURE_TYPE, n.TAG_UNION_TYPE, n.TAG_CLASS_TYPE))
 
 
+_ENTRY_CONST = (n.FORM_IMPLICIT_CONST, n.AT_ENTRY_PC)
 _USES_MIN = 16  # entries of one shape from which code made for it is worth its making
 
 
@@ -131,7 +133,7 @@ class Abbrev:
 
     __slots__ = (
         *("tag", "has_children", "attributes", "shape", "size", "skip", "sibling", "is_function", "is_copy"),
-        *("read", "skippable_in_c", "uses"),
+        *("plan", "read", "skippable_in_c", "uses"),
     )
 
     def __init__(self, tag: int, has_children: bool, attributes: tuple[Attribute, ...], shape: Shape) -> None:
@@ -142,6 +144,7 @@ class Abbrev:
         self.skip: Skip | None = None
         self.uses = 0
         self.read: Reader | None = None
+        self.plan: list[tuple[int, Attribute, int]] | None = None
         self.skippable_in_c = tag in _NO_CODE_BELOW_IN_C
         self.sibling = self._sibling() if has_children and self._holds_no_code() else None
 
@@ -188,9 +191,56 @@ class Abbrev:
     def values(self, data: bytes, at: int, base: int) -> tuple[Any, ...]:
         """The fields of a function or of an inlined copy, absent ones None, then the end of the entry."""
         if self.read is None:
-            fields = COPY_FIELDS if self.is_copy else FUNCTION_FIELDS
-            self.read = compile_reader(self.attributes, self.shape, fields)
+            self.uses += 1
+            if self.uses < _USES_MIN:
+                if self.plan is None:
+                    self.plan = _plan(self)
+                if self.plan:
+                    return _read_slowly(self.plan, data, at, base, self)
+            self.read = compile_reader(self.attributes, self.shape, self.fields)
         return self.read(data, at, base)
+
+    @property
+    def fields(self) -> tuple[tuple[int, ...], ...]:
+        """The fields that a reader of this entry returns."""
+        return COPY_FIELDS if self.is_copy else FUNCTION_FIELDS
+
+
+def _plan(abbrev: Abbrev) -> list[tuple[int, Attribute, int]]:
+    """(field or -1, attribute, bytes if that is fixed and no field) in the entry's order, for `_read_slowly`.
+
+    Empty for attributes that only a made reader knows how to take.
+    """
+    wanted = {name: number for number, names in enumerate(abbrev.fields) for name in names}
+    plan: list[tuple[int, Attribute, int]] = []
+    for attribute in abbrev.attributes:
+        if attribute.form == n.FORM_INDIRECT or (attribute.form, attribute.name) == _ENTRY_CONST:
+            return []
+        number, size = wanted.get(attribute.name, -1), size_of(attribute.form, abbrev.shape)
+        if number >= 0 and size is None and not _fits(attribute):
+            number = -1
+        for name in abbrev.fields[number] if number >= 0 else ():
+            wanted.pop(name, None)  # the first attribute of a field counts
+        plan.append((number, attribute, -1 if size is None else size))
+    return plan
+
+
+def _read_slowly(
+    plan: list[tuple[int, Attribute, int]], data: bytes, at: int, base: int, abbrev: Abbrev
+) -> tuple[Any, ...]:
+    """What a made reader returns. Making one costs as much as a dozen of these."""
+    shape = abbrev.shape
+    values: list[Any] = [None] * (len(abbrev.fields) + 1)
+    at += 1
+    for number, attribute, size in plan:
+        if number >= 0:
+            values[number], at = value_of(attribute, data, at, base, shape)
+        elif size >= 0:
+            at += size
+        else:
+            _, at = value_of(attribute, data, at, base, shape)
+    values[-1] = at
+    return tuple(values)
 
 
 def size_of(form: int, shape: Shape) -> int | None:

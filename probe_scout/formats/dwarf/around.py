@@ -6,8 +6,9 @@ optimise. A call through a pointer names nobody and is not listed. Whether a cal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from ...named_tuple import NamedTuple
 from . import classes
 from . import names as n
 from .inline_facts import Reader, own_name

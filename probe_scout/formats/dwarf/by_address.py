@@ -6,7 +6,7 @@ ranges of their own entries, which costs one entry a unit.
 
 from __future__ import annotations
 
-from struct import calcsize, iter_unpack, unpack_from
+from struct import Struct, iter_unpack, unpack_from
 from struct import error as StructError
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from ...errors import Malformed
 from . import names as n
 from .abbrev import F_DECLARED, F_LOW, F_RANGES, uleb
 from .ranges import ranges_of, start_of
-from .walk import walk
+from .walk import walked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +26,18 @@ _SETS_MAX = 200_000
 
 def function_at(file: DebugFile, address: int) -> int | None:
     """The offset in .debug_info of the function that is entered at an address; None where none is. Raises Malformed."""
+    if address not in file.entered:
+        file.entered[address] = _function_at(file, address)
+    return file.entered[address]
+
+
+def _function_at(file: DebugFile, address: int) -> int | None:
     seen: set[int] = set()
     for unit in _units(file, address):
         if unit.start in seen:
             continue
         seen.add(unit.start)
-        for offset, _, values in walk(unit).functions:
+        for offset, _, values in walked(unit).functions:
             low, ranges = values[F_LOW], values[F_RANGES]
             if values[F_DECLARED] or (low is None and ranges is None):
                 continue
@@ -47,52 +53,63 @@ def function_at(file: DebugFile, address: int) -> int | None:
 def _units(file: DebugFile, address: int) -> Iterator[Unit]:
     """Units that may hold an address, those of the index first."""
     try:
-        listed, known = _indexed(file, address)
+        listed = _indexed(file, address)
     except (Malformed, StructError, IndexError):
-        listed, known = [], set()
+        listed = []
     for start in listed:
         unit = file.unit_at(start)
         if unit is not None:
             yield unit
+    try:
+        known = {unit for unit, _ in _sets(file)}
+    except (Malformed, StructError, IndexError):
+        known = set()
     for unit in file.units:
         if unit.start not in known and unit.kind in (n.UT_COMPILE, n.UT_SKELETON) and _holds(unit, address):
             yield unit
 
 
-def _indexed(file: DebugFile, address: int) -> tuple[list[int], set[int]]:
-    """(units whose ranges hold the address, all units that the index has)."""
-    data = file.data(".debug_aranges")
+def _indexed(file: DebugFile, address: int) -> list[int]:
+    """Units that the index has with a range which holds the address."""
     order = "<" if file.is_little else ">"
+    data = file.data(".debug_aranges")
     found: list[int] = []
-    known: set[int] = set()
-    at = 0
-    for _ in range(_SETS_MAX):
-        if at + 12 > len(data):
-            break
-        (length,) = unpack_from(order + "I", data, at)
-        wide = length == 0xFFFFFFFF
-        if wide:
-            (length,) = unpack_from(order + "Q", data, at + 4)
-        head = at + (12 if wide else 4)
-        end = head + length
-        if end > len(data):
-            break
-        (unit,) = unpack_from(order + ("Q" if wide else "I"), data, head + 2)
-        body = head + 2 + (8 if wide else 4)
-        size, segment = data[body], data[body + 1]
-        known.add(unit)
-        if size not in (4, 8) or segment:
-            at = end
-            continue
+    for unit, (first, size, count) in _sets(file):
         pair = order + ("II" if size == 4 else "QQ")
-        first = at + -(-(body + 2 - at) // (2 * size)) * 2 * size  # tuples are aligned to their size
-        count = max(end - first, 0) // calcsize(pair)
-        for start, bytes_total in iter_unpack(pair, data[first : first + count * calcsize(pair)]):
+        for start, bytes_total in iter_unpack(pair, data[first : first + count * 2 * size]):
             if start <= address < start + bytes_total:
                 found.append(unit)
                 break
+    return found
+
+
+def _sets(file: DebugFile) -> Iterator[tuple[int, tuple[int, int, int]]]:
+    """Of each set of the index its unit, and where its pairs lie: (offset in .debug_aranges, bytes of one word, count).
+
+    A set that cannot be read has no pairs.
+    """
+    data = file.data(".debug_aranges")
+    order = "<" if file.is_little else ">"
+    heads = {False: Struct(order + "IHIBB").unpack_from, True: Struct(order + "12xHQBB").unpack_from}
+    usual, at, total = heads[False], 0, len(data)
+    for _ in range(_SETS_MAX):
+        if at + 12 > total:
+            return
+        length, _, unit, size, segment = usual(data, at)
+        head, body = at + 4, at + 12
+        if length == 0xFFFFFFFF:
+            (length,) = unpack_from(order + "Q", data, at + 4)
+            _, unit, size, segment = heads[True](data, at)
+            head, body = at + 12, at + 24
+        end = head + length
+        if end > total:
+            return
+        if size not in (4, 8) or segment:
+            yield unit, (0, 4, 0)
+        else:
+            first = at + -(-(body - at) // (2 * size)) * 2 * size  # tuples are aligned to their size
+            yield unit, (first, size, max(end - first, 0) // (2 * size))
         at = end
-    return found, known
 
 
 def _holds(unit: Unit, address: int) -> bool:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ProbeScoutError
+from ...named_tuple import NamedTuple
 from . import classes
 from . import names as n
 from .abbrev import (
@@ -36,7 +37,7 @@ from .abbrev import (
 from .lines import file_name
 from .ranges import start_of
 from .search import values_of
-from .walk import walk
+from .walk import walk, walked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -365,7 +366,8 @@ def find(
                 if progress is not None:
                     progress(unit.start, file.info.size)
                 read.add(unit.start)
-                reader.read(unit, walk(unit))
+                is_last = file.last_walk is not None and file.last_walk[0] == unit.start
+                reader.read(unit, walked(unit) if is_last else walk(unit))
                 unit.forget()
 
     for more in units_in_turn(file, name.encode(), reader.named):

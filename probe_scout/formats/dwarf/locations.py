@@ -5,9 +5,10 @@ Expressions are not run: they are put into words, with the register names that t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from . import names as n
 from .abbrev import sleb, uleb
 from .list_entries import Entries

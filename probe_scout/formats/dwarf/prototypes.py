@@ -6,10 +6,11 @@ namespaces: an entry does not know what it is in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
 from ...model.user_type import ARRAY, FLOAT, FLOAT128, INTEGER, OTHER, POINTER, STRUCT, VOID_TYPE, Leaf, UserType
+from ...named_tuple import NamedTuple
 from . import names as n
 from .abbrev import uleb
 from .around import children

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from struct import unpack_from
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ...named_tuple import NamedTuple
 from . import names as n
 from .abbrev import ALT, FORM, LEB, LINE
 
@@ -27,7 +28,10 @@ _FEW_OFFSETS = 4
 # A function or a copy with abstract_origin or specification of the form ref_addr, ref_sup, GNU_ref_alt or indirect.
 _FAR = rb"[\x31\x47](?:\x10|\x16|\x1c|\x24|\xa0\x3e)"
 _FAR_REFERENCE = re.compile(rb"(?s)[\x1d\x2e][\x00\x01](?:(?!\x00\x00|" + _FAR + rb")" + LEB + FORM + rb")*+" + _FAR)
-_FAR_PAIR = re.compile(_FAR)
+_FAR_CLASSES = bytes(
+    65 if one in (0x31, 0x47) else 70 if one in (0x10, 0x16, 0x1C, 0x24) else 71 if one == 0xA0 else 46
+    for one in range(256)
+)
 # A function or a copy whose name stands in the entry itself: DW_AT_name of the form string, or indirect.
 _WITHIN = rb"\x03[\x08\x16]"
 _NAME_WITHIN = re.compile(
@@ -146,7 +150,7 @@ def units_holding(file: DebugFile, values: Iterable[int]) -> list[Unit]:
         found = {}
     if len(values) > _OFFSETS_MAX:
         return list(file.units)
-    widths = {unit.shape.offset_bytes for unit in file.units}
+    widths = file.offset_widths
     order = "little" if file.is_little else "big"
     for value in sorted(values):
         for width in widths:
@@ -179,12 +183,14 @@ def _units_with_text(file: DebugFile, text: bytes) -> Iterator[Unit]:
 
     gcc writes names of up to three letters so: one unit in twenty of a kernel has such a function.
     """
-    starts = sorted({unit.abbrev_offset for unit in file.units})
-    found = _NAME_WITHIN.finditer(file.data(".debug_abbrev"))
-    tables = {starts[max(bisect_right(starts, match.start()) - 1, 0)] for match in found if starts}
     region = file.info
     # `re` searches four bytes about four times as fast as bytes.find and mmap.find do.
     search = re.compile(re.escape(text)).search
+    if search(region.raw, region.start, region.end) is None:
+        return
+    starts = sorted({unit.abbrev_offset for unit in file.units})
+    found = _NAME_WITHIN.finditer(file.data(".debug_abbrev"))
+    tables = {starts[max(bisect_right(starts, match.start()) - 1, 0)] for match in found if starts}
     for unit in file.units:
         if unit.abbrev_offset in tables and search(region.raw, region.start + unit.start, region.start + unit.end):
             yield unit
@@ -231,7 +237,8 @@ def refers_far(file: DebugFile) -> bool:
 
 def _declares_far(raw: bytes) -> bool:
     """As _FAR_REFERENCE, sought only around the few places where an attribute and a form of that kind meet."""
+    classes = raw.translate(_FAR_CLASSES)  # a search for a literal is six times as fast as one for sets of bytes
     return any(
-        _FAR_REFERENCE.search(raw, max(0, pair.start() - _DECLARATION_BYTES_MAX), pair.end())
-        for pair in _FAR_PAIR.finditer(raw)
+        _FAR_REFERENCE.search(raw, max(0, pair.start() - _DECLARATION_BYTES_MAX), pair.end() + 1)
+        for pair in re.finditer(rb"A[FG]", classes)
     )

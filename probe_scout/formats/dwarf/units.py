@@ -7,8 +7,8 @@ found it. Offsets are into .debug_info; an offset plus `ALT` is into the supplem
 from __future__ import annotations
 
 from bisect import bisect_right
+from struct import Struct, unpack_from
 from struct import error as StructError
-from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
@@ -175,8 +175,43 @@ class DebugFile:
         self._abbrevs: Abbrevs | None = None
         self._is_merged: bool | None = None
         self.refers_far: bool | None = None  # search.refers_far keeps its answer here
-        self.units: list[Unit] = self._read_units()
-        self._starts = [unit.start for unit in self.units]
+        self.entered: dict[int, int | None] = {}  # by_address.function_at keeps its answers here
+        self.last_walk: tuple[int, Any] | None = None  # walk.walked: the start of one unit, and what it holds
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._wide: set[int] = set()  # starts of units of 64-bit DWARF
+        self._known: dict[int, Unit] = {}
+        self._units: list[Unit] | None = None
+        self._find_units()
+
+    @property
+    def units(self) -> list[Unit]:
+        """Every unit, in file order. Raises Malformed."""
+        if self._units is None:
+            self._units = [self._unit(number) for number in range(len(self._starts))]
+        return self._units
+
+    def first_units(self, most: int) -> list[Unit]:
+        """The first few units. Raises Malformed."""
+        return [self._unit(number) for number in range(min(most, len(self._starts)))]
+
+    @property
+    def offset_widths(self) -> set[int]:
+        """The bytes of an offset in the units: 4, 8 in 64-bit DWARF, or both."""
+        return {8 if start in self._wide else 4 for start in self._starts}
+
+    def _unit(self, number: int) -> Unit:
+        """A unit by its place in the file; its header is read once."""
+        found = self._known.get(number)
+        if found is None:
+            start, end = self._starts[number], self._ends[number]
+            raw, stop = self.info.raw, min(start + _HEADER_BYTES_MAX, end)
+            if self.image.relocations(".debug_info") is None:
+                header = bytes(raw[self.info.start + start : self.info.start + stop])
+            else:
+                header = self.image.relocated(".debug_info", start, stop)
+            found = self._known[number] = Unit(self, start, end, 8 if start in self._wide else 4, header)
+        return found
 
     @property
     def abbrevs(self) -> Abbrevs:
@@ -185,35 +220,34 @@ class DebugFile:
             self._abbrevs = Abbrevs(self.data(".debug_abbrev"), self.path)
         return self._abbrevs
 
-    def _read_units(self) -> list[Unit]:
+    def _find_units(self) -> None:
+        """Where units begin and end. Raises Malformed for one that lies not in the section."""
         raw, base, size = self.info.raw, self.info.start, self.info.size
         order = "<" if self.is_little else ">"
-        units: list[Unit] = []
-        is_plain = self.image.relocations(".debug_info") is None
+        length_at = Struct(order + "I").unpack_from
         at = 0
         while at < size:
             try:
-                (length,) = unpack_from(order + "I", raw, base + at)
-                start, offset_bytes = at + 4, 4
+                (length,) = length_at(raw, base + at)
+                start = at + 4
                 if length == _DW64:
                     (length,) = unpack_from(order + "Q", raw, base + at + 4)
-                    start, offset_bytes = at + 12, 8
+                    start = at + 12
+                    self._wide.add(at)
             except StructError:
                 raise Malformed(self.path, at, "a unit's length in .debug_info", "the end of the section") from None
             end = start + length
             if end > size:
                 raise Malformed(self.path, at, "a unit inside .debug_info", f"{length} of {size - start} bytes")
             if length:
-                stop = min(at + _HEADER_BYTES_MAX, end)
-                header = raw[base + at : base + stop] if is_plain else self.image.relocated(".debug_info", at, stop)
-                units.append(Unit(self, at, end, offset_bytes, header))
+                self._starts.append(at)
+                self._ends.append(end)
             at = end
-        return units
 
     def unit_at(self, offset: int) -> Unit | None:
         """The unit that holds an offset of .debug_info, None if there is none."""
         number = bisect_right(self._starts, offset) - 1
-        return self.units[number] if number >= 0 and offset < self.units[number].end else None
+        return self._unit(number) if number >= 0 and offset < self._ends[number] else None
 
     def entry(self, offset: int) -> tuple[Unit, Abbrev, dict[int, Any]] | None:
         """The entry at an offset, followed into the supplementary file; None where there is none. Raises Malformed."""

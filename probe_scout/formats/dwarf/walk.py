@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from struct import Struct
 from struct import error as StructError
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from ...named_tuple import NamedTuple
 from .abbrev import UnknownForm, uleb
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ class Found(NamedTuple):
 
     functions: list[Item]
     copies: list[Item]
+
+
+def walked(unit: Unit) -> Found:
+    """As `walk`; what the unit asked about last holds is known. One question walks the same unit for several ends."""
+    file = unit.file
+    if file.last_walk is None or file.last_walk[0] != unit.start:
+        file.last_walk = (unit.start, walk(unit))
+    found: Found = file.last_walk[1]
+    return found
 
 
 def walk(unit: Unit) -> Found:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from struct import error as StructError
 from struct import iter_unpack, unpack_from
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from probe_scout.errors import Malformed
 
 from ...model.bpf_map import MapDefinition
+from ...named_tuple import NamedTuple
 from ..btf import kinds
 from ..btf.reader import Btf
 from ..btf.records import COMPOSITES, ENUMS, INT_BOOL, INT_SIGNED, Records

@@ -1,8 +1,9 @@
 """An ELF file as its sections: vmlinux, .ko, .ko.debug, files of debug symbols and user programs.
 
 Formats: elf(5); compressed sections of the gABI (Elf64_Chdr) and the older .zdebug_ ("ZLIB" and a size);
-.gnu_debuglink and .gnu_debugaltlink of binutils and dwz. pyelftools reads the headers; symbols and
-relocations, of which there are hundreds of thousands, are read here as tables.
+.gnu_debuglink and .gnu_debugaltlink of binutils and dwz. Headers, symbols and relocations, of which there are
+hundreds of thousands, are read here as tables; pyelftools, whose import costs as much as an answer, says what is wrong
+with a header that is not taken.
 
 Sections of an ET_REL file have no addresses. They get addresses of our own numbering, one after the other,
 so that a number is enough to name a place; `place_of` turns it back into section and offset.
@@ -12,17 +13,17 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from io import BytesIO
 from itertools import compress, pairwise
+from struct import calcsize, pack_into, unpack_from
 from struct import error as StructError
-from struct import pack_into, unpack_from
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from . import notes as elf_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from mmap import mmap
 
 UNPACKED_BYTES_MAX = 2 << 30  # .debug_info of a clang kernel is about 0.5 GB
@@ -104,43 +105,37 @@ class ElfImage:
     """
 
     def __init__(self, raw: bytes | mmap, path: str) -> None:
-        """Reads the headers with pyelftools. Raises Malformed if they are not those of an ELF file."""
-        from elftools.common.exceptions import ELFError
-        from elftools.common.utils import struct_parse
-        from elftools.elf.elffile import ELFFile
-
+        """Reads the headers. Raises Malformed if they are not those of an ELF file."""
         self.raw, self.path = raw, path
-        try:
-            head = BytesIO(raw[:64])
-            elf = ELFFile(head)
-            self.bits: int = elf.elfclass
-            self.is_little: bool = elf.little_endian
-            header = elf.header
-            table, entries, entry_bytes = header["e_shoff"], header["e_shnum"], header["e_shentsize"]
-            names_at = header["e_shstrndx"]
-            shape = elf.structs.Elf_Shdr
-            least = shape.sizeof()
-        except (ELFError, StructError, ValueError) as error:
-            raise Malformed(path, 0, "an ELF header", str(error)[:60]) from None
+        head = bytes(raw[:64])
+        self.bits = {1: 32, 2: 64}.get(head[4] if len(head) > 5 and head[:4] == b"\x7fELF" else 0, 0)
+        self.is_little = bool(self.bits) and head[5] == 1
+        if not self.bits or head[5] not in (1, 2) or len(head) < (52 if self.bits == 32 else 64):
+            raise Malformed(path, 0, "an ELF header", _why_refused(head))
         self.order = "<" if self.is_little else ">"
         self.type, self.machine = unpack_from(self.order + "HH", raw, 16)
         self.is_relocatable = self.type == _ET_REL
+        shape = self.order + ("8xI10xHHH" if self.bits == 32 else "16xQ10xHHH")
+        table, entry_bytes, entries, names_at = unpack_from(shape, head, 24)
+        fields = self.order + ("IIIIIIIIII" if self.bits == 32 else "IIQQQQIIQQ")
         headers = []
         if table:
-            if entry_bytes < least or table + entry_bytes > len(raw):
+            if entry_bytes < calcsize(fields) or table + entry_bytes > len(raw):
                 raise Malformed(path, min(table, len(raw)), "a table of section headers", "the end of the file")
-            first = struct_parse(shape, BytesIO(raw[table : table + least]), 0)
-            entries = entries or first["sh_size"]  # e_shnum and e_shstrndx overflow into the first header
-            names_at = first["sh_link"] if names_at == 0xFFFF or names_at == "SHN_XINDEX" else names_at
+            first = unpack_from(fields, raw, table)
+            entries = entries or first[5]  # e_shnum and e_shstrndx overflow into the first header
+            names_at = first[6] if names_at == 0xFFFF else names_at
             if table + entry_bytes * entries > len(raw):
                 raise Malformed(path, len(raw), f"{entries} section headers", "the end of the file")
-            fields = self.order + ("IIIIIIIIII" if self.bits == 32 else "IIQQQQIIQQ")
             headers = [unpack_from(fields, raw, table + entry_bytes * i) for i in range(entries)]
         self.sections = self._named(headers, names_at)
         self._by_name: dict[str, Section] = {}
         for section in self.sections:
             self._by_name.setdefault(section.name, section)
         self._regions: dict[int, Region] = {}
+        # By a section's number: those that were unpacked here, and what was given unpacked.
+        self.inflated: set[int] = set()
+        self.given: dict[int, Callable[[], Region | None]] = {}
         self._relocations: dict[int, Relocations | None] = {}
         self._symbols: Symbols | None = None
 
@@ -185,8 +180,12 @@ class ElfImage:
                 at = min(section.offset, len(self.raw))
                 raise Malformed(self.path, at, f"{section.size} bytes of {section.name}", "the end of the file")
             if section.flags & _SHF_COMPRESSED or section.name.startswith(".zdebug_"):
-                data = self._unpacked(section)
-                found = Region(data, 0, len(data))
+                given = self.given.get(section.number)
+                found = given() if given is not None else None
+                if found is None:
+                    data = self._unpacked(section)
+                    found = Region(data, 0, len(data))
+                    self.inflated.add(section.number)
             else:
                 found = Region(self.raw, section.offset, section.offset + section.size)
             self._regions[section.number] = found
@@ -488,6 +487,20 @@ class Symbols:
         for key in self._keys:
             found.setdefault(self._name(key & 0xFFFFFFFF), []).append(key >> 33)
         return {name: tuple(sorted(set(addresses))) for name, addresses in found.items()}
+
+
+def _why_refused(head: bytes) -> str:
+    """What is wrong with a file header, in pyelftools' words."""
+    from io import BytesIO
+
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        ELFFile(BytesIO(head))
+    except (ELFError, StructError, ValueError) as error:
+        return str(error)[:60]
+    return ""
 
 
 def _words(region: Region, code: str, is_little: bool) -> memoryview | array[int]:

@@ -13,9 +13,9 @@ from __future__ import annotations
 from struct import error as StructError
 from struct import unpack_from
 from sys import byteorder
-from typing import NamedTuple
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from . import notes as elf_notes
 
 UNPACKED_BYTES_MAX = 256 << 20  # a distribution's vmlinux without debug information is 60 to 120 MB

@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 from struct import error as StructError
 from struct import iter_unpack, unpack_from
-from typing import NamedTuple
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 
 PATH = "etc/ld.so.cache"
 _MAGIC = b"glibc-ld.so.cache1.1"

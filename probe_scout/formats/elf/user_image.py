@@ -13,10 +13,11 @@ from __future__ import annotations
 from functools import cached_property
 from struct import calcsize, iter_unpack, unpack_from
 from struct import error as StructError
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...arch import ELF_MACHINES
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from . import notes as elf_notes
 
 if TYPE_CHECKING:

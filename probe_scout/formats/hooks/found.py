@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from ...errors import UsageError
 from ...model.hooks import MAY, MUST, Hook, HookSet
 from ...model.target import read
+from ...named_tuple import NamedTuple
 
 
 class Found(NamedTuple):

@@ -48,6 +48,7 @@ class Machine:
         self._reader: Any = None
         self.registers: dict[str, int] = {}
         self.memory: dict[int, int] = {}
+        self.site = 0  # the instruction that calls, while `call` is asked
         self._flags = (0, 0, 8)  # left, right and size of the last comparison, as a subtraction
         self._flag_kind = "sub"
 
@@ -97,6 +98,7 @@ class Machine:
             return self._pop()
         if name == "jmp":
             target = self._target(operands[0])
+            self.site = at
             result = self._call(self, target) if self._is_function(target) else None
             if result is None:
                 return target
@@ -106,6 +108,7 @@ class Machine:
             return int(operands[0][1]) if self._holds(name[1:]) else following
         if name == "call":
             target = self._target(operands[0])
+            self.site = at
             result = self._call(self, target)
             if result is not None:
                 self.registers["rax"] = result

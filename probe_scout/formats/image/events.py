@@ -7,8 +7,9 @@ the order in which they are loaded and are not told.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ...named_tuple import NamedTuple
 from ..btf import kinds
 from .user_copies import UserCopies
 

@@ -135,6 +135,10 @@ class Facts:
             self._records = Records(Btf(raw))
         return self._records
 
+    def type_name(self, type_id: int) -> str:
+        """The name of a type or function by its BTF id."""
+        return self.records().record(type_id).name
+
     def offset(self, struct: str, *path: str) -> int | None:
         """Offset in bytes of a member, through anonymous structs; None where this kernel has no such member."""
         key = (struct, *path)
@@ -167,16 +171,17 @@ class Facts:
             if raw is None or low is None or high is None:
                 self._sites = []
             else:
-                shift = self._pad_bytes(raw)
+                shift = self.pad_bytes()
                 self._sites = sorted(site + shift for site in raw if low <= site + shift < high)
         return self._sites
 
-    def _pad_bytes(self, sites: array[int]) -> int:
+    def pad_bytes(self) -> int:
         """From the place that the compiler noted to the function, whose first instructions are ftrace's.
 
         arm64 with CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS keeps a pointer in front of each function, and
         arch/arm64/kernel/ftrace.c, ftrace_call_adjust, steps over it. Most functions begin where it ends, or none.
         """
+        sites = self.pointers("__start_mcount_loc", "__stop_mcount_loc") or ()
         starts = self._starts()
         return _OPS_BYTES if 2 * sum(site + _OPS_BYTES in starts for site in sites) > len(sites) else 0
 

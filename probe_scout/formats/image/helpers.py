@@ -8,8 +8,9 @@ is told. Taken for granted: no token, and that memory can be allocated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ...named_tuple import NamedTuple
 from ..btf import kinds
 from .emulate import SCRATCH, GaveUp, Machine
 from .program import PROG, Program, Programs

@@ -8,15 +8,16 @@ or of the common one, unless a filter of that hook refuses. The registering func
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ...named_tuple import NamedTuple
 from .emulate import SCRATCH, GaveUp, Machine
 from .program import AUX, PROG, Program, Programs
 
 if TYPE_CHECKING:
     from .facts import Facts
 
-_REGISTER = ("register_btf_kfunc_id_set", "register_btf_fmodret_id_set")
+REGISTER = ("register_btf_kfunc_id_set", "register_btf_fmodret_id_set")
 _INNER = "__register_btf_kfunc_id_set"
 _MEMBERS_MAX = 100_000
 NO_HOOK = -1  # kernels before the common hook: programs of this type may call no kfunc
@@ -66,10 +67,12 @@ class Kfuncs(NamedTuple):
 
 def read(facts: Facts) -> Kfuncs:
     """Needs capstone. What could not be run is in `gave_up`, by the function's name."""
-    return _Reader(facts).read()
+    return Reader(facts).read()
 
 
-class _Reader:
+class Reader:
+    """Runs what registers kfuncs; of vmlinux with `read`."""
+
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.machine = Machine(facts.image.text_at, self._call, lambda at: bool(facts.first_name(at)))
@@ -77,16 +80,29 @@ class _Reader:
         self.hook: int | None = None
         self.set_at = facts.offset("btf_kfunc_id_set", "set") or 0
         self.filter_at = facts.offset("btf_kfunc_id_set", "filter")
-        self._register = {facts.address(name): name for name in _REGISTER}
+        self._register = {facts.address(name): name for name in REGISTER}
+        self._reached: set[int] = set()
 
     def read(self) -> Kfuncs:
+        other = other_way(self.facts)
+        if other:
+            return Kfuncs((), {}, (other,))
+        lost = self.run(callers(self.facts, [a for a in self._register if a]))
+        return Kfuncs(tuple(self.found), self._hooks(lost), tuple(lost))
+
+    def run(self, functions: dict[int, set[int]]) -> list[str]:
+        """Notes the registrations of functions, given with the places in them that register; returns what was lost."""
         lost = []
-        for address in _callers(self.facts, [a for a in self._register if a]):
+        for address, sites in sorted(functions.items()):
+            self._reached = set()
             try:
                 self.machine.run(address)
             except GaveUp as error:
                 lost.append(f"{self.facts.first_name(address)}: {error}")
-        return Kfuncs(tuple(self.found), self._hooks(lost), tuple(lost))
+                continue
+            if not sites <= self._reached:
+                lost.append(f"{self.facts.first_name(address)}: whether all of it runs depends on what is not known")
+        return lost
 
     def _hooks(self, lost: list[str]) -> dict[int, int]:
         """Runs, for every type, the function that turns the type into a hook, up to the call behind it."""
@@ -103,14 +119,14 @@ class _Reader:
                 run(number)
             except GaveUp as error:
                 if self.hook is None:
-                    lost.append(f"{_REGISTER[0]}({name}): {error}")
+                    lost.append(f"{REGISTER[0]}({name}): {error}")
             if self.hook is not None:
                 found[number] = self.hook
         return found
 
     def _hook_of_register(self, number: int) -> None:
         """register_btf_kfunc_id_set hands the hook on."""
-        start = self.facts.address(_REGISTER[0])
+        start = self.facts.address(REGISTER[0])
         if start is None:
             return
         memory = dict.fromkeys(range(_KSET, _KSET + 64), 0)
@@ -136,7 +152,8 @@ class _Reader:
     def _call(self, machine: Machine, target: int) -> int | None:
         name = self._register.get(target)
         if name is not None:
-            if name == _REGISTER[0]:
+            self._reached.add(machine.site)
+            if name == REGISTER[0]:
                 self._note(machine.registers["rdi"] & 0xFFFFFFFF, machine.registers["rsi"])
             return 0
         for register in ("rdi", "rsi"):
@@ -179,17 +196,18 @@ def flag_names(flags: int) -> tuple[str, ...]:
 
 
 class Permissions:
-    """Whether a program may call a kfunc of vmlinux. Answers are kept."""
+    """Whether a program may call a kfunc of vmlinux or of one module. Answers are kept."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, kfuncs: Kfuncs | None = None) -> None:
+        """`kfuncs`: of a module, whose ids are in its own types; None reads those of vmlinux."""
         self.facts = facts
-        self.kfuncs = read(facts)
-        records = facts.records()
-        self.ids = {records.record(kfunc).name: kfunc for row in self.kfuncs.registrations for kfunc in row.members}
+        self.kfuncs = read(facts) if kfuncs is None else kfuncs
+        name_of = facts.type_name
+        self.ids = {name_of(kfunc): kfunc for row in self.kfuncs.registrations for kfunc in row.members}
         self.flags: dict[str, int] = {}
         for row in self.kfuncs.registrations:
             for kfunc, flags in row.members.items():
-                name = records.record(kfunc).name
+                name = name_of(kfunc)
                 self.flags[name] = self.flags.get(name, 0) | flags
         self._machine = Machine(facts.image.text_at, self._call, lambda at: bool(facts.first_name(at)))
         self._programs, self._program = Programs(facts), Program(0)
@@ -249,14 +267,28 @@ def _pointer(at: int, value: int) -> dict[int, int]:
     return {at + step: value >> 8 * step & 0xFF for step in range(8)}
 
 
-def _callers(facts: Facts, targets: list[int]) -> list[int]:
-    """Functions with a direct call or jump to one of these addresses.
+def other_way(facts: Facts) -> str:
+    """Why the registrations cannot be read on a kernel that takes kfuncs; "" where they can, or it takes none.
+
+    Linux 5.13 to 5.17 ask check_kfunc_call of the program type's operations; in 5.18 and 5.19 struct btf_kfunc_id_set
+    has one set for each property.
+    """
+    btf = facts.records().btf
+    if not btf.has_name("bpf_kfunc_desc"):
+        return ""
+    if facts.offset("btf_kfunc_id_set", "set") is None:
+        return "this kernel registers kfuncs in a way that is not read"
+    return ""
+
+
+def callers(facts: Facts, targets: list[int]) -> dict[int, set[int]]:
+    """Functions with a direct call or jump to one of these addresses, and where in them.
 
     Inside a stretch of 64 KiB the upper half of the distance to a target has two values: these are searched for.
     """
     import re
 
-    found = set()
+    found: dict[int, set[int]] = {}
     for begin, raw in _code(facts):
         for at in range(0, len(raw), _STRETCH_BYTES):
             here = begin + at
@@ -269,8 +301,8 @@ def _callers(facts: Facts, targets: list[int]) -> list[int]:
                 if begin + place + _CALL_BYTES + distance in targets:
                     start = facts.function_of(begin + place)
                     if start is not None:
-                        found.add(start)
-    return sorted(found)
+                        found.setdefault(start, set()).add(begin + place)
+    return found
 
 
 def _code(facts: Facts) -> list[tuple[int, bytes]]:

@@ -22,7 +22,7 @@ class Loaded:
     """Modules as if loaded in this order. `files`: path below the module folder, and the bytes, packed as they are."""
 
     def __init__(self, files: Iterable[tuple[str, bytes]], facts: Facts) -> None:
-        """Reads every file once. Raises Malformed for one that is no module of x86-64."""
+        """Reads every file once. Raises Malformed for one that is no module of x86-64 or arm64."""
         self.names: list[str] = []
         self.sites: list[bytes] = []
         self.closed: list[bytes] = []
@@ -31,17 +31,18 @@ class Loaded:
         self._symbols: list[bytes] = []
         self._files: dict[str, Callable[[], bytes]] = {}
         self._heads: list[tuple[str, int, int, tuple[str, ...]]] = []
-        base, has_marker = modules.FIRST, facts.has_marker()
+        base, has_marker = 0, facts.has_marker()
         for path, raw in files:
-            base = self._take(modules.Module(raw, path, base), facts, has_marker)
+            base = self._take(modules.Module(raw, path, base, facts.has_data_symbols()), facts, has_marker)
 
     def _take(self, module: modules.Module, facts: Facts, has_marker: bool) -> int:
         self.names.append(module.name)
         self._symbols.append(module.kallsyms())
-        self.sites.append(module.filter_functions(has_marker))
+        self.sites.append(module.filter_functions(has_marker, facts.pad_bytes()))
         self.closed.append(module.blacklist())
-        self.injected.append(module.error_injection(facts))
-        self.events.append(module.events(facts))
+        if facts.has_data_symbols():  # else neither list can be told of the kernel itself (formats/image/tree.py)
+            self.injected.append(module.error_injection(facts))
+            self.events.append(module.events(facts))
         self._heads.append((module.name, module.base, module.end, module.depends))
         btf, note = module.btf(), module.build_id_note()
         if btf:

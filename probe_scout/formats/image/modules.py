@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from struct import iter_unpack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from ..elf import kernel_image
 from . import events
 from .facts import Facts
@@ -22,19 +23,41 @@ if TYPE_CHECKING:
 
     from ..elf.kernel_image import Section
 
-FIRST = 0xFFFF_FFFF_C000_0000  # MODULES_VADDR of x86-64
 _PAGE = 4096
 _ALLOC, _EXEC, _WRITE = 2, 4, 1
 _NOBITS, _RELA, _SYMTAB = 8, 4, 2
 _WEAK, _OBJECT = 2, 1
-_R_X86_64_64 = 1
-_EM_X86_64 = b"\x3e\0"
 _STT_SECTION, _STT_FILE = 3, 4
 _FTRACE_MAX_OFFSET = 4
 _NAME_BYTES_MAX = 512  # KSYM_NAME_LEN
 _TEXT_BYTES_MAX = 1 << 26
 _INJECTION = "_error_injection_whitelist"
 _CLOSED_SECTIONS = (".kprobes.text", ".noinstr.text")
+
+
+class Machine(NamedTuple):
+    """What differs between architectures: the relocation of a pointer, ftrace's section, where modules may lie."""
+
+    number: int
+    pointer: int
+    sites: str
+    first: int
+
+
+_MACHINES = (
+    Machine(62, 1, "__mcount_loc", 0xFFFF_FFFF_C000_0000),  # x86-64: R_X86_64_64, MODULES_VADDR
+    # arm64: R_AARCH64_ABS64; include/asm-generic/vmlinux.lds.h, FTRACE_CALLSITE_SECTION; below KIMAGE_VADDR.
+    Machine(183, 257, "__patchable_function_entries", 0xFFFF_8000_0000_0000),
+)
+
+
+def machine_of(raw: bytes, path: str) -> Machine:
+    """By e_machine of an unpacked module. Raises Malformed for one whose modules are not read."""
+    number = int.from_bytes(raw[18:20], "little")
+    for machine in _MACHINES:
+        if machine.number == number:
+            return machine
+    raise Malformed(path, 18, "a module of x86-64 (62) or arm64 (183)", str(number))
 
 
 class Row(NamedTuple):
@@ -46,13 +69,17 @@ class Row(NamedTuple):
 
 
 class Module:
-    """One .ko, laid out from `base` on. Raises Malformed for a file that is no x86-64 module."""
+    """One .ko, laid out from `base` on; 0: where the first may lie. Raises Malformed for a file that is no module.
 
-    def __init__(self, raw: bytes, path: str, base: int = FIRST) -> None:
+    `has_data`: the kernel keeps symbols of data (CONFIG_KALLSYMS_ALL).
+    """
+
+    def __init__(self, raw: bytes, path: str, base: int = 0, has_data: bool = True) -> None:
+        self._has_data = has_data
         self.raw, self.path = kernel_image.unpack(raw, path), path
         self.sections = kernel_image.sections(self.raw, path)
-        if self.raw[18:20] != _EM_X86_64:
-            raise Malformed(path, 18, "a module of x86-64 (62)", str(int.from_bytes(self.raw[18:20], "little")))
+        self.machine = machine_of(self.raw, path)
+        base = base or self.machine.first
         self._places: dict[int, int] = {}
         at = base
         for wanted in (_EXEC, 0):
@@ -116,6 +143,8 @@ class Module:
         for name, info, place, value in self._symbols:
             if not name or place not in self._places or info & 15 in (_STT_SECTION, _STT_FILE):
                 continue
+            if not (self._has_data or self.sections[place].flags & _EXEC):
+                continue
             if self.sections[place].name == ".data..percpu":
                 found.append(Row(value, "A" if name in exported else "a", name))
                 continue
@@ -146,11 +175,15 @@ class Module:
 
     # ftrace.
 
-    def filter_functions(self, checks: bool) -> bytes:
-        """Its lines of available_filter_functions. `checks`: the kernel has placeholders for sites without a symbol."""
+    def filter_functions(self, checks: bool, pad_bytes: int = 0) -> bytes:
+        """Its lines of available_filter_functions. `checks`: the kernel has placeholders for sites without a symbol.
+
+        `pad_bytes` lie between the place that the compiler noted and the function (Facts.pad_bytes).
+        """
         best, addresses = self._firsts()
         lines = []
-        for site in sorted(self._pointers("__mcount_loc").values()):
+        for noted in sorted(self._pointers(self.machine.sites).values()):
+            site = noted + pad_bytes
             at = bisect_right(addresses, site) - 1
             if at < 0:
                 continue
@@ -222,7 +255,7 @@ class Module:
             raw = self.raw[section.offset : section.offset + section.size // 24 * 24]
             for offset, info, addend in iter_unpack("<QQq", raw[: len(raw) // 24 * 24]):
                 symbol = info >> 32
-                if info & 0xFFFFFFFF != _R_X86_64_64 or symbol >= len(self._symbols):
+                if info & 0xFFFFFFFF != self.machine.pointer or symbol >= len(self._symbols):
                     continue
                 name, _, place, value = self._symbols[symbol]
                 if place in self._places:

@@ -6,8 +6,9 @@ it. Questions about rights and lockdown are answered here and not run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ...named_tuple import NamedTuple
 from ..btf import kinds
 from .emulate import SCRATCH
 

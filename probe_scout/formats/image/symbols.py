@@ -17,16 +17,19 @@ import re
 import sys
 from array import array
 from itertools import pairwise
-from typing import NamedTuple
 
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 
 _DIGITS = b"".join(b"%d\0" % digit for digit in range(10))
 _FIRST_DIGIT = ord("0")
 _STEP_MIN, _STEP_MAX = 256, 60_000  # bytes of 256 packed names
-_MARKERS_MIN = 16
-_SYMBOLS_MAX = 8_000_000
+_MARKERS_MIN, _MARKERS_MAX = 16, 32_000  # one for 256 symbols: up to 8 million
 _NAME_BYTES_MAX = 1024
+_NAMES_BEFORE_MAX = 48 << 20
+_TRIED_MAX = 64
+# A zero word and 15 words that grow by 256 to 60,000: what 16 markers look like before their steps are counted.
+_RUN = re.compile(rb"\0\0\0\0(?=[\0-\xff][\1-\xff]\0\0(?:[\0-\xff]{2}[\0-\x0e]\0){14})")
 
 
 class Table(NamedTuple):
@@ -39,6 +42,15 @@ class Table(NamedTuple):
     def text(self) -> bytes:
         """As /proc/kallsyms prints them for root (kernel/kallsyms.c, s_show)."""
         return b"".join(b"%016x %b %b\n" % row for row in zip(self.addresses, self.letters, self.names, strict=True))
+
+
+class _NameList(NamedTuple):
+    """Where packed names and their markers lie, and how many they are."""
+
+    markers: int
+    marker_count: int
+    names: int
+    number: int
 
 
 class Located(NamedTuple):
@@ -54,12 +66,15 @@ class Located(NamedTuple):
 
 def read(raw: bytes, address_of: int, path: str = "vmlinux") -> Table:
     """The table in `raw`, whose first byte lies at the address `address_of`. Raises Malformed where there is none."""
+    lists = _name_lists(raw, path)
     tried = 0
     for match in re.finditer(re.escape(_DIGITS), raw):
-        located = _locate(raw, match.start())
+        located = _locate(raw, match.start(), lists)
         if located is None:
             continue
         tried += 1
+        if tried > _TRIED_MAX:
+            raise Malformed(path, match.start(), "one table of kallsyms", f"more than {_TRIED_MAX}")
         rows = _names(raw, located)
         if rows is None:
             continue
@@ -78,8 +93,8 @@ def _u32(raw: bytes, at: int, count: int) -> array[int]:
     return found
 
 
-def _locate(raw: bytes, digits: int) -> Located | None:
-    """The tables around a token table that has its digits here."""
+def _locate(raw: bytes, digits: int, lists: list[_NameList]) -> Located | None:
+    """The tables around a token table that has its digits here: the names stand before it, the nearest are meant."""
     end = digits
     for _ in range(256 - _FIRST_DIGIT):
         end = raw.find(b"\0", end) + 1
@@ -91,77 +106,72 @@ def _locate(raw: bytes, digits: int) -> Located | None:
         if len(index) < 256 or index[0] or any(a >= b for a, b in pairwise(index)):
             continue
         tokens = digits - index[_FIRST_DIGIT]
-        if tokens < 0:
+        if tokens < 0 or tokens + index[-1] >= at:
             continue
-        found = _find_names(raw, tokens)
-        if found is not None:
-            markers, count, names, number = found
-            return Located(tokens, at, markers, count, names, number)
+        before = [one for one in lists if tokens - _NAMES_BEFORE_MAX <= one.markers < tokens]
+        if before:
+            one = before[-1]
+            return Located(tokens, at, one.markers, one.marker_count, one.names, one.number)
     return None
 
 
-def _find_names(raw: bytes, tokens: int) -> tuple[int, int, int, int] | None:
-    """(markers, how many, names, number of symbols): markers stand before the tokens, the names before the markers."""
-    begin = max(tokens - (48 << 20), 0) & ~3
-    words = _u32(raw, begin, (tokens - begin) // 4)
-    at = len(words) - 1
-    while at > _MARKERS_MIN:
-        at = _zero_before(raw, begin, at)
-        if at < 0:
-            return None
+def _name_lists(raw: bytes, path: str) -> list[_NameList]:
+    """Every list of packed names with its markers, in the order of the image.
+
+    The images of eight kernels looked at hold one run of words that could be markers each. Raises Malformed for an
+    image of very many, which was made to be searched for hours.
+    """
+    found, runs, behind = [], 0, 0
+    for match in _RUN.finditer(raw):
+        markers = match.start()
+        if markers % 4 or markers < behind:
+            continue
+        words = _u32(raw, markers, min(_MARKERS_MAX, (len(raw) - markers) // 4))
         run = 1
-        while at + run < len(words) and _STEP_MIN <= words[at + run] - words[at + run - 1] <= _STEP_MAX:
+        while run < len(words) and _STEP_MIN <= words[run] - words[run - 1] <= _STEP_MAX:
             run += 1
-        if run >= _MARKERS_MIN:
-            found = _count(raw, words, begin, at, run)
-            if found is not None:
-                return found
-    return None
+        if run < _MARKERS_MIN:
+            continue
+        runs += 1
+        if runs > _TRIED_MAX:
+            raise Malformed(path, markers, "one list of kallsyms' markers", f"more than {_TRIED_MAX}")
+        behind = markers + 4 * run
+        one = _count(raw, words, markers, run)
+        if one is not None:
+            found.append(one)
+    return found
 
 
-def _zero_before(raw: bytes, begin: int, word: int) -> int:
-    """The last aligned zero word before a word; -1 if there is none."""
-    end = begin + 4 * word
-    while True:
-        hit = raw.rfind(b"\0\0\0\0", begin, end)
-        if hit < 0:
-            return -1
-        aligned = (hit - begin) & ~3
-        if raw[begin + aligned : begin + aligned + 4] == b"\0\0\0\0":
-            return aligned // 4
-        aligned -= 4 if aligned == hit - begin else 0
-        end = hit + 3
-
-
-def _count(raw: bytes, words: array[int], begin: int, at: int, run: int) -> tuple[int, int, int, int] | None:
+def _count(raw: bytes, words: array[int], markers: int, run: int) -> _NameList | None:
     """The number of symbols stands at most a few MB before the markers, the names right behind it, at 4 or 8 bytes."""
-    markers = begin + 4 * at
     for count in (run, run - 1):
         if count < _MARKERS_MIN:
             continue
-        last = words[at + count - 1]
+        last = words[count - 1]
         # The names end where the markers begin: from the last marker on there are 1 to 256 names.
-        low = at - (last + 256 * _NAME_BYTES_MAX) // 4
-        for place in range(at - last // 4 - 1, max(low, 0), -1):
-            number = words[place]
+        high = markers - last // 4 * 4 - 4
+        low = max(markers - (last + 256 * _NAME_BYTES_MAX) // 4 * 4, 0)
+        for place in range(high, low, -4):
+            number = int.from_bytes(raw[place : place + 4], "little")
             if not (count - 1) * 256 < number <= count * 256:
                 continue
-            for gap in (1, 2):
-                names = begin + 4 * (place + gap)
-                if _fits(raw, names, words, at, count, number, markers):
-                    return markers, count, names, number
+            for gap in (4, 8):
+                if _fits(raw, place + gap, words, count, number, markers):
+                    return _NameList(markers, count, place + gap, number)
     return None
 
 
-def _fits(raw: bytes, names: int, words: array[int], at: int, count: int, number: int, markers: int) -> bool:
+def _fits(raw: bytes, names: int, words: array[int], count: int, number: int, markers: int) -> bool:
     """Whether names begin here: 256 of them end where the first marker says, and all of them before the markers."""
     end = names
     for group in range(min(2, count - 1)):
         for _ in range(256):
+            if end >= markers:
+                return False
             end = _after(raw, end)
-        if end - names != words[at + group + 1]:
+        if end - names != words[group + 1]:
             return False
-    end = names + words[at + count - 1]
+    end = names + words[count - 1]
     for _ in range(number - (count - 1) * 256):
         if end >= markers:
             return False
@@ -184,6 +194,8 @@ def _names(raw: bytes, located: Located) -> tuple[list[bytes], list[bytes]] | No
     at = located.names
     take = table.__getitem__
     for _ in range(located.number):
+        if at >= located.markers:  # markers and names that do not belong together
+            return None
         length = raw[at]
         at += 1
         if length & 0x80:

@@ -11,7 +11,7 @@ No such symbol at all means that the kernel hides data symbols, not that the set
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ...named_tuple import NamedTuple
 
 _MARK = b" __BTF_ID__"
 

@@ -8,8 +8,7 @@ Events of other kinds (`e`, `s`) are on events and patch nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ...named_tuple import NamedTuple
 from .lines import malformed_line, split, text
 
 PATH = "sys/kernel/tracing/dynamic_events"

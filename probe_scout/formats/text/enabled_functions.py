@@ -9,8 +9,7 @@ M was once modified. A record whose function could not be named has neither coun
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ...named_tuple import NamedTuple
 from .lines import malformed_line, split, text
 
 PATH = "sys/kernel/tracing/enabled_functions"

@@ -6,8 +6,7 @@ Written by kernel/kprobes.c (report_probe): address, `k` or `r`, symbol+offset, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ...named_tuple import NamedTuple
 from .lines import malformed_line, split, text
 
 PATH = "sys/kernel/debug/kprobes/list"

@@ -7,8 +7,7 @@ addresses), and taint letters in brackets if there are any.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ...named_tuple import NamedTuple
 from .lines import malformed_line, split, whole
 
 PATH = "proc/modules"

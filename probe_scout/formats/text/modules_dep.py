@@ -8,8 +8,7 @@ what a configuration built into vmlinux. File names may have `-` where the modul
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ...named_tuple import NamedTuple
 from .lines import malformed_line, split, text, whole
 
 PATH_DEP = "lib/modules/*/modules.dep"

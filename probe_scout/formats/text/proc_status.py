@@ -8,9 +8,8 @@ line end.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ...errors import Malformed
+from ...named_tuple import NamedTuple
 from .lines import show, whole
 
 PATH = "proc/self/status"

@@ -360,6 +360,9 @@ def scan(
     ] = "",
     sort: Annotated[str, typer.Option("--sort", metavar="|".join(SORTS), help="The order of rows.")] = "",
     limit: Annotated[str, typer.Option("--limit", metavar="N", help="No more rows than these.")] = "",
+    pid: Annotated[
+        str, typer.Option("--pid", metavar="PID", help="Functions of the files that this process runs.")
+    ] = "",
     root: Root = "",
     modules: Modules = "",
     json: Json = False,
@@ -378,6 +381,7 @@ def scan(
     return build(
         "scan",
         caps=caps,
+        pid=pid,
         unprivileged=unprivileged,
         modules=modules,
         names=globs or ["*"],
@@ -634,6 +638,7 @@ def fleet(
     parquet: Annotated[
         str, typer.Option("--parquet", metavar="FILE", help="With export, a Parquet file; needs the package pyarrow.")
     ] = "",
+    modules: Modules = "",
     json: Json = False,
     format: Format = "",
     color: Color = "auto",
@@ -648,6 +653,7 @@ def fleet(
     """
     return build(
         "fleet",
+        modules=modules,
         names=words,
         store=store,
         types=types,

@@ -71,6 +71,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "survey": ("--json", "--format", "--color", "--help"),
     "scan": (
         *("--modules", "--type", "--answer", "--not", "--arg", "--returns", "--coverage", "--sort", "--limit"),
+        "--pid",
         "--caps",
         "--unprivileged",
         *_COMMON,
@@ -96,7 +97,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     ),
     "matrix": ("--modules", "--root", "--output", "--json", "--format", "--color", "--help"),
     "report": ("--modules", "--page", "--root", "--out", "--help"),
-    "fleet": ("--store", "--type", "--answer", "--jobs", "--parquet", "--json", "--format", "--color", "--help"),
+    "fleet": (
+        "--modules",
+        "--store",
+        "--type",
+        "--answer",
+        "--jobs",
+        "--parquet",
+        "--json",
+        "--format",
+        "--color",
+        "--help",
+    ),
     "rules": ("--json", "--format", "--color", "--help"),
     "doctor": ("--modules", "--for", *_COMMON),
     "snapshot": (

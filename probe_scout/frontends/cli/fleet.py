@@ -29,6 +29,8 @@ def run(request: Request, progress: Progress | None) -> int:
     action, *words = request.names
     one_of(action, ACTIONS, "fleet")
     path = request.store or DEFAULT
+    if request.modules and action != "add":
+        raise UsageError(f"fleet {action} asks what was judged before; --modules belongs to fleet add")
     if action == "add":
         if not words:
             raise UsageError("fleet add takes snapshots: archives, or folders of them")
@@ -69,7 +71,7 @@ def _add(request: Request, store: Store, words: Sequence[str], progress: Progres
     from .matrix import roots_of
 
     roots = roots_of(words, HookSet(()))
-    report = add(store, roots, __version__, request.jobs or 1, progress)
+    report = add(store, roots, __version__, request.jobs or 1, progress, modules=request.modules)
     _print(request, "fleet-add", report, report.added, shown.add_rows(report))
     return 4 if any(one.outcome == "error" for one in report.added) else 0
 

@@ -8,10 +8,11 @@ holds the two together. This module is imported before anything else: keep it to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...errors import UsageError
 from ...model.asked import attach_types, is_call, language, one_of, stub_attach, types_of
+from ...named_tuple import NamedTuple
 
 FORMATS = ("table", "json", "ndjson", "csv", "md", "grid")
 COLORS = ("auto", "always", "never")
@@ -332,6 +333,8 @@ _VALUES = {"--root": "root", "--format": "format", "--color": "color"}
 _MODULES = {**_VALUES, "--modules": "modules"}
 _FLAGS = {"--json": "json"}
 _TYPES = {"--type": "types"}
+_CALLS = {**_MODULES, "--vmlinux": "vmlinux", "--caps": "caps"}
+_CALLER = {**_FLAGS, "--unprivileged": "unprivileged"}
 _LINES = {
     "check": _Line(
         {
@@ -366,6 +369,7 @@ _LINES = {
             "--sort": "sort",
             "--coverage": "coverage",
             "--limit": "limit",
+            "--pid": "pid",
         },
         _FLAGS,
         {**_TYPES, "--not": "without", "--arg": "args"},
@@ -380,6 +384,10 @@ _LINES = {
         names_least=1,
         names_most=_MANY,
     ),
+    "features": _Line(_CALLS, _CALLER, {}),
+    "kfunc": _Line(_CALLS, _CALLER, _TYPES, names_most=1, default=("*",)),
+    "context": _Line(_CALLS, _CALLER, _TYPES, names_least=1, names_most=1),
+    "doctor": _Line({**_MODULES, "--for": "hooks"}, _FLAGS, {}),
     "lint": _Line(
         {"--modules": "modules", "--format": "format", "--color": "color", "--libbpf": "libbpf", "--program": "only"},
         {**_FLAGS, "--requires": "requires"},
@@ -391,6 +399,7 @@ _LINES = {
         {
             "--format": "format",
             "--color": "color",
+            "--modules": "modules",
             "--store": "store",
             "--answer": "answer",
             "--jobs": "jobs",

@@ -28,12 +28,16 @@ _MANY = 16  # names from which on the whole tables are read; see many.py
 _BLOCK_LINES = 512  # lines given to one write
 _PACKAGES = {"elftools": "pyelftools"}  # modules whose package has another name
 
+opened: list[OpenKernel] = []  # by this process; afterwards.py makes their next question cheaper
+
 
 def open_kernel(root: str, vmlinux: str | None = None, modules: str = "") -> OpenKernel:
     """The kernel behind `--root`. Tests put their own in this place."""
     from .. import session
 
-    return session.open_kernel(root, vmlinux=vmlinux, cache=True, modules=modules)
+    kernel = session.open_kernel(root, vmlinux=vmlinux, cache=True, modules=modules)
+    opened.append(kernel)
+    return kernel
 
 
 def main(args: Sequence[str]) -> int:
@@ -306,10 +310,15 @@ def _scan(request: Request) -> int:
     is_plain = len(request.names) == 1 and not (
         request.without or request.args or request.returns or request.sort or request.limit or request.coverage
     )
-    if request.format == "ndjson" and is_plain and not _is_user(glob) and _ndjson(kernel, glob, request.types, answer):
+    is_user = bool(request.pid) or _is_user(glob)
+    if request.format == "ndjson" and is_plain and not is_user and _ndjson(kernel, glob, request.types, answer):
         return _told(kernel.gaps())
     report = kernel.scan(
-        request.names, request.types, answer, without=request.without, args=request.args, returns=request.returns
+        *(request.names, request.types, answer),
+        without=request.without,
+        args=request.args,
+        returns=request.returns,
+        pid=request.pid or None,
     )
     rows = _chosen(kernel, request, list(report.rows))
     if kernel.untyped():
@@ -319,6 +328,8 @@ def _scan(request: Request) -> int:
             from ..render import json
 
             streams.write([json.document("scan", report._replace(rows=rows))])
+        if is_user:
+            return _no_user_function(kernel, request, report.unread)
         return _nothing(kernel, "function", request, report.unread)
     if request.format == "table":
         from ..render import listing, plain
@@ -337,6 +348,19 @@ def _scan(request: Request) -> int:
     if misread:
         output.note(f"do not probe {', '.join(misread[:8])}: the kernel misreads the instruction (hazard.uprobe_vex)")
     return _told(report.unread)
+
+
+def _no_user_function(kernel: OpenKernel, request: Request, unread: Sequence[Unread]) -> int:
+    """No function or static probe of a program matches: 3 where a file may not be read, else 1."""
+    if unread:
+        return _told(unread)
+    glob = request.names[0]
+    where = f" in process {request.pid}" if request.pid else ""
+    answer = f" with answer {request.answer}" if request.answer else ""
+    looked = kernel.looked_through(glob, request.pid or None)
+    noun = "static probe" if "usdt:" in glob else "function"
+    output.note(f"no {noun} matches {glob!r}{where}{answer}{f'; {looked}' if looked else ''}")
+    return NO
 
 
 def _chosen(kernel: OpenKernel, request: Request, rows: list[ScanRow | UserScanRow]) -> list[ScanRow | UserScanRow]:

@@ -64,7 +64,7 @@ def _target(target: TargetReport | UserReport, style: Style, everything: bool) -
 def _counts(kind: str, shown: Sequence[Verdict]) -> bool:
     """The diagnosis is about attach types that are shown, and not in the first sentence already."""
     if kind == _ABOUT_FMOD_RET:
-        return any(ATTACH_TYPES[v.attach].at == "value" and v.answer == NO for v in shown)
+        return any(_at(v.attach) == "value" and v.answer == NO for v in shown)
     return kind not in _SAID_BY_HEAD
 
 
@@ -124,7 +124,7 @@ def _told(target: TargetReport | UserReport) -> list[Limit]:
 
 def _without_returns(types: list[str]) -> list[str]:
     """A type at the return goes without saying where the one at the entry stands."""
-    entries = [name for name in types if name not in ATTACH_TYPES or ATTACH_TYPES[name].at != "return"]
+    entries = [name for name in types if _at(name) != "return"]
     return entries or types
 
 
@@ -190,6 +190,11 @@ def _calls(target: TargetReport | UserReport, shown: Sequence[Verdict], style: S
         yield from labelled(label, text, style)
 
 
+def _at(title: str) -> str:
+    """When an attach type runs; "" for a program type, which calls are asked of (check helper:NAME --type xdp)."""
+    return ATTACH_TYPES[title].at if title in ATTACH_TYPES else ""
+
+
 def _more(
     target: TargetReport | UserReport, shown: Sequence[Verdict], alternatives: int, reasons: int, style: Style
 ) -> Iterator[str]:
@@ -200,7 +205,7 @@ def _more(
     no = [v for v in others if v.answer == NO and v not in lacking]
     unknown = [v.attach for v in others if v.answer == UNKNOWN]
     slots = any(limit.id == "limit.maxactive" for limit in target.limits)
-    accepted = any(v.answer == YES and ATTACH_TYPES[v.attach].at in ("return", "both") for v in shown)
+    accepted = any(v.answer == YES and _at(v.attach) in ("return", "both") for v in shown)
     parts = (
         f"yes {' '.join(yes)}" if yes else "",
         f"unknown {' '.join(unknown)}" if unknown else "",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from ...model.page import RulePage
+from ...named_tuple import NamedTuple
 from .style import Style
 
 

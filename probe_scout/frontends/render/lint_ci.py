@@ -7,10 +7,10 @@ default (`?`) are notes. An object that loads on no kernel because of one progra
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from ...model.lint import LintedObject, LintReport
 from ...model.verdict import NO, UNKNOWN, YES
+from ...named_tuple import NamedTuple
 from . import json
 from .ci import SCHEMA, data, property, quoted, sums_of, uri
 from .lint import advised, cell, names

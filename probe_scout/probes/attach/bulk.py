@@ -8,13 +8,14 @@ test demands that both ways give equal traits for every name.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ... import arch
 from ...kernel import located
 from ...model import facts, never_try
 from ...model.traits import INIT, MODULE, NONE, NOWHERE, TEXT, Proto, Traits
 from ...model.verdict import NO
+from ...named_tuple import NamedTuple
 from ...rules import judge
 from . import function_traits
 

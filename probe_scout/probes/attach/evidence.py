@@ -71,6 +71,8 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
         return known
     if not flag and fact in _CUT and (cut := k.partial_gap(_CUT[fact])) is not None:
         return cut
+    if fact == facts.KALLSYMS and not flag and (cut := k.unproved()) is not None:
+        return cut
     if flag == "prefix_understood":
         return Unread(
             fact,

@@ -42,9 +42,12 @@ def function_traits(k: Kernel, name: str, module: str | None = None) -> Traits:
     unread: set[str] = set()
     symbol = _symbol_traits(k, located, name, plain, module, unread)
     typed = _typed_traits(k, located, name, module, unread)
-    if located is not None and not typed and not (symbol["vmlinux"] or symbol["modules"]) and k.partial():
-        # Left out, or not on the kernel: nothing tells. BTF itself is there, and tells what types the kernel knows.
-        unread.update((facts.KALLSYMS, facts.MODULE_BTF))
+    if located is not None and not (symbol["vmlinux"] or symbol["modules"]):
+        if not typed and k.partial():
+            # Left out, or not on the kernel: nothing tells. BTF itself is there, and tells what types the kernel knows.
+            unread.update((facts.KALLSYMS, facts.MODULE_BTF))
+        elif k.unproved() is not None:
+            unread.add(facts.KALLSYMS)
     return Traits(**symbol, **typed, unread=frozenset(unread) if unread else NOWHERE)
 
 

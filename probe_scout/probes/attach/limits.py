@@ -7,7 +7,7 @@ witness: a symbol, a setting, the architecture.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ... import arch
 from ...errors import ProbeScoutError, SourceError
@@ -17,6 +17,7 @@ from ...model.report import Limit
 from ...model.target import FUNCTION, SYSCALL, TRACEPOINT
 from ...model.traits import MODULE
 from ...model.verdict import NO, YES, Finding
+from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,12 +6,13 @@ kernel/events/core.c. Options: the Kconfig files of kernel/bpf, kernel/trace, se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import SourceError, UsageError
 from ...model.attach import ATTACH_TYPES, PREFERRED
 from ...model.report import Need
 from ...model.verdict import NO, UNKNOWN, YES
+from ...named_tuple import NamedTuple
 from ...rules.call import rights_to_load
 from . import targets, verdicts
 

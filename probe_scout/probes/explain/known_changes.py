@@ -9,7 +9,7 @@ advice: closest meaning first.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ...named_tuple import NamedTuple
 
 ENTRY: tuple[str, ...] = ("fentry", "kprobe")
 EVENT: tuple[str, ...] = ("tp",)

@@ -10,9 +10,10 @@ three and its own image, 178,000 functions (tests/probes/inlining/test_callers.p
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...model.report import Coverage
+from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

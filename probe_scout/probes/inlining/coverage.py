@@ -7,11 +7,12 @@ fetched, and a name that half of the kernel knows (list_add) is left to `inline`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import ProbeScoutError
 from ...kernel import modules
 from ...model.report import Coverage, KernelInfo
+from ...named_tuple import NamedTuple
 from . import debug_files
 from .names import KEPT, QUICK, base_name, home_among, homes
 

@@ -6,13 +6,14 @@ was not asked before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...formats.dwarf import classes
 from ...kernel import modules
 from ...model.facts import Unread
 from ...model.inline import DebugSource
 from ...model.report import Coverage
+from ...named_tuple import NamedTuple
 from ...sources import cache
 from . import debug_files
 from .names import KEPT, QUICK, WHOLE, base_name, home

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 from stat import S_ISREG
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...arch import ELF_MACHINES, elf_name
 from ...errors import Malformed, ProbeScoutError, UsageError
 from ...model import facts
 from ...model.facts import Unread
+from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -252,7 +253,7 @@ def read_file(path: str) -> DebugFile:
     if named is not None and supplement is None:
         raise Malformed(path, 0, f"the file {named[0][-80:]}, to which dwz moved a part", "no such file of this build")
     file = DebugFile(image, supplement)
-    if any(is_split(unit) for unit in file.units[:_UNITS_LOOKED_AT]):
+    if any(is_split(unit) for unit in file.first_units(_UNITS_LOOKED_AT)):
         raise Malformed(path, 0, "debug information in one file", "units that refer to .dwo files (-gsplit-dwarf)")
     return file
 

@@ -5,10 +5,11 @@ One strong extern that is not there keeps the whole object from loading, also th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...formats.btf import kinds, relocation
 from ...formats.btf.records import essential
+from ...named_tuple import NamedTuple
 from .reach import SOMEWHERE, Pointer, Value
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed, UsageError
 from ...formats.btf import kinds
@@ -17,6 +17,7 @@ from ...formats.btf.records import essential
 from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, ProgramAnswer
 from ...model.verdict import NO, UNKNOWN, YES, Finding
+from ...named_tuple import NamedTuple
 from ...rules import bpf_names, helper_sets, object_load, section_names
 from . import advice, old_libbpf, program_code, program_limits, reach
 from . import externs as extern_states

@@ -6,13 +6,14 @@ Each answer comes from this kernel's own types and symbols. What the kernel's co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...formats.btf import kinds
 from ...formats.btf.records import COMPOSITES, ENUMS
 from ...formats.btf.tracepoint import parameters
 from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.trace import UNREADABLE
+from ...named_tuple import NamedTuple
 from ...rules import object_load
 
 if TYPE_CHECKING:

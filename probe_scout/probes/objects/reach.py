@@ -11,7 +11,7 @@ Callbacks whose address is taken are reached with unknown arguments. Global func
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ...named_tuple import NamedTuple
 
 _MASK64 = (1 << 64) - 1
 _MASK32 = (1 << 32) - 1

@@ -7,7 +7,7 @@ that the debug information gives for the first instruction, and unknown where it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...arch import call_abi
 from ...errors import Malformed
@@ -17,6 +17,7 @@ from ...model import compiler_suffixes, facts
 from ...model.facts import Unread
 from ...model.user_report import UserArgument
 from ...model.user_type import FLOAT, OTHER, STRUCT, VOID, Convention, Passed, UserType
+from ...named_tuple import NamedTuple
 from . import debug_info
 
 if TYPE_CHECKING:

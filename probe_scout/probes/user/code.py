@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...arch import x86_uprobe
 from ...formats.elf.user_image import EM_386, EM_X86_64, PF_X
+from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from ...formats.elf.user_image import UserImage

@@ -6,12 +6,13 @@ file, the symbol, and every path where debug information was sought: one that ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...formats.elf.user_image import STT_GNU_IFUNC
 from ...model.facts import Unread
 from ...model.report import Coverage
 from ...model.user_report import UserArgument
+from ...named_tuple import NamedTuple
 from ...sources import cache, user_files
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def of(file: UserFile, symbol: Symbol, debug: str = "") -> Answer:
     question = _question(file, symbol) if not debug else ""
     if question and (kept := _kept(question)) is not None:
         return kept
-    from . import arguments, inlining
+    from . import arguments, debug_info, inlining
 
     found = arguments.of(file, symbol, debug)
     declared: Declared | Unread = found if isinstance(found, Unread) else Declared(*found[:5])
@@ -51,6 +52,7 @@ def of(file: UserFile, symbol: Symbol, debug: str = "") -> Answer:
     answer = Answer(declared, inlining.coverage(file, symbol, debug) if calls_go_there else Coverage())
     if question:
         cache.keep(question, [file.looked_at, isinstance(declared, Unread), *answer])
+        debug_info.keep(file)
     return answer
 
 

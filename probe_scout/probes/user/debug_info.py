@@ -7,13 +7,14 @@ set DEBUGINFOD_URLS; what it sent once is used from then on.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed, ProbeScoutError
 from ...model import facts
 from ...model.facts import Unread
+from ...named_tuple import NamedTuple
 from ...sources import user_files
-from . import symbols
+from . import kept_sections, symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ _CURE_ELSEWHERE = (
     "ask on the machine itself, name a file with --debug, or let probe-scout inline fetch it from the servers of "
     "DEBUGINFOD_URLS"
 )
-SNAPSHOT = "snapshot"  # as files.SNAPSHOT
+LIVE, SNAPSHOT = "live", "snapshot"  # as files.LIVE
 
 
 class DebugInfo(NamedTuple):
@@ -78,6 +79,13 @@ def _found(file: UserFile, named: str, may_fetch: bool, announce: Callable[[str]
     return _fetched(file, image.build_id, may_fetch, announce)
 
 
+def keep(file: UserFile) -> None:
+    """Keep the unpacked sections of a debug file for other questions about the file."""
+    for found in file.debug.values():
+        if isinstance(found, DebugInfo) and found.how in ("own", "debug"):
+            kept_sections.keep(found.file.image, found.path if found.how == "debug" else file.place.path)
+
+
 def _fetched(
     file: UserFile, build_id: str, may_fetch: bool, announce: Callable[[str], None] | None
 ) -> DebugInfo | Unread:
@@ -110,6 +118,8 @@ def _opened(file: UserFile, raw: bytes, path: str) -> DebugFile:
     from ..inlining.debug_files import is_split
 
     image = ElfImage(raw, path)
+    if file.kind == LIVE:
+        kept_sections.give(image, path)
     moved = image.supplement
     supplement = None
     if moved is not None:
@@ -117,7 +127,7 @@ def _opened(file: UserFile, raw: bytes, path: str) -> DebugFile:
         if supplement is None:
             raise Malformed(path, 0, f"the file {moved[0][-80:]}, to which dwz moved a part", "no such file")
     whole = DebugFile(image, supplement)
-    if any(is_split(unit) for unit in whole.units[:_UNITS_LOOKED_AT]):
+    if any(is_split(unit) for unit in whole.first_units(_UNITS_LOOKED_AT)):
         raise Malformed(path, 0, "debug information in one file", "units that refer to .dwo files (-gsplit-dwarf)")
     return whole
 

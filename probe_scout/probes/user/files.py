@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Denied, Malformed, NotThere, ProbeScoutError, SourceError, UsageError
 from ...formats.elf.user_image import UserImage
 from ...model import facts
 from ...model.facts import Unread
+from ...named_tuple import NamedTuple
 from ...sources import user_files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ...kernel.kernel import Kernel
     from ...model.user_target import UserTarget
     from ...sources.user_files import FileState, Mapping
@@ -317,10 +320,32 @@ def _of_mapping(pid: int, mapping: Mapping) -> Place:
     )
 
 
-def all_of_process(pid: int) -> list[tuple[str, str]]:
-    """(path as the process has it, path to open) of every file that a process maps for execution."""
-    found: dict[str, str] = {}
-    for mapping in user_files.mappings(pid):
-        if "x" in mapping.flags and mapping.path.startswith("/") and mapping.path not in found:
-            found[mapping.path] = _of_mapping(pid, mapping).path
-    return list(found.items())
+def of_mapped(k: Kernel, pids: Iterable[int]) -> list[UserFile]:
+    """Every file of which one of the processes maps code, each once, in the order of the maps.
+
+    By its plain path where that leads to the very file, else by a path through /proc. Raises UsageError where a process
+    is not there, or is the only one asked about and may not be looked at.
+    """
+    wanted = tuple(pids)
+    found: dict[tuple[int, int], Place] = {}
+    for pid in wanted:
+        try:
+            mapped = user_files.mappings(pid)
+        except OSError as error:
+            if len(wanted) > 1:
+                continue
+            if not user_files.exists(pid):
+                raise UsageError(f"there is no process {pid}") from None
+            raise UsageError(f"process {pid}: {error.strerror or error}; ask as root") from None
+        for mapping in mapped:
+            key = (mapping.device, mapping.inode)
+            if "x" in mapping.flags and mapping.path.startswith("/") and key not in found:
+                found[key] = _plainly(pid, mapping)
+    return [UserFile(k, place, LIVE) for place in found.values()]
+
+
+def _plainly(pid: int, mapping: Mapping) -> Place:
+    place = _of_mapping(pid, mapping)
+    if user_files.is_one_file(place.path, mapping.path):
+        return Place(mapping.path, mapping.path)
+    return place

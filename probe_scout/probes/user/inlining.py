@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...formats.elf import demangle
 from ...model.facts import DEBUG, Unread
 from ...model.report import Coverage
+from ...named_tuple import NamedTuple
 from . import debug_info
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...formats.elf.user_image import DYNSYM, STB_LOCAL, UserImage
 from ...model.report import Limit
+from ...named_tuple import NamedTuple
 from ...sources import user_files
 
 if TYPE_CHECKING:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...formats.elf.user_image import PF_W, PF_X, STT_GNU_IFUNC
 from ...model import compiler_suffixes
 from ...model.attach import USER_RETURNS
 from ...model.report import Hazard, Limit
+from ...named_tuple import NamedTuple
 from . import code, shadow_stack, symbols
 
 if TYPE_CHECKING:

@@ -15,36 +15,95 @@ from ...formats.elf.user_image import EM_X86_64
 from ...model.report import UserScanRow
 from ...model.traits import UserTraits
 from ...model.user_target import USDT, UserTarget, read
-from . import code, files, report, symbols
+from ...named_tuple import NamedTuple
+from ...sources import user_files
+from . import code, files, one_process, report, symbols
+
+_EVERYWHERE = "*"  # in the place of a file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...formats.elf.user_image import UserImage
     from ...kernel.kernel import Kernel
+    from ...model.facts import Unread
+
+
+class Listed(NamedTuple):
+    """What a listing is about: its files, those among them that may not be read, and the rows, made when asked for."""
+
+    rows: Iterator[UserScanRow]
+    unread: tuple[Unread, ...]
+    files: tuple[files.UserFile, ...]
+
+
+def listed(k: Kernel, text: str, types: Sequence[str], answer: str | None = None, pid: int | None = None) -> Listed:
+    """The functions (or static probes) that match, in order of address.
+
+    Of one file; with `pid` of every file of which that process maps code; of `usdt:*:PROVIDER:NAME` of those of all
+    processes. Raises UsageError for what is no ELF file, and for a process that may not be looked at.
+    """
+    if pid is not None:
+        one_process.checked(k, read(f"pid:{pid}:*"), pid)
+        text = f"pid:{pid}:{text}"
+    target = read(text if ":" in text.lstrip("/.") else f"{text}:*")
+    asked = report.types_for(target, types)
+    if target.kind == USDT and target.file == _EVERYWHERE:
+        if files.kind_of(k) != files.LIVE:
+            raise UsageError(f"{target}: only this machine's processes can be asked about; give a path")
+        found = files.of_mapped(k, user_files.processes())
+    elif pid is not None and not target.file:
+        found = files.of_mapped(k, (pid,))
+    else:
+        found = [files.found(k, target)]
+        if found[0].image is None:
+            raise UsageError(found[0].why_not or f"{found[0].path} could not be read")
+    # Of a process's files some may be no ELF files (an interpreter's own code): they have no functions to list.
+    unread = tuple(one.unread for one in found if one.image is None and one.unread is not None)
+    readable = tuple(one for one in found if one.image is not None)
+    return Listed(_rows(k, readable, target, asked, answer), unread, readable)
 
 
 def rows(k: Kernel, text: str, types: Sequence[str], answer: str | None = None) -> Iterator[UserScanRow]:
-    """The functions (or probes) of a file that match, in order of address. Raises UsageError for no ELF file."""
-    target = read(text if ":" in text.lstrip("/.") else f"{text}:*")
-    asked = report.types_for(target, types)
-    file = files.found(k, target)
-    image = file.image
-    if image is None:
-        raise UsageError(file.why_not or f"{file.path} could not be read")
-    is_x86, is_64bit = code.is_x86(image), image.machine == EM_X86_64
+    """As `listed`, the rows alone."""
+    return listed(k, text, types, answer).rows
+
+
+def _rows(
+    k: Kernel, of: Sequence[files.UserFile], target: UserTarget, asked: Sequence[str], answer: str | None
+) -> Iterator[UserScanRow]:
     told: dict[tuple[code.Verdicted | None, tuple[bool, bool]], tuple[dict[str, str], dict[str, str]]] = {}
-    for name, offset, source, arguments in _places(file, image, target):
-        here = None
-        if offset is not None and is_x86:
-            here = code.PLAIN if is_64bit and code.is_plain(image, offset) else code.judge(k, image, offset)
-        key = (here, arguments)
-        if key not in told:
-            told[key] = _answers(k, here, arguments, asked)
-        answers, errno = told[key]
-        if answer is None or answer in answers.values():
-            refused, misread = (here.refused, "" if here.harmless else here.misread) if here else ("", "")
-            yield UserScanRow(name, None, answers, errno, offset, source, refused, misread)
+    for file in of:
+        image = file.image
+        assert image is not None
+        is_x86, is_64bit = code.is_x86(image), image.machine == EM_X86_64
+        for name, offset, source, arguments in _places(file, image, target):
+            here = None
+            if offset is not None and is_x86:
+                here = code.PLAIN if is_64bit and code.is_plain(image, offset) else code.judge(k, image, offset)
+            key = (here, arguments)
+            if key not in told:
+                told[key] = _answers(k, here, arguments, asked)
+            answers, errno = told[key]
+            if answer is None or answer in answers.values():
+                refused, misread = (here.refused, "" if here.harmless else here.misread) if here else ("", "")
+                yield UserScanRow(name, None, answers, errno, offset, source, refused, misread)
+
+
+def says_nothing_found(of: Sequence[files.UserFile], kind: str) -> str:
+    """Which tables were looked through, where nothing matched; "" where nothing is to be said."""
+    if len(of) != 1:
+        return f"{len(of)} files were looked through" if of else ""
+    (file,) = of
+    image = file.image
+    assert image is not None
+    if kind == USDT:
+        total = sum(1 for _ in usdt.sites(image))
+        return f"{file.path} has {total} sites of static probes" if total else f"{file.path} has no static probes"
+    tables = list(dict.fromkeys(symbols.SOURCES.get(s.table, s.table) for s in symbols.everything(file)))
+    if tables:
+        return f"{file.path} has functions by {' and '.join(tables)}"
+    return f"{file.path} names no functions: it is stripped, and no debug file of it was found"
 
 
 def _places(

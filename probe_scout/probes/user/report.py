@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...formats.elf import demangle
@@ -16,6 +16,7 @@ from ...model.traits import NOWHERE, UserTraits
 from ...model.user_report import UserArgument, UserPlace, UserSite
 from ...model.user_target import USDT, USER_FUNCTION, UserTarget, read
 from ...model.verdict import NO, UNKNOWN, YES, Verdict
+from ...named_tuple import NamedTuple
 from ...rules import judge
 from ...sources import user_files
 from ..attach import evidence as verdict_evidence

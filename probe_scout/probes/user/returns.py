@@ -7,10 +7,11 @@ called function is in the same file.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...formats.elf import imports
 from ...model.report import Limit
+from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...formats.elf import demangle, gopclntab
 from ...formats.elf.user_image import STB_WEAK, STT_FUNC, STT_GNU_IFUNC, Symbol, UserImage
+from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 from errno import EACCES, EPERM
-from typing import Any, NamedTuple
+from typing import Any
+
+from ...named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,12 +8,15 @@ import subprocess
 
 import pytest
 
+from probe_scout.formats.dwarf import abbrev
 from probe_scout.formats.dwarf import classes as c
 from probe_scout.formats.dwarf.inline_facts import find, table
 from probe_scout.formats.dwarf.search import likeliest_first as first
 from probe_scout.formats.dwarf.search import name_offsets
 from probe_scout.formats.dwarf.units import DebugFile
+from probe_scout.formats.dwarf.walk import walk
 from probe_scout.formats.elf.image import ElfImage
+from tests.builders import programs
 
 from . import second_road
 
@@ -263,3 +266,15 @@ def test_a_name_that_ends_many_strings_is_found_by_the_one_offset_that_stands_fo
     assert find(file, name) == (found,)
     file._is_merged = False  # then every offset is looked for
     assert find(file, name) == (found,)
+
+
+@pytest.mark.parametrize("flags", [("-O2",), ("-O1", "-gdwarf-4"), ("-O2", "-fno-inline")])
+def test_entries_are_read_alike_with_and_without_a_made_reader(tmp_path, monkeypatch, flags):
+    text = "static inline int f(int a) { return a * 7; }\nint g(int a, int b) { return f(a) + f(b); }\n"
+    path = programs.compiled(tmp_path, "two", text + "int main(int c) { return g(c, f(c)); }", *flags)
+    found = []
+    for least in (0, 1 << 30):
+        monkeypatch.setattr(abbrev, "_USES_MIN", least)
+        found.append([walk(unit) for unit in DebugFile(ElfImage(path.read_bytes(), str(path))).units])
+    assert found[0] == found[1]
+    assert any(one.functions for one in found[0])

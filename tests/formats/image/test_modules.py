@@ -8,9 +8,11 @@ import pytest
 
 from probe_scout.errors import Malformed
 from probe_scout.formats.image import modules
-from probe_scout.formats.image.modules import FIRST, Module
+from probe_scout.formats.image.modules import Module
 from tests.builders.image_writer import ModuleSymbol, module
 
+FIRST = 0xFFFF_FFFF_C000_0000  # where the addresses of x86-64's modules begin
+ARM64_ABS64 = 257
 RAW = module(
     {".text": b"\x90" * 32, ".init.text": b"\x90" * 16, ".modinfo": b"license=GPL\0name=tiny\0depends=one,two\0"},
     [
@@ -71,3 +73,34 @@ def test_a_module_of_too_large_sections_is_malformed():
     raw[table + 64 + 32 : table + 64 + 40] = (1 << 40).to_bytes(8, "little")
     with pytest.raises(Malformed):
         Module(bytes(raw), "tiny.ko")
+
+
+def arm64(has_data: bool) -> Module:
+    """Two functions, each with eight bytes before it that ftrace keeps a pointer in, and data."""
+    sections = {".text": bytes(64), ".data": bytes(16), ".modinfo": b"name=tiny\0"}
+    symbols = [
+        ModuleSymbol("$x", ".text", 0, 0),
+        ModuleSymbol("one", ".text", 8),
+        ModuleSymbol("two", ".text", 40),
+        ModuleSymbol("state", ".data", 0, 1),
+    ]
+    sites = {".rela__patchable_function_entries": [(0, ".text", 0), (8, ".text", 32)]}
+    raw = module(sections, symbols, sites, ARM64_ABS64, machine=183, data=(".data",))
+    return Module(raw, "tiny.ko", has_data=has_data)
+
+
+def test_modules_of_arm64_have_ftrace_s_place_in_front_of_the_function():
+    """As ext4 and others of Debian's 6.1 and 7.3 do (the image lane)."""
+    assert arm64(True).filter_functions(False, 8) == b"one [tiny]\ntwo [tiny]\n"
+    assert arm64(True).filter_functions(False, 0) == b"$x [tiny]\none [tiny]\n"
+
+
+@pytest.mark.parametrize(("has_data", "names"), [(True, "$x one two state"), (False, "$x one two")])
+def test_a_kernel_without_symbols_of_data_keeps_those_of_code(has_data, names):
+    """kernel/module/kallsyms.c, is_core_symbol: without CONFIG_KALLSYMS_ALL only sections of code count."""
+    assert " ".join(row.name for row in arm64(has_data).rows()) == names
+
+
+def test_a_module_of_another_machine_is_named():
+    with pytest.raises(Malformed, match=r"a module of x86-64 \(62\) or arm64 \(183\), found 243"):
+        Module(module({".text": b"\0" * 4, ".modinfo": b"name=x\0"}, [], machine=243), "x.ko")

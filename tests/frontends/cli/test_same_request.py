@@ -147,6 +147,23 @@ fleet_lines = st.one_of(
 ).map(lambda words: ["fleet", *words])
 
 
+calls_good = st.one_of(
+    st.tuples(st.just("--caps"), st.sampled_from(["CAP_BPF", "CAP_BPF,CAP_PERFMON", "none", "x"])),
+    st.tuples(st.just("--type"), st.sampled_from(["xdp", "fentry,fexit", "tp_bft"])),
+    st.sampled_from(
+        [("--json",), ("--unprivileged",), ("--vmlinux=v",), ("vfs_read",), ("--for", "a,b"), ("--root=x",)]
+    ),
+)
+calls_lines = st.builds(
+    lambda command, words: [command, *words],
+    st.sampled_from(["features", "kfunc", "context", "doctor"]),
+    st.one_of(
+        st.lists(st.one_of(names, values, options), max_size=6),
+        st.lists(calls_good, max_size=5).map(lambda parts: [word for part in parts for word in part]),
+    ),
+)
+
+
 leading = st.sampled_from(
     [("--root", "x"), ("--root=y",), ("--json",), ("--format", "csv"), ("--color",), ("--as-me",)]
 )
@@ -161,7 +178,9 @@ def in_front(line):
 @pytest.mark.property
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
-    st.one_of(lines, tracepoint_lines, inline_lines, audit_lines, scan_lines, stub_lines, fleet_lines).flatmap(in_front)
+    st.one_of(
+        *(lines, tracepoint_lines, inline_lines, audit_lines, scan_lines, stub_lines, fleet_lines, calls_lines)
+    ).flatmap(in_front)
 )
 def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
     try:
@@ -195,6 +214,11 @@ def test_a_line_that_the_fast_road_accepts_is_the_same_request_for_typer(line):
         ["tracepoint"],
         ["tracepoint", "sched:*", "--fields", "--root=x", "--format", "ndjson"],
         ["tracepoint", "a:b", "--reads", "8:4", "--reads=0x10:8", "--json", "--color", "never"],
+        ["features", "--root=x", "--vmlinux", "v", "--json", "--unprivileged"],
+        ["kfunc"],
+        ["kfunc", "bpf_*", "--type", "fentry,xdp", "--type=kprobe", "--caps", "CAP_BPF", "--modules=all"],
+        ["context", "vfs_read", "--type", "fentry", "--root=x", "--format", "ndjson"],
+        ["doctor", "--for", "tcp_connect,fentry/vfs_read", "--root", "x", "--modules=all", "--json"],
         ["fleet", "list"],
         ["fleet", "ask", "tcp_*", "--type", "fentry,kprobe", "--answer=no", "--store", "f", "--json"],
         ["fleet", "add", "a", "b", "--jobs=2", "--format", "csv", "--color", "never"],
@@ -229,6 +253,12 @@ def test_everyday_lines_take_the_fast_road(line):
         ["scan", "a", "--as-me"],
         ["stub"],
         ["stub", "a:b", "-o", "a.h"],
+        ["features", "a"],
+        ["kfunc", "a", "b"],
+        ["context"],
+        ["context", "a", "b"],
+        ["doctor", "a"],
+        ["doctor", "--for"],
         ["audit", "a"],
         ["survey"],
         ["tracepoint", "a", "b"],

@@ -7,9 +7,10 @@ the package lies in shipped/; a user's own lie in the cache folder, one file a k
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ....errors import Malformed
+from ....named_tuple import NamedTuple
 from .cell import Cell, effect
 from .format import VMLINUX, Table
 from .predict import is_near, predict

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ....errors import UsageError
+from ....named_tuple import NamedTuple
 from .cell import KINDS, MISSED_MAX, PLACES_MAX, WITH_SYMBOL, Cell
 from .format import VMLINUX, Table, encode
 

@@ -7,7 +7,7 @@ other functions of the same name in other files.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ....named_tuple import NamedTuple
 
 # From the one that a user must know of to the one that says least; those of the first line have a symbol.
 WITH_SYMBOL = ("partial", "self only, recursive", "self only", "no")

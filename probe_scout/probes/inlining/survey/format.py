@@ -30,9 +30,10 @@ from __future__ import annotations
 import lzma
 import zlib
 from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ....errors import Malformed
+from ....named_tuple import NamedTuple
 from . import cell as cells
 
 if TYPE_CHECKING:

@@ -1,0 +1,77 @@
+"""What is done when the answer is out: tables that make the next question on a kernel cheaper.
+
+They are made by a process of its own, with the lowest priority and no terminal, pipe or file of the caller's open, so
+that nobody waits for it: some tenths of a second of CPU, once for each kernel. It has what was read in its memory.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..session import OpenKernel
+
+_CPU_SECONDS_MAX = 20
+_LOCK, _LOCKED_S = "index.lock", 60.0
+
+
+def keep_indexes(kernels: Sequence[OpenKernel]) -> None:
+    """Start it where a large file was read that has no tables yet."""
+    wanted = [kernel for kernel in kernels if kernel.wants_indexes()]
+    if not wanted or not _lock() or os.fork():
+        return
+    try:
+        _leave()
+        for kernel in wanted:
+            kernel.keep_indexes()
+    finally:
+        _unlock()
+        os._exit(0)
+
+
+def _lock_path() -> str:
+    from ...sources import cache
+
+    where = cache.folder()
+    return os.path.join(where, _LOCK) if where else ""
+
+
+def _lock() -> bool:
+    """One such process at a time; the lock of one that was killed is taken over."""
+    import time
+
+    path = _lock_path()
+    if not path:
+        return False
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        if os.path.lexists(path) and time.time() - os.lstat(path).st_mtime > _LOCKED_S:
+            os.unlink(path)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return False
+    return True
+
+
+def _unlock() -> None:
+    try:
+        os.unlink(_lock_path())
+    except OSError:
+        pass
+
+
+def _leave() -> None:
+    """Nothing of the caller is kept open or waited for."""
+    import resource
+
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.closerange(3, 256)
+    os.chdir("/")
+    os.nice(19)
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS_MAX, _CPU_SECONDS_MAX))

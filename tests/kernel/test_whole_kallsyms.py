@@ -1,0 +1,125 @@
+"""A copy of proc/kallsyms that lost its last part is no source of a *no*; a whole one is."""
+
+from __future__ import annotations
+
+import pytest
+
+from probe_scout.kernel.kernel import Kernel
+from probe_scout.model.target import parse
+from probe_scout.probes.attach import verdicts
+from probe_scout.sources import open_source
+from tests.builders.tiny_kernel import FILTER, FILTER_ADDRS, Changed, tiny_files
+from tests.builders.tree import write_tree
+from tests.conftest import RECORDED, ROOT
+
+KALLSYMS, MANIFEST = "proc/kallsyms", "manifest.json"
+FILES = tiny_files(["foo", "__start_rodata data", "bar [older]", "note [older] data", "baz [newer]", "bar [newer]"])
+# tiny_files lists modules as they come; the kernel shows the one that was loaded last first.
+assert [row.split()[0] for row in FILES["proc/modules"].splitlines()] == [b"older", b"newer"]
+SLICE = ROOT / "fixtures" / "kernels" / "debian-6.1.176-amd64.tar.xz"
+ARM64 = ROOT / "fixtures" / "arm64" / "kernels" / "debian-6.1.176-arm64.tar.xz"
+
+
+def kernel_of(tmp_path, **changed):
+    files = {**FILES, **{path.replace("__", "/"): raw for path, raw in changed.items()}}
+    return Kernel(open_source(str(write_tree(tmp_path / "root", {k: v for k, v in files.items() if v is not None}))))
+
+
+def answer(kernel, name):
+    """The answer for kprobe, and why it is none."""
+    verdict = verdicts.verdicts(kernel, parse(name), ("kprobe",))[0]
+    return verdict.answer, verdict.unread[0].why if verdict.unread else ""
+
+
+def without(raw, *ends):
+    return b"".join(line for line in raw.splitlines(True) if not line.endswith(tuple(b"%s\n" % end for end in ends)))
+
+
+def test_a_whole_copy_says_no(tmp_path):
+    assert answer(kernel_of(tmp_path), "nowhere") == ("no", "")
+
+
+@pytest.mark.parametrize("end", [b" _sinittext", b" _einittext", b" _end"])
+def test_a_border_that_every_kernel_has_is_missing(tmp_path, end):
+    kernel = kernel_of(tmp_path, proc__kallsyms=without(FILES[KALLSYMS], end))
+    assert kernel.kallsyms() is None
+    gap = kernel.unread("kallsyms")
+    assert (gap.kind, f"it has no{end.decode()}:" in gap.why) == ("malformed", True)
+
+
+@pytest.mark.parametrize(("option", "is_read"), [(b"y", False), (b"n", True)])
+def test_a_kernel_that_shows_no_data_has_no_last_symbol(tmp_path, option, is_read):
+    """The configuration tells where the copy itself does not."""
+    config = FILES["boot/config"].replace(b"CONFIG_KALLSYMS=y", b"CONFIG_KALLSYMS=y\nCONFIG_KALLSYMS_ALL=" + option)
+    code = without(FILES[KALLSYMS], b" _end", b" __start_rodata")
+    kernel = kernel_of(tmp_path, boot__config=config if b"KALLSYMS_ALL" in config else b"CONFIG_KALLSYMS_ALL=" + option)
+    kernel._raw[KALLSYMS] = code
+    assert (kernel.kallsyms() is not None) == is_read
+
+
+def test_the_module_that_was_loaded_first_is_missing(tmp_path):
+    raw = without(FILES[KALLSYMS], b"\t[newer]")
+    assert kernel_of(tmp_path, proc__kallsyms=raw).kallsyms() is None
+    # Without data a module may have no symbol at all: then nothing but ftrace's list can tell.
+    no_data = without(raw, b" __start_rodata")
+    kernel = kernel_of(tmp_path, proc__kallsyms=no_data, boot__config=b"# CONFIG_KALLSYMS_ALL is not set\n")
+    assert answer(kernel, "foo") == ("yes", "")
+    assert answer(kernel, "nowhere")[0] == "unknown"
+    kernel = kernel_of(
+        tmp_path,
+        proc__kallsyms=no_data,
+        boot__config=b"# CONFIG_KALLSYMS_ALL is not set\n",
+        **{path.replace("/", "__"): without(FILES[path], b" [newer]") for path in (FILTER, FILTER_ADDRS)},
+    )
+    assert answer(kernel, "nowhere")[0] == "no"
+
+
+@pytest.mark.parametrize("lists", [(FILTER_ADDRS, FILTER), (FILTER,)])
+def test_the_last_function_of_the_last_module_is_missing(tmp_path, lists):
+    raw = FILES[KALLSYMS]
+    assert raw.endswith(b" bar\t[newer]\n")
+    cut = raw[: raw[:-1].rindex(b"\n") + 1]
+    files = {path: FILES[path] if path in lists else None for path in (FILTER_ADDRS, FILTER)}
+    kernel = kernel_of(tmp_path, proc__kallsyms=cut, **{path.replace("/", "__"): raw for path, raw in files.items()})
+    found, why = answer(kernel, "nowhere")
+    assert (found, "ftrace lists newer:bar" in why) == ("unknown", True)
+    assert answer(kernel, "foo") == ("yes", "")
+
+
+@pytest.mark.parametrize(
+    ("option", "known"), [(b"CONFIG_MODULES=y\n", "unknown"), (b"# CONFIG_MODULES is not set\n", "no")]
+)
+def test_without_a_list_of_modules_nothing_proves_the_last_part(tmp_path, option, known):
+    kernel = kernel_of(tmp_path, proc__modules=None, boot__config=option, **{MANIFEST: None})
+    found, why = answer(kernel, "nowhere")
+    assert (found, "proc/modules was not read" in why) == (known, known == "unknown")
+    assert answer(kernel, "foo") == ("yes", "")
+
+
+def test_a_recorded_kernel_is_refused_wherever_it_is_cut():
+    source = open_source(str(RECORDED))
+    raw, modules = source.read(KALLSYMS), source.read("proc/modules").split(b"\n")
+    behind = raw.index(b"\n", raw.index(b" _end\n")) + 1
+    oldest = raw.index(b"\n", raw.rindex(b"\t[" + modules[-3].split()[0] + b"]\n")) + 1
+    last = raw[oldest:].splitlines(True)
+    assert all(b"[" + modules[-2].split()[0] + b"]\n" in line for line in last)
+    cuts = [*range(1, behind, behind // 7), behind, *range(behind, oldest, (oldest - behind) // 7)]
+    for cut in cuts:
+        kept = raw[: raw.rindex(b"\n", 0, cut) + 1] if b"\n" in raw[:cut] else b"x"
+        kernel = Kernel(Changed(source, replaced={KALLSYMS: kept}))
+        assert kernel.kallsyms() is None, kept[-80:]
+    owner = last[0].split(b"\t")[1][:-1]
+    sites = [line.split()[0] for line in source.read(FILTER).split(b"\n") if line.endswith(owner)]
+    at = max(n for n, line in enumerate(last) if line.split()[2] in sites)
+    for count, gap in ((1, True), (at, True), (len(last), False)):
+        kernel = Kernel(Changed(source, replaced={KALLSYMS: raw[:oldest] + b"".join(last[:count])}))
+        assert kernel.kallsyms() is not None
+        assert (kernel.unproved() is not None) == gap
+
+
+def test_slices_are_read():
+    """Cut for the names that were asked, and known as slices."""
+    for path in (SLICE, ARM64):
+        kernel = Kernel(open_source(str(path)))
+        assert kernel.kallsyms() is not None, path.name
+        assert kernel.unproved() is None, path.name
