@@ -43,17 +43,21 @@ def report(k: Kernel, text: str, types: Sequence[str] = ()) -> ContextReport:
     if head == OPS_WORD:
         from ..probes import struct_ops
 
-        found = struct_ops.structs(k, rest if colon else "*", Calls(k).struct_ops())
+        calls = Calls(k)
+        found = struct_ops.structs(k, rest if colon else "*", calls.struct_ops())
+        calls.keep()
         return ContextReport(k.info(), text, "struct_ops", None, (), found, (gap,) if gap is not None else ())
     if gap is not None:
         return ContextReport(k.info(), text, "program", None, (), (), (gap,))
     asker = _Asker(k)
     if text.lower() in PROGRAM_TYPES:
         cards = tuple(asker.program(one) for one in _columns(text.lower(), types))
+        asker.calls.keep()
         return ContextReport(k.info(), text, "program", None, cards)
     row = section_names.of(text) if text.partition("/")[0] not in WORDS else None
     if row is not None and text not in ATTACH_TYPES:
         cards = (asker.program(Column(text, row.program, row.attach, row.sleepable)),)
+        asker.calls.keep()
         return ContextReport(k.info(), text, "program", None, cards)
     return asker.places(text, types)
 
@@ -121,6 +125,7 @@ class _Asker:
         verdicts.types_for(target, chosen)
         question = Question(self.k, self.calls, "", text, chosen)
         cards = tuple(self._place(target, column(one), question) for one in chosen)
+        self.calls.keep()
         name = function_traits.wrapper(self.k, target.name) if target.kind == SYSCALL else target.name
         found = located.btf_function(self.k, name, target.module) if target.kind != TRACEPOINT else None
         line = signature.prototype_line(name, signature.signature(found[1], found[2])) if found is not None else None

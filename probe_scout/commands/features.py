@@ -79,6 +79,7 @@ def report(k: Kernel) -> FeaturesReport:
             taken.add(number)
             found.append(_feature(k, kind, short, number, shows, _WHERE + enum))
     helpers = _helpers(calls, [one for one in found if one.kind == "program_type"])
+    calls.keep()
     return FeaturesReport(k.info(), calls.basis(), tuple(found), helpers)
 
 

@@ -49,6 +49,7 @@ def report(k: Kernel, glob: str = "*", types: Sequence[str] = ()) -> KfuncReport
         # A function that is in no set: the kernel still has an answer.
         found = located.btf_function(k, glob, None)
         rows = [_row(calls, found[1], glob, found[0], asked)] if found is not None else []
+    calls.keep()
     hidden = not rows and not calls.k.ids().visible and calls.kfuncs() is None
     unread = k.unread(facts.BTF_IDS) if hidden else None
     if not rows and not unread and k.partial():

@@ -81,11 +81,8 @@ class Store:
             self.why, self._body = str(error), None
             return ()
 
-    def open_image(self, k: Events) -> KernelImage | FlatImage | None:
-        """The kernel image named by the user or found in /boot, if its build-id is this kernel's."""
-        if self.image_tried:
-            return self.image
-        self.image_tried = True
+    def image_bytes(self, k: Events) -> list[tuple[str, bytes]]:
+        """Path and bytes of the image named by the user, else of the running kernel's in /boot, packed as it is."""
         release = k.release()
         raws = [] if k.image is None else [("the image named", k.image)]
         if k.image is None and self.live:
@@ -101,7 +98,14 @@ class Store:
                     if not raws and (error.kind == "denied" or path.startswith("boot")):
                         self.why = f"no image of this kernel: {error}"
                     continue
-        for path, raw in raws:
+        return raws
+
+    def open_image(self, k: Events) -> KernelImage | FlatImage | None:
+        """The kernel image named by the user or found in /boot, if its build-id is this kernel's."""
+        if self.image_tried:
+            return self.image
+        self.image_tried = True
+        for path, raw in self.image_bytes(k):
             try:
                 ours = k.build_id()
                 image = _image(k, raw, path, ours)

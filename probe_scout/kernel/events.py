@@ -75,7 +75,7 @@ class Events(Lists):
         if raw is None:
             return None
         head, plain = b"__bpf_trace_tp_map_", name.encode()
-        if head not in self._named and b" " + head in raw:
+        if head not in self._named and self._known(raw) is None and b" " + head in raw:
             near = self._places_of(raw).lines_of(head + plain)
             if near is not None:
                 return bool(near)

@@ -62,8 +62,9 @@ class Identity(Symbols):
             # A personality (setarch) lets uname say the 32-bit word on a 64-bit kernel, never the other way round.
             if (word := os.uname().machine) in ("x86_64", "aarch64"):
                 return word
-        raw = self.kallsyms() or b""
-        if arch := machines.of_symbols(raw):
+        raw = self.kallsyms()
+        known = self._known(raw)
+        if arch := known.arch if known is not None else machines.of_symbols(raw or b""):
             return arch
         if self.source.describe().kind == "live":
             import os

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ..sources.mapped import Held, Mapped
     from ..sources.source import Source
 
-BTF = "sys/kernel/btf/vmlinux"
+_BTF, _KALLSYMS = "sys/kernel/btf/vmlinux", "proc/kallsyms"
+_FTRACE = "sys/kernel/tracing/available_filter_functions"
 
 
 class Indexes:
@@ -73,4 +74,22 @@ def _btf(raw: bytes) -> dict[str, bytes]:
     return Btf(raw).make_tables()
 
 
-MAKERS: dict[str, Callable[[bytes], dict[str, bytes]]] = {BTF: _btf}
+def _kallsyms(raw: bytes) -> dict[str, bytes]:
+    from .. import arch
+    from ..formats.text import kallsyms_tables
+
+    return kallsyms_tables.made(raw, arch.of_symbols(raw))
+
+
+def _ftrace(raw: bytes) -> dict[str, bytes]:
+    from ..formats.text import ftrace_tables
+
+    return ftrace_tables.made(raw)
+
+
+MAKERS: dict[str, Callable[[bytes], dict[str, bytes]]] = {
+    _BTF: _btf,
+    _KALLSYMS: _kallsyms,
+    _FTRACE: _ftrace,
+    _FTRACE + "_addrs": _ftrace,
+}

@@ -36,7 +36,10 @@ class Lists(Identity):
             from ..formats.text import btf_ids
 
             raw = self.kallsyms()
-            self._ids = btf_ids.table(raw) if raw is not None else btf_ids.BtfIdSets(False, {})
+            known = self._known(raw)
+            self._ids = known.ids() if known is not None else None
+            if self._ids is None:
+                self._ids = btf_ids.table(raw) if raw is not None else btf_ids.BtfIdSets(False, {})
         return self._ids
 
     def blacklist(self) -> Blacklist | None:

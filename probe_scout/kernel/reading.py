@@ -27,7 +27,8 @@ INJECTION = "sys/kernel/debug/error_injection/list"
 LOCKDOWN = "sys/kernel/security/lockdown"
 
 # Files of several megabytes, of which tables are kept (kept.py).
-LARGE = frozenset((f"{BTF_FOLDER}/vmlinux",))
+_FTRACE = f"{TRACING}/available_filter_functions"
+LARGE = frozenset((f"{BTF_FOLDER}/vmlinux", KALLSYMS, _FTRACE, f"{_FTRACE}_addrs"))
 
 _EVIDENCE = {
     facts.KALLSYMS: KALLSYMS,

@@ -10,11 +10,15 @@ from .reading import KALLSYMS
 from .types import Types
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
 
-    from ..formats.text.filter_functions import Sites
+    from ..formats.text.filter_functions import Lines, Sites
     from ..formats.text.kallsyms import Places, SymbolTable
+    from ..formats.text.kallsyms_tables import KnownPlaces
     from ..sources.source import Source
+
+    _Answer = TypeVar("_Answer")
 
 _NARROW_LIMIT = 64  # distinct narrow views kept
 
@@ -80,6 +84,11 @@ class Symbols(Types):
         few lines after it are empty areas and second names. It is no code, so only CONFIG_KALLSYMS_ALL shows it, and
         with it the borders of read-only data (arch/*/kernel/vmlinux.lds.S, include/asm-generic/vmlinux.lds.h).
         """
+        if self._known(raw) is not None:
+            lack = next(
+                (name for name in ("_sinittext", "_einittext", "_end") if not self._is_in_vmlinux(raw, name)), ""
+            )
+            return lack if lack and (lack != "_end" or self._has_data(raw)) else self._module_left_out(raw)
         first = raw.find(b" _sinittext\n")
         if first < 0:
             return "_sinittext"
@@ -92,7 +101,7 @@ class Symbols(Types):
 
     def _has_data(self, raw: bytes) -> bool:
         """CONFIG_KALLSYMS_ALL: kallsyms shows data too."""
-        return b" __start_rodata\n" in raw or bool(self.option("CONFIG_KALLSYMS_ALL"))
+        return self._is_in_vmlinux(raw, "__start_rodata") or bool(self.option("CONFIG_KALLSYMS_ALL"))
 
     def _module_left_out(self, raw: bytes) -> str:
         """The module that was loaded first is the last one of proc/modules and of kallsyms (`modules`, one list).
@@ -132,7 +141,7 @@ class Symbols(Types):
         oldest = self._oldest_module()
         if oldest:
             for site in self._sites_of(oldest):
-                if b" " + site + b"\t[" + oldest + b"]\n" not in raw:
+                if not self._is_in_module(raw, site, oldest):
                     what = f"{oldest.decode('utf-8', 'replace')}:{site.decode('utf-8', 'replace')}"
                     return f"{KALLSYMS} is not whole: ftrace lists {what}, which is not in it", "copy the whole file"
         elif not self._has_modules_list() and self.option("CONFIG_MODULES") is not False:
@@ -150,19 +159,24 @@ class Symbols(Types):
             return error.kind == "not_there" and self.source.describe().kind == "snapshot"
         return True
 
+    def _is_in_module(self, raw: bytes, name: bytes, module: bytes) -> bool:
+        """kallsyms has a symbol of this module of exactly this name."""
+        end = b" " + name + b"\t[" + module + b"]\n"
+        known = self._known(raw)
+        lines = known.lines_of(name) if known is not None else None
+        if lines is None:
+            return end in raw
+        return any(raw[line : raw.find(b"\n", line) + 1].endswith(end) for line in lines)
+
     def _sites_of(self, module: bytes) -> list[bytes]:
         """Functions that ftrace lists for a module; [] where it cannot be read."""
         from ..formats.text import filter_functions
 
-        end = b" [" + module + b"]"
         for path in (filter_functions.PATH_ADDRS, filter_functions.PATH):
             try:
-                raw = self.read(path)
+                return self._by_lines(path, lambda raw, lines: filter_functions.of_module(raw, module, lines))
             except SourceError:
                 continue
-            lines = [line.removesuffix(end) for line in raw.split(b"\n") if line.endswith(end)]
-            names = [line.rpartition(b" ")[2] for line in lines]
-            return [name for name in names if not name.startswith(b"__ftrace_invalid_address__")]
         return []
 
     def full(self) -> View | None:
@@ -249,7 +263,7 @@ class Symbols(Types):
         if self._places is None or self._places.raw is not raw:
             from ..formats.text.kallsyms import Places
 
-            self._places = Places(raw)
+            self._places = self._known_places(raw) or Places(raw)
         return self._places
 
     def note(self, name: bytes) -> None:
@@ -257,6 +271,36 @@ class Symbols(Types):
         raw = self.kallsyms()
         if raw is not None:
             self._places_of(raw).note(name)
+
+    def _known_places(self, raw: bytes) -> KnownPlaces | None:
+        """By kept tables; None where there are none, or they are damaged."""
+        parts = self.tables_of(KALLSYMS)
+        if parts is None:
+            return None
+        from ..formats.name_table import Damaged
+        from ..formats.text.kallsyms_tables import KnownPlaces
+
+        try:
+            return KnownPlaces(raw, parts)
+        except Damaged:
+            return None
+
+    def _known(self, raw: bytes | None) -> KnownPlaces | None:
+        """The places of kallsyms, where kept tables tell them."""
+        if raw is None or self.tables_of(KALLSYMS) is None:
+            return None
+        from ..formats.text.kallsyms_tables import KnownPlaces
+
+        places = self._places_of(raw)
+        return places if isinstance(places, KnownPlaces) else None
+
+    def _is_in_vmlinux(self, raw: bytes, name: str) -> bool:
+        """kallsyms has a symbol of vmlinux of exactly this name."""
+        known = self._known(raw)
+        lines = known.lines_of(name.encode()) if known is not None else None
+        if known is None or lines is None:
+            return b" " + name.encode() + b"\n" in raw
+        return any(line < known.split for line in lines)
 
     def names_starting(self, head: bytes) -> tuple[bytes, ...]:
         """Names of kallsyms that begin so, sorted, each once; () where it cannot be read."""
@@ -270,7 +314,8 @@ class Symbols(Types):
         if self._limits is None:
             from ..formats.text import kallsyms
 
-            self._limits = kallsyms.limits_of(raw)
+            known = self._known(raw)
+            self._limits = kallsyms.limits_of(raw) if known is None else known.limits
         return self._limits
 
     def stext(self) -> int:
@@ -312,18 +357,39 @@ class Symbols(Types):
                 printed = {symbols.canonical(r) for n in names or () for r in symbols.rows(n)}
                 if names is not None and not printed and self._no_sites is not None:
                     return self._no_sites
-                sites = filter_functions.table_addrs(raw if names is None else filter_functions.narrow(raw, printed))
+                if names is not None:
+                    raw = self._by_lines(path, lambda raw, lines: filter_functions.narrow(raw, printed, lines))
+                sites = filter_functions.table_addrs(raw)
                 if sites.addresses is not None:
                     if names is not None and not printed:
                         self._no_sites = sites
                     return sites
-                _, raw = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH,)) or ("", b"")
+                path, raw = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH,)) or ("", b"")
             if names is None:
                 return filter_functions.table_names(raw, symbols)
-            return filter_functions.names_only(raw, symbols, names, self.kallsyms() or b"")
+            whole = self.kallsyms() or b""
+            if not path:
+                return filter_functions.names_only(raw, symbols, names, None, whole)
+            return self._by_lines(
+                path, lambda raw, lines: filter_functions.names_only(raw, symbols, names, lines, whole)
+            )
         except Malformed as error:
             self.mark_malformed(facts.FILTER_FUNCTIONS, error)
             return None
+
+    def _by_lines(self, path: str, ask: Callable[[bytes, Lines | None], _Answer]) -> _Answer:
+        """What is asked of one of ftrace's lists, by kept tables where there are any. Raises SourceError."""
+        raw = self.read(path)
+        parts = self.tables_of(path)
+        if parts is not None:
+            from ..formats.name_table import Damaged
+            from ..formats.text.ftrace_tables import Lines
+
+            try:
+                return ask(raw, Lines(raw, parts))
+            except Damaged:
+                pass
+        return ask(raw, None)
 
     def names_with(self, head: bytes) -> frozenset[bytes]:
         """What follows `head` in the symbols that begin with it, of vmlinux and of modules; read once."""
@@ -331,7 +397,10 @@ class Symbols(Types):
             from ..formats.text import kallsyms
 
             raw = self.kallsyms() or b""
-            self._named[head] = frozenset(name[len(head) :] for name in kallsyms.prefixed(raw, head))
+            known = self._known(raw)
+            found = known.prefixed(head) if known is not None else None
+            found = kallsyms.prefixed(raw, head) if found is None else found
+            self._named[head] = frozenset(name[len(head) :] for name in found)
         return self._named[head]
 
     def has_symbol(self, *names: str) -> bool | None:
@@ -349,18 +418,22 @@ class Symbols(Types):
         raw = self.kallsyms()
         if raw is None:
             return None
-        return self._full is None and any(b" " + name.encode() + b"\n" in raw for name in names)
+        return self._full is None and any(self._is_in_vmlinux(raw, name) for name in names)
 
     def has_function(self, name: str) -> bool:
         """kallsyms has a symbol of exactly this name in vmlinux."""
         if self._full is not None:
             return name.encode() in self._full.symbols.where
-        return b" " + name.encode() + b"\n" in (self.kallsyms() or b"")
+        raw = self.kallsyms()
+        return raw is not None and self._is_in_vmlinux(raw, name)
 
     def addresses_hidden(self) -> bool:
         """proc/kallsyms shows zeros for addresses (kernel.kptr_restrict)."""
         raw = self.kallsyms()
-        return raw is not None and not raw[: raw.find(b" ")].strip(b"0") and not self._limit_shown(raw)
+        if raw is None or raw[: raw.find(b" ")].strip(b"0"):
+            return False
+        known = self._known(raw)
+        return not self._limit_shown(raw if known is None else known.limits)
 
     @staticmethod
     def _limit_shown(raw: bytes) -> bool:

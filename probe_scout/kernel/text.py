@@ -45,6 +45,11 @@ def image_of(k: Code) -> KernelImage | None:
     return image if isinstance(image, KernelImage) else None
 
 
+def image_bytes(k: Code) -> bytes | None:
+    """The bytes that `image_of` opens, before they are looked at."""
+    return next((raw for _, raw in _store(k).image_bytes(k)), None)
+
+
 def slice_of(k: Code, symbols: SymbolTable, row: int) -> Slice | None:
     """The recorded slice of this very symbol: same module, name and, in vmlinux, same distance from _stext.
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..formats.image.program import Program
     from ..kernel.kernel import Kernel
     from ..model.target import Target
+    from .kept_image import KeptKfuncs
 
 HELPER, KFUNC = "helper", "kfunc"
 _INSTEAD_MAX = 6
@@ -268,7 +269,7 @@ class Question:
         return CallTraits(), (), self._notes(one, True, sleepy), evidence
 
     def _kfunc_of(
-        self, image: Permissions, program: Program, one: Column, evidence: str
+        self, image: Permissions | KeptKfuncs, program: Program, one: Column, evidence: str
     ) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
         if self.name not in image.ids and not image.kfuncs.gave_up:
             return CallTraits(refused="set"), (), (), evidence
@@ -423,7 +424,8 @@ def report(k: Kernel, text: str, types: Sequence[str]) -> TargetReport:
     name, _, place = rest.partition("@")
     if not name.isidentifier():
         raise UsageError(f"{text[:60]!r}: {name[:40]!r} is no name of a helper or kfunc")
-    question = Question(k, Calls(k), name, place, types)
+    calls = Calls(k)
+    question = Question(k, calls, name, place, types)
     if word == HELPER:
         question.kind = HELPER
     elif word == KFUNC:
@@ -432,13 +434,15 @@ def report(k: Kernel, text: str, types: Sequence[str]) -> TargetReport:
         absent = [Verdict(title, NO, "EINVAL", True, (_absent(),)) for title in types or PROGRAM_TYPES]
         return TargetReport(text, question.kind, None, tuple(absent), Coverage(), suggestions=_like(k, name))
     found = tuple(question.verdict(column(title)) for title in types or _known(k))
+    alternatives = question.instead(found) if types else ()
+    calls.keep()
     return TargetReport(
         text,
         question.kind,
         None,
         found,
         Coverage(),
-        alternatives=question.instead(found) if types else (),
+        alternatives=alternatives,
         prototype=_prototype(k, question),
     )
 

@@ -16,11 +16,10 @@ from ..named_tuple import NamedTuple
 from ..rules import helper_sets, kfunc_sets, section_names
 
 if TYPE_CHECKING:
-    from ..formats.image.access import Accesses
-    from ..formats.image.helpers import Helpers
+    from ..formats.image.facts import Facts
     from ..formats.image.kfuncs import Permissions
-    from ..formats.image.struct_ops import StructOps
     from ..kernel.kernel import Kernel
+    from .kept_image import KeptAccesses, KeptImage, KeptKfuncs, KeptStructOps
 
 _BY_IMAGE = "the kernel's image: register_btf_kfunc_id_set"
 _ASK = "load the program"
@@ -63,28 +62,20 @@ class Calls:
         self.k = k
         self._search = search
         self._tried = False
-        self._helpers: Helpers | None = None
-        self._kfuncs: Permissions | None = None
-        self._accesses: Accesses | None = None
+        self._image: KeptImage | None = None
         self._modules: dict[str, ModuleKfuncs] = {}
 
-    def from_image(self) -> Helpers | None:
+    def from_image(self) -> KeptImage | None:
         """The image's helpers; None where there is no image, or one that cannot be run."""
         if not self._tried:
             self._tried = True
             self._open()
-        return self._helpers
+        return self._image
 
-    def kfuncs(self) -> Permissions | None:
+    def kfuncs(self) -> KeptKfuncs | None:
         """The image's kfuncs; None as for `from_image`. Read when they are first asked for."""
         image = self.from_image()
-        if image is None:
-            return None
-        if self._kfuncs is None:
-            from ..formats.image.kfuncs import Permissions
-
-            self._kfuncs = Permissions(image.facts)
-        return self._kfuncs
+        return None if image is None else image.kfuncs()
 
     def module(self, name: str) -> ModuleKfuncs:
         """The kfuncs of a loaded module. Which program types share a set, only the kernel's image shows."""
@@ -114,19 +105,15 @@ class Calls:
         except (Malformed, ImportError) as error:
             return ModuleKfuncs(None, str(error), _ASK)
 
-    def accesses(self) -> Accesses | None:
+    def accesses(self) -> KeptAccesses | None:
         """What programs may load and store of their contexts; None as for `from_image`."""
-        self.from_image()
-        return self._accesses
+        image = self.from_image()
+        return None if image is None else image.accesses()
 
-    def struct_ops(self) -> StructOps | None:
+    def struct_ops(self) -> KeptStructOps | None:
         """Members of struct_ops structs of vmlinux; None as for `from_image`."""
         image = self.from_image()
-        if image is None:
-            return None
-        from ..formats.image.struct_ops import StructOps
-
-        return StructOps(image.facts)
+        return None if image is None else image.struct_ops()
 
     def rights(self) -> frozenset[int] | None:
         """Numbers of the caller's capabilities that helpers ask for; None for all."""
@@ -145,18 +132,35 @@ class Calls:
     def _open(self) -> None:
         if (self.k.image is None and not self._search) or self.k.arch() != _ARCH:
             return
-        image = text.image_of(self.k)
-        if image is None:
+        raw = text.image_bytes(self.k)
+        if raw is None:
             return
-        from ..formats.image.access import Accesses
-        from ..formats.image.facts import of_image
-        from ..formats.image.helpers import Helpers
+        import hashlib
+
+        from .kept_image import KeptImage
 
         try:
-            facts = of_image(image)
-            self._helpers, self._accesses = Helpers(facts), Accesses(facts)
+            found = KeptImage(hashlib.sha256(raw).hexdigest(), self._facts, in_advance=self._search)
         except (Malformed, ImportError):
-            self._helpers = None
+            return
+        ours = self.k.build_id()
+        if not ours or not found.build_id or found.build_id == ours:
+            self._image = found
+        else:
+            text.image_of(self.k)  # notes that it is of another build
+
+    def _facts(self) -> Facts:
+        from ..formats.image.facts import of_image
+
+        image = text.image_of(self.k)
+        if image is None:
+            raise Malformed("the kernel's image", 0, "one that can be read", self.k.code_why())
+        return of_image(image)
+
+    def keep(self) -> None:
+        """Keep what the image's checks said for the next run."""
+        if self._image is not None:
+            self._image.keep()
 
     def helper(self, program: str, number: int, attach: str | None = None, sleeps: bool = False) -> str:
         """ALLOWED, REFUSED, DIFFERS or UNTOLD of rules/helper_sets.
@@ -219,7 +223,7 @@ class Calls:
         return self._kfunc_recorded(name, program, sleeps)
 
     @staticmethod
-    def _awake(told: Told, image: Permissions, name: str, sleeps: bool | None) -> Told:
+    def _awake(told: Told, image: Permissions | KeptKfuncs, name: str, sleeps: bool | None) -> Told:
         """A yes for programs that do not sleep is a no for a kfunc that may."""
         if told.answer == YES and sleeps is False and image.flags.get(name, 0) & SLEEPABLE:
             source = told.evidence.partition(":")[0]
@@ -271,7 +275,7 @@ class Calls:
 
     def may_sleep(self, name: str, program: str = "TRACING", module: str | None = None) -> bool:
         """Whether the image, else what recorded kernels agree on, marks a kfunc with KF_SLEEPABLE; else False."""
-        image = self.module(module).permissions if module else self.kfuncs()
+        image: Permissions | KeptKfuncs | None = self.module(module).permissions if module else self.kfuncs()
         if module and image is None:
             return False
         if image is not None:
@@ -279,8 +283,11 @@ class Calls:
         found = self._recorded(name, program)
         return found is not None and found.may_sleep
 
-    def _kfunc_of_image(self, image: Permissions, name: str, program: str, attach: str | None, evidence: str) -> Told:
-        facts = image.facts.records().btf
+    def _kfunc_of_image(
+        self, image: Permissions | KeptKfuncs, name: str, program: str, attach: str | None, evidence: str
+    ) -> Told:
+        facts = self.k.btf()
+        assert facts is not None
         number = facts.enumerators("bpf_prog_type").get(f"BPF_PROG_TYPE_{program}")
         if number is None:
             return Told(NO, f"this kernel knows no program type {program.lower()}", "enum bpf_prog_type")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..formats.image.access import Accesses, Value
     from ..formats.image.program import Program
     from ..kernel.kernel import Kernel
+    from .kept_image import KeptAccesses
 
 _CONVERT, _HEAD, _TAIL = "bpf_ctx_convert", "BPF_PROG_TYPE_", "_prog"
 _CURE = "name the kernel's image, of the same build: --vmlinux vmlinuz, or --root vmlinuz or a kernel's package"
@@ -78,14 +79,16 @@ def _element(records: Records, type_id: int) -> int:
     return type_id
 
 
-def fields(k: Kernel, type_id: int, accesses: Accesses | None, program: Program | None) -> tuple[ContextField, ...]:
+def fields(
+    k: Kernel, type_id: int, accesses: Accesses | KeptAccesses | None, program: Program | None
+) -> tuple[ContextField, ...]:
     """Every field of a context's struct with what a program may do with it."""
     btf = k.btf()
     assert btf is not None
     return tuple(_field(leaf, accesses, program) for leaf in leaves(Records(btf), type_id))
 
 
-def _field(leaf: Leaf, accesses: Accesses | None, program: Program | None) -> ContextField:
+def _field(leaf: Leaf, accesses: Accesses | KeptAccesses | None, program: Program | None) -> ContextField:
     if accesses is None or program is None:
         return ContextField(leaf.name, leaf.type, leaf.offset, leaf.size, None, UNKNOWN, UNKNOWN, value="")
     read, value = _access(leaf, accesses, program, 1)
@@ -109,7 +112,7 @@ def _field(leaf: Leaf, accesses: Accesses | None, program: Program | None) -> Co
     )
 
 
-def _access(leaf: Leaf, accesses: Accesses, program: Program, access: int) -> tuple[str, Value | None]:
+def _access(leaf: Leaf, accesses: Accesses | KeptAccesses, program: Program, access: int) -> tuple[str, Value | None]:
     """Of an array every element is asked; a field that no register holds is asked by its widest part."""
     step = leaf.step if leaf.step in _LOADS else next(one for one in _LOADS if not leaf.offset % one)
     value = None
@@ -124,7 +127,7 @@ def _access(leaf: Leaf, accesses: Accesses, program: Program, access: int) -> tu
     return (YES if found == {True} else NO), value if found == {True} else None
 
 
-def loads(accesses: Accesses, program: Program, size_bytes: int, access: int = 1) -> dict[int, str]:
+def loads(accesses: Accesses | KeptAccesses, program: Program, size_bytes: int, access: int = 1) -> dict[int, str]:
     """Size of a load to a letter for each offset: y, n, or ? where it is not told."""
     letters = {True: "y", False: "n", None: "?"}
     return {

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from ..formats.btf.reader import Btf
     from ..formats.image.struct_ops import StructOps
     from ..kernel.kernel import Kernel
+    from .kept_image import KeptStructOps
 
 _HEAD = "bpf_struct_ops_"
 _NULLABLE = "__nullable"
 
 
-def structs(k: Kernel, glob: str, image: StructOps | None) -> tuple[OpsStruct, ...]:
+def structs(k: Kernel, glob: str, image: StructOps | KeptStructOps | None) -> tuple[OpsStruct, ...]:
     """Those whose names match, of vmlinux and of loaded modules."""
     found: list[OpsStruct] = []
     for module in (None, *k.btf_modules()):
@@ -38,7 +39,7 @@ def structs(k: Kernel, glob: str, image: StructOps | None) -> tuple[OpsStruct, .
     return tuple(found)
 
 
-def _of(btf: Btf, module: str | None, image: StructOps | None) -> Iterator[OpsStruct]:
+def _of(btf: Btf, module: str | None, image: StructOps | KeptStructOps | None) -> Iterator[OpsStruct]:
     records = Records(btf)
     for title, value in btf.structs_named(_HEAD).items():
         name = title.removeprefix(_HEAD)
@@ -49,7 +50,9 @@ def _of(btf: Btf, module: str | None, image: StructOps | None) -> Iterator[OpsSt
                 yield OpsStruct(name, module, record.number, tuple(_members(records, btf, name, data, image)))
 
 
-def _members(records: Records, btf: Btf, title: str, type_id: int, image: StructOps | None) -> Iterator[OpsMember]:
+def _members(
+    records: Records, btf: Btf, title: str, type_id: int, image: StructOps | KeptStructOps | None
+) -> Iterator[OpsMember]:
     for place, member in enumerate(records.members(type_id)):
         pointer = records.record(records.resolve(member.type_id))
         proto = records.resolve(pointer.number) if pointer.kind == kinds.PTR else 0

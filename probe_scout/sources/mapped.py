@@ -11,7 +11,8 @@ import os
 import re
 import time
 from stat import S_ISREG
-from typing import NamedTuple
+
+from ..named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -389,6 +389,51 @@ class Machine:
         self.registers["rbp"] = self._pop()
 
 
+class Watching(Machine):
+    """Gives up where a watched number is used for anything but being moved whole and handed to a call.
+
+    What such a run returns is the same for every number that the answers to its calls do not tell apart.
+    """
+
+    watched, watched_at = -1, 0  # a number of 4 bytes, and where it lies in memory
+
+    def _step(self, at: int) -> int:
+        name, operands, _ = self._instruction(at)
+        if name not in _MOVES and name[0] != "j" and name != "call":
+            for operand in operands:
+                if operand[0] != "mem" and self._read(operand) & _MASKS[4] == self.watched:
+                    raise GaveUp(f"{name} of what is watched at {at:#x}")
+                if operand[0] == "mem" and not operand[6] and self._overlaps(self._address(operand), operand[5]):
+                    raise GaveUp(f"{name} of what is watched at {at:#x}")
+        return super()._step(at)
+
+    def _address(self, operand: tuple[Any, ...]) -> int:
+        for register in operand[1:3]:
+            if register and self.registers[_wide(register)] & _MASKS[4] == self.watched:
+                raise GaveUp("an address by what is watched")
+        return super()._address(operand)
+
+    def _register(self, name: str, size: int) -> int:
+        if (
+            size < 4
+            and self.registers[_wide(name if len(name) > 2 or name[1] != "h" else f"{name[0]}l")] & _MASKS[4]
+            == self.watched
+        ):
+            raise GaveUp("a part of what is watched")
+        return super()._register(name, size)
+
+    def _load(self, address: int, size: int) -> int:
+        if self._overlaps(address, size) and (address, size) != (self.watched_at, 4):
+            raise GaveUp("a part of what is watched")
+        return super()._load(address, size)
+
+    def _overlaps(self, address: int, size: int) -> bool:
+        return address < self.watched_at + 4 and self.watched_at < address + size
+
+
+_MOVES = frozenset(("mov", "movabs", "push", "pop", "lea", "nop", "ret", "endbr64", "movsxd"))
+
+
 def _size(operand: tuple[Any, ...]) -> int:
     return int(operand[5] if operand[0] == "mem" else operand[2])
 

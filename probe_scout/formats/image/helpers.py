@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ...named_tuple import NamedTuple
 from ..btf import kinds
-from .emulate import SCRATCH, GaveUp, Machine
-from .program import PROG, Program, Programs
+from .emulate import SCRATCH, GaveUp, Machine, Watching
+from .program import AUX, ELSEWHERE, PROG, Asked, Program, Programs
 
 if TYPE_CHECKING:
     from .facts import Facts
@@ -87,6 +87,40 @@ class Helpers:
         """What the `allowed` function of a prototype says of a program."""
         found = self._run(program, check, PROG)
         return None if found is None else bool(found & 0xFF)
+
+    def elsewhere(self, program: Program, start: int, *arguments: int) -> tuple[int, Asked] | None:
+        """What a check returns for a program that attaches to a function that no list of the kernel names.
+
+        With the lists that it looked into: for a place in none of them, and whose name begins with none of the texts,
+        the check returns the same. None where it uses the place for more than that.
+        """
+        at = self.facts.offset("bpf_prog_aux", "attach_btf_id")
+        if at is None:
+            return None
+        place = program._replace(btf_id=ELSEWHERE, function="\x01")
+        memory = self._programs.memory(place)
+        if memory is None:
+            return None
+        machine = Watching(self.facts.image.text_at, self._call, lambda where: bool(self.facts.first_name(where)))
+        machine.watched, machine.watched_at = ELSEWHERE, AUX + at
+        self._program, self._programs.asked = place, Asked(set(), [])
+        try:
+            return machine.run(start, *arguments, memory=memory), self._programs.asked
+        except GaveUp:
+            return None
+        finally:
+            self._programs.asked = None
+
+    def proto_elsewhere(self, program: Program, helper: int) -> tuple[int, Asked] | None:
+        """As `elsewhere`, of the prototype."""
+        if program.type == self._sleeper:
+            program = program._replace(sleeps=True)
+        return self.elsewhere(program, self.function(program.type), helper, PROG)
+
+    def permits_elsewhere(self, program: Program, check: int) -> tuple[int, Asked] | None:
+        """As `elsewhere`, of a prototype's `allowed` function."""
+        found = self.elsewhere(program, check, PROG)
+        return None if found is None else (found[0] & 0xFF, found[1])
 
     def function(self, program_type: int) -> int:
         """The address of the type's get_func_proto; 0 where the type is not built in, or gets one when it runs."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PROG, AUX, _NAME = 0x5000_0000, 0x5010_0000, 0x5020_0000
 _NAME_BYTES_MAX = 512
 _MEMBERS_MAX = 100_000
+ELSEWHERE = 0x7A5C31E7  # the id of a place that is in no set; more than any kernel has types
 _REFUSED = (1 << 64) - 1  # -EPERM
 # Functions that ask for a right, and the argument that holds its number (kernel/capability.c, kernel/bpf/token.c).
 _RIGHTS = {"capable": "rdi", "ns_capable": "rsi", "bpf_token_capable": "rsi"}
@@ -47,10 +48,18 @@ class Program(NamedTuple):
     lockdown: str = "none"
 
 
+class Asked(NamedTuple):
+    """What a run asked of the place that a program attaches to: ids of sets it was sought in, texts to begin with."""
+
+    ids: set[int]
+    beginnings: list[tuple[str, int]]
+
+
 class Programs:
     """Memory of programs of one image."""
 
     def __init__(self, facts: Facts) -> None:
+        self.asked: Asked | None = None  # filled where a run is watched
         self.facts = facts
         self._type, self._aux = facts.offset("bpf_prog", "type"), facts.offset("bpf_prog", "aux")
         self._expected = facts.offset("bpf_prog", "expected_attach_type")
@@ -102,12 +111,20 @@ class Programs:
             end = self._reasons.get(_LOCKED.get(program.lockdown, ""), 0)
             return _REFUSED if machine.registers["rdi"] & 0xFFFFFFFF < end else 0
         if name in _SETS:
-            return contains(self.facts, _SETS[name], machine.registers["rdi"], machine.registers["rsi"] & 0xFFFFFFFF)
+            set_at, wanted = machine.registers["rdi"], machine.registers["rsi"] & 0xFFFFFFFF
+            if self.asked is not None and wanted == ELSEWHERE:
+                self.asked.ids.update(members(self.facts, _SETS[name], set_at))
+            return contains(self.facts, _SETS[name], set_at, wanted)
         if name in _OWN_NAME and program.function:
             return self._own_name(program, name, machine)
         if name == "strncmp":
+            if self.asked is not None and _NAME in (machine.registers["rdi"], machine.registers["rsi"]):
+                self.asked.beginnings.append(_compared(machine))
             return _strncmp(machine)
         if name == "bsearch":
+            if self.asked is not None and machine.load(machine.registers["rdi"], 4) == ELSEWHERE:
+                base, count, size = (machine.registers[register] for register in ("rsi", "rdx", "rcx"))
+                self.asked.ids.update(_entries(self.facts, base, count, size))
             return search(self.facts, machine)
         return None
 
@@ -141,6 +158,19 @@ def _strncmp(machine: Machine) -> int:
     return 0
 
 
+def _compared(machine: Machine) -> tuple[str, int]:
+    """The text that the name of the place is compared with, and how many bytes of it."""
+    left, right, count = (machine.registers[name] for name in ("rdi", "rsi", "rdx"))
+    other = right if left == _NAME else left
+    text = bytearray()
+    for step in range(min(count, _NAME_BYTES_MAX)):
+        byte = machine.load(other + step, 1)
+        if not byte:
+            break
+        text.append(byte)
+    return text.decode("latin-1"), count
+
+
 def number(at: int, value: int, size: int = 4) -> dict[int, int]:
     """Bytes of a number in memory."""
     return {at + step: value >> 8 * step & 0xFF for step in range(size)}
@@ -154,6 +184,15 @@ def search(facts: Facts, machine: Machine) -> int:
         if facts.number(at, 4) == wanted:
             return at
     return 0
+
+
+def members(facts: Facts, step: int, address: int) -> list[int]:
+    """Ids of a set: its entries are as long as what stands in front of them."""
+    return _entries(facts, address + step, facts.number(address, 4), step)
+
+
+def _entries(facts: Facts, base: int, count: int, size: int) -> list[int]:
+    return [facts.number(base + max(size, 4) * place, 4) for place in range(min(count, _MEMBERS_MAX))]
 
 
 def contains(facts: Facts, step: int, address: int, wanted: int) -> int:

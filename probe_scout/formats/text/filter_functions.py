@@ -19,13 +19,20 @@ from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Protocol
 
     from .kallsyms import SymbolTable
+
+    class Lines(Protocol):
+        """Lines that may be printed under a name, and where each begins (ftrace_tables.py); may raise Damaged."""
+
+        def of(self, name: bytes) -> list[tuple[int, bytes]]: ...
+
 
 PATH = "sys/kernel/tracing/available_filter_functions"
 PATH_ADDRS = PATH + "_addrs"
 _FEW = 8  # names up to which a search for each is as cheap as one for all
-_INVALID = b"__ftrace_invalid_address__"
+INVALID = b"__ftrace_invalid_address__"
 
 
 def find(raw: bytes, name: str) -> tuple[str | None, ...]:
@@ -111,7 +118,7 @@ class Sites:
             self._spans = []
             low, waiting = 0, False
             for name in self.order:
-                if name.startswith(_INVALID):
+                if name.startswith(INVALID):
                     waiting = True
                     continue
                 rows = [i for i in symbols.rows(name) if symbols.modules[i] is None]
@@ -203,10 +210,11 @@ def _is_address(word: bytes) -> bool:
     return len(word) == 16 and not word.strip(b"0123456789abcdef")
 
 
-def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
+def narrow(raw: bytes, names: Iterable[bytes], lines: Lines | None = None) -> bytes:
     """The lines of an `_addrs` file that are printed under one of these names, and those under no name.
 
-    Raises Malformed for a file that is cut off or does not begin as one; the other lines are not looked at.
+    `lines` knows where they are. Raises Malformed for a file that is cut off or does not begin as one; the other lines
+    are not looked at.
     """
     head = _ends(raw, PATH_ADDRS)
     try:
@@ -215,6 +223,10 @@ def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
         raise _bad_line(raw) from None
     parts: list[tuple[int, bytes]] = []
     sought = set(names)
+    if lines is not None:
+        for name in {*sought, INVALID}:
+            parts += [one for one in lines.of(name) if _is_under(one[1].partition(b" ")[2], name)]
+        return b"".join(line for _, line in sorted(parts))
     pattern = None
     if len(sought) > _FEW:
         from . import many
@@ -224,12 +236,12 @@ def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
         begin = raw.rfind(b"\n", 0, match.start()) + 1
         end = raw.find(b"\n", match.end())
         parts.append((begin, raw[begin : end + 1 if end >= 0 else len(raw)]))
-    for name in {_INVALID} if pattern is not None else {*sought, _INVALID}:
+    for name in {INVALID} if pattern is not None else {*sought, INVALID}:
         needle = b" " + name
         at = raw.find(needle)
         while at >= 0:
             stop = at + len(needle)
-            if name == _INVALID or raw[stop : stop + 1] in (b"\n", b" "):
+            if name == INVALID or raw[stop : stop + 1] in (b"\n", b" "):
                 begin = raw.rfind(b"\n", 0, at) + 1
                 end = raw.find(b"\n", stop)
                 parts.append((begin, raw[begin : end + 1 if end >= 0 else len(raw)]))
@@ -237,8 +249,32 @@ def narrow(raw: bytes, names: Iterable[bytes]) -> bytes:
     return b"".join(line for _, line in sorted(parts))
 
 
-def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes], kallsyms: bytes = b"") -> Sites | None:
-    """What the file without addresses says of a few names, without placing the whole list.
+def of_module(raw: bytes, module: bytes, lines: Lines | None = None) -> list[bytes]:
+    """The names that either file lists for a module, in file order; `lines` as in `narrow`."""
+    end = b" [" + module + b"]"
+    every = raw.split(b"\n") if lines is None else [line.rstrip(b"\n") for _, line in lines.of(end[1:])]
+    names = [line.removesuffix(end).rpartition(b" ")[2] for line in every if line.endswith(end)]
+    return [name for name in names if not name.startswith(INVALID)]
+
+
+def _is_under(shown: bytes, name: bytes) -> bool:
+    """What a line shows behind its address, is this name or, for INVALID, no name."""
+    return shown.startswith(name) and (name == INVALID or shown[len(name) : len(name) + 1] in (b"\n", b" "))
+
+
+def _found_in(raw: bytes, name: bytes, lines: Lines | None) -> Sequence[str | None]:
+    """As `find`, of the file without addresses."""
+    if lines is None:
+        return find(raw, name.decode("utf-8", "replace"))
+    shown = [line for _, line in lines.of(name) if _is_under(line, name)]
+    owners = [line.rstrip(b"\n").partition(b" ")[2].strip(b"[]").decode("utf-8", "replace") for line in shown]
+    return [owner or None for owner in owners]
+
+
+def names_only(
+    raw: bytes, symbols: SymbolTable, names: Iterable[bytes], lines: Lines | None = None, kallsyms: bytes = b""
+) -> Sites | None:
+    """What the file without addresses says of a few names, without placing the whole list. `lines` as in `narrow`.
 
     None where only the order of the whole list can tell: several copies of which some are listed, or an
     unlisted function that could hold a site printed without a name. `kallsyms`, the whole file, tells of most of
@@ -250,11 +286,14 @@ def names_only(raw: bytes, symbols: SymbolTable, names: Iterable[bytes], kallsym
     sites = Sites()
     placed: dict[bytes | None, set[int]] = {}
     rows = [row for name in names for row in symbols.rows(name)]
-    loose = min((int(d) for d in _digits(raw)), default=None) if rows else None
+    loose = None
+    if rows:
+        nameless = raw if lines is None else b"".join(line for _, line in lines.of(INVALID) if line.startswith(INVALID))
+        loose = min((int(d) for d in _digits(nameless)), default=None)
     for row in rows:
         owner, title = symbols.modules[row], symbols.canonical(row)
         plain = owner.decode() if owner else None
-        listed = find(raw, title.decode("utf-8", "replace")).count(plain)
+        listed = _found_in(raw, title, lines).count(plain)
         same = {
             symbols.addresses[r]
             for r in symbols.rows(title)
@@ -284,7 +323,7 @@ def _is_near_nameless(raw: bytes, kallsyms: bytes, address: int) -> bool:
     if at < 0 or (at and kallsyms[at - 1] != 0x0A):
         return True
     before, after = _listed_beside(raw, kallsyms, at, address, -1), _listed_beside(raw, kallsyms, at, address, 1)
-    return before < 0 or after <= before or raw.find(_INVALID, before, after) >= 0
+    return before < 0 or after <= before or raw.find(INVALID, before, after) >= 0
 
 
 def _listed_beside(raw: bytes, kallsyms: bytes, line: int, address: int, step: int) -> int:
@@ -314,11 +353,11 @@ def _stands_once(kallsyms: bytes, name: bytes) -> bool:
 
 def _digits(raw: bytes) -> list[bytes]:
     found = []
-    at = raw.find(_INVALID)
+    at = raw.find(INVALID)
     while at >= 0:
         end = raw.find(b"\n", at)
         found.append(raw[at:end].partition(b" ")[0].rpartition(b"_")[2])
-        at = raw.find(_INVALID, end)
+        at = raw.find(INVALID, end)
     return [digits for digits in found if digits.isdigit()]
 
 
@@ -337,7 +376,7 @@ def _bad_line(raw: bytes) -> Malformed:
 def _counts(lines: Sequence[bytes]) -> dict[tuple[bytes, bytes | None], int]:
     listed: dict[tuple[bytes, bytes | None], int] = {}
     for line in lines:
-        if line.startswith(_INVALID):
+        if line.startswith(INVALID):
             continue
         name, blank, module = line.partition(b" ")
         key = (name, module[1:-1] if blank else None)
@@ -444,7 +483,7 @@ def _place_invalid(
     low = starts[0] if starts else 0
     pending: list[int] = []
     for name, addresses in [*group, (b"", [starts[-1] + 1] if starts else [])]:
-        if name.startswith(_INVALID):
+        if name.startswith(INVALID):
             digits = name.rpartition(b"_")[2]
             if digits.isdigit():
                 pending.append(int(digits))

@@ -66,7 +66,7 @@ class SymbolTable:
 
     def __init__(self, raw: bytes) -> None:
         start = modules_begin(raw)
-        names, addresses, letters, _ = _columns(raw[:start], 0, 3)
+        names, addresses, letters, _ = columns(raw[:start], 0, 3)
         if addresses != sorted(addresses):
             order = sorted(range(len(addresses)), key=addresses.__getitem__)
             names = [names[i] for i in order]
@@ -76,7 +76,7 @@ class SymbolTable:
         modules: list[bytes | None] = [None] * len(names)
         self.pseudo_count = 0
         if start < len(raw):
-            more, more_addresses, more_letters, owners = _columns(raw[start:], start, 4)
+            more, more_addresses, more_letters, owners = columns(raw[start:], start, 4)
             plain = {owner: owner[1:-1] for owner in set(owners)}
             if any(owner[:1] + owner[-1:] != b"[]" for owner in plain):
                 bad = next(owner for owner in owners if owner[:1] + owner[-1:] != b"[]")
@@ -209,7 +209,7 @@ def is_mapping_symbol(name: bytes) -> bool:
     return name[:2] == b".L" or (name[:1] == b"$" and name[1:2] in b"adtx" and name[2:3] in (b"", b"."))
 
 
-def _columns(raw: bytes, base: int, width: int) -> tuple[list[bytes], list[int], list[bytes], list[bytes]]:
+def columns(raw: bytes, base: int, width: int) -> tuple[list[bytes], list[int], list[bytes], list[bytes]]:
     """Names, addresses, letters and, where lines have four words, the fourth. All words at once: it is the fast way."""
     if not raw:
         return [], [], [], []

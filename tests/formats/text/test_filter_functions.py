@@ -231,8 +231,8 @@ def test_a_site_without_a_name_that_lies_elsewhere_needs_no_whole_list():
     table = symbols(*lines)
     raw = names("z", "a", "b", "c", f"{INVALID}_{0x20}", "d")
     assert filter_functions.names_only(raw, table, [b"big"]) is None
-    few = filter_functions.names_only(raw, table, [b"big"], whole)
+    few = filter_functions.names_only(raw, table, [b"big"], None, whole)
     assert few is not None
     assert few.known(table, table.lookup(b"big")) is False
-    assert filter_functions.names_only(raw, table, [b"large"], whole) is None  # the site lies beside it
+    assert filter_functions.names_only(raw, table, [b"large"], None, whole) is None  # the site lies beside it
     assert filter_functions.table_names(raw, table).known(table, table.lookup(b"big")) is False
