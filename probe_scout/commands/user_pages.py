@@ -206,6 +206,20 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "uprobe.multi uretprobe.multi",
     ),
     (
+        "limit.uretprobe_seccomp",
+        """A process with the file runs under seccomp, and the kernel's return probes may be stopped by its filter.
+
+        On x86-64 a function comes back to a return probe by the system call uretprobe, since Linux kernel commit
+        ff474a78cef5 ("uprobe: Add uretprobe syscall to speed up return probe"). Filters that list what is allowed do
+        not know it, and the function then ends with SIGSEGV. Since Linux kernel commit cf6cb56ef244 ("seccomp:
+        passthrough uretprobe systemcall without filtering") filters are not asked. That change left no symbol and was
+        backported; the later system call uprobe shows it. Entry probes and 32-bit programs are not concerned.""",
+        "arch_uretprobe_trampoline; __seccomp_filter",
+        "arch/x86/kernel/uprobes.c, kernel/seccomp.c",
+        "__x64_sys_uretprobe and __x64_sys_uprobe in kallsyms, proc/PID/status",
+        _RETURNS,
+    ),
+    (
         "limit.uprobe_process_unmapped",
         """The process that the probe is for (--pid) does not map the file, or its maps may not be read.
 

@@ -266,9 +266,19 @@ def exists(pid: int, proc: str = "/proc") -> bool:
 
 def leader(pid: int, proc: str = "/proc") -> int:
     """The process that a thread belongs to: its own number for a process; 0 where neither is there."""
+    return _of_status(pid, "Tgid", proc)
+
+
+def seccomp_mode(pid: int, proc: str = "/proc") -> int:
+    """SECCOMP_MODE_* of a process: 0 none, 1 strict, 2 filters; 0 also where that cannot be seen."""
+    return _of_status(pid, "Seccomp", proc)
+
+
+def _of_status(pid: int, word: str, proc: str) -> int:
+    """A number in proc/PID/status; 0 where it is not there."""
     try:
         with open(f"{proc}/{pid}/status", encoding="ascii", errors="replace") as handle:
-            words = handle.read(1 << 16).partition("\nTgid:")[2].split(None, 1)
+            words = handle.read(1 << 16).partition(f"\n{word}:")[2].split(None, 1)
     except OSError:
         return 0
     return int(words[0]) if words and words[0].isdigit() else 0

@@ -3,10 +3,12 @@
 python -m tests.tools.mutate [--sample N] [--seed S] [--limit SECONDS] [PATH …]
 
 Our own, because mutmut and cosmic-ray start a fresh interpreter for each mutant and run all tests that they are told:
-here a mutant costs one fork, in which pytest and what it needs are loaded already, and each file has its own tests
-(TESTS). A mutant is killed when they fail, or when it takes more than TIME_S of CPU time. The tests must pass
-with the unchanged file put in the same way first. What survives is printed as FILE:LINE and the change. EQUIVALENT
-names survivors that change nothing that can be seen, each with its reason.
+here each file has its own tests (TESTS), which are collected once and run once unchanged, noting which test calls which
+function. A mutant inside a function then costs one fork, in which the function gets its altered code and only tests
+that call it run, the quickest first. One outside of functions (a table, a default) is imported anew in a fork, and all
+tests of its file run. A mutant is killed when a test fails, or when it takes more than TIME_S of CPU time. The tests
+must pass unchanged first. What survives is printed as FILE:LINE and the change. EQUIVALENT names survivors that change
+nothing that can be seen, each with its reason; they are counted apart, and not as killed.
 """
 
 from __future__ import annotations
@@ -14,17 +16,21 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import gc
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import pickle
 import random
 import signal
 import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +42,7 @@ TIME_S = 120
 _EVERY_RULE = "tests/rules/test_every_rule.py"
 _BUILT = ("tests/rules/test_built_without.py", "tests/oracle/test_built.py")
 _ASKED = ("tests/probes/attach/test_evidence.py", "tests/commands/test_check.py")
+_BULK = "tests/probes/attach/test_bulk.py"
 # A path's beginning, below the package, to the tests that answer for it.
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/kprobe_instruction_arm64.py", ("tests/rules/test_kprobe_instruction_arm64.py", _EVERY_RULE)),
@@ -57,7 +64,10 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("rules/symbol_lookup.py", ("tests/rules/test_judge.py", _EVERY_RULE, "tests/rules/test_symbol_lookup.py")),
     ("rules/", ("tests/rules/test_judge.py", "tests/rules/test_built_without.py", _EVERY_RULE)),
-    ("probes/attach/evidence.py", ("tests/probes/attach/test_evidence.py", "tests/probes/attach", _EVERY_RULE)),
+    (
+        "probes/attach/evidence.py",
+        ("tests/probes/attach/test_evidence.py", "tests/commands/test_check.py", _EVERY_RULE),
+    ),
     ("probes/attach/privileges.py", ("tests/probes/attach/test_privileges.py",)),
     ("probes/attach/closed_helpers.py", ("tests/probes/attach/test_closed_helpers.py",)),
     ("probes/attach/limits.py", ("tests/probes/attach/test_limits.py", "tests/commands/test_check.py")),
@@ -65,9 +75,9 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "probes/attach/instruction.py",
         ("tests/probes/attach/test_instruction.py", "tests/rules/test_kprobe_instruction.py"),
     ),
-    ("probes/attach/bulk.py", ("tests/rules/test_symbol_lookup.py", "tests/commands/test_check_many.py")),
-    ("probes/attach/targets.py", ("tests/commands/test_check.py", "tests/probes/attach/test_function_traits.py")),
-    ("probes/attach/", (*_BUILT, _EVERY_RULE, "tests/probes/attach/test_function_traits.py", *_ASKED)),
+    ("probes/attach/bulk.py", (_BULK, "tests/rules/test_symbol_lookup.py")),
+    ("probes/attach/targets.py", ("tests/commands/test_check.py", "tests/probes/attach/test_targets.py")),
+    ("probes/attach/", (*_BUILT, _EVERY_RULE, _BULK, *_ASKED)),
     ("sources/cache.py", ("tests/frontends/test_kept_reports.py",)),
     ("commands/audit/changes.py", ("tests/commands/audit/test_command.py", "tests/commands/audit/test_allow.py")),
     ("commands/audit/", ("tests/commands/audit",)),
@@ -183,31 +193,202 @@ def tests_of(path: str) -> tuple[str, ...]:
     return next((tests for head, tests in TESTS if path.startswith(head)), ())
 
 
-def is_killed(mutant: Mutant, loud: bool = False) -> bool:
+def is_killed(mutant: Mutant) -> bool:
     """Whether the tests fail, or do not end in time, with this change."""
     finder = _Finder(mutant)  # here: a change that does not compile is a fault of this program, no killed mutant
     child = os.fork()
     if child == 0:
-        os.setsid()
-        signal.setitimer(signal.ITIMER_PROF, TIME_S)  # of CPU time: a busy machine kills no mutant
-        signal.alarm(20 * TIME_S)  # for one that waits for ever
-        if not loud:
-            quiet = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(quiet, 1)
-            os.dup2(quiet, 2)
         code = 1
         try:
             import pytest
 
+            _alone()
             sys.meta_path.insert(0, finder)
             code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-W", REWRITE, *tests_of(mutant.path)]))
         except BaseException:
-            if loud:
-                traceback.print_exc()
+            traceback.print_exc()
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     return status != 0
+
+
+# ---------------------------------------------------------------- mutants inside functions
+
+_Place = tuple[str, int, int]  # qualified name, first line, and which of several alike
+_KILLED, _SURVIVED, _OUTSIDE = "killed", "survived", "outside"
+
+
+def functions_of(code: CodeType) -> dict[_Place, CodeType]:
+    """The code of every function, lambda and comprehension below a module's."""
+    found: dict[_Place, CodeType] = {}
+
+    def walk(above: CodeType) -> None:
+        for one in above.co_consts:
+            if isinstance(one, CodeType):
+                alike = sum(1 for name, line, _ in found if (name, line) == (one.co_qualname, one.co_firstlineno))
+                found[one.co_qualname, one.co_firstlineno, alike] = one
+                walk(one)
+
+    walk(code)
+    return found
+
+
+def _own(code: CodeType) -> CodeType:
+    """Without the functions inside it."""
+    return code.replace(co_consts=tuple(None if isinstance(one, CodeType) else one for one in code.co_consts))
+
+
+def altered_functions(before: CodeType, after: CodeType) -> list[_Place]:
+    """The functions whose own code a change altered; [] where it altered something else, or what they are made of."""
+    old, new = functions_of(before), functions_of(after)
+    if _own(before) != _own(after) or old.keys() != new.keys():
+        return []
+    places = [place for place in old if _own(old[place]) != _own(new[place])]
+    is_one_each = all(old[place].co_freevars == new[place].co_freevars for place in places)
+    return places if is_one_each and all("<lambda>" not in place[0].rpartition(".")[2] for place in places) else []
+
+
+class _Loop:
+    """A plugin of pytest: instead of running the tests it judges mutants. `told`: what came out, by mutant."""
+
+    def __init__(self, asked_of: Sequence[Mutant], until: float) -> None:
+        self.asked_of, self.until = asked_of, until
+        self.told: dict[Mutant, str] = {}
+        self.failed: list[str] = []
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        files = {str(PACKAGE / one.path): one.path for one in self.asked_of}
+        for path in files.values():
+            importlib.import_module(
+                "probe_scout." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+            )
+        called, seconds = self._unchanged(session, set(files))
+        if self.failed:
+            return True
+        functions = [one for one in gc.get_objects() if type(one) is FunctionType and one.__code__.co_filename in files]
+        before = {file: compile(_code_only(ast.parse(Path(file).read_text())), file, "exec") for file in files}
+        for mutant in self.asked_of:
+            if time.monotonic() > self.until:
+                break
+            file = str(PACKAGE / mutant.path)
+            after = compile(altered(mutant), file, "exec")
+            places = altered_functions(before[file], after)
+            tests = {at for name, line, _ in places for at in called.get((file, line), ())}
+            if not places:
+                self.told[mutant] = _OUTSIDE
+                continue
+            old, new = functions_of(before[file]), functions_of(after)
+            changes = [(one, new[place]) for one in functions for place in old if _is_of(one, file, place, old[place])]
+            order = sorted(tests, key=seconds.__getitem__)
+            self.told[mutant] = _KILLED if self._is_killed(session, order, changes) else _SURVIVED
+        return True
+
+    def _unchanged(self, session: Any, files: set[str]) -> tuple[dict[tuple[str, int], set[int]], list[float]]:
+        """Which tests call a function (by its file and first line), and how long each takes."""
+        read, write = os.pipe()
+        child = os.fork()
+        if child:
+            os.close(write)
+            with os.fdopen(read, "rb") as pipe:
+                called, seconds, self.failed = pickle.load(pipe)
+            os.waitpid(child, 0)
+            return called, seconds
+        called, seconds, failed = {}, [], []
+        for at, item in enumerate(session.items):
+            before, began = session.testsfailed, time.monotonic()
+            seen: set[tuple[str, int]] = set()
+
+            def note(frame: Any, _event: str, _value: object, seen: set[tuple[str, int]] = seen) -> None:
+                if frame.f_code.co_filename in files:
+                    seen.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
+
+            sys.settrace(note)
+            self._run(session.items[at : at + 2])
+            sys.settrace(None)
+            seconds.append(time.monotonic() - began)
+            if session.testsfailed != before:
+                failed.append(item.nodeid)
+            for place in seen:
+                called.setdefault(place, set()).add(at)
+        with os.fdopen(write, "wb") as pipe:
+            pickle.dump((called, seconds, failed), pipe)
+        os._exit(0)
+
+    @staticmethod
+    def _run(items: Sequence[Any]) -> None:
+        """The first of them; the second is what comes after it."""
+        items[0].config.hook.pytest_runtest_protocol(item=items[0], nextitem=items[1] if len(items) > 1 else None)
+
+    def _is_killed(self, session: Any, order: list[int], changes: list[tuple[FunctionType, CodeType]]) -> bool:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                _alone()
+                for one, new in changes:
+                    one.__code__ = new
+                items = [session.items[at] for at in order]
+                while items and not session.testsfailed:
+                    self._run(items[:2])
+                    del items[0]
+                code = int(session.testsfailed > 0)
+            finally:
+                os._exit(code)
+        return os.waitpid(child, 0)[1] != 0
+
+
+def _is_of(function: FunctionType, file: str, place: _Place, old: CodeType) -> bool:
+    code = function.__code__
+    return (
+        (code.co_filename, code.co_qualname, code.co_firstlineno) == (file, *place[:2])
+        and code.co_code == old.co_code
+        and code.co_freevars == old.co_freevars
+    )
+
+
+def _alone() -> None:
+    """A child that no test of which may talk to this program's terminal, or run for ever."""
+    os.setsid()
+    signal.setitimer(signal.ITIMER_PROF, TIME_S)  # of CPU time: a busy machine kills no mutant
+    signal.alarm(20 * TIME_S)  # for one that waits for ever
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+
+
+def judged(tests: Sequence[str], asked_of: Sequence[Mutant], until: float) -> dict[Mutant, bool] | None:
+    """Mutants with the same tests: whether they are killed. None, and a sentence, where the tests fail unchanged."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        loop = _Loop(asked_of, until)
+        try:
+            import pytest
+
+            os.close(read)
+            pytest.main(["-p", "no:terminal", "-p", "no:cacheprovider", "-W", REWRITE, *tests], plugins=[loop])
+            with os.fdopen(write, "wb") as pipe:
+                pickle.dump((loop.told, loop.failed), pipe)
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        raw = pipe.read()
+    os.waitpid(child, 0)
+    told, failed = pickle.loads(raw) if raw else ({}, ["the tests ended by themselves"])
+    if failed:
+        print(f"without any change fail: {' '.join(failed[:5])}", file=sys.stderr)
+        return None
+    outside = [one for one, how in told.items() if how == _OUTSIDE]
+    found = {one: how == _KILLED for one, how in told.items() if how != _OUTSIDE}
+    for one in outside:
+        if time.monotonic() < until:
+            found[one] = is_killed(one)
+    return found
+
+
+# ---------------------------------------------------------------- the lane
 
 
 def chosen(paths: Sequence[str], sample: int, seed: int) -> list[Mutant]:
@@ -239,23 +420,22 @@ def main(words: Sequence[str] | None = None) -> int:
     killed = equivalent = 0
     survivors: list[Mutant] = []
     asked_of = chosen(paths, asked.sample, asked.seed)
-    for tests, path in {tests_of(mutant.path): mutant.path for mutant in asked_of}.items():
-        if is_killed(Mutant(path, -1, 0, "unchanged"), loud=True):
-            print(f"the tests of {path} fail without any change: {' '.join(tests)}", file=sys.stderr)
+    for tests in dict.fromkeys(tests_of(mutant.path) for mutant in asked_of):
+        found = judged(tests, [mutant for mutant in asked_of if tests_of(mutant.path) == tests], until)
+        if found is None:
             return 2
-    for mutant in asked_of:
-        if time.monotonic() > until:
-            break
-        if is_killed(mutant):
-            killed += 1
-        elif (mutant.path, mutant.says) in EQUIVALENT:
-            equivalent += 1
-        else:
-            survivors.append(mutant)
-            print(f"survived  {mutant.path}:{mutant.line}  {mutant.says}", flush=True)
-    judged = killed + len(survivors)
-    share = 100 * killed / judged if judged else 0.0
-    print(f"{killed} of {judged} killed ({share:.1f} %), {equivalent} equivalent, of {len(asked_of)} chosen")
+        for mutant, is_dead in found.items():
+            if is_dead:
+                killed += 1
+            elif (mutant.path, mutant.says) in EQUIVALENT:
+                equivalent += 1
+                print(f"equivalent  {mutant.path}:{mutant.line}  {mutant.says}", flush=True)
+            else:
+                survivors.append(mutant)
+                print(f"survived  {mutant.path}:{mutant.line}  {mutant.says}", flush=True)
+    count = killed + len(survivors)
+    share = 100 * killed / count if count else 0.0
+    print(f"{killed} of {count} killed ({share:.1f} %), {equivalent} equivalent, of {len(asked_of)} chosen")
     return 1 if survivors else 0
 
 

@@ -11,7 +11,7 @@ What is damaged gives Malformed where the question cannot be answered without it
 from __future__ import annotations
 
 from functools import cached_property
-from struct import calcsize, iter_unpack, unpack_from
+from struct import Struct, calcsize, iter_unpack, unpack_from
 from struct import error as StructError
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,8 @@ STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_TLS, STT_GNU_IFUNC = 0, 1, 2, 6, 10
 STB_LOCAL, STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE = 0, 1, 2, 10
 _HIDDEN = 0x8000  # of a version: not the default one (`name@VER`, not `name@@VER`)
 DYNSYM, SYMTAB = "dynsym", "symtab"
+# DT_HASH, RELA, INIT, FINI, REL, JMPREL, INIT_ARRAY, FINI_ARRAY, RELR; GNU_HASH, VERSYM, VERDEF, VERNEED: addresses.
+_TABLE_TAGS = (4, 7, 12, 13, 17, 23, 25, 26, 36, 0x6FFFFEF5, 0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFE)
 
 
 class Segment(NamedTuple):
@@ -399,15 +401,51 @@ class UserImage:
         return _Table(start, count, names, min(names + size, self.size))
 
     def _count_of_hash(self, width: int, start: int, names: int) -> int:
-        """The number of dynamic symbols: DT_HASH says it, else the names follow the symbols in every linker's files."""
+        """The number of dynamic symbols: the names follow them in files of ld.bfd and gold; else by a hash table.
+
+        Where nothing lies between symbols and names, a damaged hash table cannot hide a symbol.
+        """
+        most = min((self.size - start) // width, SYMBOLS_MAX)
+        first, end = self.dynamic[6][0], self.dynamic[5][0]
+        others = (value for tag in _TABLE_TAGS for value in self.dynamic.get(tag, ()))
+        if names > start and not any(first < value < end for value in others):
+            return min((names - start) // width, most)
         if (table := self.dynamic.get(4)) and (at := self.file_offset(table[0])) is not None and at + 8 <= self.size:
-            return int(min(unpack_from(self.order + "II", self.raw, at)[1], (self.size - start) // width, SYMBOLS_MAX))
-        return min((names - start) // width, SYMBOLS_MAX) if names > start else 0
+            return int(min(unpack_from(self.order + "II", self.raw, at)[1], most))
+        return self._count_of_gnu_hash(most)
+
+    def _count_of_gnu_hash(self, most: int) -> int:
+        """One more than the last symbol that a chain of DT_GNU_HASH leads to; 0 where it tells nothing.
+
+        elf/dl-lookup.c of glibc: the last chain begins at the greatest bucket, and ends with a hash whose lowest bit is
+        set. A table that is cut off, or longer than the file has room for symbols, tells nothing.
+        """
+        table = self.dynamic.get(0x6FFFFEF5)
+        at = self.file_offset(table[0]) if table else None
+        if at is None or at + 16 > self.size:
+            return 0
+        buckets, first, bloom, _ = unpack_from(self.order + "IIII", self.raw, at)
+        start = at + 16 + bloom * (self.bits // 8)
+        chains = start + 4 * buckets
+        if not buckets or chains > self.size:
+            return 0
+        last = max(number for (number,) in iter_unpack(self.order + "I", self.raw[start:chains]))
+        if last < first:  # nothing is exported: the symbols are those that the file calls
+            return int(min(first, most))
+        place = chains + 4 * (last - first)
+        word = Struct(self.order + "I").unpack_from
+        for number in range(last, most):
+            if place + 4 > self.size:
+                return 0
+            if word(self.raw, place)[0] & 1:
+                return number + 1
+            place += 4
+        return 0
 
     @cached_property
     def _versions(self) -> tuple[bytes, dict[int, str]]:
         """(version index of each dynamic symbol, as it lies in the file, index to name)."""
-        by_type = {s.type: s for s in self.sections}
+        by_type = {s.type: s for s in self.sections} or self._version_tables()
         table = by_type.get(_SHT_VERSYM)
         if table is None:
             return b"", {}
@@ -423,7 +461,24 @@ class UserImage:
             return b"", {}
         return indexes, names
 
+    def _version_tables(self) -> dict[int, Section]:
+        """The version tables of a file without section headers, by PT_DYNAMIC, as sections."""
+        found: dict[int, Section] = {}
+        total = self._tables[DYNSYM].symbols_total if DYNSYM in self._tables else 0
+        for kind, tag, count_tag in (
+            (_SHT_VERSYM, 0x6FFFFFF0, 0),
+            (_SHT_VERDEF, 0x6FFFFFFC, 0x6FFFFFFD),
+            (_SHT_VERNEED, 0x6FFFFFFE, 0x6FFFFFFF),
+        ):
+            at = self.file_offset(self.dynamic[tag][0]) if tag in self.dynamic else None
+            if at is not None:
+                size = min(2 * total, self.size - at) if kind == _SHT_VERSYM else 0
+                found[kind] = Section("", kind, 0, 0, at, size, -1, self.dynamic.get(count_tag, [0])[0])
+        return found
+
     def _strings_of(self, section: Section) -> tuple[int, int]:
+        if section.link < 0 and DYNSYM in self._tables:  # made by _version_tables
+            return self._tables[DYNSYM].names, self._tables[DYNSYM].names_end
         if section.link >= len(self.sections):
             raise Malformed(self.path, 0, "a section of version names", f"section {section.link}")
         names = self.sections[section.link]
@@ -523,12 +578,38 @@ class UserImage:
         found: list[Symbol] = []
         for where, table in self._tables.items():
             places = self._places(table, name, where == SYMTAB and with_versions)
-            if not places:
-                continue
-            for number, row in enumerate(self._rows(table)):
-                if row[0] in places:
-                    found.append(self._made(number, row, places[row[0]], where))
+            for number, at in sorted(self._rows_naming(table, places)):
+                found.append(self._made(number, self._row(table, number), places[at], where))
         return found
+
+    def _rows_naming(self, table: _Table, places: Collection[int]) -> Iterator[tuple[int, int]]:
+        """(number, st_name) of the symbols whose st_name is one of these, found by a search for its four bytes.
+
+        It finds what a walk of the table finds, for a fiftieth of the cost; a hash table, which may lie, is not asked.
+        """
+        width = 16 if self.bits == 32 else 24
+        end = min(table.start + table.symbols_total * width, self.size)
+        end -= (end - table.start) % width
+        order = "little" if self.order == "<" else "big"
+        for at in places:
+            if at >= 1 << 32:
+                continue
+            text, place = at.to_bytes(4, order), table.start - 1  # type: ignore[arg-type]
+            while (place := self.raw.find(text, place + 1, end)) >= 0:
+                if (place - table.start) % width == 0:
+                    yield (place - table.start) // width, at
+
+    def _row(self, table: _Table, number: int) -> tuple[int, int, int, int, int]:
+        """As one of `_rows`."""
+        if self.bits == 32:
+            name, value, size, info, _, section = unpack_from(
+                self.order + "IIIBBH", self.raw, table.start + 16 * number
+            )
+        else:
+            name, info, _, section, value, size = unpack_from(
+                self.order + "IBBHQQ", self.raw, table.start + 24 * number
+            )
+        return name, value, size, info, section
 
     def named_any(self, names: Collection[str]) -> list[Symbol]:
         """The symbols of these bare names, imports too, in the tables' order; each table is read once."""
@@ -537,9 +618,8 @@ class UserImage:
             places: dict[int, str] = {}
             for name in names:
                 places |= self._places(table, name, False)
-            if places:
-                rows = enumerate(self._rows(table))
-                found += [self._made(number, row, places[row[0]], where) for number, row in rows if row[0] in places]
+            for number, at in sorted(self._rows_naming(table, places)):
+                found.append(self._made(number, self._row(table, number), places[at], where))
         return found
 
     def _places(self, table: _Table, name: str, with_versions: bool) -> dict[int, str]:

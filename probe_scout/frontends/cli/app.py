@@ -334,7 +334,8 @@ def survey(
 ) -> Request:
     """List the kernels whose inlining is known; with FILE, add a kernel of your own.
 
-    FILE is a vmlinux or a module with debug information. It is read once, a vmlinux in some 10 seconds.
+    FILE is a vmlinux or a module with debug information, or a survey made elsewhere. It is read once, a vmlinux in
+    some 10 seconds.
 
     Exit code: 0, 2 usage, 4 a file holds no debug information or is broken.
     """

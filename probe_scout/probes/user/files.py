@@ -33,6 +33,14 @@ _PATH_PROBLEMS = {
 }
 
 
+class NoSuchLibrary(UsageError):
+    """A process maps no library of this name."""
+
+    def __init__(self, pid: int, name: str) -> None:
+        super().__init__(f"process {pid} maps no library {name}")
+        self.pid = pid
+
+
 class Place(NamedTuple):
     """Where a file was found. `shown` is the path a loader would be given, `path` the one that is opened."""
 
@@ -301,7 +309,7 @@ def of_process(target: UserTarget) -> Place:
         base = os.path.basename(mapping.path.removesuffix(" (deleted)"))
         if base == stem or base.startswith((f"{stem}.", f"{target.file}-")):
             return _of_mapping(pid, mapping)
-    raise UsageError(f"process {pid} maps no library {target.file}")
+    raise NoSuchLibrary(pid, target.file)
 
 
 def _of_mapping(pid: int, mapping: Mapping) -> Place:

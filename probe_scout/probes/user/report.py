@@ -20,7 +20,7 @@ from ...named_tuple import NamedTuple
 from ...rules import judge
 from ...sources import user_files
 from ..attach import evidence as verdict_evidence
-from . import code, files, limits, one_process, symbols
+from . import code, files, limits, one_process, own_copy, seccomp, symbols
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ...sources.user_files import MappedBy
     from .code import Verdicted
     from .files import UserFile
+    from .own_copy import OwnCopy
 
 MATCHES_MAX = 64
 RETURNS_SHOWN = 64
@@ -60,7 +61,7 @@ def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "", pid: in
     types = types_for(target, asked)
     if os.path.basename(target.file).startswith(_VDSO):
         return [_vdso(target, types)]
-    file = files.found(k, target)
+    file = _file(k, target)
     only = one_process.checked(k, target, pid) if pid else None
     question = _Asked(k, target, types, file, None, debug, only)
     if file.image is None:
@@ -70,6 +71,17 @@ def reports(k: Kernel, text: str, asked: Sequence[str], debug: str = "", pid: in
     if target.kind == USDT:
         return _usdt_reports(question)
     return _function_reports(question)
+
+
+def _file(k: Kernel, target: UserTarget) -> UserFile:
+    """The file of a target. Raises UsageError, for a library that a process does not map with its own copy."""
+    try:
+        return files.found(k, target)
+    except files.NoSuchLibrary as error:
+        from . import own_copy
+
+        own = own_copy.says(error.pid, target.name, own_copy.copies(k, error.pid, target.name)) if target.name else ""
+        raise UsageError(f"{error}. {own}" if own else str(error)) from None
 
 
 def types_for(target: UserTarget, asked: Sequence[str]) -> tuple[str, ...]:
@@ -271,6 +283,9 @@ def _placed(
     sites = _sites(q, found, symbol, offset, inside)
     hazards = tuple(limits.hazards(place, q.types))
     because = _because(q, found, symbol)
+    own = _own_copies(q, symbol) if symbol is not None and not inside else []
+    if own:
+        because += (Diagnosis("own_copy", own_copy.says(q.only or 0, symbol.name if symbol else "", own), "is"),)
     chosen = _chosen(q, symbol) if symbol is not None and not inside else None
     if chosen is not None:
         because += (chosen[0],)
@@ -281,8 +296,28 @@ def _placed(
     return report._replace(
         place=made,
         forms=_forms(q, found, symbol, offset),
-        alternatives=_alternatives(place, returns, chosen[1] if chosen else {}),
+        alternatives=(*_of_own_copies(q, own), *_alternatives(place, returns, chosen[1] if chosen else {})),
     )
+
+
+def _own_copies(q: _Asked, symbol: Symbol) -> list[OwnCopy]:
+    """Where the process that the probe is for has the function, if it does not map the file."""
+    if q.only is None or q.mapped is None or q.mapped.pids or q.mapped.denied or one_process.is_gone(q.only):
+        return []
+    return own_copy.copies(q.k, q.only, symbol.name, q.file.path)
+
+
+def _of_own_copies(q: _Asked, own: Sequence[OwnCopy]) -> tuple[Alternative, ...]:
+    made = []
+    for one in own:
+        image = one.file.image
+        offset = image.file_offset(one.symbol.address) if image is not None else None
+        if image is not None and offset is not None and code.is_x86(image):
+            here = code.judge(q.k, image, offset)
+            if not here.refused and here.harmless and here.certain and one.symbol.type == STT_FUNC:
+                says = "what this Go program calls instead" if one.instead else "the process's own copy"
+                made.append(Alternative("uprobe", f"{one.file.path}:{one.symbol.name}", YES, says))
+    return tuple(made)
 
 
 def _chosen(q: _Asked, symbol: Symbol) -> tuple[Diagnosis, dict[str, int]] | None:
@@ -326,6 +361,9 @@ def _of_processes(q: _Asked, symbol: Symbol | None) -> tuple[Limit, ...]:
     found: list[Limit] = []
     if q.only is not None and q.mapped is not None:
         found += one_process.limits(q.k, q.only, q.file, q.mapped, q.types)
+    if q.mapped is not None and symbol is not None:
+        pids = q.mapped.pids if q.target.pid is None else (q.target.pid,)
+        found += seccomp.limits(q.k, q.file, pids, tuple(a for a in q.types if a in limits.RETURNS))
     if q.file.place.path.startswith("/proc/") or os.path.exists("/etc/ld.so.preload"):
         from . import interposed
 

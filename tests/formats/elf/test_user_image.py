@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import tempfile
 from pathlib import Path
+from struct import pack
 
 import pytest
 from elftools.elf.elffile import ELFFile
@@ -79,18 +81,68 @@ def test_a_name_inside_a_longer_one_is_another(library: Path):
     assert image(library).named("ntry") == []  # the linker may let it share the tail of `entry`
 
 
-def test_files_without_section_headers(library: Path):
-    bare = programs.stripped(library, "--strip-all", "--strip-section-headers") if _has_new_objcopy() else None
-    raw = bytearray(library.read_bytes() if bare is None else bare.read_bytes())
-    raw[40:48], raw[60:62], raw[62:64] = bytes(8), bytes(2), bytes(2)  # e_shoff, e_shnum, e_shstrndx
-    found = UserImage(bytes(raw), "bare")
+LINKED = [("bfd", "gnu"), ("bfd", "sysv"), ("bfd", "both"), ("gold", "gnu"), ("gold", "both")]
+
+
+@pytest.mark.parametrize(("linker", "style"), LINKED)
+def test_files_without_section_headers(tmp_path: Path, linker: str, style: str):
+    if shutil.which(f"ld.{linker}") is None:
+        pytest.skip(f"there is no ld.{linker}")
+    path = programs.library(tmp_path, f"-fuse-ld={linker}", f"-Wl,--hash-style={style}")
+    found = UserImage(_without_sections(path.read_bytes()), "bare")
     assert found.sections == ()
-    there = {(s.name, s.address) for s in image(library).symbols() if s.table == "dynsym"}
-    assert {(s.name, s.address) for s in found.symbols()} == there
+    there = {(s.name, s.address, s.version, s.is_default) for s in image(path).symbols() if s.table == "dynsym"}
+    assert {(s.name, s.address, s.version, s.is_default) for s in found.symbols()} == there
+    assert {s.version for s in found.named("twice")} == {"PS_1.0", "PS_2.0"}
 
 
-def _has_new_objcopy() -> bool:
-    return "--strip-section-headers" in programs.run(programs.tool("objcopy"), "--help")
+def _without_sections(raw: bytes) -> bytes:
+    return raw[:40] + bytes(8) + raw[48:60] + bytes(4) + raw[64:]  # e_shoff, e_shnum, e_shstrndx
+
+
+def test_hash_tables_that_are_damaged(tmp_path: Path):
+    """No hang, no exception, no symbol that is not there, and none is missed."""
+    path = programs.library(tmp_path, "-Wl,--hash-style=gnu")
+    raw = _without_sections(path.read_bytes())
+    (section,) = [s for s in image(path).sections if s.name == ".gnu.hash"]
+    there = {(s.name, s.address) for s in image(path).symbols() if s.table == "dynsym"}
+    for word in range(section.size // 4):
+        for value in (0, 1, 0x7FFFFFFF, 0xFFFFFFFF):
+            at = section.offset + 4 * word
+            found = UserImage(raw[:at] + pack("<I", value) + raw[at + 4 :], "hostile")
+            assert {(s.name, s.address) for s in found.symbols()} == there
+    assert list(UserImage(raw[: section.offset + 10], "cut").symbols()) == []
+
+
+def test_symbols_are_counted_by_the_hash_table_where_names_lie_elsewhere(tmp_path: Path):
+    """ld.lld puts other tables between symbols and names: here the names are moved to the end of the file."""
+    for style in ("gnu", "sysv"):
+        path = programs.library(tmp_path, f"-Wl,--hash-style={style}")
+        whole = image(path)
+        (names,) = [s for s in whole.sections if s.name == ".dynstr"]
+        (dynamic,) = [s for s in whole.sections if s.name == ".dynamic"]
+        raw = bytearray(_without_sections(path.read_bytes()))
+        # A place behind the file's end, which the last segment is made to cover.
+        load = max((s for s in whole.segments if s.type == 1), key=lambda s: s.address)
+        at = whole.segment_headers[0] + whole.segments.index(load) * 56
+        raw[at + 32 : at + 40] = pack("<Q", 1 << 20)
+        moved = load.address + len(raw) - load.offset
+        raw += path.read_bytes()[names.offset : names.offset + names.size]
+        for place in range(dynamic.offset, dynamic.offset + dynamic.size, 16):
+            if raw[place : place + 8] == pack("<Q", 5):
+                raw[place + 8 : place + 16] = pack("<Q", moved)
+        found = UserImage(bytes(raw), "moved")
+        there = {(s.name, s.address, s.version) for s in whole.symbols() if s.table == "dynsym"}
+        assert {(s.name, s.address, s.version) for s in found.symbols()} == there
+
+
+def test_a_search_for_a_name_is_the_walk_of_all(library: Path):
+    whole = image(library)
+    every = [*whole.symbols(functions_only=False)]
+    for name in {s.name for s in every}:
+        assert [s for s in whole.named(name) if s.section] == [s for s in every if s.name == name]
+    assert {s.table for s in whole.named("local_one")} == {"symtab"}, "what is not exported is found as well"
+    assert whole.named("local_on") == []
 
 
 def test_stripped_and_its_links(tmp_path: Path):

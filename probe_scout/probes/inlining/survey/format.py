@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"probe-scout survey 2\n"
 _OLD_MAGIC = b"probe-scout survey 1\n"
+MAGICS = (MAGIC, _OLD_MAGIC)
 VMLINUX = "vmlinux"
 _HEAD_START = len(MAGIC) + 12
 _HEAD_BYTES_MAX = 1 << 20

@@ -1,4 +1,7 @@
-"""A user's own surveys: one file a kernel in the cache folder, made from debug files. And what is surveyed at all."""
+"""A user's own surveys: one file a kernel in the cache folder, from debug files or from surveys made elsewhere.
+
+And what is surveyed at all.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import TYPE_CHECKING
 from ....errors import UsageError
 from ....model.survey import SurveyedKernel, SurveyReport
 from . import SHIPPED, SUFFIX, own_folder, reader, surveyed
-from .build import Collected, read_file
-from .format import VMLINUX, Table
+from .build import Collected, Read, read_file
+from .format import MAGICS, VMLINUX, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +40,7 @@ def add(
     announce: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SurveyReport:
-    """Read debug files and keep what they say, one survey a kernel; the kernels that were read.
+    """Read debug files, or surveys made elsewhere, and keep what they say, one survey a kernel; the kernels read.
 
     Modules join the kernel of their release. A vmlinux of another build takes the place of the one before, and of
     its modules. Nothing is kept if a file cannot be read. Raises UsageError, Malformed, and OSError from writing.
@@ -45,11 +48,11 @@ def add(
     where = own_folder()
     if not where:
         raise UsageError("there is no cache folder to keep a survey in: unset PROBE_SCOUT_CACHE, or set HOME")
-    reads = []
+    reads: list[Read] = []
     for path in paths:
         if announce is not None:
             announce(f"reading {path}")
-        reads.append(read_file(path, progress))
+        reads += _of_survey(path) if _is_survey(path) else [read_file(path, progress)]
     reads.sort(key=lambda one: one.scope != VMLINUX)
     made = []
     for release in dict.fromkeys(one.release for one in reads):
@@ -73,6 +76,26 @@ def add(
             )
         )
     return SurveyReport(tuple(made))
+
+
+def _is_survey(path: str) -> bool:
+    """By its first bytes; a file that cannot be opened is none, and read_file says why."""
+    try:
+        with open(path, "rb") as handle:
+            return handle.read(len(MAGICS[0])) in MAGICS
+    except OSError:
+        return False
+
+
+def _of_survey(path: str) -> list[Read]:
+    """Every file that a survey was made from. Raises Malformed."""
+    collected = Collected()
+    collected.take(Table(reader(path), path))
+    return [
+        Read(release, scope, build_id, cells)
+        for release, files in collected.kernels.items()
+        for scope, (build_id, cells) in files.items()
+    ]
 
 
 def _write(path: str, raw: bytes) -> None:

@@ -117,6 +117,21 @@ def test_modules_join_their_kernel_until_it_is_another_build(vmlinux, keeping):
     assert survey.lookup(BUILD_ID.hex(), "both").basis == "survey-other"
 
 
+def test_a_survey_made_elsewhere_is_taken_as_its_debug_files_were(vmlinux, keeping, tmp_path):
+    module = vmlinux(bytes(19) + b"m", "lib/modules/6.99.0-tiny/kernel/drivers/nvme-core.ko.debug", True)
+    (made,) = own.add([vmlinux(), module]).kernels
+    elsewhere = tmp_path / "copied"
+    os.rename(made.path, elsewhere)
+    assert survey.lookup(BUILD_ID.hex(), "both") is None
+    (again,) = own.add([str(elsewhere)]).kernels
+    assert again == made
+    with open(again.path, "rb") as kept:
+        assert kept.read() == elsewhere.read_bytes()
+    elsewhere.write_bytes(elsewhere.read_bytes()[:-40])
+    with pytest.raises(Malformed):
+        own.add([str(elsewhere)])
+
+
 def test_nothing_is_kept_if_one_file_is_broken(vmlinux, keeping, tmp_path):
     broken = tmp_path / "broken"
     broken.write_bytes(debug_file()[:300])
