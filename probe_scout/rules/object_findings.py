@@ -322,6 +322,20 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "sys/kernel/btf",
     ),
     (
+        "object_load.result",
+        "The program returns a constant that its attach type may not return.",
+        "check_return_code",
+        "kernel/bpf/verifier.c, kernel/bpf/bpf_lsm.c",
+        "the object",
+    ),
+    (
+        "object_load.locked_map",
+        "Programs of this type cannot use a map whose values hold a bpf_spin_lock.",
+        "check_map_prog_compatibility",
+        "kernel/bpf/verifier.c",
+        "the object",
+    ),
+    (
         "object_load.license",
         "lsm and struct_ops programs must have a license compatible with the GPL.",
         "bpf_check_attach_target",

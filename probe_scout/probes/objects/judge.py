@@ -42,7 +42,10 @@ _OVERRIDE_RETURN, _GET_FUNC_IP = 58, 173
 _SOCKOPTS = object_load.SOCKOPTS
 _RETVALS = frozenset((186, 187))  # get_retval, set_retval
 _BY_TRAMPOLINE = frozenset(("TRACE_FENTRY", "TRACE_FEXIT", "TRACE_FSESSION"))
-_SK_STORAGE, _ATTACH_COOKIE = frozenset((107, 108)), 174
+_SK_STORAGE, _ATTACH_COOKIE, _NETNS_COOKIE, _SOCKET_COOKIE = frozenset((107, 108)), 174, 122, 46
+_STRTOLS, _PID_TGID, _NS_PID_TGID = frozenset((105, 106)), 14, 120
+# Each type that came to bpf_get_netns_cookie later has a prototype of its own.
+_NETNS_COOKIE_PROTOS = {"CGROUP_SOCKOPT": "sockopt", "SOCK_OPS": "sock_ops", "SK_MSG": "sk_msg"}
 # kernel/bpf/cgroup.c, cgroup_common_func_proto: its callers, and the attach types it refuses.
 _CGROUP_TYPES = frozenset(
     ("CGROUP_DEVICE", "CGROUP_SYSCTL", "CGROUP_SOCKOPT", "CGROUP_SKB", "CGROUP_SOCK", "CGROUP_SOCK_ADDR")
@@ -490,6 +493,7 @@ class Judge:
         whole = program_code.extent(found, row.program)
         self._forms(prepared, whole)
         _refuse(program_limits.sleepable_maps(self.types, found, section, whole))
+        _refuse(program_limits.locked_maps(found, section, whole))
         for place in sorted(prepared.code.global_functions & whole):
             function = found.func_infos.get(found.sections[place.section].name, {}).get(place.number * INSN_BYTES)
             if function:
@@ -522,6 +526,7 @@ class Judge:
             raise _No(LOAD, "object_load.kfunc_call", "EINVAL", says, "sys/kernel/btf/vmlinux: struct bpf_kfunc_desc")
         self._kfuncs(section, prepared, walked)
         self._arguments(row, section, walked)
+        _refuse(program_limits.result(self.types, section, target, walked.returns))
         _refuse(program_limits.stack(self.types, section, prepared, walked))
         return walked
 
@@ -688,10 +693,34 @@ class Judge:
         if helper in _SK_STORAGE and program == "TRACING":
             # Commit 8e4597c627fb ("bpf: Allow using bpf_sk_storage in FENTRY/FEXIT/RAW_TP").
             return self._by_symbol("bpf_sk_storage_get_tracing_proto")
-        if helper == _ATTACH_COOKIE and program == "TRACING" and attach == "TRACE_RAW_TP":
+        if helper == _ATTACH_COOKIE and (program, attach) in (("TRACING", "TRACE_RAW_TP"), ("RAW_TRACEPOINT", "")):
             # Commit 68ca5d4eebb8 ("bpf: support BPF cookie in raw tracepoint (raw_tp, tp_btf) programs").
             has = self._has_member("bpf_raw_tp_link", "cookie")
             return helper_sets.ALLOWED if has else helper_sets.REFUSED
+        if helper == _NETNS_COOKIE and program in _NETNS_COOKIE_PROTOS:
+            return self._by_symbol(f"bpf_get_netns_cookie_{_NETNS_COOKIE_PROTOS[program]}_proto")
+        return self._by_contemporary(program, helper)
+
+    def _by_contemporary(self, program: str, helper: int) -> str:
+        """Helpers that a type came to without a trace, where the kernel has what came with it or later."""
+        knows = self.types.knows
+        if helper in _STRTOLS and program != "CGROUP_SYSCTL":
+            # Commit 8a67f2de9b1d ("bpf: expose bpf_strtol and bpf_strtoul to all program types"), between these two.
+            if knows("bpf_func_id", "BPF_FUNC_ktime_get_tai_ns"):
+                return helper_sets.ALLOWED
+            if knows("bpf_func_id", "BPF_FUNC_tcp_raw_gen_syncookie_ipv4") is False:
+                return helper_sets.REFUSED
+        if helper == _SOCKET_COOKIE and program == "SK_REUSEPORT":
+            # Commit e061047684af ("bpf: Support BPF_FUNC_get_socket_cookie() for BPF_PROG_TYPE_SK_REUSEPORT"), of the
+            # series that brought the attach type.
+            has = knows("bpf_attach_type", "BPF_SK_REUSEPORT_SELECT_OR_MIGRATE")
+            return "" if has is None else helper_sets.ALLOWED if has else helper_sets.REFUSED
+        if helper == _PID_TGID and program == "CGROUP_SYSCTL" and self.types.symbol_count("cgroup_current_func_proto"):
+            # Commit bed89185af0d ("bpf: Use cgroup_{common,current}_func_proto in more hooks").
+            return helper_sets.ALLOWED
+        if helper in (_PID_TGID, _NS_PID_TGID) and knows("bpf_attach_type", "BPF_TRACE_KPROBE_SESSION"):
+            # Commit eb166e522c77 ("bpf: Allow helper bpf_get_[ns_]current_pid_tgid() for all prog types"), a bit older.
+            return helper_sets.ALLOWED
         return ""
 
     def _by_symbol(self, name: str) -> str:

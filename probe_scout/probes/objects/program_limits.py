@@ -190,6 +190,31 @@ def sleepable_maps(
     return None
 
 
+_WITHOUT_LOCKS = frozenset(
+    ("KPROBE", "TRACEPOINT", "PERF_EVENT", "RAW_TRACEPOINT", "RAW_TRACEPOINT_WRITABLE", "SOCKET_FILTER")
+)
+_WITH_LOCKS = frozenset((object_load.HASH, object_load.ARRAY))
+
+
+def locked_maps(found: BpfObject, section: SectionName, whole: AbstractSet[Place]) -> Refusal | None:
+    """check_map_prog_compatibility: types that use no map whose values hold a struct bpf_spin_lock."""
+    records = found.records
+    if section.program not in _WITHOUT_LOCKS or records is None:
+        return None
+    for place in sorted(whole):
+        reference = found.references.get(place.section, {}).get(place.number * INSN_BYTES)
+        if reference is None or reference.kind != "map":
+            continue
+        used = found.maps[reference.number]
+        value = records.resolve(used.value_type) if used.type in _WITH_LOCKS and used.origin == "maps" else 0
+        if value and records.record(value).kind == kinds.STRUCT:
+            held = {records.record(records.resolve(member.type_id)).name for member in records.members(value)}
+            if "bpf_spin_lock" in held:
+                says = f"programs of type {section.program} cannot use map {used.name}: its values hold a bpf_spin_lock"
+                return Refusal("object_load.locked_map", "EINVAL", says, "the object")
+    return None
+
+
 def global_function(types: KernelTypes, found: BpfObject, program: str, type_id: int) -> Refusal | None:
     """btf_prepare_func_args before commit e5069b9c23b3 ("bpf: Support pointers in global func args").
 
@@ -217,6 +242,78 @@ def global_function(types: KernelTypes, found: BpfObject, program: str, type_id:
             says = f"this kernel takes no pointers as arguments of global functions: {where}"
             return Refusal(rule, "EINVAL", says, _TYPES_EVIDENCE)
     return None
+
+
+_ERRNO_MAX = 4095  # MAX_ERRNO
+_ONE_ONLY = frozenset(("_RECVMSG", "_GETPEERNAME", "_GETSOCKNAME"))
+_ZERO_OR_ONE = frozenset(
+    ("CGROUP_SOCK_ADDR", "CGROUP_SKB", "CGROUP_SOCK", "SOCK_OPS", "CGROUP_DEVICE", "CGROUP_SYSCTL", "CGROUP_SOCKOPT")
+)
+
+
+def result(types: KernelTypes, section: SectionName, target: str, returns: frozenset[int]) -> Refusal | None:
+    """Constants with which a program ends and that its type may not return (check_return_code).
+
+    `returns`: as 64-bit numbers; what is not a constant is left to the verifier.
+    """
+    bounds = _result_range(types, section, target) if returns else None
+    if bounds is None:
+        return None
+    least, most = bounds
+    is_short = section.program == "LSM" and section.attach != "LSM_CGROUP"  # return_32bit
+    for value in sorted(returns):
+        number = _signed(value, 32 if is_short else 64)
+        if not least <= number <= most:
+            allowed = str(least) if least == most else f"{least} to {most}"
+            says = f"the program returns {number}, and programs of this attach type may return {allowed}"
+            return Refusal("object_load.result", "EINVAL", says, "the object")
+    return None
+
+
+def _signed(value: int, bits: int) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def _result_range(types: KernelTypes, section: SectionName, target: str) -> tuple[int, int] | None:
+    """What a program may return; None where anything goes, or no rule speaks of it."""
+    program, attach = section.program, section.attach
+    if program == "CGROUP_SOCK_ADDR" and any(attach.endswith(tail) for tail in _ONE_ONLY):
+        return 1, 1
+    if program == "CGROUP_SOCK_ADDR" and attach.endswith("_BIND"):
+        # Commit 772412176fb9 ("bpf: Allow rewriting to ports under ..."), of the release that brought bpf_check_mtu.
+        is_first = types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is False
+        return 0, 1 if is_first else 3
+    if program == "CGROUP_SKB" and attach == "CGROUP_INET_EGRESS":
+        return 0, 3
+    if program in _ZERO_OR_ONE or program in ("SK_LOOKUP", "NETFILTER"):
+        return 0, 1
+    if program == "TRACING" and types.knows("bpf_attach_type", "BPF_TRACE_ITER"):
+        # Commit e92888c72fbd ("bpf: Enforce returning 0 for fentry/fexit progs"), of the release of iterators.
+        return {"TRACE_FENTRY": (0, 0), "TRACE_FEXIT": (0, 0), "TRACE_FSESSION": (0, 0), "TRACE_ITER": (0, 1)}.get(
+            attach
+        )
+    if program == "KPROBE" and attach.endswith("_SESSION") and types.knows("bpf_attach_type", f"BPF_{attach}"):
+        return 0, 1
+    return _lsm_range(types, attach, target) if program == "LSM" else None
+
+
+def _lsm_range(types: KernelTypes, attach: str, target: str) -> tuple[int, int] | None:
+    name = f"bpf_lsm_{target.rpartition(':')[2]}"
+    held = types.find(name, kinds.FUNC)
+    if held is None:
+        return None
+    records, type_id = held
+    is_void = not records.resolve(records.record(records.record(type_id).number).number)
+    if attach == "LSM_CGROUP":
+        return (1, 1) if is_void else (0, 1)
+    # Commit 5d99e198be27 ("bpf, lsm: Add check for BPF LSM return value").
+    if is_void or not types.symbol_count("bpf_lsm_get_retval_range"):
+        return None
+    ids = types.kernel.ids()
+    if ids.holds("bool_lsm_hooks", name):
+        return 0, 1
+    return -_ERRNO_MAX, 0 if ids.visible else 1
 
 
 def stack(types: KernelTypes, section: SectionName, prepared: Prepared, walked: Reached) -> Refusal | None:

@@ -85,7 +85,8 @@ class Reached(NamedTuple):
     """The instructions that are walked, and the last byte of the context that is loaded.
 
     `context_words`: which 8-byte words of the context are loaded; `calls`: caller and callee, by their first
-    instructions; `stack_bytes`: by function, how much of its own frame its loads and stores use.
+    instructions; `stack_bytes`: by function, how much of its own frame its loads and stores use; `returns`: the
+    constants with which the program itself ends, of those that are known.
     """
 
     places: set[Place]
@@ -94,18 +95,20 @@ class Reached(NamedTuple):
     entry: Place
     calls: set[tuple[Place, Place]]
     stack_bytes: dict[Place, int]
+    returns: frozenset[int]
 
 
 def reached(code: Code, entry: Place) -> Reached:
     """What is walked from this entry. Raises TooLarge."""
     walk = _Walk(code)
-    walk.function(entry, (Pointer("context"), *(None,) * 4), 0)
+    ends = walk.function(entry, (Pointer("context"), *(None,) * 4), 0)
+    returns = frozenset(value for value in ends if isinstance(value, int))
     while walk.callbacks:
         place = walk.callbacks.pop()
         if place not in walk.done:
             walk.done.add(place)
             walk.function(place, _UNKNOWN, 1)
-    return Reached(walk.reached, walk.context_bytes, walk.context_words, entry, walk.calls, walk.stack_bytes)
+    return Reached(walk.reached, walk.context_bytes, walk.context_words, entry, walk.calls, walk.stack_bytes, returns)
 
 
 class _Walk:

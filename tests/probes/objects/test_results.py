@@ -1,0 +1,123 @@
+"""Constants that a program returns and its type may not; spin locks in maps. Answers are check_return_code's and
+check_map_prog_compatibility's of booted 5.10, 6.12 and 7.3."""
+
+from __future__ import annotations
+
+import pytest
+
+import probe_scout
+from probe_scout.probes.objects import program_limits
+from probe_scout.rules import section_names
+
+from .test_program_limits import ROOT, compiled, pytestmark, said
+
+__all__ = ("pytestmark",)
+SOURCE = """
+#define SEC(name) __attribute__((section(name), used))
+#define uint(name, val) int (*name)[val]
+#define type(name, val) typeof(val) *name
+static void *(*lookup)(void *m, const void *k) = (void *)1;
+static unsigned (*random_number)(void) = (void *)7;
+struct bpf_spin_lock { unsigned val; };
+struct locked { int number; struct bpf_spin_lock lock; };
+struct open { int number; unsigned lock; };
+struct { uint(type, 1); uint(max_entries, 1); type(key, int); type(value, struct locked); } locks SEC(".maps");
+struct { uint(type, 1); uint(max_entries, 1); type(key, int); type(value, struct open); } plain SEC(".maps");
+SEC("fentry/vfs_read") int entry_zero(void *c) { return 0; }
+SEC("fentry/vfs_read") int entry_one(void *c) { return 1; }
+SEC("fexit/vfs_read") int exit_one(void *c) { return 1; }
+SEC("kprobe/vfs_read") int kprobe_any(void *c) { return 77; }
+SEC("cgroup/bind4") int bind_three(void *c) { return 3; }
+SEC("cgroup/bind4") int bind_four(void *c) { return 4; }
+SEC("cgroup/bind6") int bind_one(void *c) { return 1; }
+SEC("cgroup/recvmsg4") int receive_one(void *c) { return 1; }
+SEC("cgroup/recvmsg4") int receive_none(void *c) { return 0; }
+SEC("cgroup/connect4") int connect_two(void *c) { return 2; }
+SEC("cgroup_skb/egress") int egress_three(void *c) { return 3; }
+SEC("cgroup_skb/ingress") int ingress_two(void *c) { return 2; }
+SEC("sk_lookup") int pass(void *c) { return 1; }
+SEC("sk_lookup") int pass_two(void *c) { return 2; }
+SEC("tc") int any_verdict(void *c) { return 7; }
+SEC("sockops") int sockops_minus(void *c) { return -1; }
+SEC("cgroup/dev") int unknown_number(void *c) { return random_number() & 1; }
+SEC("cgroup/dev") int on_one_path(void *c) { return random_number() == 5 ? 2 : 1; }
+SEC("socket") int socket_locked(void *c) { int k = 0; return lookup(&locks, &k) != 0; }
+SEC("socket") int socket_plain(void *c) { int k = 0; return lookup(&plain, &k) != 0; }
+SEC("kprobe/vfs_read") int kprobe_locked(void *c) { int k = 0; return lookup(&locks, &k) != 0; }
+SEC("tc") int tc_locked(void *c) { int k = 0; return lookup(&locks, &k) != 0; }
+char LICENSE[] SEC("license") = "GPL";
+"""
+REFUSED = {
+    *("entry_one", "exit_one", "bind_four", "receive_none", "connect_two", "ingress_two", "pass_two"),
+    *("sockops_minus", "on_one_path", "socket_locked", "kprobe_locked"),
+}
+
+
+@pytest.mark.parametrize(("kernel", "more"), [("6.12.107", set()), ("5.10.223", {"bind_three"})])
+def test_constants_and_locks(tmp_path, kernel, more):
+    opened = probe_scout.open_kernel(str(ROOT / "fixtures" / "kernels" / f"debian-{kernel}-amd64.tar.xz"))
+    (found,) = opened.lint(compiled(tmp_path, SOURCE)).objects
+    answers = {program.name: said(program) for program in found.kernels[0].programs}
+    assert {name for name, answer in answers.items() if answer == "load EINVAL"} == REFUSED | more
+    assert set(answers.values()) == {"yes", "load EINVAL"}
+
+
+class Types:
+    """Two hooks, one without a result; `newer`: the kernel looks at what hooks return."""
+
+    def __init__(self, newer, ids):
+        self.newer, self.kernel, self.shown = newer, self, ids
+
+    def ids(self):
+        return self
+
+    @property
+    def visible(self):
+        return self.shown
+
+    def holds(self, title, name):
+        return self.shown and title == "bool_lsm_hooks" and name == "bpf_lsm_inode_xattr_skipcap"
+
+    def symbol_count(self, name):
+        return int(self.newer)
+
+    def find(self, name, kind):
+        return (self, 1) if name.startswith("bpf_lsm_") and "absent" not in name else None
+
+    def record(self, number):
+        return _Record(number)
+
+    def resolve(self, number):
+        return number
+
+
+class _Record:
+    def __init__(self, number):
+        self.number = number + 1 if number < 3 else 0
+
+
+MINUS_ONE = (1 << 64) - 1
+
+
+@pytest.mark.parametrize(
+    ("newer", "shown", "hook", "value", "is_refused"),
+    [
+        (True, True, "file_open", 0, False),
+        (True, True, "file_open", MINUS_ONE, False),
+        (True, True, "file_open", (1 << 32) - 1, False),  # 32 bits count
+        (True, True, "file_open", (1 << 64) - 4095, False),
+        (True, True, "file_open", (1 << 64) - 4096, True),
+        (True, True, "file_open", 1, True),
+        (True, False, "file_open", 1, False),  # it may be one of the hooks that return 0 or 1
+        (True, False, "file_open", 2, True),
+        (True, True, "inode_xattr_skipcap", 1, False),
+        (True, True, "inode_xattr_skipcap", MINUS_ONE, True),
+        (True, True, "absent", 5, False),
+        (False, True, "file_open", 5, False),
+    ],
+)
+def test_what_lsm_hooks_may_return(newer, shown, hook, value, is_refused):
+    section = section_names.of(f"lsm/{hook}")
+    refusal = program_limits.result(Types(newer, shown), section, hook, frozenset((value,)))
+    assert (refusal is not None) is is_refused
+    assert refusal is None or (refusal.rule, refusal.errno) == ("object_load.result", "EINVAL")
