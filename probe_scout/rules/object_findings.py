@@ -336,6 +336,13 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "the object",
     ),
     (
+        "object_load.map_helper",
+        "A helper does not take the type of map that it is given.",
+        "check_map_func_compatibility",
+        "kernel/bpf/verifier.c",
+        "the object",
+    ),
+    (
         "object_load.license",
         "lsm and struct_ops programs must have a license compatible with the GPL.",
         "bpf_check_attach_target",

@@ -18,7 +18,7 @@ from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, ProgramAnswer
 from ...model.verdict import NO, UNKNOWN, YES, Finding
 from ...named_tuple import NamedTuple
-from ...rules import bpf_names, helper_sets, object_load, section_names
+from ...rules import bpf_names, helper_sets, map_helpers, object_load, section_names
 from . import advice, old_libbpf, program_code, program_limits, reach
 from . import externs as extern_states
 from .memo import Memo
@@ -517,6 +517,7 @@ class Judge:
             words = walked.context_words
             _refuse(program_limits.unreadable(self.types, section, target, words, self.loadable))
         self._helpers(found, row, section, prepared, walked)
+        self._map_helpers(found, section, prepared, walked)
         if (
             prepared.kfuncs.keys() & walked.places
             and self.types.vmlinux is not None
@@ -611,6 +612,27 @@ class Judge:
         if differs:
             says = f"whether programs of type {section.program} may call {differs} differs by kernel, and no file tells"
             raise _Unknown(LOAD, "object_load.helper_type_unknown", says)
+
+    def _map_helpers(
+        self,
+        found: BpfObject,
+        section: section_names.SectionName,
+        prepared: program_code.Prepared,
+        walked: reach.Reached,
+    ) -> None:
+        """check_map_func_compatibility, of the maps that are known where a helper is called."""
+        differs = ""
+        for place, number in sorted(walked.map_calls):
+            helper, used = prepared.code.insns[place.section][place.number].imm, found.maps[number]
+            state = map_helpers.state(helper, used.type, section.program, section.attach)
+            name = f"bpf_{self._helper_names().get(helper, helper)}"
+            if state == helper_sets.REFUSED:
+                says = f"programs of type {section.program} cannot give map {used.name} to {name}"
+                raise _No(LOAD, "object_load.map_helper", "EINVAL", says, "the object")
+            if state == helper_sets.DIFFERS:
+                differs = f"whether programs of type {section.program} may change socket map {used.name} by {name}"
+        if differs:
+            raise _Unknown(LOAD, "object_load.helper_type_unknown", f"{differs} differs by kernel, and no file tells")
 
     def _other_helper(self, row: Row, section: section_names.SectionName, name: str) -> list[Finding]:
         numbers = {f"bpf_{known}": number for number, known in self._helper_names().items()}

@@ -282,7 +282,7 @@ def refer(found: BpfObject, externs: Externs, prepared: Prepared) -> None:
 def _address(found: BpfObject, kind: str, index: int, offset: int) -> Value:
     if kind == "data" and found.sections[index].name.startswith(".rodata"):
         return Pointer("data", offset, index)
-    return SOMEWHERE
+    return Pointer("map", 0, index) if kind == "map" else SOMEWHERE
 
 
 def _extern(externs: Externs, number: int, place: Place, insn: Insn, rows: list[Insn], prepared: Prepared) -> None:

@@ -25,7 +25,8 @@ _PSEUDO_CALL, _PSEUDO_KFUNC = 1, 2
 
 class Pointer(NamedTuple):
     """An address the walk knows. `base`: "stack" (offset from the frame's end), "context" (what the program was given),
-    "data" (`section` of the object, frozen and read-only, at `offset`), or "object" (anything that is not NULL)."""
+    "data" (`section` of the object, frozen and read-only, at `offset`), "map" (that of this number, `section`), or
+    "object" (anything that is not NULL)."""
 
     base: str
     offset: int = 0
@@ -86,7 +87,8 @@ class Reached(NamedTuple):
 
     `context_words`: which 8-byte words of the context are loaded; `calls`: caller and callee, by their first
     instructions; `stack_bytes`: by function, how much of its own frame its loads and stores use; `returns`: the
-    constants with which the program itself ends, of those that are known.
+    constants with which the program itself ends, of those that are known; `map_calls`: the maps that are given to
+    helpers, by the call and the map's number.
     """
 
     places: set[Place]
@@ -96,6 +98,7 @@ class Reached(NamedTuple):
     calls: set[tuple[Place, Place]]
     stack_bytes: dict[Place, int]
     returns: frozenset[int]
+    map_calls: set[tuple[Place, int]]
 
 
 def reached(code: Code, entry: Place) -> Reached:
@@ -108,7 +111,16 @@ def reached(code: Code, entry: Place) -> Reached:
         if place not in walk.done:
             walk.done.add(place)
             walk.function(place, _UNKNOWN, 1)
-    return Reached(walk.reached, walk.context_bytes, walk.context_words, entry, walk.calls, walk.stack_bytes, returns)
+    return Reached(
+        walk.reached,
+        walk.context_bytes,
+        walk.context_words,
+        entry,
+        walk.calls,
+        walk.stack_bytes,
+        returns,
+        walk.map_calls,
+    )
 
 
 class _Walk:
@@ -121,6 +133,7 @@ class _Walk:
         self.context_words: set[int] = set()
         self.calls: set[tuple[Place, Place]] = set()
         self.stack_bytes: dict[Place, int] = {}
+        self.map_calls: set[tuple[Place, int]] = set()
         self._function = Place(0, 0)
         self._returns: dict[tuple[Place, tuple[Value, ...]], tuple[Value, ...]] = {}
         self._steps = 0
@@ -259,6 +272,9 @@ class _Walk:
             if any(_is_stack(value) for value in registers[1:6]):
                 stack = ()
         else:
+            if not insn.src:
+                given = (value for value in registers[1:3] if isinstance(value, Pointer) and value.base == "map")
+                self.map_calls.update((place, value.section) for value in given)
             lowest = min((value.offset for value in registers[1:6] if _is_stack(value)), default=0)  # type: ignore[union-attr]
             if lowest < 0:
                 stack = tuple(slot for slot in stack if slot[0] + slot[1] <= lowest)
