@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...formats.elf.bpf_object import BpfObject, Program
     from .externs import Externs
 
-_CALL, _LD_IMM64 = 0x85, 0x18
+_CALL, _LD_IMM64, _KFUNC_CALL = 0x85, 0x18, 2
 _OFFSET_MAX = 32767
 _MASK64 = (1 << 64) - 1
 
@@ -288,6 +288,8 @@ def _address(found: BpfObject, kind: str, index: int, offset: int) -> Value:
 def _extern(externs: Externs, number: int, place: Place, insn: Insn, rows: list[Insn], prepared: Prepared) -> None:
     state = externs.states[number]
     if insn.code == _CALL:
+        # Compilers leave a call of a subprogram, to itself; libbpf makes it BPF_PSEUDO_KFUNC_CALL.
+        rows[place.number] = insn._replace(src=_KFUNC_CALL)
         if state.is_absent:
             prepared.poison[place] = Poison("kfunc", f"the kfunc {state.name} does not exist on this kernel")
         else:

@@ -5,10 +5,13 @@ The answers are those of booted 5.10, 6.12 and 7.3.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import probe_scout
-from probe_scout.probes.objects import program_limits
+from probe_scout.formats.elf import bpf_object
+from probe_scout.probes.objects import externs, program_code, program_limits, reach
 from probe_scout.rules import section_names
 
 from .test_program_limits import ROOT, compiled, pytestmark, said
@@ -137,3 +140,23 @@ def test_what_lsm_hooks_may_return(newer, shown, hook, value, is_refused):
     refusal = program_limits.result(Types(newer, shown), section, hook, frozenset((value,)))
     assert (refusal is not None) is is_refused
     assert refusal is None or (refusal.rule, refusal.errno) == ("object_load.result", "EINVAL")
+
+
+KFUNCS = """
+#define SEC(name) __attribute__((section(name), used))
+extern void bpf_rcu_read_lock(void) __attribute__((section(".ksyms")));
+#define TWICE bpf_rcu_read_lock(); bpf_rcu_read_lock();
+SEC("tc") int ten_calls(void *c) { TWICE TWICE TWICE TWICE TWICE return 0; }
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+
+def test_calls_of_kfuncs_are_no_calls_of_functions_of_the_object(tmp_path):
+    found = bpf_object.read(Path(compiled(tmp_path, KFUNCS)).read_bytes())
+    (program,) = found.programs
+    prepared = program_code.unrelocated(found, program_code.extent(found, program))
+    program_code.refer(found, externs.Externs((externs.State("bpf_rcu_read_lock", False, None),), b""), prepared)
+    walked = reach.reached(prepared.code, reach.Place(program.section_index, 0))
+    assert len(prepared.kfuncs) == 10
+    assert prepared.kfuncs.keys() <= walked.places
+    assert not walked.calls
