@@ -50,6 +50,11 @@ def image_bytes(k: Code) -> bytes | None:
     return next((raw for _, raw in _store(k).image_bytes(k)), None)
 
 
+def is_live(k: Code) -> bool:
+    """Whether this is the machine itself, whose memory proc/kcore may show."""
+    return _store(k).live
+
+
 def slice_of(k: Code, symbols: SymbolTable, row: int) -> Slice | None:
     """The recorded slice of this very symbol: same module, name and, in vmlinux, same distance from _stext.
 
@@ -345,7 +350,7 @@ def slices_for_snapshot(k: Code) -> bytes:
     if k.arch() not in ("x86_64", "unknown"):
         raise UsageError(f"code of {k.arch()} is not recorded: take the snapshot without --with-code")
     image: module_text.Image | None = _store(k).open_image(k)
-    reader = _running_reader(k)
+    reader = running_reader(k)
     if image is None and reader is not None and k.stext():
         running = RunningText(k.stext(), reader)
         if running.text_at(k.stext(), _WINDOW_BYTES) is not None:
@@ -467,7 +472,7 @@ class RunningText:
         return relative_sites(raw or b"", start, entry_bytes)
 
 
-def _running_reader(k: Code) -> Callable[[int, int], bytes | None] | None:
+def running_reader(k: Code) -> Callable[[int, int], bytes | None] | None:
     """Reads running code by runtime address and size in bytes; None for what is not this machine."""
     if not _store(k).live:
         return None

@@ -7,9 +7,10 @@ a set of kfuncs at all. Without a caller (Kernel.set_caller), all capabilities.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from ..errors import Malformed
+from ..errors import Malformed, SourceError
 from ..kernel import modules, text
 from ..model.verdict import NO, UNKNOWN, YES
 from ..named_tuple import NamedTuple
@@ -18,6 +19,7 @@ from ..rules import helper_sets, kfunc_sets, section_names
 if TYPE_CHECKING:
     from ..formats.image.facts import Facts
     from ..formats.image.kfuncs import Permissions
+    from ..formats.image.running import Running
     from ..kernel.kernel import Kernel
     from .kept_image import KeptAccesses, KeptImage, KeptKfuncs, KeptStructOps
 
@@ -63,6 +65,7 @@ class Calls:
         self._search = search
         self._tried = False
         self._image: KeptImage | None = None
+        self._memory: Running | None = None
         self._modules: dict[str, ModuleKfuncs] = {}
 
     def from_image(self) -> KeptImage | None:
@@ -80,7 +83,10 @@ class Calls:
     def module(self, name: str) -> ModuleKfuncs:
         """The kfuncs of a loaded module. Which program types share a set, only the kernel's image shows."""
         if name not in self._modules:
-            self._modules[name] = self._read_module(name)
+            found = self._read_module(name)
+            if found.permissions is None and text.is_live(self.k):
+                found = found._replace(permissions=self._running_module(name))
+            self._modules[name] = found
         return self._modules[name]
 
     def _read_module(self, name: str) -> ModuleKfuncs:
@@ -104,6 +110,16 @@ class Calls:
             return ModuleKfuncs(module_kfuncs.permissions(facts, hooks))
         except (Malformed, ImportError) as error:
             return ModuleKfuncs(None, str(error), _ASK)
+
+    def _running_module(self, name: str) -> Permissions | None:
+        """By the kernel's memory; None where that cannot be read."""
+        own = self.k.btf(name)
+        try:
+            from ..formats.image import running
+
+            return running.module(self._running(), name, own) if own is not None else None
+        except (Malformed, ImportError):
+            return None
 
     def accesses(self) -> KeptAccesses | None:
         """What programs may load and store of their contexts; None as for `from_image`."""
@@ -134,6 +150,7 @@ class Calls:
             return
         raw = text.image_bytes(self.k)
         if raw is None:
+            self._open_running()
             return
         import hashlib
 
@@ -148,6 +165,36 @@ class Calls:
             self._image = found
         else:
             text.image_of(self.k)  # notes that it is of another build
+
+    def _open_running(self) -> None:
+        """Where the machine has no image of its kernel, its memory tells, if it may be read."""
+        if not text.is_live(self.k):
+            return
+        from ..formats.image import running
+        from .kept_image import KeptImage
+
+        state = "\0".join(("running", self.k.build_id() or "", self._boot()))
+        try:
+            self._image = KeptImage(state, self._running, self._search, running.permissions)
+        except (Malformed, ImportError):
+            return
+
+    def _boot(self) -> str:
+        """What tells this boot from every other."""
+        try:
+            return self.k.read("proc/sys/kernel/random/boot_id").strip().decode("ascii", "replace")
+        except SourceError:
+            return f"unknown, process {os.getpid()}"
+
+    def _running(self) -> Running:
+        if self._memory is None:
+            from ..formats.image.running import Running
+
+            btf, read, kallsyms = self.k.btf(), text.running_reader(self.k), self.k.kallsyms()
+            if btf is None or read is None or kallsyms is None:
+                raise Malformed("proc/kcore", 0, "types and symbols of the running kernel", "none")
+            self._memory = Running(read, kallsyms, btf)
+        return self._memory
 
     def _facts(self) -> Facts:
         from ..formats.image.facts import of_image

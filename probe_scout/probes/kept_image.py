@@ -36,14 +36,21 @@ _PLACES_MAX, _LOADS_MAX = 8192, 65536  # kept answers of places and of loads, af
 class KeptImage:
     """One image. `open_facts` gives its facts, and raises what makes it no image that can be read."""
 
-    def __init__(self, sha256: str, open_facts: Callable[[], Facts], in_advance: bool = True) -> None:
+    def __init__(
+        self,
+        sha256: str,
+        open_facts: Callable[[], Facts],
+        in_advance: bool = True,
+        read_kfuncs: Callable[[Facts], Permissions] | None = None,
+    ) -> None:
         """Opens the image unless answers of it are kept. Raises what `open_facts` and the readers raise.
 
-        `in_advance`: work out what the next questions are likely to ask.
+        `in_advance`: work out what the next questions are likely to ask. `read_kfuncs` takes the place of Permissions.
         """
         self._question = f"{_FORMAT}\0{cache.program()}\0{sha256}"
         self._open_facts, self.in_advance = open_facts, in_advance
         self._facts: Facts | None = None
+        self._read_kfuncs = read_kfuncs
         self._helpers: Helpers | None = None
         self._is_new = False
         self._worked_out = 0
@@ -95,6 +102,12 @@ class KeptImage:
 
             self._helpers = Helpers(self.facts())
         return self._helpers
+
+    def permissions(self) -> Permissions:
+        """Its kfuncs, by running it."""
+        from ..formats.image.kfuncs import Permissions
+
+        return (self._read_kfuncs or Permissions)(self.facts())
 
     def note(self, table: str, key: str, value: Any, most: int) -> None:
         """Remember an answer; a table that is full begins anew."""
@@ -256,9 +269,7 @@ class KeptKfuncs:
 
     @staticmethod
     def _read(image: KeptImage) -> Permissions:
-        from ..formats.image.kfuncs import Permissions
-
-        own = Permissions(image.facts())
+        own = image.permissions()
         held = {"hooks": own.kfuncs.hooks, "gave_up": own.kfuncs.gave_up, "flags": own.flags, "columns": {}}
         image.put("kfuncs", held)
         return own
@@ -294,9 +305,7 @@ class KeptKfuncs:
 
     def _permissions(self) -> Permissions:
         if self._own is None:
-            from ..formats.image.kfuncs import Permissions
-
-            self._own = Permissions(self._image.facts())
+            self._own = self._image.permissions()
         return self._own
 
 

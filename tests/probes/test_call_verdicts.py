@@ -5,22 +5,21 @@ The allow list of bpf_d_path, what sleeps and what is GPL-only are as kernel/tra
 
 from __future__ import annotations
 
-import lzma
 from pathlib import Path
 
 import pytest
 
 import probe_scout
 from probe_scout.errors import UsageError
-from probe_scout.probes.call_verdicts import Question, answer_of, column
+from probe_scout.probes.call_verdicts import Question, column
 from probe_scout.probes.calls import Calls
 from tests.builders import lab_image
 from tests.vm import cache as lab
+from tests.vm import places
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = str(ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz")
 PLACES = ROOT / "fixtures" / "calls" / "places.tsv.xz"
-AT = {"task": "iter:task", "tp:sched_switch": "tp:sched:sched_switch"}
 
 
 @pytest.fixture(scope="module")
@@ -71,28 +70,12 @@ def test_an_image_tells(image, name, type_, answer):
 @pytest.mark.image
 @pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12", "7.3"])
 def test_every_helper_at_a_place_is_answered_as_by_the_verifier(kernel):
-    """fixtures/calls/places.tsv.xz: which calls the booted kernel let through (tests/vm/guest/calls_all.py)."""
+    """fixtures/calls/places.tsv.xz: which calls the booted kernel let through (python -m tests.vm places)."""
     path = lab.root() / "kernels" / kernel / "vmlinuz"
     if not path.exists():
         pytest.skip(f"{path} is not there: python -m tests.vm fetches it")
-    k = probe_scout.open_kernel(str(path))._kernel
-    calls = Calls(k)
-    numbers = {v: f"bpf_{n[9:]}" for n, v in k.btf().enumerators("bpf_func_id").items() if n.startswith("BPF_FUNC_")}
-    wrong, told = [], 0
-    for line in lzma.decompress(PLACES.read_bytes()).decode().splitlines():
-        recorded_on, label, allowed, _ = line.split("\t")
-        if recorded_on != kernel:
-            continue
-        type_, _, place = label.partition("@")
-        where = f"lsm/{place}" if type_.startswith("lsm") else AT.get(place, place)
-        question = Question(k, calls, "", where, (type_,) if place else ())
-        one = column(type_) if place else column(type_)._replace(sleeps=False)  # as they were loaded
-        for number, name in numbers.items():
-            answer = answer_of(question.named(name, number).judged(one)[0]) if number else "unknown"
-            if answer != "unknown":
-                told += 1
-                if (answer == "yes") != (str(number) in allowed.split()):
-                    wrong.append((label, name, answer))
+    answers = [line.partition("\t")[2] for line in places.kept(PLACES) if line.startswith(f"{kernel}\t")]
+    told, wrong = places.compare(places.image_of(kernel), answers)
     assert wrong == []
     assert told > 3000
 

@@ -1,6 +1,6 @@
 """Kernels built without an option: the answers and errnos of every attach type, the reason by its name.
 
-The same is asked of booted kernels, compiled so, in tests/vm/test_built.py.
+The same is asked of booted kernels, compiled so, in tests/oracle/test_built.py.
 """
 
 from __future__ import annotations

@@ -141,9 +141,9 @@ def test_a_snapshot_falls_back_on_the_running_kernel(kernel, monkeypatch):
     """No image can be opened (none there, or its packing needs a package that is missing); proc/kcore can be read."""
     opened = Kernel(open_source(str(kernel)))
     reader = running_text(kernel)._read
-    monkeypatch.setattr(code, "_running_reader", lambda k: reader)
+    monkeypatch.setattr(code, "running_reader", lambda k: reader)
     assert b"code slices" in code.slices_for_snapshot(opened)
-    monkeypatch.setattr(code, "_running_reader", lambda k: lambda address, size: None)
+    monkeypatch.setattr(code, "running_reader", lambda k: lambda address, size: None)
     with pytest.raises(UsageError, match="needs the kernel's image, or proc/kcore"):
         code.slices_for_snapshot(Kernel(open_source(str(kernel))))
 

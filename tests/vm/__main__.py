@@ -21,6 +21,7 @@ OTHERS = {
     "smoke": "smoke",
     "fields": "fields",
     "contexts": "contexts",
+    "places": "places",
     "built": "built",
 }
 

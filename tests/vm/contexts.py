@@ -23,7 +23,7 @@ from probe_scout.formats.image.program import Program
 from probe_scout.rules import section_names
 
 from . import boot, cache
-from .problems import LabError
+from .problems import LabError, needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -108,6 +108,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("-k", "--kernel", required=True, help="a name of the table, fetched before")
     parser.add_argument("--pack", type=Path, metavar="FILE", help="fixtures/calls/contexts.tsv.xz")
     given = parser.parse_args(words)
+    needs("capstone")
     facts = facts_of(given.kernel)
     answers = ask(given.kernel, questions(facts))
     told, untold, wrong = differences(facts, answers)

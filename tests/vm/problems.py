@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 
@@ -31,3 +32,9 @@ def program(name: str) -> str:
         package = PACKAGES.get(name, name)
         raise LabError(f"{name} is not installed: apt-get install {package} (Debian)")
     return found
+
+
+def needs(package: str) -> None:
+    """Raises LabError that says how to install a Python package which this Python lacks."""
+    if importlib.util.find_spec(package) is None:
+        raise LabError(f"{package} is not installed for this Python: `./run test tests/vm` once, then .venv/bin/python")

@@ -57,6 +57,12 @@ def test_the_help_of_every_command(name, capsys):
     assert f"python -m tests.vm {name}" in capsys.readouterr().out
 
 
+def test_a_package_that_is_missing_is_named():
+    problems.needs("json")
+    with pytest.raises(problems.LabError, match="no_such_package is not installed"):
+        problems.needs("no_such_package")
+
+
 # The table
 
 

@@ -100,6 +100,10 @@ class Facts:
             return self.table.names[row].decode("utf-8", "replace")
         return ""
 
+    def has_name(self, beginning: str) -> bool:
+        """Whether a symbol's name begins so."""
+        return any(name.startswith(beginning.encode()) for name in self.table.names)
+
     def function_of(self, address: int) -> int | None:
         """Where the symbol begins that an address lies in."""
         row = bisect_right(self.table.addresses, address) - 1

@@ -88,7 +88,7 @@ class Reader:
         if other:
             return Kfuncs((), {}, (other,))
         lost = self.run(callers(self.facts, [a for a in self._register if a]))
-        return Kfuncs(tuple(self.found), self._hooks(lost), tuple(lost))
+        return Kfuncs(tuple(self.found), self.hooks(lost), tuple(lost))
 
     def run(self, functions: dict[int, set[int]]) -> list[str]:
         """Notes the registrations of functions, given with the places in them that register; returns what was lost."""
@@ -104,11 +104,11 @@ class Reader:
                 lost.append(f"{self.facts.first_name(address)}: whether all of it runs depends on what is not known")
         return lost
 
-    def _hooks(self, lost: list[str]) -> dict[int, int]:
+    def hooks(self, lost: list[str]) -> dict[int, int]:
         """Runs, for every type, the function that turns the type into a hook, up to the call behind it."""
         self._register = {}
         types = self.facts.records().btf.enumerators("bpf_prog_type")
-        inner = any(name.startswith(_INNER.encode()) for name in self.facts.table.names)
+        inner = self.facts.has_name(_INNER)
         run = self._hook_of_register if inner else self._hook_of_search
         found: dict[int, int] = {}
         for name, number in types.items():
