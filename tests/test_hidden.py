@@ -101,7 +101,7 @@ def test_hidden_addresses_change_no_settled_answer(recorded):
     assert recorded.read(PATH_ADDRS)[:16].strip(b"0")
     types = ("kprobe", "kprobe.multi", "fentry")
     open_, shut = (
-        {(r.module, r.target): r for r in scan.rows(Kernel(source), scan.Wanted(), types, None)}
+        {(r.module, r.target): r for r in scan.rows(scan.Judged(Kernel(source), types), scan.Wanted(), None)}
         for source in (recorded, Changed(recorded, replaced=replaced))
     )
     assert open_.keys() == shut.keys()

@@ -1,4 +1,4 @@
-"""arm64 instructions as kprobes judge them: simulated, stepped out of line, or refused.
+"""arm64 instructions as kprobes and uprobes judge them: simulated, stepped out of line, or refused.
 
 arch/arm64/kernel/probes/decode-insn.c arm_kprobe_decode_insn, arm_probe_decode_insn, aarch64_insn_is_steppable and
 is_probed_address_atomic, with the masks of arch/arm64/include/asm/insn.h (5.10 to 7.3). Every instruction is one
@@ -15,8 +15,11 @@ SCAN_WORDS_MAX = 128  # MAX_ATOMIC_CONTEXT_SIZE
 NOP = 0xD503201F
 KPROBE_BREAKPOINT = 0xD4200080  # BRK64_OPCODE_KPROBES: somebody's kprobe is armed here
 
+UPROBE_BREAKPOINT = 0xD42000A0  # BRK64_OPCODE_UPROBES
+
 # What may be done with a word.
 ACCEPTED, REFUSED = "accepted", "refused"
+BREAKPOINT, MAYBE, LITERAL = "breakpoint", "maybe", "literal"
 MOPS = "mops"  # memory copy and set: refused since the check of these exists
 
 _HINTS = frozenset((0x00, 0x07, 0x08, 0x0A, 0x18, 0x19, 0x1A, 0x1B, 0x20, 0x22, 0x24, 0x26))  # steppable ones
@@ -67,6 +70,53 @@ def _branch_or_system(word: int) -> str:
     if word & 0xFFFFF01F == 0xD503201F:
         return ACCEPTED if word >> 5 & 0x7F in _HINTS else REFUSED
     return ACCEPTED
+
+
+def judge_user_word(word: int) -> str:
+    """As `judge_word`, for a uprobe; BREAKPOINT where one stands there already, MAYBE where kernels differ.
+
+    LITERAL is accepted and done wrongly: LDR of a vector register from beside the code. aarch64_insn_uses_literal knows
+    the loads of general registers alone (masks of ldr_lit and ldrsw_lit), so that this one is stepped in another page.
+    arch_uprobe_analyze_insn asks arm_probe_decode_insn alone: whether an exclusive sequence is open is not looked at.
+    Of literal loads and memory copies kernels differ: acc450aa0709 ("arm64: probes: Remove broken LDR (literal) uprobe
+    support") was backported, and so may be the check for MOPS.
+    """
+    if word == UPROBE_BREAKPOINT:
+        return BREAKPOINT
+    if word & 0xBF000000 == 0x18000000 or word & 0xFF000000 == 0x98000000:
+        return MAYBE
+    if word & 0x3F000000 == 0x1C000000:
+        return LITERAL
+    found = judge_word(word)
+    return MAYBE if found == MOPS else found
+
+
+def is_return(word: int) -> bool:
+    """RET of any register, RETAA, RETAB."""
+    return word & 0xFFFFFC1F == 0xD65F0000 or word & 0xFFFFFBFF == 0xD65F0BFF
+
+
+def is_indirect_jump(word: int) -> bool:
+    """BR, BRAA, BRAB and like: not a call."""
+    return word & 0xFFFFFC1F == 0xD61F0000 or word & 0xFEFFF800 == 0xD61F0800
+
+
+def branch(word: int) -> tuple[str, int] | None:
+    """("call", "jump" or "maybe", bytes from the instruction on) of a direct branch; None for others.
+
+    BL; B; B.cond, CBZ, CBNZ, TBZ and TBNZ.
+    """
+    if word & 0x7C000000 == 0x14000000:
+        return "call" if word >> 31 else "jump", _signed(word & 0x3FFFFFF, 26) * 4
+    if word & 0xFF000000 == 0x54000000 or word & 0x7E000000 == 0x34000000:
+        return "maybe", _signed(word >> 5 & 0x7FFFF, 19) * 4
+    if word & 0x7E000000 == 0x36000000:
+        return "maybe", _signed(word >> 5 & 0x3FFF, 14) * 4
+    return None
+
+
+def _signed(value: int, bits: int) -> int:
+    return value - (1 << bits) if value >> bits - 1 else value
 
 
 def opens_exclusive(word: int, exact: bool) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..model import facts
 from ..model.attach import for_kind
 from ..model.report import ScanRow
 from ..model.target import FUNCTION
-from ..model.traits import Traits
 from ..named_tuple import NamedTuple
 from ..probes.attach.bulk import Group, Sweep, groups
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
     from ..kernel.kernel import Kernel
     from ..model.facts import Unread
+
+    _Told = tuple[dict[str, str], dict[str, str]]  # by attach type: the answer, and errno of each no
 
 
 def default_types() -> tuple[str, ...]:
@@ -57,11 +58,11 @@ def _names(globs: Sequence[str], module: str | None) -> Callable[[str], bool]:
     )
 
 
-def _matching(k: Kernel, wanted: Wanted, untyped: list[int] | None = None) -> Iterator[Group]:
+def _matching(judged: Judged, wanted: Wanted, untyped: list[int] | None = None) -> Iterator[Group]:
     """Groups reduced to the names that are wanted."""
     everything = _matcher(wanted.globs) is None and not wanted.without and not wanted.args and not wanted.returns
-    typed = _Typed(k, wanted) if wanted.args or wanted.returns else None
-    for group in groups(k):
+    typed = _Typed(judged.k, wanted) if wanted.args or wanted.returns else None
+    for group in judged.groups():
         if everything:
             yield group
             continue
@@ -110,36 +111,46 @@ def _c_type(text: str) -> str:
     return " ".join(word for word in words if word not in ("const", "volatile")).replace("* *", "**")
 
 
-def rows(
-    k: Kernel, wanted: Wanted, types: Sequence[str], answer: str | None, untyped: list[int] | None = None
-) -> Iterator[ScanRow]:
+class Judged:
+    """Functions by owner, each with a key of its answers; `answers` tells those of a key."""
+
+    def __init__(self, k: Kernel, types: Sequence[str]) -> None:
+        self.k = k
+        self.answers: Callable[[Any], tuple[dict[str, str], dict[str, str]]] = Sweep(
+            k, types or default_types()
+        ).answers
+
+    def groups(self) -> Iterator[Group]:
+        """All functions; `traits` are the keys."""
+        return groups(self.k)
+
+
+def rows(judged: Judged, wanted: Wanted, answer: str | None, untyped: list[int] | None = None) -> Iterator[ScanRow]:
     """One row for each function that is wanted; `untyped[0]` counts those that no type is known of."""
-    sweep = Sweep(k, types or default_types())
-    for group in _matching(k, wanted, untyped):
-        for name, traits in zip(group.names, group.traits, strict=True):
-            answers, errno = sweep.answers(traits)
+    for group in _matching(judged, wanted, untyped):
+        for name, key in zip(group.names, group.traits, strict=True):
+            answers, errno = judged.answers(key)
             if answer is None or answer in answers.values():
                 yield ScanRow(name, group.module, answers, errno)
 
 
-def ndjson(k: Kernel, wanted: Wanted, types: Sequence[str], answer: str | None) -> Iterator[bytes]:
+def ndjson(judged: Judged, wanted: Wanted, answer: str | None) -> Iterator[bytes]:
     """The same rows as ready lines: `{"target":…,"module":…,"answers":{…},"errno":{…}}`."""
     import json
 
-    sweep = Sweep(k, types or default_types())
-    texts: dict[Traits, bytes | None] = {}
-    for group in _matching(k, wanted):
+    texts: dict[object, bytes | None] = {}
+    for group in _matching(judged, wanted):
         head = b'","module":' + json.dumps(group.module).encode() + b","
         tails: dict[int, bytes | None] = {}
-        for traits in {id(t): t for t in group.traits}.values():
-            if traits not in texts:
-                answers, errno = sweep.answers(traits)
+        for key in {id(t): t for t in group.traits}.values():
+            if key not in texts:
+                answers, errno = judged.answers(key)
                 text = json.dumps({"answers": answers, "errno": errno}, separators=(",", ":"))
-                texts[traits] = None if answer is not None and answer not in answers.values() else text[1:].encode()
-            known = texts[traits]
-            tails[id(traits)] = None if known is None else head + known + b"\n"
-        for name, traits in zip(_quoted(group.names), group.traits, strict=True):
-            tail = tails[id(traits)]
+                texts[key] = None if answer is not None and answer not in answers.values() else text[1:].encode()
+            known = texts[key]
+            tails[id(key)] = None if known is None else head + known + b"\n"
+        for name, key in zip(_quoted(group.names), group.traits, strict=True):
+            tail = tails[id(key)]
             if tail is not None:
                 yield b'{"target":"' + name + tail
 

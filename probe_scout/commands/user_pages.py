@@ -66,6 +66,18 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         _PROBES,
     ),
     (
+        "limit.uprobe_literal",
+        """arm64: a load of a vector register from beside the code is executed elsewhere. Do not probe it.
+
+        Such loads have their source at a distance from the instruction. aarch64_insn_uses_literal knows ldr and ldrsw
+        of general registers, not `ldr q0, label`; that one is stepped out of line, in a page of the kernel's, and
+        loads what lies there. Read in the source of 7.3 (masks of ldr_lit and ldrsw_lit), not measured.""",
+        "arm_probe_decode_insn, aarch64_insn_uses_literal",
+        "arch/arm64/kernel/probes/decode-insn.c, arch/arm64/include/asm/insn.h",
+        "the instruction, 4 bytes of the file",
+        _PROBES,
+    ),
+    (
         "limit.uprobe_inside",
         """The offset is inside an instruction: the breakpoint overwrites a part of it.
 
@@ -315,6 +327,14 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "branch_setup_xol_ops",
         _X86,
         "the instruction, 16 bytes of the file",
+        _PROBES,
+    ),
+    (
+        "hazard.uprobe_literal",
+        """arm64: a vector register is loaded from another page than the program's. See limit.uprobe_literal.""",
+        "arm_probe_decode_insn",
+        "arch/arm64/kernel/probes/decode-insn.c",
+        "the instruction, 4 bytes of the file",
         _PROBES,
     ),
     (

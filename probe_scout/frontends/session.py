@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from ..commands.audit.kept import Kept
-    from ..commands.scan import Wanted
+    from ..commands.scan import Judged, Wanted
     from ..kernel.kernel import Kernel
     from ..model.audit import AuditReport
     from ..model.calls import FeaturesReport, KfuncReport
@@ -125,6 +125,8 @@ class OpenKernel:
         self._caller = ""
         self._kept: Kept | None = None
         self._untyped = [0]
+        self._scanned = ""  # the key of a scan that is not kept yet
+        self._gaps: tuple[Unread, ...] | None = None  # of the kept scan that was asked last
 
     @property
     def _kernel(self) -> Kernel:
@@ -155,12 +157,17 @@ class OpenKernel:
 
     def wants_indexes(self) -> bool:
         """Whether a large file was read, of which `keep_indexes` can make the next question cheaper."""
-        return self._opened is not None and self._opened.wants_indexes()
+        return self._opened is not None and (bool(self._scanned) or self._opened.wants_indexes())
 
     def keep_indexes(self) -> None:
-        """Keep tables of the large files that were read (kernel/kept.py): some tenths of a second of work."""
+        """Keep tables of the large files that were read (kernel/kept.py), and a scan: tenths of a second of work."""
         if self._opened is not None:
             self._opened.keep_indexes()
+            if self._scanned:
+                from . import kept_scan
+
+                kept_scan.store(self._opened, self._scanned)
+                self._scanned = ""
 
     def _names_question(self) -> str | None:
         """What the list of all functions is kept under; None where it is not kept."""
@@ -384,10 +391,9 @@ class OpenKernel:
             found = listing.listed(k, globs[0], types, answer, pid)
             return ScanReport(k.info(), found.rows, found.unread)
         wanted, attach = self._wanted(globs, asked.several(without, "without"), asked.several(args, "args"), returns)
-        self._full()
-        types = types or attach
+        judged = self._judged(types or attach)
         self._untyped = [0]
-        return ScanReport(k.info(), scan.rows(k, wanted, types, answer, self._untyped), scan.unread(k))
+        return ScanReport(k.info(), scan.rows(judged, wanted, answer, self._untyped), self.gaps())
 
     def looked_through(self, glob: str, pid: int | None = None) -> str:
         """Where a scan of programs looks for names, in words, for the case that it finds none."""
@@ -446,14 +452,31 @@ class OpenKernel:
         if answer is not None:
             asked.one_of(answer, _ANSWERS, "answer:")
         wanted, attach = self._wanted((glob,))
+        return scan.ndjson(self._judged(types or attach), wanted, answer)
+
+    def _judged(self, types: Sequence[str]) -> Judged:
+        """Every function judged for these types: by the kept scan, else by what is read now."""
+        from ..commands import scan
+
+        self._gaps = None
+        if self._cache and not self._caller:
+            from ..sources import cache
+            from . import kept_scan
+
+            key = cache.key(self._root, self._vmlinux, ("scan",), (), False)
+            kept = kept_scan.load(self._kernel, key, types)
+            if kept is not None:
+                self._gaps = kept.unread
+                return kept
+            self._scanned = key or ""
         self._full()
-        return scan.ndjson(self._kernel, wanted, types or attach, answer)
+        return scan.Judged(self._kernel, types)
 
     def gaps(self) -> tuple[Unread, ...]:
         """Facts that could not be read and leave answers of a scan unknown."""
         from ..commands import scan
 
-        return scan.unread(self._kernel)
+        return scan.unread(self._kernel) if self._gaps is None else self._gaps
 
     def _full(self) -> None:
         k = self._kernel

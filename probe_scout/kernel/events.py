@@ -139,13 +139,15 @@ class Events(Lists):
         """
         if self.source.describe().kind != "snapshot":
             return ""
-        calls = {name for category, name in self.index_events() if category == "syscalls"}
-        twin = {"sys_enter_": "sys_exit_", "sys_exit_": "sys_enter_"}
-        for name in sorted(calls):
-            for head, other in twin.items():
-                if name.startswith(head) and other + name.removeprefix(head) not in calls:
-                    return f"syscalls:{name}"
-        return ""
+        from ..formats.text import available_events
+
+        raw = self.available_events()
+        events = available_events.names_in(raw, "syscalls") if raw is not None else ()
+        entered, left = (
+            {name[len(head) :] for name in events if name.startswith(head)} for head in ("sys_enter_", "sys_exit_")
+        )
+        alone = [f"sys_enter_{call}" for call in entered - left] + [f"sys_exit_{call}" for call in left - entered]
+        return f"syscalls:{min(alone)}" if alone else ""
 
     def partial_gap(self, fact: str) -> Unread | None:
         """What a partial snapshot does not tell; None for a whole one."""

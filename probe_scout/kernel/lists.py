@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..sources.source import Source
 
 
+_ENTRIES = frozenset(("x86_64", "aarch64"))  # whose blacklist ends with the text of entries
+
+
 class Lists(Identity):
     """BTF id sets, the kprobe blacklist, the error-injection list, CONFIG options, lockdown."""
 
@@ -29,6 +32,7 @@ class Lists(Identity):
         self._blacklist: Blacklist | None = None
         self._injection: dict[str, str] | None = None
         self._config: tuple[str, bytes] | None = None
+        self._config_is_cut: bool | None = None
 
     def ids(self) -> BtfIdSets:
         """The kernel's BTF id sets; `visible` false marks BTF_IDS as unread."""
@@ -50,10 +54,26 @@ class Lists(Identity):
                 from ..formats.text import kprobe_blacklist
 
                 try:
-                    self._blacklist = kprobe_blacklist.table(found[1])
+                    self._blacklist = self._whole_blacklist(kprobe_blacklist.table(found[1]), len(found[1]))
                 except Malformed as error:
                     self.mark_malformed(facts.KPROBE_BLACKLIST, error)
         return self._blacklist
+
+    def _whole_blacklist(self, found: Blacklist, size: int) -> Blacklist:
+        """The list, if it has the last area that boot adds to it. Raises Malformed.
+
+        kernel/kprobes.c populate_kprobe_blacklist ends with arch_populate_kprobe_blacklist, which adds the text of
+        entries up to its end (arch/x86/kernel/kprobes/core.c, arch/arm64/kernel/probes/kprobes.c); modules come behind.
+        What of them is missing nothing tells, nor what is where addresses are hidden.
+        """
+        raw = self.kallsyms() if self._is_copy() and not found.hidden else None
+        if raw is not None and self.arch() in _ENTRIES and b" arch_populate_kprobe_blacklist\n" in raw:
+            at = raw.find(b" __entry_text_end\n")
+            line = raw[raw.rfind(b"\n", 0, at) + 1 : at].partition(b" ")[0] if at >= 0 else b""
+            end = int(line, 16) if line.isalnum() else 0
+            if end and not found.covers(end - 1):
+                raise Malformed(BLACKLIST, size, "the text of entries (the list is cut off)", "its end")
+        return found
 
     def injectable(self) -> dict[str, str]:
         """Functions in the error-injection list with their kind; empty where the feature is not built."""
@@ -92,6 +112,15 @@ class Lists(Identity):
         from ..formats.text import kconfig
 
         try:
+            if self._config_is_cut is None:
+                self._config_is_cut = kconfig.is_cut_off(raw)
+            if self._config_is_cut and not kconfig.is_named(raw, option):
+                self.mark_malformed(
+                    facts.CONFIG,
+                    Malformed(path, len(raw), "its last menu, Kernel hacking (the file is cut off)", "its end"),
+                    "copy the whole file",
+                )
+                return None
             return kconfig.find(raw, option) or ""
         except Malformed as error:
             self.mark_malformed(facts.CONFIG, error)

@@ -107,13 +107,17 @@ class Reading:
         return self._indexes.parts.get(path) if self._indexes is not None else None
 
     def wants_indexes(self) -> bool:
-        """Whether a large file was read whose tables could be kept."""
-        return self._indexes is not None and self._indexes.wanted()
+        """Whether a file was read whose tables, or whose sha256, could be kept."""
+        verified = getattr(self.source, "verified", None)
+        return (self._indexes is not None and self._indexes.wanted()) or (verified is not None and verified.is_new)
 
     def keep_indexes(self) -> None:
         """Make and keep the tables of the large files that were read."""
         if self._indexes is not None:
             self._indexes.keep({path: raw for path, raw in self._raw.items() if isinstance(raw, bytes)})
+        verified = getattr(self.source, "verified", None)
+        if verified is not None:
+            verified.keep()
 
     def forget(self, paths: Iterable[str]) -> None:
         """Read these again when they are asked for next: what changes while a program looks on."""

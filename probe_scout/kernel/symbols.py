@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     _Answer = TypeVar("_Answer")
 
 _NARROW_LIMIT = 64  # distinct narrow views kept
+_SEVERAL = 3  # modules, of which one at least has a function that ftrace lists
 
 
 class View:
@@ -350,6 +351,13 @@ class Symbols(Types):
                 facts.FILTER_FUNCTIONS, "not_there", f"{path}: the file is empty", "CONFIG_DYNAMIC_FTRACE=y"
             )
             return None
+        if self._is_copy() and self._lacks_modules(raw):
+            self.mark_malformed(
+                facts.FILTER_FUNCTIONS,
+                Malformed(path, len(raw), "functions of the loaded modules (the list is cut off)", "its end"),
+                "copy the whole file",
+            )
+            return None
         try:
             if symbols.hidden:
                 return filter_functions.by_name(raw)
@@ -390,6 +398,22 @@ class Symbols(Types):
             except Damaged:
                 pass
         return ask(raw, None)
+
+    def _lacks_modules(self, listed: bytes) -> bool:
+        """ftrace's list has no function of any module, and several with code are loaded.
+
+        Modules stand behind vmlinux, the one that was loaded last at the end (kernel/trace/ftrace.c,
+        ftrace_process_locs). A list that ends among them, or that of a kernel without modules, shows nothing of it.
+        """
+        if b" [" in listed:
+            return False
+        raw = self.kallsyms() or b""
+        try:
+            modules = {row.split(b" ", 1)[0] for row in self.read("proc/modules").split(b"\n") if row}
+        except SourceError:
+            return False
+        having = {line.rpartition(b"\t[")[2] for line in raw[raw.find(b"\t[") :].split(b"\n") if b" t " in line[:24]}
+        return len({name + b"]" for name in modules} & having) >= _SEVERAL and not self.is_cut()
 
     def names_with(self, head: bytes) -> frozenset[bytes]:
         """What follows `head` in the symbols that begin with it, of vmlinux and of modules; read once."""

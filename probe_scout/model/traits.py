@@ -101,9 +101,10 @@ class UserTraits(NamedTuple):
     negative: bool = False
     past_end: bool = False
     at_end: bool = False
+    unaligned: bool = False  # to the breakpoint's size: four bytes on arm64, one on x86
     counter_odd: bool = False  # the offset of the semaphore, ref_ctr_offset
     mapped: bool = False  # a process maps the place so that a breakpoint is planted at once
-    refused: str = ""  # arch/x86_uprobe.py: why the instruction is refused
+    refused: str = ""  # arch/x86_uprobe.py, probes/user/code.py: why the instruction is refused
     arguments_too_many: bool = False
     argument_unknown: bool = False
     no_process: bool = False  # a process is asked for (perf_event_open's pid, uprobe_multi.pid) that is not there

@@ -177,6 +177,12 @@ def past_end(t: UserTraits, _k: Flags) -> bool:
     return t.past_end
 
 
+@REGISTER.rule("unaligned", errno="EINVAL", decides="IS_ALIGNED(offset, UPROBE_SWBP_INSN_SIZE)", needs=_FILE)
+def unaligned(t: UserTraits, _k: Flags) -> bool:
+    """The offset is no multiple of the breakpoint's size: four bytes on arm64."""
+    return t.unaligned
+
+
 @REGISTER.rule("counter_unaligned", errno="EINVAL", decides="IS_ALIGNED(ref_ctr_offset, sizeof(short))")
 def counter_unaligned(t: UserTraits, _k: Flags) -> bool:
     """The reference counter (semaphore) lies at an odd offset; it is a number of two bytes."""
@@ -224,6 +230,16 @@ def opcode(t: UserTraits, _k: Flags) -> bool:
     refuses vmovd (6e), vmovdqa and vmovdqu loads (6f), vpxor (ef), vpaddq (d4).
     """
     return t.mapped and t.refused == "opcode"
+
+
+@INSTRUCTION.rule("word", errno="EINVAL", decides="arm_probe_decode_insn", needs=_CODE)
+def word(t: UserTraits, _k: Flags) -> bool:
+    """arm64: the instruction is neither simulated nor stepped out of line.
+
+    Exclusive loads and stores, literal prefetches, returns and branches with pointer authentication, exceptions, MSR,
+    hints outside the list (arch/arm64/kernel/probes/decode-insn.c). Take the next instruction.
+    """
+    return t.mapped and t.refused == "word"
 
 
 @INSTRUCTION.rule("branch_prefix", errno="ENOTSUPP", decides="branch_setup_xol_ops", needs=_CODE)

@@ -16,8 +16,8 @@ def open_source(root: str = "", keep: bool = False) -> Source:
     (manifest.json, sos_commands, or proc/kallsyms without etc and bin) or the mounted root of another system, an
     address such as s3://bucket/name an archive in another store (remote.py).
 
-    `keep`: what an archive unpacks to may be kept in the cache folder. Raises NotThere, Denied or Broken, each with one
-    sentence.
+    `keep`: what an archive unpacks to, and which files were verified, may be kept in the cache folder. Raises NotThere,
+    Denied or Broken, each with one sentence.
     """
     from .reading import printable, refusal
 
@@ -47,7 +47,7 @@ def open_source(root: str = "", keep: bool = False) -> Source:
         return ArchiveSource(root, keep)
     from .folder import FolderSource
 
-    return FolderSource(root, "snapshot" if _is_snapshot(root) else "root")
+    return FolderSource(root, "snapshot" if _is_snapshot(root) else "root", keep)
 
 
 def _is_snapshot(folder: str) -> bool:

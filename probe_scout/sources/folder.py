@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .mapped import Held
+    from .verified import Verified
 
 _FOLDER_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SMALL_BYTES = 1 << 16
@@ -41,10 +42,14 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 class FolderSource:
     """`kind` is "snapshot" or "root". Only a snapshot's manifest.json is looked at."""
 
-    __slots__ = ("_kind", "_manifest", "_root", "_where")
+    __slots__ = ("_keep", "_kind", "_manifest", "_root", "_stat", "_where", "verified")
 
-    def __init__(self, path: str, kind: str) -> None:
+    def __init__(self, path: str, kind: str, keep: bool = False) -> None:
+        """`keep`: which files had the manifest's sha256 may be kept in the cache folder (verified.py)."""
         self._where, self._root, self._kind = path, os.path.abspath(path), kind
+        self.verified: Verified | None = None
+        self._keep = keep
+        self._stat: os.stat_result | None = None  # of the file that was opened last
         self._manifest: manifest.Manifest | bool | None = False  # False: not looked for yet
 
     def read(self, path: str) -> bytes:
@@ -54,9 +59,23 @@ class FolderSource:
         """
         plain_parts(path)
         data = self._read_either(path)
+        stat = self._stat
         if self._kind == "snapshot" and path != manifest.NAME and (found := self._read_manifest()):
-            found.verify(path, data)
+            self._verify(found, path, data, stat)
         return data
+
+    def _verify(self, found: manifest.Manifest, path: str, data: bytes, stat: os.stat_result | None) -> None:
+        """Raises Broken for bytes that are not the manifest's. What was found right in this state, is."""
+        if not self._keep or stat is None:
+            found.verify(path, data)
+            return
+        if self.verified is None:
+            from .verified import Verified
+
+            self.verified = Verified(self._root)
+        if not self.verified.has(path, stat):
+            found.verify(path, data)
+            self.verified.add(path, stat)
 
     def read_many(self, paths: Sequence[str]) -> Iterator[bytes | SourceError]:
         """What `read` gives or raises for each path, in their order. Fast where neighbours share folders.
@@ -220,7 +239,8 @@ class FolderSource:
     def _read_at(self, path: str, where: str) -> bytes:
         fd = self._open(where, want_folder=False)
         try:
-            require_regular(path, os.fstat(fd).st_mode)
+            self._stat = os.fstat(fd)
+            require_regular(path, self._stat.st_mode)
             return read_all(fd, path)
         finally:
             os.close(fd)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from probe_scout.arch import aarch64
 from probe_scout.arch.aarch64 import ACCEPTED, MOPS, REFUSED
+from probe_scout.formats.elf.image import ElfImage
+from probe_scout.probes.user.code import _walk_words
+from tests.builders import programs
 
 # Accepted and refused by 5.10, 6.1, 6.12 and 7.3 (kprobe_events, neoverse-n1).
 ASKED = {
@@ -101,3 +107,68 @@ def test_what_a_table_may_name():
 def test_a_constant_is_loaded_or_compared_with(word, found):
     """mov w1, #58; cmp w0, #58; cmp w2, #58; mov w1, #59; mov x1, #58 (no character); mov x9, x30."""
     assert aarch64.has_constant((0xD503233F).to_bytes(4, "little") + word.to_bytes(4, "little"), 58) is found
+
+
+def test_a_word_is_judged_for_a_uprobe():
+    """As for a kprobe, but for loads from beside the code, and memory copies."""
+    assert aarch64.judge_user_word(0xD42000A0) == aarch64.BREAKPOINT
+    for (name, word), said in ALL:
+        if name == "ldr q0, literal":
+            said = aarch64.LITERAL
+        differs = said == MOPS or name in ("ldr x0, literal", "ldrsw literal")
+        assert aarch64.judge_user_word(word) == (aarch64.MAYBE if differs else said), name
+
+
+CODE = """
+f: cbz x0, g
+ cbnz w1, f
+ tbz x2, #40, g
+ tbnz w3, #3, f
+ b.ne g
+ b.al f
+ b f
+ b g
+ bl f
+ bl g
+ br x3
+ blr x4
+ ret
+ ret x5
+ retaa
+ retab
+ braa x1, x2
+ brabz x3
+ blraa x1, x2
+ nop
+ ldr x0, g
+ adr x0, f
+g: ret
+"""
+
+
+def test_branches_as_the_assembler_wrote_them(tmp_path: Path):
+    """Kinds and distances, with llvm-objdump as the other reader."""
+    (tmp_path / "a.s").write_text(".arch armv8.5-a+pauth\n" + CODE)
+    programs.run(programs.tool("clang"), "--target=aarch64-linux-gnu", "-c", tmp_path / "a.s", "-o", tmp_path / "a.o")
+    image = ElfImage((tmp_path / "a.o").read_bytes(), "a.o")
+    region = image.region(".text")
+    code = bytes(region.raw[region.start : region.end])
+    options = ("-d", "--mattr=+v8.5a,+pauth", "--no-show-raw-insn")
+    shown = programs.run(programs.tool("llvm-objdump"), *options, tmp_path / "a.o")
+    rows = re.findall(r"^\s+([0-9a-f]+):\s+(\S+)(.*)$", shown, re.M)
+    assert len(rows) == len(code) // 4 == 23
+    kinds = {"bl": "call", "b": "jump"}
+    for place, mnemonic, operands in rows:
+        at = int(place, 16)
+        word = int.from_bytes(code[at : at + 4], "little")
+        goal = re.search(r"0x([0-9a-f]+) <", operands)
+        assert aarch64.is_return(word) is mnemonic.startswith("ret"), mnemonic
+        assert aarch64.is_indirect_jump(word) is mnemonic.startswith("br"), mnemonic
+        found = aarch64.branch(word)
+        if goal and mnemonic not in ("ldr", "adr"):
+            assert found == (kinds.get(mnemonic, "maybe"), int(goal[1], 16) - at), mnemonic
+        else:
+            assert found is None, mnemonic
+    walk = _walk_words(code)
+    assert [walk.jumps_to_entry, walk.calls_itself, walk.may_leave] == [True, True, True]
+    assert len(walk.returns) == 5

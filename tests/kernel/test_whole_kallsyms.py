@@ -123,3 +123,53 @@ def test_slices_are_read():
         kernel = Kernel(open_source(str(path)))
         assert kernel.kallsyms() is not None, path.name
         assert kernel.unproved() is None, path.name
+
+
+def test_a_list_of_functions_that_ends_before_those_of_modules():
+    """Recorded: cut in vmlinux it shows no function of the 31 modules. Without modules nothing can tell."""
+    source = open_source(str(RECORDED))
+    whole, addresses = source.read(FILTER), source.read(FILTER_ADDRS)
+    cut = {
+        path: raw[: raw.index(b"\n", len(raw) // 2) + 1] for path, raw in ((FILTER, whole), (FILTER_ADDRS, addresses))
+    }
+    assert b" [" not in cut[FILTER]
+    kernel = Kernel(Changed(source, replaced=cut))
+    verdict = verdicts.verdicts(kernel, parse("xfrm_output"), ("fentry",))[0]
+    assert (verdict.answer, verdict.unread[0].kind) == ("unknown", "malformed")
+    assert "the list is cut off" in verdict.unread[0].why
+    assert verdicts.verdicts(Kernel(source), parse("xfrm_output"), ("fentry",))[0].answer == "yes"
+    alone = Kernel(Changed(source, replaced={**cut, "proc/modules": source.read("proc/modules").splitlines(True)[-1]}))
+    assert alone.view((b"vfs_read",)).sites is not None
+
+
+def test_a_blacklist_that_ends_before_the_text_of_entries():
+    """What is cut off would be a *yes*."""
+    source = open_source(str(RECORDED))
+    path = "sys/kernel/debug/kprobes/blacklist"
+    lines = source.read(path).splitlines(True)
+    own = [line for line in lines if b"[" not in line]
+    for count, is_whole in ((1, False), (len(own) // 2, False), (len(own) - 1, False), (len(own), True)):
+        kernel = Kernel(Changed(source, replaced={path: b"".join(own[:count])}))
+        assert (kernel.blacklist() is not None) == is_whole
+        if not is_whole:
+            assert "the list is cut off" in kernel.unread("kprobe_blacklist").why
+    name = own[-1].split()[1].decode()
+    verdict = verdicts.verdicts(Kernel(Changed(source, replaced={path: b"".join(own[:-1])})), parse(name), ("kprobe",))[
+        0
+    ]
+    assert verdict.answer != "yes"
+
+
+def test_a_configuration_that_ends_before_its_last_menu():
+    """What has no line may be behind the cut; what has one is told."""
+    source = open_source(str(RECORDED))
+    path = next(f"boot/{name}" for name in source.names("boot") if name.startswith("config"))
+    raw = source.read(path)
+    cut = raw[: raw.index(b"\n", raw.index(b"CONFIG_BPF_SYSCALL=")) + 1]
+    kernel, whole = (Kernel(Changed(source, replaced={path: text})) for text in (cut, raw))
+    options = ("CONFIG_BPF_SYSCALL", "CONFIG_KPROBES", "CONFIG_NO_SUCH", "CONFIG_COMPILE_TEST")
+    assert [whole.config(option) for option in options] == ["y", "y", "", ""]
+    assert [kernel.config(option) for option in options] == ["y", None, None, ""]
+    assert "the file is cut off" in kernel.unread("config").why
+    old = Kernel(Changed(source, replaced={path: cut.replace(b"# end of", b"# ends")}))  # kernels before 5.4
+    assert old.config("CONFIG_KPROBES") == ""

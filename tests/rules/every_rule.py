@@ -94,7 +94,7 @@ def _user_path_cases(gate: str, attach: str) -> dict[str, Case]:
     }
 
 
-_REFUSALS = ("breakpoint", "undecodable", "prefix", "masking", "opcode", "branch_prefix")
+_REFUSALS = ("breakpoint", "undecodable", "prefix", "masking", "opcode", "word", "branch_prefix")
 USER_CASES: dict[str, Case] = {
     "perf_uprobe.absent": Case(
         user("uprobe", without=("perf_uprobe_init",)),
@@ -150,6 +150,9 @@ USER_CASES: dict[str, Case] = {
         user("uprobe", no_page_cache=True), user("uprobe"), unread("uprobe", facts.USER_FILE)
     ),
     "uprobe_register.past_end": Case(user("uprobe", past_end=True), user("uprobe"), unread("uprobe", facts.USER_FILE)),
+    "uprobe_register.unaligned": Case(
+        user("uprobe", unaligned=True), user("uprobe"), unread("uprobe", facts.USER_FILE)
+    ),
     "uprobe_register.counter_unaligned": Case(user("usdt", counter_odd=True), user("usdt"), NAME_ALONE),
     "uprobe_instruction.at_end": Case(
         user("uprobe", mapped=True, at_end=True),

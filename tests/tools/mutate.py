@@ -255,9 +255,10 @@ class _Loop:
     def __init__(self, asked_of: Sequence[Mutant], until: float) -> None:
         self.asked_of, self.until = asked_of, until
         self.told: dict[Mutant, str] = {}
-        self.failed: list[str] = []
+        self.failed: list[str] = ["the tests were not collected"]
 
     def pytest_runtestloop(self, session: Any) -> bool:
+        self.failed = [f"{session.testsfailed} modules of tests"] if session.testsfailed else []
         files = {str(PACKAGE / one.path): one.path for one in self.asked_of}
         for path in files.values():
             importlib.import_module(
@@ -367,7 +368,8 @@ def judged(tests: Sequence[str], asked_of: Sequence[Mutant], until: float) -> di
             import pytest
 
             os.close(read)
-            pytest.main(["-p", "no:terminal", "-p", "no:cacheprovider", "-W", REWRITE, *tests], plugins=[loop])
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            pytest.main(["-q", "-p", "no:cacheprovider", "-W", REWRITE, *tests], plugins=[loop])
             with os.fdopen(write, "wb") as pipe:
                 pickle.dump((loop.told, loop.failed), pipe)
         finally:

@@ -32,6 +32,7 @@ _RETURNS_MAX = 32  # RET instructions of one Go function that get a section each
 _TITLE_MAX = 80
 _NO_VECTORS = "struct pt_regs has no vector registers"
 _NO_GO = {
+    "hazard.uprobe_literal": "the kernel executes the load there in another page, and the program goes wrong",
     "hazard.uprobe_vex": "the kernel misreads the AVX instruction there, and the program goes wrong",
     "hazard.uprobe_inside": "no instruction starts there, and the program goes wrong",
     "hazard.uprobe_syscall": "a probe on a syscall instruction ends the program",

@@ -39,6 +39,9 @@ def table(raw: bytes) -> tuple[tuple[str, str], ...]:
 
     Raises Malformed at the first line that is not two names with a colon between.
     """
+    if is_plain(raw):
+        words = raw.decode().replace("\n", ":").split(":")
+        return tuple(zip(words[:-1:2], words[1::2], strict=True))
     lines = split(raw, PATH)
     found = []
     for row, line in enumerate(lines):
@@ -47,3 +50,27 @@ def table(raw: bytes) -> tuple[tuple[str, str], ...]:
             raise malformed_line(PATH, lines, row, "category:name")
         found.append((category.decode(), name.decode()))
     return tuple(found)
+
+
+def is_plain(raw: bytes) -> bool:
+    """Every line is two names of ASCII with one colon between; False also where that would have to be looked at."""
+    import re
+
+    total = raw.count(b"\n")
+    return (
+        raw.isascii()
+        and raw[-1:] == b"\n"
+        and raw.count(b":") == total
+        and len(re.findall(rb"[^:\n]:[^:\n]", raw)) == total
+        and re.search(rb":[^:\n]*:", raw) is None
+    )
+
+
+def names_in(raw: bytes, category: str) -> frozenset[str]:
+    """The names of one category. Raises Malformed as `table` does."""
+    if not is_plain(raw):
+        return frozenset(name for owner, name in table(raw) if owner == category)
+    import re
+
+    found = re.findall(rb"^" + re.escape(category.encode()) + rb":(.*)$", raw, re.M)
+    return frozenset(b"\n".join(found).decode().split("\n")) if found else frozenset()

@@ -38,6 +38,22 @@ def plain(raw: bytes, path: str = PATH) -> bytes:
     return unpacked
 
 
+def is_cut_off(raw: bytes, path: str = PATH) -> bool:
+    """The last menus are missing. Every menu has such an end since 5.4 (scripts/kconfig/confdata.c, conf_write).
+
+    "Kernel hacking" is the last one with options that every kernel has (Kconfig, lib/Kconfig.debug). Raises Malformed
+    as `plain` does.
+    """
+    text = plain(raw, path)
+    return b"# end of " in text and b"# end of Kernel hacking\n" not in text
+
+
+def is_named(raw: bytes, option: str, path: str = PATH) -> bool:
+    """The option has a line, on or off. Raises Malformed as `plain` does."""
+    text, name = plain(raw, path), option.encode()
+    return _last_line(text, name + b"=") >= 0 or _last_line(text, b"# " + name + b" is not set\n") >= 0
+
+
 def find(raw: bytes, option: str, path: str = PATH) -> str | None:
     """The option's value as written, a string without its quotes; None if it is not set.
 

@@ -73,6 +73,26 @@ def find_name(raw: bytes, name: str, module: str | None = None) -> bool:
 
 def table(raw: bytes) -> Blacklist:
     """All ranges and names. Raises Malformed at the first line that is not a range and a name."""
+    return _plain_table(raw) or _table_by_line(raw)
+
+
+def _plain_table(raw: bytes) -> Blacklist | None:
+    """The same at once, of a file in which each line is as the kernel writes it and no address is hidden; else None."""
+    import re
+
+    found = re.findall(rb"0x([0-9a-f]{16})-0x([0-9a-f]{16})\t([^ \n]+)(?: \[([^\]\n]+)\])?\n", raw)
+    # What is between the parts of a line, two addresses and, behind a module's name, a blank and two brackets.
+    written = sum(len(name) + (len(module) + 3 if module else 0) for _, _, name, module in found) + 39 * len(found)
+    if written != len(raw):
+        return None
+    ranges = [(int(low, 16), int(high, 16)) for low, high, _, _ in found]
+    if any(low >= high for low, high in ranges):
+        return None
+    names = frozenset(name for _, _, name, module in found if not module)
+    return Blacklist(ranges, names, frozenset((name, module) for _, _, name, module in found if module), False)
+
+
+def _table_by_line(raw: bytes) -> Blacklist:
     lines = split(raw, PATH)
     ranges: list[tuple[int, int]] = []
     names: set[bytes] = set()

@@ -346,7 +346,9 @@ def _scan(request: Request) -> int:
         output.table(request, ("target", "module", *types), listing.scan_rows(rows, types))
     misread = [row.target for row in rows if getattr(row, "misread", "")]
     if misread:
-        output.note(f"do not probe {', '.join(misread[:8])}: the kernel misreads the instruction (hazard.uprobe_vex)")
+        output.note(
+            f"do not probe {', '.join(misread[:8])}: the kernel misreads the instruction (hazard.uprobe_vex, _literal)"
+        )
     return _told(report.unread)
 
 

@@ -1,7 +1,7 @@
 """What the bytes of a user function say: is the place an instruction, where does it return, does it loop or recurse.
 
-Decoding runs from the function's first byte in a line, by the kernel's own decoder (arch/x86_uprobe.py). Other machines
-than x86 give nothing.
+Decoding runs from the function's first byte in a line, by the kernel's own decoder: arch/x86_uprobe.py, and
+arch/aarch64.py, where every instruction is a word. Other machines give nothing.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
-from ...arch import x86_uprobe
-from ...formats.elf.user_image import EM_386, EM_X86_64, PF_X
+from ...arch import aarch64, x86_uprobe
+from ...formats.elf.user_image import EM_386, EM_AARCH64, EM_X86_64, PF_X
 from ...named_tuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -35,6 +35,17 @@ class Verdicted(NamedTuple):
 PLAIN = Verdicted("", "", True, 0)  # accepted and read right; its length was not asked for
 
 
+LITERAL = aarch64.LITERAL  # as Verdicted.misread
+WORD = "word"  # arm64's decoder refuses the instruction
+_ARM64 = {
+    aarch64.ACCEPTED: Verdicted("", "", True, 4),
+    aarch64.REFUSED: Verdicted(WORD, "", True, 4),
+    aarch64.MAYBE: Verdicted(WORD, "", True, 4, False),
+    aarch64.LITERAL: Verdicted("", LITERAL, False, 4),
+    aarch64.BREAKPOINT: Verdicted(x86_uprobe.BREAKPOINT, "", True, 4),
+}
+
+
 class Walk(NamedTuple):
     """One function. Offsets are counted from its first byte."""
 
@@ -51,8 +62,13 @@ class Walk(NamedTuple):
 
 
 def is_x86(image: UserImage) -> bool:
-    """The file is of the machine whose instructions are judged here."""
+    """The file is for x86, 64 or 32 bits."""
     return image.machine in (EM_X86_64, EM_386)
+
+
+def is_judged(image: UserImage) -> bool:
+    """The file is for a machine whose instructions are judged here."""
+    return image.machine in (EM_X86_64, EM_386, EM_AARCH64)
 
 
 def editions(k: Kernel) -> tuple[x86_uprobe.Edition, ...]:
@@ -67,6 +83,8 @@ def judge(k: Kernel, image: UserImage, offset: int) -> Verdicted:
 
     Which decoder the kernel has is looked up only for instructions that decoders differ in.
     """
+    if image.machine == EM_AARCH64:
+        return _ARM64[aarch64.judge_user_word(int.from_bytes(image.code(offset, 4), "little"))]
     code, is_64bit = image.code(offset, x86_uprobe.CODE_BYTES), image.machine == EM_X86_64
     page_left = min(4096 - offset % 4096, 16)
     return _of_any(code, is_64bit, page_left) or _judged(code, is_64bit, editions(k), page_left)
@@ -99,6 +117,8 @@ def walk(image: UserImage, offset: int, size: int) -> Walk:
     """The instructions of a function of `size` bytes at a file offset."""
     size = min(size, FUNCTION_BYTES_MAX)
     code = image.code(offset, size)
+    if image.machine == EM_AARCH64:
+        return _walk_words(code)
     is_64bit = image.machine == EM_X86_64
     starts: list[int] = []
     returns: list[int] = []
@@ -135,6 +155,36 @@ def walk(image: UserImage, offset: int, size: int) -> Walk:
     return Walk(
         *(tuple(starts), tuple(returns), tuple(tails), 0 in targets, 0 in calls, at, frozenset(targets)),
         *(frozenset(calls), frozenset(slots), may_leave or bool(returns) or at < size),
+    )
+
+
+def _walk_words(code: bytes) -> Walk:
+    """As `walk`, of arm64. Calls and jumps through registers are not followed."""
+    returns: list[int] = []
+    tails: list[int] = []
+    targets: set[int] = set()
+    calls: set[int] = set()
+    may_leave = False
+    end = len(code) - len(code) % 4
+    for at in range(0, end, 4):
+        word = int.from_bytes(code[at : at + 4], "little")
+        if aarch64.is_return(word):
+            returns.append(at)
+        elif aarch64.is_indirect_jump(word):
+            may_leave = True
+        elif (branch := aarch64.branch(word)) is not None:
+            kind, distance = branch
+            target = at + distance
+            if kind == "call":
+                calls.add(target)
+            elif 0 <= target < end:
+                targets.add(target)
+            else:
+                may_leave = True
+                tails += [at] if kind == "jump" else []
+    return Walk(
+        *(tuple(range(0, end, 4)), tuple(returns), tuple(tails), 0 in targets, 0 in calls, end, frozenset(targets)),
+        *(frozenset(calls), frozenset(), may_leave or bool(returns)),
     )
 
 

@@ -29,6 +29,7 @@ REFUSED_SAYS = {
     "masking": "the instruction loads the stack segment",
     "opcode": "the opcode is not in the kernel's table of good instructions",
     "branch_prefix": "the branch has the prefix 66",
+    "word": "the instruction can be neither simulated nor stepped out of line",
 }
 _MISREAD_SAYS = {
     "jump": "a jump, and skips it",
@@ -83,13 +84,12 @@ def _of_code(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
         )
         yield Limit("limit.uprobe_refused", NEVER, says, evidence, types)
     if here is not None and not here.refused and not here.harmless:
-        yield Limit(
-            "limit.uprobe_vex",
-            CORRUPTS,
-            f"The kernel takes this AVX instruction for {_misread(here)}.",
-            evidence,
-            types,
-        )
+        if here.misread == code.LITERAL:
+            says = "The kernel executes this load in another page, where other bytes lie."
+            yield Limit("limit.uprobe_literal", CORRUPTS, says, evidence, types)
+        else:
+            says = f"The kernel takes this AVX instruction for {_misread(here)}."
+            yield Limit("limit.uprobe_vex", CORRUPTS, says, evidence, types)
     if place.walk is not None and place.inside and place.inside < place.walk.decoded_bytes:
         if place.inside not in place.walk.starts:
             says = "No instruction starts here: the probe overwrites the inside of one, which changes what it does."
@@ -98,8 +98,8 @@ def _of_code(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
             name = place.symbol.name
             says = f"It fires where this instruction of {name} is executed, not for every call of {name}."
             yield Limit("limit.uprobe_offset", PARTIAL, says, evidence, types)
-    if code.is_x86(image):
-        if code.is_rep_string(image.code(place.offset, 16)):
+    if code.is_judged(image):
+        if code.is_x86(image) and code.is_rep_string(image.code(place.offset, 16)):
             says = "A repeated string instruction: the probe fires for each turn, not once a call."
             yield Limit("limit.uprobe_repeats", MORE, says, evidence, types)
         elif place.walk is not None and place.inside in place.walk.jumps_to:
@@ -224,7 +224,13 @@ def _of_returns(place: Place, types: tuple[str, ...]) -> Iterator[Limit]:
 def hazards(place: Place, types: Sequence[str]) -> Iterator[Hazard]:
     """What an accepted probe does to the program."""
     image, here = place.image, place.verdicted
-    if here is not None and not here.refused and not here.harmless:
+    if here is not None and not here.refused and here.misread == code.LITERAL:
+        yield Hazard(
+            "hazard.uprobe_literal",
+            "Do not probe this address: the vector register would be loaded from another page than the program's. It "
+            "goes on with wrong values, or ends with SIGSEGV.",
+        )
+    elif here is not None and not here.refused and not here.harmless:
         yield Hazard(
             "hazard.uprobe_vex",
             "Do not probe this address: the kernel takes the AVX instruction for "

@@ -76,10 +76,10 @@ def _rows(
     for file in of:
         image = file.image
         assert image is not None
-        is_x86, is_64bit = code.is_x86(image), image.machine == EM_X86_64
+        is_judged, is_64bit = code.is_judged(image), image.machine == EM_X86_64
         for name, offset, source, arguments in _places(file, image, target):
             here = None
-            if offset is not None and is_x86:
+            if offset is not None and is_judged:
                 here = code.PLAIN if is_64bit and code.is_plain(image, offset) else code.judge(k, image, offset)
             key = (here, arguments)
             if key not in told:

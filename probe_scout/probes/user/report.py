@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ...arch import aarch64
 from ...errors import UsageError
 from ...formats.elf import demangle
-from ...formats.elf.user_image import STT_FUNC, STT_GNU_IFUNC
+from ...formats.elf.user_image import EM_AARCH64, STT_FUNC, STT_GNU_IFUNC
 from ...model import facts
 from ...model.attach import ATTACH_TYPES, for_kind
 from ...model.facts import Unread
@@ -237,12 +238,12 @@ def _at_symbol(q: _Asked, found: symbols.Found, symbol: Symbol) -> UserReport:
         # A label of assembly: what stands there is a part of the function around it.
         label, whole = symbol, symbols.Found((around,), around)
         start = image.file_offset(around.address)
-        walk = code.walk(image, start, around.size) if start is not None and code.is_x86(image) else None
+        walk = code.walk(image, start, around.size) if start is not None and code.is_judged(image) else None
         placed = _placed(q, around, whole, offset, address - around.address, walk)
         return placed._replace(forms=_forms(q, found, label, offset))
     start = image.file_offset(symbol.address)
     inside = q.target.offset
-    is_whole = start is not None and symbol.size and code.is_x86(image)
+    is_whole = start is not None and symbol.size and code.is_judged(image)
     walk = code.walk(image, start, symbol.size) if is_whole and start is not None else None
     return _placed(q, symbol, found, offset, inside, walk)
 
@@ -256,7 +257,7 @@ def _at_offset(q: _Asked, offset: int) -> UserReport:
     if symbol is None:
         return _placed(q, None, None, offset, 0, None)
     start = image.file_offset(symbol.address)
-    walk = code.walk(image, start, symbol.size) if start is not None and code.is_x86(image) else None
+    walk = code.walk(image, start, symbol.size) if start is not None and code.is_judged(image) else None
     found = symbols.Found((symbol,), symbol)
     return _placed(q, symbol, found, offset, (address or 0) - symbol.address, walk)
 
@@ -272,7 +273,7 @@ def _placed(
 ) -> UserReport:
     image = q.file.image
     assert image is not None
-    here = code.judge(q.k, image, offset) if code.is_x86(image) and 0 <= offset < image.size else None
+    here = code.judge(q.k, image, offset) if code.is_judged(image) and 0 <= offset < image.size else None
     if here is not None and here.refused and q.mapped is not None:
         q = q._replace(mapped=user_files.mapped_by(q.file.place.path, q.file.state, offset, only=q.only))
     traits = _traits(q, offset, here)
@@ -312,7 +313,7 @@ def _of_own_copies(q: _Asked, own: Sequence[OwnCopy]) -> tuple[Alternative, ...]
     for one in own:
         image = one.file.image
         offset = image.file_offset(one.symbol.address) if image is not None else None
-        if image is not None and offset is not None and code.is_x86(image):
+        if image is not None and offset is not None and code.is_judged(image):
             here = code.judge(q.k, image, offset)
             if not here.refused and here.harmless and here.certain and one.symbol.type == STT_FUNC:
                 says = "what this Go program calls instead" if one.instead else "the process's own copy"
@@ -404,7 +405,7 @@ class Places:
     def _judged(self, offset: int) -> tuple[Verdict, tuple[str, str] | None]:
         q, image = self._q, self.file.image
         assert image is not None
-        here = code.judge(q.k, image, offset) if code.is_x86(image) else None
+        here = code.judge(q.k, image, offset) if code.is_judged(image) else None
         if here is not None and here.refused and q.mapped is not None:
             q = q._replace(mapped=user_files.mapped_by(q.file.place.path, q.file.state, offset))
         (verdict,) = _verdicts(q, _traits(q, offset, here))
@@ -413,6 +414,8 @@ class Places:
         if here.refused and here.certain:
             why = limits.REFUSED_SAYS[here.refused]
             return verdict, ("limit.uprobe_refused", f"It never fires once a process maps the file: {why}.")
+        if here.misread == code.LITERAL:
+            return verdict, ("hazard.uprobe_literal", "Do not probe it: the kernel loads from another page.")
         if not here.harmless:
             return verdict, ("hazard.uprobe_vex", "Do not probe it: the kernel misreads the AVX instruction.")
         return verdict, None
@@ -467,7 +470,7 @@ def _site(
     image = q.file.image
     assert image is not None
     here = None
-    if offset is not None and code.is_x86(image) and 0 <= offset < image.size:
+    if offset is not None and code.is_judged(image) and 0 <= offset < image.size:
         here = code.judge(q.k, image, offset)
     shown = image.code(offset, (here.length if here else 0) or 4).hex() if offset is not None else ""
     refused, misread = (here.refused, "" if here.harmless else here.misread) if here else ("", "")
@@ -498,7 +501,7 @@ def _alternatives(place: limits.Place, returns: tuple[int, ...], chosen: dict[st
     here, path = place.verdicted, place.file.path
     if place.symbol is not None and place.symbol.type == STT_GNU_IFUNC and not place.inside:
         for name, offset in list((chosen | limits.implementations(place.file, place.symbol)).items())[:8]:
-            other = code.judge(place.k, place.image, offset) if code.is_x86(place.image) else None
+            other = code.judge(place.k, place.image, offset) if code.is_judged(place.image) else None
             if other is not None and not other.refused and other.harmless and other.certain:
                 says = "what the process calls" if name in chosen else "an implementation that the resolver may pick"
                 made.append(Alternative("uprobe", f"{path}:{name}", YES, says))
@@ -554,7 +557,7 @@ def _usdt(q: _Asked, provider: str, name: str, sites: list[Site]) -> UserReport:
     assert image is not None
     q = q._replace(target=q.target._replace(provider=provider, name=name))
     judged = [
-        (s, code.judge(q.k, image, s.offset) if s.offset is not None and code.is_x86(image) else None) for s in sites
+        (s, code.judge(q.k, image, s.offset) if s.offset is not None and code.is_judged(image) else None) for s in sites
     ]
     refused = next((j for j in judged if j[1] is not None and j[1].refused), judged[0])
     arguments = [argument for site in sites for argument in site.arguments]
@@ -626,7 +629,7 @@ def _usdt_site(q: _Asked, site: Site, here: Verdicted | None) -> UserSite:
 
 
 def _traits(q: _Asked, offset: int | None, here: Verdicted | None) -> UserTraits:
-    state, unread = q.file.state, set()
+    state, image, unread = q.file.state, q.file.image, set()
     if q.file.unread is not None:
         unread.add(facts.USER_FILE)
     at = 0 if offset is None else offset
@@ -637,8 +640,7 @@ def _traits(q: _Asked, offset: int | None, here: Verdicted | None) -> UserTraits
         unread.add(facts.DECODER)
     if (refused or (offset is not None and at >= size)) and (q.mapped is None or (q.mapped.denied and not mapped)):
         unread.add(facts.MAPPED)
-    image = q.file.image
-    if image is not None and not code.is_x86(image):
+    if image is not None and not code.is_judged(image):
         unread.add(facts.DECODER)
     return UserTraits(
         path=state.problem,
@@ -648,6 +650,7 @@ def _traits(q: _Asked, offset: int | None, here: Verdicted | None) -> UserTraits
         negative=at < 0,
         past_end=offset is not None and at > size,
         at_end=offset is not None and at == size,
+        unaligned=image is not None and image.machine == EM_AARCH64 and bool(at % aarch64.WORD_BYTES),
         mapped=mapped,
         refused=refused,
         no_process=one_process.is_gone(q.only),
@@ -686,7 +689,7 @@ _GAPS = {
 def _verdicts(q: _Asked, traits: UserTraits) -> tuple[Verdict, ...]:
     unread = [q.file.unread] if q.file.unread else []
     image = q.file.image
-    if image is not None and not code.is_x86(image):
+    if image is not None and not code.is_judged(image):
         unread.append(
             Unread(
                 facts.DECODER,

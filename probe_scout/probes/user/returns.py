@@ -9,7 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ...arch import aarch64
 from ...formats.elf import imports
+from ...formats.elf.user_image import EM_AARCH64
 from ...model.report import Limit
 from ...named_tuple import NamedTuple
 
@@ -80,7 +82,7 @@ def _jumping_callee(image: UserImage, start: int, walk: Walk) -> str:
             continue
         seen.add(address)
         left -= size
-        targets = list(_call_targets(image.code(offset, min(size, left)), address))
+        targets = list(_call_targets(image, image.code(offset, min(size, left)), address))
         if jumps := sorted(
             JUMPS.intersection(known.name(image, t) for t in targets if t not in sizes or t in known[0])
         ):
@@ -90,8 +92,14 @@ def _jumping_callee(image: UserImage, start: int, walk: Walk) -> str:
     return ""
 
 
-def _call_targets(code: bytes, address: int) -> Iterator[int]:
+def _call_targets(image: UserImage, code: bytes, address: int) -> Iterator[int]:
     """Where bytes that look like a call lead. They may be a part of another instruction, whose goal is then nowhere."""
+    if image.machine == EM_AARCH64:
+        for at in range(0, len(code) - 3, aarch64.WORD_BYTES):
+            branch = aarch64.branch(int.from_bytes(code[at : at + 4], "little"))
+            if branch is not None and branch[0] == "call":
+                yield address + at + branch[1]
+        return
     at = code.find(b"\xe8")
     while at >= 0 and at + 5 <= len(code):
         yield address + at + 5 + int.from_bytes(code[at + 1 : at + 5], "little", signed=True)

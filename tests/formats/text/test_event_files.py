@@ -77,3 +77,22 @@ def test_the_three_btf_ids():
 def test_other_btf_ids_are_malformed(raw):
     with pytest.raises(Malformed):
         event_ids.btf_ids(raw)
+
+
+@given(st.lists(st.sampled_from(["a", "b", ":", "\n", "sched:x\n", "ü", "sys_enter_a:"]), max_size=9))
+def test_plain_lines_are_those_that_need_no_look(parts):
+    raw = "".join(parts).encode()
+    lines = raw.split(b"\n")
+    good = all(line.count(b":") == 1 and line.isascii() and line[:1] != b":" != line[-1:] for line in lines[:-1])
+    assert available_events.is_plain(raw) == (good and raw.endswith(b"\n"))
+    if available_events.is_plain(raw):
+        pairs = tuple(tuple(line.decode().split(":")) for line in lines[:-1])
+        assert available_events.table(raw) == pairs
+        for category in ("sched", "a"):
+            assert available_events.names_in(raw, category) == {name for owner, name in pairs if owner == category}
+
+
+def test_names_of_a_category_of_a_file_that_is_cut_off_are_refused():
+    with pytest.raises(Malformed):
+        available_events.names_in(EVENTS[:-1], "sched")
+    assert available_events.names_in(EVENTS, "absent") == frozenset()

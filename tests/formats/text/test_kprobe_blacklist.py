@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from probe_scout.errors import Malformed
 from probe_scout.formats.text import kprobe_blacklist
+from probe_scout.formats.text.kprobe_blacklist import Blacklist
 from tests.builders.damage import EXAMPLES, damaged
 from tests.builders.small_files import blacklist
 
@@ -112,3 +113,33 @@ def test_damaged_lists_agree_or_are_malformed(raw):
     else:
         for address in (0xFFFFFFFF81E01030, 0xFFFFFFFF810081D0, 1):
             assert kprobe_blacklist.find(raw, address) is listed.covers(address)
+
+
+LINES = st.lists(
+    st.one_of(
+        st.builds(
+            "0x{:016x}-0x{:016x}\t{}{}\n".format,
+            st.integers(0, 40),
+            st.integers(0, 60),
+            st.sampled_from(["a", "b.c", "a\tb", "", " a"]),
+            st.sampled_from(["", " [m]", " []", " [m", " [a b]", " [m]x"]),
+        ),
+        st.sampled_from(["0x10-0x20\tf\n", "\n", "0x(ptrval)-0x(ptrval)\tf\n", "0X0000000000000010", "x"]),
+    ),
+    max_size=6,
+)
+
+
+@given(LINES)
+def test_the_list_at_once_is_the_list_line_by_line(lines):
+    raw = "".join(lines).encode()
+    at_once = kprobe_blacklist._plain_table(raw)
+    if at_once is None:
+        return
+    by_line = kprobe_blacklist._table_by_line(raw)
+    for name in Blacklist.__slots__:
+        assert getattr(at_once, name) == getattr(by_line, name)
+
+
+def test_what_the_kernel_writes_is_read_at_once():
+    assert kprobe_blacklist._plain_table(blacklist(ENTRIES)) is not None
