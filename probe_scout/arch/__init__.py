@@ -38,8 +38,10 @@ class Architecture(NamedTuple):
     is_generic_table: bool = False
     # kretprobe_blacklist: functions that no return probe goes on (arch/*/kernel/process_64.c).
     kretprobe_blacklist: tuple[str, ...] = ()
-    # The trampoline has fsession: bpf_jit_supports_fsession.
-    has_fsession: bool = False
+    # The trampoline has fsession: bpf_jit_supports_fsession. None: not known here.
+    has_fsession: bool | None = None
+    # sizeof(void *): links of many functions or places are for 64-bit kernels alone.
+    pointer_bytes: int = 8
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -61,8 +63,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         is_generic_table=True,
         has_fsession=True,
     ),
-    "i686": Architecture("__ia32_", "CONFIG_X86_32"),
-    "armv7l": Architecture("", "CONFIG_ARM"),
+    "i686": Architecture("__ia32_", "CONFIG_X86_32", has_fsession=False, pointer_bytes=4),
+    "armv7l": Architecture("", "CONFIG_ARM", pointer_bytes=4),
     "ppc64le": Architecture("", "CONFIG_PPC64"),
     "loongarch64": Architecture("", "CONFIG_LOONGARCH"),
 }

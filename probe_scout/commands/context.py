@@ -105,7 +105,7 @@ class _Asker:
                 kind = image.attach_types.get(one.attach, 0) if one.attach is not None else None
                 program = Program(image.types[one.program], kind, bool(one.sleeps))
             else:
-                unread = (contexts.no_image(),)
+                unread = (contexts.no_image(self.k.arch()),)
             fields = contexts.fields(self.k, found[2], accesses, program)
         question = Question(self.k, self.calls, "", "", ())
         return self._card(

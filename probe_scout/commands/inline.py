@@ -237,7 +237,8 @@ def _survey_notes(entry: Entry, name: str, copies: Sequence[InlinedCopy]) -> lis
             "A prediction: no surveyed build knows this function with a symbol, so that only the share counts."
         )
     else:
-        said = f"A prediction: this build was not surveyed, and {_kernels(entry.kernels)} says so"
+        why = "only builds of another architecture were" if entry.basis == "survey-across" else "this build was not"
+        said = f"A prediction: {why} surveyed, and {_kernels(entry.kernels)} says so"
         if entry.known < entry.surveyed:
             said += f" ({entry.known} of {entry.surveyed} surveyed kernels know the name)"
         if entry.asked:

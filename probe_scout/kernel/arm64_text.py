@@ -22,6 +22,10 @@ _EXCEPTION_BYTES = (12, 8)  # struct exception_table_entry, before and since it 
 _CALLBACK = 0x8000  # ARM64_CB_BIT: boot computes the instructions
 _AUTIASP, _SCS_POP = 0xD50323BF, 0xF85F8E5E  # what UNWIND_PATCH_PAC_INTO_SCS makes of the first
 _CODE_BYTES_MAX = 4 * (aarch64.SCAN_WORDS_MAX + 1)
+_NO_TABLE = (
+    "the image is there, but not the list of instructions that boot replaces (__alt_instructions): kallsyms shows no "
+    "symbols of data (CONFIG_KALLSYMS_ALL)"
+)
 Word = tuple[int, ...]
 
 
@@ -96,6 +100,7 @@ def words(k: Code, symbols: SymbolTable, row: int, offset_bytes: int) -> tuple[W
         return (*before, *((word,) for word in plain))
     changed = _tables(k).alternatives
     if changed is None:
+        text._store(k).why = _NO_TABLE
         return ()
     is_signed_only = k.option("CONFIG_UNWIND_PATCH_PAC_INTO_SCS") is False
     made: list[Word] = []

@@ -69,7 +69,9 @@ class Events(Lists):
         """A raw tracepoint of this name is registered for BPF; None if it cannot be told.
 
         Seen as __bpf_trace_tp_map_<name> (include/trace/bpf_probe.h) where kallsyms shows data symbols; else a
-        typedef btf_trace_<name>, which the same macro makes, says yes, and no __traceiter_<name> says no.
+        typedef btf_trace_<name>, which the same macro makes, says yes, and no __traceiter_<name> says no. A tracepoint
+        with an event of its name is registered by the event's header (include/trace/define_trace.h); one of the kernel
+        proper without typedef and event is not registered (DECLARE_TRACE before bpf_probe.h had a form for it).
         """
         raw = self.kallsyms()
         if raw is None:
@@ -85,7 +87,19 @@ class Events(Lists):
         if self.typed_tracepoint(name):
             return True
         iterators = self.names_with(b"__traceiter_")
-        return None if not iterators or name.encode() in iterators else False
+        if not iterators or plain in iterators:
+            return self._raw_by_event(name, raw) if iterators else None
+        return False
+
+    def _raw_by_event(self, name: str, raw: bytes) -> bool | None:
+        """Whether a tracepoint that has no typedef in the BTF that was read is registered, by its event."""
+        groups = self.events_named(name)
+        if groups is None:
+            return None
+        if any(one not in ("syscalls", "ftrace") and not self.is_dynamic_event(one, name) for one in groups):
+            return True
+        is_of_vmlinux = self.typed_tracepoint(name) is False and b" __traceiter_%s\n" % name.encode() in raw
+        return False if is_of_vmlinux and not groups and not self.partial() else None
 
     def typed_tracepoint(self, name: str) -> bool | None:
         """BTF of vmlinux or of a module has btf_trace_<name>; None if BTF cannot be read."""

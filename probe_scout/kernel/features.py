@@ -475,6 +475,11 @@ FEATURES = {
         "arch_bpf_trampoline_size or save_args in kallsyms; on arm64 calc_arg_aux or struct arg_aux in BTF",
         facts.KALLSYMS,
     ),
+    "is_64bit": Feature(
+        lambda k: None if k.arch() == "unknown" else machines.row(k.arch()).pointer_bytes == 8,
+        "the architecture",
+        facts.ARCHITECTURE,
+    ),
     "stack_words_limited": Feature(
         lambda k: machines.row(k.arch()).argument_words_max is not None,
         "the architecture",

@@ -198,6 +198,8 @@ def _slices_of_module(k: Code, module: str) -> dict[str, tuple[Slice, ...]] | No
 
 def cure(k: Code) -> str:
     """What would bring the code: nothing that was tried already, and no image whose code is not decoded."""
+    if k.arch() == "aarch64" and k.image is None and k.has_symbol("__alt_instructions"):
+        return "name the kernel's image with --vmlinux, or ask the kernel itself: probe-scout verify, as root"
     if k.arch() != "x86_64":
         return "ask the kernel itself: probe-scout verify, on the machine as root"
     if not _store(k).live:

@@ -7,8 +7,15 @@ from .document import Document
 from .facts import Unread
 from .report import KernelInfo
 
-# What opens answers that are code of the kernel.
-IMAGE_CURE = "name the kernel's image, of the same build: --vmlinux vmlinuz, or --root vmlinuz or a kernel's package"
+_IMAGE_CURE = "name the kernel's image, of the same build: --vmlinux vmlinuz, or --root vmlinuz or a kernel's package"
+RUN_ARCHITECTURES = ("x86_64",)  # whose instructions formats/image/emulate.py runs
+
+
+def image_cure(arch: str) -> str:
+    """What opens answers that are code of the kernel. `arch`: its machine word, "unknown" where that is not told."""
+    if arch in (*RUN_ARCHITECTURES, "unknown"):
+        return _IMAGE_CURE
+    return f"load the program on such a kernel: images of {arch} are not run here"
 
 
 class Feature(NamedTuple):

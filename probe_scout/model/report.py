@@ -75,9 +75,10 @@ class Form(NamedTuple):
 class Coverage(NamedTuple):
     """Do calls go past the symbol because the compiler inlined or copied the function.
 
-    `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, none. `inlined_into`: copies that
-    a probe misses. `clones`: other symbols that hold code of the same function; calls to them are missed as well.
-    With survey-other: `right` of `asked` predictions of this kind came true, `kernels` are those it is made from.
+    `answer`: none, partial, complete, unknown; `basis`: dwarf, survey, survey-other, survey-across (builds of another
+    architecture), none. `inlined_into`: copies that a probe misses. `clones`: other symbols that hold code of the same
+    function; calls to them are missed as well.
+    Of a prediction: `right` of `asked` predictions of this kind came true, `kernels` are those it is made from.
     `kind`: the class, one of dwarf/classes.py; "" where none is known, or functions of one name differ. `missed`: how
     many copies a probe misses, at least; more than `inlined_into` holds where a survey does not have their places.
     `grade` of a prediction that the kernel's own code was asked about: high (98 of 100 and more of those said to be
@@ -101,6 +102,11 @@ class Coverage(NamedTuple):
     def written(self) -> dict[str, object]:
         """What differs in a document: places have names."""
         return {"inlined_into": [{"caller": caller, "offset": offset} for caller, offset in self.inlined_into]}
+
+    @property
+    def is_prediction(self) -> bool:
+        """It was foretold from surveys of other builds."""
+        return self.basis in ("survey-other", "survey-across")
 
     @property
     def is_fact(self) -> bool:

@@ -13,6 +13,7 @@ from ..kernel import located
 from ..model import facts
 from ..model.asked import PROGRAM_TYPES
 from ..model.attach import ATTACH_TYPES, INJECTED
+from ..model.calls import image_cure
 from ..model.facts import Unread
 from ..model.report import Alternative, Coverage, TargetReport
 from ..model.target import FUNCTION, TRACEPOINT
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 HELPER, KFUNC = "helper", "kfunc"
 _INSTEAD_MAX = 6
 _ELSEWHERE = 0x7FFFFFFF  # the id of a type that is in no set of vmlinux
-_NO_IMAGE = "name the kernel's image, of the same build: --vmlinux vmlinuz, or --root vmlinuz or a kernel's package"
 _ALLOW_LISTS = {"d_path": "btf_allowlist_d_path"}  # helper to the set of functions where it is allowed
 _SLEEPERS = frozenset(("TRACING", "LSM", "KPROBE", "STRUCT_OPS", "SYSCALL", "EXT"))
 _EVENTS, _SLEEPY_EVENTS = ("TRACEPOINT", "RAW_TRACEPOINT"), "faultable_events"
@@ -196,7 +196,7 @@ class Question:
         if plain in _ALLOW_LISTS and (placed := self._listed(one, plain)) is not None:
             return placed
         if state != helper_sets.ALLOWED:
-            return _untold("it is code of this kernel, and recorded kernels differ or were not asked", _NO_IMAGE, "")
+            return _untold("it is code of this kernel, and recorded kernels differ or were not asked", self._cure(), "")
         sleeps = self.number in helper_sets.SLEEPS
         traits = CallTraits(sleeps=sleeps and one.sleeps is False)
         gpl = helper_sets.is_gpl_only(self.number)
@@ -301,7 +301,10 @@ class Question:
             return traits, (), (*self._notes(one, True, may_sleep), note), told.evidence
         if told.answer == NO:
             return CallTraits(refused="set"), (), (), told.evidence
-        return _untold(told.says, _NO_IMAGE, told.evidence)
+        return _untold(told.says, self._cure(), told.evidence)
+
+    def _cure(self) -> str:
+        return image_cure(self.k.arch())
 
     def _overriding(self, traits: CallTraits) -> tuple[CallTraits, tuple[Unread, ...]]:
         """bpf_override_return wants a function of the error-injection list, at attach."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Malformed, SourceError
 from ..kernel import modules, text
+from ..model.calls import RUN_ARCHITECTURES
 from ..model.verdict import NO, UNKNOWN, YES
 from ..named_tuple import NamedTuple
 from ..rules import helper_sets, kfunc_sets, section_names
@@ -37,7 +38,6 @@ _RIGHTS = {
     "CAP_SYS_ADMIN": "may_admin",
     "CAP_SYS_BOOT": "may_boot",
 }
-_ARCH = "x86_64"  # whose instructions formats/image/emulate.py runs
 
 
 class Told(NamedTuple):
@@ -146,7 +146,7 @@ class Calls:
         return RECORDED if self.k.btf() is not None else NONE
 
     def _open(self) -> None:
-        if (self.k.image is None and not self._search) or self.k.arch() != _ARCH:
+        if (self.k.image is None and not self._search) or self.k.arch() not in RUN_ARCHITECTURES:
             return
         raw = text.image_bytes(self.k)
         if raw is None:

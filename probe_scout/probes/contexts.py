@@ -12,6 +12,7 @@ from ..formats.btf import kinds
 from ..formats.btf.declaration import declaration
 from ..formats.btf.records import COMPOSITES, Records
 from ..model import facts
+from ..model.calls import image_cure
 from ..model.context import ContextField
 from ..model.facts import Unread
 from ..model.verdict import NO, UNKNOWN, YES
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from .kept_image import KeptAccesses
 
 _CONVERT, _HEAD, _TAIL = "bpf_ctx_convert", "BPF_PROG_TYPE_", "_prog"
-_CURE = "name the kernel's image, of the same build: --vmlinux vmlinuz, or --root vmlinuz or a kernel's package"
 _WORD = 8
 _DEPTH_MAX = 8
 _LOADS = (8, 4, 2, 1)
@@ -136,6 +136,7 @@ def loads(accesses: Accesses | KeptAccesses, program: Program, size_bytes: int, 
     }
 
 
-def no_image() -> Unread:
-    """Which fields may be read is code."""
-    return Unread(facts.CALLS, "not_there", "which fields a program may read and write is code of the kernel", _CURE)
+def no_image(arch: str) -> Unread:
+    """Which fields may be read is code. `arch`: the kernel's machine word."""
+    why = "which fields a program may read and write is code of the kernel"
+    return Unread(facts.CALLS, "not_there", why, image_cure(arch))

@@ -27,6 +27,12 @@ def unknown_type(_t: Traits, _k: Flags) -> bool:
     return True
 
 
+@GATE.rule("is_32bit", errno="EOPNOTSUPP", decides="bpf_kprobe_multi_link_attach: sizeof(void *)", unless="is_64bit")
+def is_32bit(_t: Traits, _k: Flags) -> bool:
+    """The kernel is a 32-bit one, and links of many functions are for 64-bit kernels alone."""
+    return True
+
+
 @GATE.rule(
     "unknown_session",
     errno="EINVAL",
@@ -66,5 +72,5 @@ def no_site(t: Traits, k: Flags) -> bool:
     return not t.any_site
 
 
-MULTI = GATE.part("unknown_type", "no_fprobe", "no_site")
+MULTI = GATE.part("unknown_type", "is_32bit", "no_fprobe", "no_site")
 SESSION = GATE

@@ -132,6 +132,12 @@ def multi_not_built(_t: UserTraits, _k: Flags) -> bool:
     return True
 
 
+@MULTI.rule("is_32bit", errno="EOPNOTSUPP", decides="bpf_uprobe_multi_link_attach: sizeof(void *)", unless="is_64bit")
+def multi_is_32bit(_t: UserTraits, _k: Flags) -> bool:
+    """The kernel is a 32-bit one, and links of many places are for 64-bit kernels alone."""
+    return True
+
+
 @SESSION.rule("unknown_session", errno="EINVAL", decides="bpf_prog_load", unless="type_uprobe_session")
 def session_not_built(_t: UserTraits, _k: Flags) -> bool:
     """This kernel has no uprobe sessions (entry and return by one program).

@@ -606,13 +606,13 @@ def test_a_survey_of_this_build_comes_before_a_debug_file(tiny_folder, debug, tm
     monkeypatch.setattr("probe_scout.probes.inlining.survey.paths", lambda: ("a survey",))
     asked = []
 
-    def surveyed(build_id, name, module=None, has_symbol=None, release=""):
-        asked.append((build_id, name, module, has_symbol, release))
+    def surveyed(build_id, name, module=None, has_symbol=None, release="", machine=""):
+        asked.append((build_id, name, module, has_symbol, release, machine))
         return SurveyEntry("partial", "survey", None, ("6.99.0-tiny",), 1)
 
     monkeypatch.setattr("probe_scout.probes.inlining.survey.lookup", surveyed)
     (target,) = open_kernel(str(tiny_folder(**KERNEL))).check(["both"]).targets
-    assert asked == [(BUILD_ID.hex(), "both", None, True, "6.99.0-tiny")]
+    assert asked == [(BUILD_ID.hex(), "both", None, True, "6.99.0-tiny", "x86_64")]
     assert target.coverage == Coverage("partial", "survey", True, kind="partial", missed=1)
 
 

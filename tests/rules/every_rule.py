@@ -39,7 +39,7 @@ def event(attach: str, target: str, **kernel: Any) -> Ask:
     return Ask(attach, f"tp:{target}", kernel)
 
 
-ARM64, X86 = ("__arm64_sys_bpf",), ("__x64_sys_bpf",)
+ARM64, X86, I686 = ("__arm64_sys_bpf",), ("__x64_sys_bpf",), ("__ia32_sys_bpf",)
 SILENT = (KALLSYMS, BTF, CONFIG)  # nothing that could tell how the kernel was built
 FILTERS = (FILTER, FILTER_ADDRS)
 ON_NOTRACE = {"without": ("within_notrace_func",), "config": {"CONFIG_KPROBE_EVENTS_ON_NOTRACE": "y"}}
@@ -126,6 +126,11 @@ USER_CASES: dict[str, Case] = {
         user("uprobe.multi", without=("BPF_TRACE_UPROBE_MULTI",)),
         user("uprobe", without=("BPF_TRACE_UPROBE_MULTI",)),
         (Ask("uprobe.multi", "/x:y", {"user": UserTraits(), "symbols": ("foo",), "denied": (BTF,)}), "btf"),
+    ),
+    "uprobe_multi.is_32bit": Case(
+        Ask("uprobe.multi", "/x:y", {"user": UserTraits(), "symbols": ("foo", *I686), "without": X86}),
+        user("uprobe.multi"),
+        (Ask("uprobe.multi", "/x:y", {"user": UserTraits(), "symbols": ("foo",), "without": X86}), "architecture"),
     ),
     "uprobe_session.unknown_session": Case(
         user("uprobe.session", without=("BPF_TRACE_UPROBE_SESSION",)),
@@ -326,6 +331,11 @@ CASES: dict[str, Case] = {
         foo("kprobe.multi", without=("BPF_TRACE_KPROBE_MULTI",)),
         foo("kprobe", without=("BPF_TRACE_KPROBE_MULTI",)),
         (foo("kprobe.multi", denied=(BTF,)), "btf"),
+    ),
+    "kprobe_multi.is_32bit": Case(
+        ask("kprobe.multi", "foo", "foo", *I686, without=X86),
+        ask("kprobe.multi", "foo", "foo", "__riscv_sys_bpf", without=X86),
+        (ask("kprobe.multi", "foo", "foo", without=X86), "architecture"),
     ),
     "kprobe_multi.unknown_session": Case(
         foo("kprobe.session", without=("BPF_TRACE_KPROBE_SESSION",)),

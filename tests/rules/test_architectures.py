@@ -142,3 +142,31 @@ def test_whether_system_calls_may_sleep_where_the_lists_are_hidden(tiny_kernel, 
         hide_ids=True,
     )._kernel
     assert verdicts.verdicts(kernel, parse(call), ("fentry.s",))[0].answer == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "errno"),
+    [
+        ("chunk_alloc", "yes", None),  # an event's header registers the tracepoint
+        ("pelt_tp", "no", "ENOENT"),  # declared alone, in the kernel proper
+        ("own_tp", "unknown", None),  # declared alone in a module, whose BTF is not there
+        ("sys_enter_open", "no", "ENOENT"),
+    ],
+)
+def test_raw_tracepoints_of_a_kernel_that_hides_its_data(answers, name, answer, errno):
+    events = (
+        "btrfs:chunk_alloc noraw notyped",
+        "syscalls:sys_enter_open noraw notyped",
+        "syscalls:sys_exit_open noraw notyped",
+    )
+    iterators = ("__traceiter_chunk_alloc [btrfs]", "__traceiter_pelt_tp", "__traceiter_own_tp [btrfs]")
+    said = answers(("__arm64_sys_bpf", *iterators), f"tp:{name}", ("raw_tp",), events=events)["raw_tp"]
+    assert (said.answer, said.errno) == (answer, errno)
+
+
+def test_what_explains_x86_is_not_said_of_others():
+    from probe_scout.probes.explain import known_changes
+
+    assert known_changes.known_change("do_page_fault", "x86_64") is not None
+    assert known_changes.known_change("do_page_fault", "riscv64") is None
+    assert known_changes.known_change("do_execve", "riscv64") is not None

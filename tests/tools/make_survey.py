@@ -3,6 +3,7 @@
 python tests/tools/make_survey.py --out probe_scout/probes/inlining/survey/shipped/debian-amd64.survey
     [--unseen FILE | --same-shares] FILE...
 python tests/tools/make_survey.py --page docs/inlining.md [--unseen FILE]
+python tests/tools/make_survey.py --across FILE...      rows of SHARES for survey/across.py, of another architecture
 
 FILE is a debug file, a folder of them (such as an unpacked debug package), or a survey made by `probe-scout survey`; of
 two with the same kernel the later one counts, for each of its files. `--same-shares` keeps the shares of right
@@ -46,9 +47,14 @@ def main() -> None:
     parser.add_argument("--page", type=Path)
     parser.add_argument("--unseen", type=Path, action="append", default=[], help="a kernel to predict; repeat it")
     parser.add_argument("--same-shares", action="store_true")
+    parser.add_argument("--across", action="store_true")
     parser.add_argument("files", nargs="*", type=Path)
     options = parser.parse_args()
     try:
+        if options.across:
+            for line in across_rows(accuracy.summed(predicted(shipped(), read(options.files)))):
+                print(line)
+            return
         if options.out is not None:
             old = options.out if options.same_shares else None
             options.out.write_bytes(made(options.files, options.unseen, old))
@@ -105,6 +111,12 @@ def predicted(collected: build.Collected, others: build.Collected) -> list[accur
     both = build.Collected()
     both.kernels = {**collected.kernels, **others.kernels}
     return [accuracy.measure(both, release, list(collected.kernels)) for release in others.kernels]
+
+
+def across_rows(shares: dict[tuple[str, str, str], Share]) -> list[str]:
+    """The sorts of predictions that came true more often than not, as rows of a dict."""
+    kept = {key: one for key, one in shares.items() if one.asked >= survey.ASKED_MIN and 2 * one.right >= one.asked}
+    return [f"        {tuple(key)}: {tuple(one)}," for key, one in sorted(kept.items())]
 
 
 def nearby(one: accuracy.Measured) -> accuracy.Measured:

@@ -207,7 +207,7 @@ class _Units:
         symbols = self.file.image.symbols
         for unit, key, mine in self.by_name.get(name, ()):
             if mine.bodies:
-                bodies = [symbols.at(body[0]) for body in mine.bodies]
+                bodies = [symbols.at(symbols.entry(body[0])) for body in mine.bodies]
                 own = own_name(name, mine.linkage.decode("utf-8", "replace"), bodies)
                 names = tuple(dict.fromkeys(s for body in bodies for s in body if ".cold" not in s))
                 names = tuple(sorted(names, key=lambda s: (s != own, not s.startswith(name))))[:4]

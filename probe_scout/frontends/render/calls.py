@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...model.calls import IMAGE_CURE, FeaturesReport, KfuncReport, KfuncRow
+from ...model.calls import FeaturesReport, KfuncReport, KfuncRow, image_cure
 from . import plain
 from .style import Style, printable
 
@@ -20,7 +20,7 @@ _TITLES = {
 }
 _BASES = {
     "image": "by the kernel's image, for a program with all rights and without lockdown",
-    "recorded": "by four recorded kernels; where they differ, unknown. The kernel's image tells it exactly",
+    "recorded": "by four recorded x86-64 kernels; where they differ, unknown. The kernel's image tells it exactly",
     "none": "unknown",
 }
 
@@ -51,7 +51,7 @@ def features_lines(report: FeaturesReport, style: Style) -> Iterator[str]:
             yield f"    {style.paint('unknown', 'unknown')}: {len(untold) - len(by_attach)}"
     if report.basis != "image":
         yield ""
-        yield from plain.labelled("to know", IMAGE_CURE, style)
+        yield from plain.labelled("to know", image_cure(report.kernel.arch), style)
 
 
 def feature_rows(report: FeaturesReport) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -77,7 +77,7 @@ def kfunc_lines(report: KfuncReport, style: Style) -> Iterator[str]:
         yield from _short(row, style) if is_list else _whole(row, style)
     if any(row.flags is None and not row.module and "unknown" in row.answers.values() for row in report.kfuncs):
         yield from ("",) if is_list else ()
-        yield from plain.labelled("to know", IMAGE_CURE, style)
+        yield from plain.labelled("to know", image_cure(report.kernel.arch), style)
 
 
 def _short(row: KfuncRow, style: Style) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...model.calls import IMAGE_CURE
+from ...model.calls import image_cure
 from ...model.context import ContextCard, ContextField, ContextReport, OpsStruct
 from . import plain
 from .style import Style, printable
@@ -20,7 +20,7 @@ def context_lines(report: ContextReport, style: Style) -> Iterator[str]:
         yield from style.wrap(printable(report.prototype), 2, 0)
     for card in report.cards:
         yield ""
-        yield from _card(card, style)
+        yield from _card(card, report.kernel.arch, style)
     for one in report.struct_ops:
         yield ""
         yield from _ops(one, style)
@@ -28,7 +28,7 @@ def context_lines(report: ContextReport, style: Style) -> Iterator[str]:
         yield from plain.labelled("unknown", f"could not read {gap.fact}: {gap.why}", style)
 
 
-def _card(card: ContextCard, style: Style) -> Iterator[str]:
+def _card(card: ContextCard, arch: str, style: Style) -> Iterator[str]:
     head = style.paint(printable(card.section), "name")
     answer = f"  {style.paint(card.answer, card.answer)}" if card.answer else ""
     errno = f" ({card.errno})" if card.errno else ""
@@ -51,7 +51,7 @@ def _card(card: ContextCard, style: Style) -> Iterator[str]:
         if gap.cure:
             yield from plain.labelled("to know", gap.cure, style)
     if card.basis != "image" and (card.helpers_unknown or card.kfuncs_unknown) and not card.unread:
-        yield from plain.labelled("to know", IMAGE_CURE, style)
+        yield from plain.labelled("to know", image_cure(arch), style)
 
 
 def _widths(fields: tuple[ContextField, ...]) -> tuple[int, int]:

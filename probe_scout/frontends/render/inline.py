@@ -23,7 +23,7 @@ def inline_lines(report: InlineReport, style: Style) -> Iterator[str]:
         yield style.paint(f"debug information {printable(report.debug.path)} ({_match(report.debug)})", "dim")
     for one in report.functions:
         yield ""
-        yield from _function(one, style, "likely " if report.coverage.basis == "survey-other" else "")
+        yield from _function(one, style, "likely " if report.coverage.is_prediction else "")
     if not report.functions:
         yield ""
         yield style.paint(printable(report.target), "name")

@@ -35,6 +35,7 @@ _BASIS = {
     "dwarf": "debug information of this build",
     "survey": "a survey of this build",
     "survey-other": "a prediction from surveys of other builds",
+    "survey-across": "a prediction from surveys of another architecture",
     "none": "nothing known",
 }
 

@@ -189,10 +189,11 @@ def coverage_lines(coverage: Coverage, attaches: bool) -> Iterator[str]:
         "dwarf": "debug information of this build",
         "survey": "survey of this build",
         "survey-other": "a prediction from other builds",
+        "survey-across": "a prediction from builds of another architecture",
     }.get(coverage.basis, "")
     if coverage.build_id_match is False and coverage.basis == "dwarf":
         basis = "debug information of another build"
-    if coverage.basis == "survey-other" and coverage.asked:
+    if coverage.is_prediction and coverage.asked:
         basis += " and this kernel's calls" if coverage.grade else ""
         basis += f"; {coverage.right:,} of {coverage.asked:,} such predictions came true"
     callers = [f"{name}+{offset:#x}" for name, offset in coverage.inlined_into[:_SHOWN_CALLERS]]
@@ -225,7 +226,7 @@ def coverage_lines(coverage: Coverage, attaches: bool) -> Iterator[str]:
             text = "unknown: its code has a name with a suffix, such as .isra.0"
         elif coverage.basis == "dwarf" or coverage.kind in ("gone", "other symbol"):
             text = "unknown: no code is known by this name"
-    elif coverage.basis == "survey-other":
+    elif coverage.is_prediction:
         text = f"likely {text}"
     yield f"{text} ({basis})" if basis else text
 

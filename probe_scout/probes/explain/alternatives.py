@@ -88,7 +88,7 @@ def _candidates(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) -
 
 def _for_function(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) -> Iterator[tuple[str, str, str]]:
     answers = {verdict.attach: verdict.answer for verdict in verdicts}
-    step = known_changes.known_change(target.name)
+    step = known_changes.known_change(target.name, lookup.arch)
     if target.kind == OFFSET:
         if not any(answer == YES for answer in answers.values()):
             plain = target._replace(kind=FUNCTION, offset_bytes=0)
@@ -149,7 +149,7 @@ def _instead_of_name(
     if step is not None:
         yield from _from_change(lookup, step)
     if call is not None:
-        inner = known_changes.known_change(f"do_{call}")
+        inner = known_changes.known_change(f"do_{call}", lookup.arch)
         if inner is not None and not lookup.symbols(name):
             yield from _from_change(lookup, inner)
     yield from _events_like(lookup, name)
@@ -238,7 +238,7 @@ def _from_change(lookup: Lookup, step: known_changes.KnownChange, depth: int = 3
                 yield attach, candidate.target, _sentence(candidate.sees, lookup, candidate.target, attach)
         else:
             yield from _variants(lookup, candidate.target)
-            onward = known_changes.known_change(candidate.target) if depth else None
+            onward = known_changes.known_change(candidate.target, lookup.arch) if depth else None
             if onward is not None and onward.asked != step.asked:
                 yield from _from_change(lookup, onward, depth - 1)
 
@@ -286,7 +286,7 @@ def _for_syscall(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) 
             "tp:raw_syscalls:sys_enter",
             "Every system call: number and six arguments, to be filtered by number.",
         )
-    inner = known_changes.known_change(f"do_{call}")
+    inner = known_changes.known_change(f"do_{call}", lookup.arch)
     if inner is not None:
         yield from _from_change(lookup, inner)
 
@@ -301,7 +301,7 @@ def _for_event(lookup: Lookup, target: Target, verdicts: tuple[Verdict, ...]) ->
                 "Every system call, to be filtered by number.",
             )
         return
-    step = known_changes.known_change(f"tp:{target.module}:{target.name}")
+    step = known_changes.known_change(f"tp:{target.module}:{target.name}", lookup.arch)
     if step is not None:
         yield from _from_change(lookup, step)
     for category, name in lookup.events():

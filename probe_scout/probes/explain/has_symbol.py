@@ -164,7 +164,7 @@ def _not_in_btf(lookup: Lookup, name: str, answers: dict[str, str]) -> list[Diag
 
 def _known_change(lookup: Lookup, name: str, closed: bool) -> list[Diagnosis]:
     """What is known of a name that exists: calls that go past it, or the reason why it is closed."""
-    step = known_changes.known_change(name)
+    step = known_changes.known_change(name, lookup.arch)
     if step is None:
         return []
     if is_bypassed(lookup, step):

@@ -30,13 +30,17 @@ class Candidate(NamedTuple):
 
 
 class KnownChange(NamedTuple):
-    """One step. `asked` is a function name or `tp:category:name`; `says` is a whole sentence about it."""
+    """One step. `asked` is a function name or `tp:category:name`; `says` is a whole sentence about it.
+
+    `machine`: the only architecture (machine word) on which this happened; "" for all.
+    """
 
     asked: str
     change: str
     says: str
     candidates: tuple[Candidate, ...]
     source: str
+    machine: str = ""
 
 
 def _fn(name: str, sees: str = "") -> Candidate:
@@ -503,6 +507,7 @@ KNOWN_CHANGES: tuple[KnownChange, ...] = (
         "x86 handles page faults in exc_page_fault and do_user_addr_fault, which no kprobe may enter.",
         _FAULTS,
         "linuxkerneltravel/lmp#207; recorded: exc_page_fault is in kprobes/blacklist of 5.10 to 7.3",
+        "x86_64",
     ),
     KnownChange(
         "__do_page_fault",
@@ -510,9 +515,14 @@ KNOWN_CHANGES: tuple[KnownChange, ...] = (
         "x86 handles page faults in exc_page_fault and do_user_addr_fault, which no kprobe may enter.",
         _FAULTS,
         "recorded: no symbol in 5.10 to 7.3",
+        "x86_64",
     ),
-    KnownChange("exc_page_fault", NOT_PROBED, "exc_page_fault is entry code, closed to probes.", _FAULTS, "recorded"),
-    KnownChange("do_user_addr_fault", NOT_PROBED, "do_user_addr_fault is closed to probes.", _FAULTS, "recorded"),
+    KnownChange(
+        "exc_page_fault", NOT_PROBED, "exc_page_fault is entry code, closed to probes.", _FAULTS, "recorded", "x86_64"
+    ),
+    KnownChange(
+        "do_user_addr_fault", NOT_PROBED, "do_user_addr_fault is closed to probes.", _FAULTS, "recorded", "x86_64"
+    ),
     _renamed(
         "kmem_cache_alloc",
         "kmem_cache_alloc_noprof",
@@ -662,6 +672,7 @@ KNOWN_CHANGES: tuple[KnownChange, ...] = (
             _fn("__pv_queued_spin_lock_slowpath", "the lock word, in guests"),
         ),
         "arch/x86/include/asm/qspinlock.h; recorded",
+        "x86_64",
     ),
     KnownChange(
         "__mutex_lock",
@@ -973,14 +984,17 @@ MODULE_WORDS = {
 _by_name: dict[str, KnownChange] = {}
 
 
-def known_change(name: str) -> KnownChange | None:
+def known_change(name: str, machine: str) -> KnownChange | None:
     """What is known of a function (`do_execve`) or event (`tp:kmem:kmalloc_node`); None if nothing is.
+
+    `machine`: the kernel's machine word; what is known of another architecture alone is left out.
 
     A new name that an older kernel lacks leads back: for `kernel_clone` the old name is a candidate.
     """
     if not _by_name:
         _by_name.update(_index())
-    return _by_name.get(name)
+    found = _by_name.get(name)
+    return None if found is not None and found.machine not in ("", machine) else found
 
 
 def _index() -> dict[str, KnownChange]:

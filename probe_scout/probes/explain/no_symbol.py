@@ -29,7 +29,7 @@ def reasons(lookup: Lookup, target: Target, elsewhere: tuple[SymbolView, ...], c
     name = target.name
     found = inlined(name, coverage)
     found += suffixed(name, lookup.variants(name))
-    step = known_changes.known_change(name)
+    step = known_changes.known_change(name, lookup.arch)
     # Where the callers are known, that "builds fold it into its callers" is no news.
     told = bool(found) and ((step is not None and step.change == known_changes.SPECIALISED) or _names_callers(coverage))
     if step is not None and not told:
@@ -62,14 +62,14 @@ def inlined(name: str, coverage: Coverage) -> list[Diagnosis]:
     into = f" into {names.listed(callers, 'and')}" if callers else " into all its callers"
     if coverage.is_fact:
         return [Diagnosis("inlined", f"{name} is inlined{into} and has no code of its own.", "is")]
-    if coverage.basis in ("dwarf", "survey", "survey-other"):
+    if coverage.basis != "none":
         return [Diagnosis("inlined", f"{name} is likely inlined{into}, {as_elsewhere(coverage)}.", "likely")]
     return []
 
 
 def as_elsewhere(coverage: Coverage) -> str:
     """What an inference about inlining rests on, as the end of a sentence."""
-    if coverage.basis == "survey-other" and coverage.kernels:
+    if coverage.is_prediction and coverage.kernels:
         return f"as it is in {names.listed(coverage.kernels, 'and')}"
     return "as it is in another build, whose debug information was read"
 

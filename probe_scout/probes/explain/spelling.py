@@ -107,7 +107,11 @@ def suggest(lookup: Lookup, target: Target, limit: int = LIMIT) -> tuple[str, ..
     bare = names.unwrapped(target.name)
     if bare != target.name and lookup.symbols(bare):
         return (bare,)
-    if lookup.symbols(bare) or lookup.variants(names.stem(bare)) or known_changes.known_change(bare) is not None:
+    if (
+        lookup.symbols(bare)
+        or lookup.variants(names.stem(bare))
+        or known_changes.known_change(bare, lookup.arch) is not None
+    ):
         return ()
     every = tuple(lookup.function_names())
     lower, letters = bare.lower(), len(bare)

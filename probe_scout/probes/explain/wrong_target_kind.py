@@ -61,7 +61,7 @@ def _event_as_function(lookup: Lookup, target: Target) -> Diagnosis | None:
     if (
         lookup.symbols(target.name)
         or lookup.variants(target.name)
-        or known_changes.known_change(target.name) is not None
+        or known_changes.known_change(target.name, lookup.arch) is not None
     ):
         return None
     homes = [category for category, name in lookup.events() if name == target.name]
@@ -176,7 +176,7 @@ def tracepoint(lookup: Lookup, target: Target) -> list[Diagnosis]:
         return []
     homes = [category for category, name in events if name == target.name]
     found: list[Diagnosis] = []
-    step = known_changes.known_change(f"tp:{target.module}:{target.name}")
+    step = known_changes.known_change(f"tp:{target.module}:{target.name}", lookup.arch)
     if target.module is None:
         if len(homes) > 1:
             written = names.listed([f"tp:{category}:{target.name}" for category in homes])

@@ -98,7 +98,7 @@ def of_unknown(k: Kernel, name: str) -> Coverage | None:
     """What is likely of a function of vmlinux that has a symbol, where no survey knows it as one that has."""
     from . import survey
 
-    votes, holders = survey.opinions(name)
+    votes, holders = survey.opinions(name, k.arch())
     calls = calls_of(k, name, holders)
     if calls is None or group(votes, calls) not in SHARES:
         return None
@@ -123,10 +123,10 @@ def _with(told: Coverage, key: tuple[str, str], calls: Calls) -> Coverage:
 
 
 def calls_of(k: Kernel, name: str, holders: Iterable[tuple[str, int]]) -> Calls | None:
-    """Which holders call the function in this kernel's image; None without the image, or its symbols."""
+    """Which holders call the function in this kernel's image; None without the image or its symbols, and off x86."""
     from ...kernel import text
 
-    image = text.image_of(k)
+    image = text.image_of(k) if k.arch() == "x86_64" else None
     raw = k.kallsyms()
     if image is None or raw is None:
         return None

@@ -99,7 +99,7 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
     else:
         has_symbol = module in homes(k, name)
     try:
-        entry = survey.lookup(build_id or k.build_id(), name, module, has_symbol, k.release())
+        entry = survey.lookup(build_id or k.build_id(), name, module, has_symbol, k.release(), k.arch())
     except ProbeScoutError:
         return None
     if entry is None:
@@ -110,6 +110,8 @@ def surveyed(k: Kernel, target: Target, symbol: str) -> Surveyed | None:
         guess = callers.of_unknown(k, name)
         nobody = survey.Entry("no", "survey-other", None, ())
         return Surveyed(symbol, module, nobody, (), guess) if guess is not None else None
+    if entry.basis == survey.ACROSS and k.kallsyms() is not None:
+        entry = entry._replace(places=tuple(one for one in entry.places if homes(k, one[0])))
     variants = _variants(k, name, entry)
     told = _told(symbol, name, entry, variants)
     if symbol == name and has_symbol and module is None and k.image is not None:

@@ -26,7 +26,7 @@ def gather(k: Kernel, name: str, others: Iterable[str]) -> None:
     """
     from ..explain import known_changes
 
-    step = known_changes.known_change(name)
+    step = known_changes.known_change(name, k.arch())
     known = (one.target for one in (step.candidates if step is not None else ()))
     plain = {one.rpartition(":")[2] for one in (*others, *known) if one and not one.startswith(("tp:", "syscall:"))}
     k.gather([one.encode() for one in sorted({name, *plain})], with_types=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ... import arch
 from ...errors import Malformed, SourceError, UsageError
 from ...kernel.reading import TRACING
 from ...model import facts
@@ -300,7 +301,9 @@ def _report(
     is_single: bool,
 ) -> EventReport:
     if not category:
-        reads = tuple(event_read(offset, size, None, verdicts[0]) for offset, size in loads)
+        reads = tuple(
+            event_read(offset, size, None, verdicts[0], arch.row(k.arch()).pointer_bytes) for offset, size in loads
+        )
         return EventReport(name, None, (), verdicts, arguments, kind=BARE, reads=reads)
     folder = f"{EVENTS}/{category}/{name}"
     kind = _kind(k, category, name)
@@ -323,6 +326,7 @@ def _report(
         raw_args=arguments,
         kind=kind,
         record=record,
+        pointer_bytes=arch.row(k.arch()).pointer_bytes,
         loads=loads,
         copy=syscall_copy.layout(k, name) if kind == SYSCALL else None,
     )
@@ -343,7 +347,9 @@ def _without_fields(
 ) -> EventReport:
     """An event whose format file could not be read, or makes no sense."""
     note = Finding("events.format_unread", f"its fields are unknown: {why}", path)
-    reads = tuple(event_read(offset, size, None, verdicts[0]) for offset, size in loads)
+    reads = tuple(
+        event_read(offset, size, None, verdicts[0], arch.row(k.arch()).pointer_bytes) for offset, size in loads
+    )
     kind = _kind(k, category, name)
     return EventReport(f"{category}:{name}", None, (), verdicts, arguments, (note,), kind=kind, reads=reads)
 

@@ -416,3 +416,24 @@ def test_damaged_debug_sections_give_an_answer_or_malformed(version, name):
         answer(lambda data: [find(opened(data), one) for one in ("inlined", "own")], raw)
 
     every()
+
+
+@pytest.mark.parametrize(("machine", "symbols"), [(183, ("own",)), (62, ())])
+@pytest.mark.parametrize("extra", [(), ((TEXT + 0x20, 8),)])
+def test_code_behind_the_no_ops_of_a_patchable_entry_is_the_symbols(machine, symbols, extra):
+    """GCC 12 for arm64: DW_AT_low_pc lies two instructions behind the symbol. Farther in it is another function's."""
+    entries = [
+        Entry(n.TAG_SUBPROGRAM, {n.AT_NAME: (n.FORM_STRING, name), n.AT_LOW_PC: (n.FORM_ADDR, at)}, [])
+        for name, at in (("own", TEXT + 0x48), ("far", TEXT + 0x54), ("begins", TEXT))
+    ]
+    w = DwarfWriter(5)
+    w.unit(root(entries))
+    table_of = {"begins": (TEXT, 0x40), "own": (TEXT + 0x40, 0x20), **{f"other{at}": (at, size) for at, size in extra}}
+    raw = bytearray(w.elf(table_of))
+    raw[18:20] = machine.to_bytes(2, "little")
+    file = opened(bytes(raw))
+    (own,), (far,), (begins,) = (find(file, name) for name in ("own", "far", "begins"))
+    assert own.bodies[0].symbols == symbols
+    assert far.bodies[0].symbols == ()
+    assert begins.bodies[0].symbols == ("begins",)
+    assert table(file)["own"][0].symbols == symbols

@@ -34,11 +34,11 @@ def test_names_are_asked_once():
 
 
 def test_a_new_name_leads_back_to_the_old_one():
-    step = known_changes.known_change("kernel_clone")
+    step = known_changes.known_change("kernel_clone", "x86_64")
     assert step is not None
     assert step.candidates[0].target == "_do_fork"
     assert {"account_page_dirtied"} <= {
-        c.target for c in known_changes.known_change("folio_account_dirtied").candidates
+        c.target for c in known_changes.known_change("folio_account_dirtied", "x86_64").candidates
     }
 
 
@@ -54,14 +54,14 @@ def test_names_that_the_recorded_kernels_lost_lead_to_what_they_became():
         ("cgroup_rstat_flush", "css_rstat_flush"),
         ("submit_bh", "bh_submit"),
     ):
-        step = known_changes.known_change(old)
+        step = known_changes.known_change(old, "x86_64")
         assert step is not None
         assert (step.change, step.candidates[0].target) == ("renamed", new)
 
 
 def test_a_specialised_function_does_not_lead_back():
-    assert known_changes.known_change("mutex_lock") is None
-    assert known_changes.known_change("vfs_read") is None
+    assert known_changes.known_change("mutex_lock", "x86_64") is None
+    assert known_changes.known_change("vfs_read", "x86_64") is None
 
 
 def test_module_homes_are_module_names():
@@ -72,15 +72,15 @@ def test_module_homes_are_module_names():
 
 def test_what_took_over_is_no_newer_name():
     """tcp_sendmsg was there long before tcp_sendpage went: it is no name of it."""
-    step = known_changes.known_change("tcp_sendpage")
+    step = known_changes.known_change("tcp_sendpage", "x86_64")
     assert step is not None
     assert (step.change, step.candidates[0].target) == ("replaced", "tcp_sendmsg")
-    assert known_changes.known_change("tcp_sendmsg") is None
+    assert known_changes.known_change("tcp_sendmsg", "x86_64") is None
 
 
 def test_wrappers_for_old_callers_are_said_to_be_passed_by():
     for old, new in (("unlock_page", "folio_unlock"), ("dev_set_mtu", "netif_set_mtu")):
-        step = known_changes.known_change(old)
+        step = known_changes.known_change(old, "x86_64")
         assert step is not None
         assert (step.change, step.candidates[0].target) == ("bypassed", new)
 

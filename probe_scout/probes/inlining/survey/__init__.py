@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ....errors import Malformed
 from ....named_tuple import NamedTuple
+from . import across
 from .cell import Cell, effect
-from .format import VMLINUX, Table
+from .format import VMLINUX, Share, Table
 from .predict import is_near, predict
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".survey"
 SHIPPED = os.path.join(os.path.dirname(__file__), "shipped")
-SURVEY, OTHER = "survey", "survey-other"
+SURVEY, OTHER, ACROSS = "survey", "survey-other", "survey-across"
 ASKED_MIN = 20  # predictions below which a share says nothing
 _BYTES_MAX = 64 << 20
 
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     """What became of a function. `kind`: a class of dwarf/classes.py: no, partial, full and so on.
 
     `basis`: "survey" if this very build was surveyed: a fact. "survey-other" if only other builds were: a prediction;
+    "survey-across" if only builds of another architecture were, and how often such come true was measured (across.py);
     then `confidence` is the share of such predictions that came true, from 0 to 1, when each surveyed kernel was
     predicted from the others: of `asked` names, `right` had what a probe sees of the calls as predicted, and `exact`
     the very class; None where too few were asked to tell. `kernels`: releases that
@@ -87,20 +89,26 @@ _open: dict[str, tuple[str, Table]] = {}
 
 
 def lookup(
-    build_id: str, name: str, module: str | None = None, has_symbol: bool | None = None, release: str = ""
+    build_id: str,
+    name: str,
+    module: str | None = None,
+    has_symbol: bool | None = None,
+    release: str = "",
+    machine: str = "",
 ) -> Entry | None:
     """What surveys say of a function; None if no survey has the name, or what they say cannot be of this kernel.
 
     `build_id`: of the module's file for a function of a module, or of its kernel where that is not known; "" if
     neither is. `has_symbol`: kallsyms has exactly this name. `release`: of the kernel; if a surveyed one is near
-    (predict.is_near), only such are asked. Predictions are better with both. Raises Malformed.
+    (predict.is_near), only such are asked. Predictions are better with both. `machine`: the kernel's machine word;
+    builds of another are asked only where there is none of its own. Raises Malformed.
     """
     scope = (module or VMLINUX).replace("-", "_")
-    votes: dict[tuple[str, str], Cell | None] = {}
-    shares = None
+    by_machine: dict[str, dict[tuple[str, str], Cell | None]] = {}
+    shares: dict[str, dict[tuple[str, str, str], Share]] = {}
     for table in tables():
-        if shares is None and table.shares:
-            shares = table.shares
+        if table.shares:
+            shares.setdefault(table.machines[0], table.shares)
         exact = _column(table, build_id, scope) if build_id else None
         mine = next((found for found in table.find(name) if found.scope == scope), None)
         if exact is not None:
@@ -109,14 +117,43 @@ def lookup(
         for one in table.files:
             if table.scopes[one.scope] == scope:
                 key = (table.kernels[one.kernel], one.build_id)
+                votes = by_machine.setdefault(table.machines[one.kernel], {})
                 votes[key] = mine.cells[one.kernel] if mine is not None else None
+    own = ("", machine) if machine else tuple(by_machine)  # "": a survey of before machines were noted
+    votes = {key: cell for word in own for key, cell in by_machine.get(word, {}).items()}
+    if not votes:
+        return _across(by_machine, machine, has_symbol)
+    return _other(votes, has_symbol, release, next((shares[word] for word in shares if word in own), {}))
+
+
+def _across(
+    by_machine: dict[str, dict[tuple[str, str], Cell | None]], machine: str, has_symbol: bool | None
+) -> Entry | None:
+    """A prediction from builds of another architecture, of the sorts that mostly came true where that was measured."""
+    for other, votes in by_machine.items():
+        shares = across.SHARES.get((other, machine))
+        if shares is None:
+            continue
+        entry = _other(votes, has_symbol, "", {key: Share(*one) for key, one in shares.items()})
+        if entry is not None and entry.confidence is not None and entry.confidence >= across.CONFIDENCE_MIN:
+            places = tuple((name, at) for one, at in entry.places if (name := across.name_there(one, other, machine)))
+            return entry._replace(basis=ACROSS, places=places, holders=())
+    return None
+
+
+def _other(
+    votes: dict[tuple[str, str], Cell | None],
+    has_symbol: bool | None,
+    release: str,
+    shares: dict[tuple[str, str, str], Share],
+) -> Entry | None:
     every = list(votes.values())
     near = {key: cell for key, cell in votes.items() if is_near(key[0], release)}
     votes = near or votes
     guess = predict(list(votes.values()), has_symbol, bool(near))
     if guess is None:
         return None
-    share = (shares or {}).get(guess)
+    share = shares.get(guess)
     agreeing = [(key[0], cell) for key, cell in votes.items() if cell is not None and cell.label == guess.label]
     last = agreeing[-1][1]
     return Entry(
@@ -138,10 +175,17 @@ def lookup(
     )
 
 
-def opinions(name: str, module: str | None = None) -> tuple[Votes, tuple[tuple[str, int], ...]]:
-    """Votes and holders of every surveyed build, as `Entry` has them, for any name. Raises Malformed."""
+def opinions(name: str, machine: str, module: str | None = None) -> tuple[Votes, tuple[tuple[str, int], ...]]:
+    """Votes and holders of every surveyed build of a machine, as `Entry` has them, for any name. Raises Malformed."""
     scope = (module or VMLINUX).replace("-", "_")
-    cells = [cell for table in tables() for found in table.find(name) if found.scope == scope for cell in found.cells]
+    cells = [
+        cell
+        for table in tables()
+        for found in table.find(name)
+        if found.scope == scope
+        for cell, of in zip(found.cells, table.machines, strict=True)
+        if of == machine
+    ]
     return counted(cells), holders(cells)
 
 

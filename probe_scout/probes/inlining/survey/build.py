@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from ....arch import ELF_MACHINES
 from ....errors import UsageError
 from ....named_tuple import NamedTuple
 from .cell import KINDS, MISSED_MAX, PLACES_MAX, WITH_SYMBOL, Cell
@@ -24,12 +25,18 @@ _NOT_C = (".rs",)  # names of Rust are no symbols, and its symbols change with e
 
 
 class Read(NamedTuple):
-    """One debug file: the kernel's release, the module or "vmlinux", its build-id, and a cell for each name."""
+    """One debug file: the kernel's release, the module or "vmlinux", its build-id, and a cell for each name.
+
+    `machine`: the machine word of the file; "" for one that ELF_MACHINES does not have. `shares`: those of the survey
+    that it was taken from.
+    """
 
     release: str
     scope: str
     build_id: str
     cells: dict[str, Cell]
+    machine: str = ""
+    shares: Mapping[tuple[str, str, str], Share] = {}
 
 
 def read_file(path: str, progress: Progress | None = None) -> Read:
@@ -45,7 +52,8 @@ def read_file(path: str, progress: Progress | None = None) -> Read:
     if not image.build_id:
         raise UsageError(f"{path} has no build-id: its contents could not be distinguished from other builds")
     scope = module_name(image, path) if image.is_relocatable else VMLINUX
-    return Read(release_of(image, path, scope), scope, image.build_id, cells_of(table(file, progress, PLACES_MAX)))
+    cells = cells_of(table(file, progress, PLACES_MAX))
+    return Read(release_of(image, path, scope), scope, image.build_id, cells, ELF_MACHINES.get(image.machine, ""))
 
 
 def cells_of(rows: Mapping[str, Iterable[Row]]) -> dict[str, Cell]:
@@ -118,10 +126,15 @@ class Collected:
 
     def __init__(self) -> None:
         self.kernels: dict[str, dict[str, tuple[str, dict[str, Cell]]]] = {}
+        self.machines: dict[str, str] = {}
+        self.shares: dict[tuple[str, str, str], Share] = {}
 
     def add(self, read: Read) -> None:
         """Take a file in place of an older one of its scope. Modules of another build of the kernel are let go."""
         mine = self.kernels.setdefault(read.release, {})
+        if read.machine:
+            self.machines[read.release] = read.machine
+        self.shares.update(read.shares)
         before = mine.get(VMLINUX)
         if read.scope == VMLINUX and before is not None and before[0] != read.build_id:
             mine.clear()
@@ -130,6 +143,8 @@ class Collected:
     def take(self, table: Table) -> None:
         """Take everything that a survey has, each file in place of an older one of its scope. Raises Malformed."""
         files: dict[tuple[int, str], dict[str, Cell]] = {}
+        self.machines.update(zip(table.kernels, table.machines, strict=True))
+        self.shares.update(table.shares)
         for file in table.files:
             scope = table.scopes[file.scope]
             cells = files[file.kernel, scope] = {}
@@ -144,6 +159,7 @@ class Collected:
         """A copy that lacks one kernel."""
         other = Collected()
         other.kernels = {name: files for name, files in self.kernels.items() if name != release}
+        other.machines = self.machines
         return other
 
     def encoded(self, shares: Mapping[tuple[str, str, str], Share] | None = None) -> bytes:
@@ -157,7 +173,13 @@ class Collected:
                 for name, cell in cells.items():
                     row = names.setdefault(name, {}).setdefault(scope, [None] * len(releases))
                     row[number] = cell
-        return encode(releases, files, names, shares or {})
+        return encode(
+            releases,
+            files,
+            names,
+            self.shares if shares is None else shares,
+            [self.machines.get(one, "") for one in releases],
+        )
 
 
 def _ordered(release: str) -> list[tuple[int, str]]:

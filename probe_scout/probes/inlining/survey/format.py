@@ -9,6 +9,7 @@ Made by build.py. Layout, numbers little-endian:
 The head is text, one fact a line: a word, then fields parted by tabs.
 
     kernel  RELEASE                      numbered from 0
+    machine KERNEL  WORD                 of its debug files, where the release does not tell it
     scope   MODULE                       "vmlinux" for the kernel itself; numbered from 0
     file    KERNEL  SCOPE  BUILD-ID      what was read
     cell    TEXT                         as cell.py writes it; numbered from 1, 0 is "not in this kernel"
@@ -32,6 +33,7 @@ import zlib
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from ....arch import ARCHITECTURES
 from ....errors import Malformed
 from ....named_tuple import NamedTuple
 from . import cell as cells
@@ -52,6 +54,15 @@ NAMES_PER_BLOCK = 8192
 _FILTERS = [
     {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 19, "lc": 4, "lp": 0, "pb": 0, "nice_len": 273, "depth": 1000},
 ]
+
+
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # Debian's words; others end a release with the machine word
+
+
+def machine_of(release: str) -> str:
+    """The machine word that a release ends with (6.12.107+deb13-amd64, 6.12.5-200.fc41.x86_64); "" where none does."""
+    word = max(release.rpartition("-")[2], release.rpartition(".")[2], key=lambda one: one in ARCHITECTURES)
+    return _MACHINES.get(word, word if word in ARCHITECTURES else "")
 
 
 class File(NamedTuple):
@@ -103,8 +114,8 @@ class _Part(NamedTuple):
 class Table:
     """One survey file. `read(offset, size)` gives bytes of it; only the head and the blocks asked for are read.
 
-    `kernels`, `scopes`: names. `files`: what was read. `shares`: by (symbol, label, agreement). Raises Malformed.
-    `blocks_read` counts.
+    `kernels`, `scopes`: names. `machines`: machine words of the kernels. `files`: what was read. `shares`: by (symbol,
+    label, agreement). `blocks_read` counts. Raises Malformed.
     """
 
     def __init__(self, read: Callable[[int, int], bytes], path: str) -> None:
@@ -116,6 +127,7 @@ class Table:
         size, raw_size, crc = (int.from_bytes(start[len(MAGIC) + at :][:4], "little") for at in (0, 4, 8))
         head = self._unpacked(_HEAD_START, size, raw_size, crc, _HEAD_BYTES_MAX)
         self.kernels: list[str] = []
+        self.machines: list[str] = []
         self.scopes: list[str] = []
         self.files: list[File] = []
         self.shares: dict[tuple[str, str, str], Share] = {}
@@ -140,6 +152,9 @@ class Table:
             word, *fields = line.split("\t")
             if word == "kernel":
                 self.kernels.append(fields[0])
+                self.machines.append(machine_of(fields[0]))
+            elif word == "machine":
+                self.machines[int(fields[0])] = fields[1]
             elif word == "scope":
                 self.scopes.append(fields[0])
             elif word == "file":
@@ -377,8 +392,11 @@ def encode(
     files: Sequence[tuple[int, str, str]],
     names: Mapping[str, Mapping[str, Sequence[Cell | None]]],
     shares: Mapping[tuple[str, str, str], Share],
+    machines: Sequence[str] = (),
 ) -> bytes:
     """The bytes of a survey. `files`: kernel number, scope, build-id. `names`: to scope to a cell for each kernel.
+
+    `machines`: the machine word of each kernel, as releases tell it if left out.
 
     Raises ValueError where there is more than fits.
     """
@@ -417,6 +435,8 @@ def encode(
             rows = enumerate(pair[3] for name in some for pair in pairs[name])
             blocks.append(_packed_part("places", places.write(((n, held) for n, held in rows if any(held)), order)))
     lines = [f"kernel\t{kernel}" for kernel in kernels]
+    told = enumerate(zip(kernels, machines, strict=True)) if machines else ()
+    lines += [f"machine\t{number}\t{word}" for number, (one, word) in told if word != machine_of(one)]
     lines += [f"scope\t{scope}" for scope in scopes]
     lines += [f"file\t{kernel}\t{scopes.index(scope)}\t{build_id}" for kernel, scope, build_id in files]
     lines += [f"cell\t{text}" for text in texts]

@@ -92,7 +92,7 @@ def _of_survey(path: str) -> list[Read]:
     collected = Collected()
     collected.take(Table(reader(path), path))
     return [
-        Read(release, scope, build_id, cells)
+        Read(release, scope, build_id, cells, collected.machines[release], collected.shares)
         for release, files in collected.kernels.items()
         for scope, (build_id, cells) in files.items()
     ]
