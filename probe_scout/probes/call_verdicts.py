@@ -261,7 +261,7 @@ class Question:
             return self._kfunc_of(found.permissions, program, one, evidence)
         told = self.calls.kfunc(self.name, one.program, one.attach, module, one.sleeps)
         if told.answer == UNKNOWN:
-            return _untold(told.says, _NO_IMAGE, told.evidence)
+            return _untold(told.says, self._cure(), told.evidence)
         if told.answer == NO:
             sleeps = "may sleep" in told.says
             return CallTraits(sleeps=sleeps, refused="" if sleeps else "type"), (), (), evidence

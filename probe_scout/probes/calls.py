@@ -91,7 +91,7 @@ class Calls:
 
     def _read_module(self, name: str) -> ModuleKfuncs:
         btf = self.k.btf()
-        if btf is None or self.k.arch() != _ARCH:
+        if btf is None or self.k.arch() not in RUN_ARCHITECTURES:
             return ModuleKfuncs(None, "the code of modules is read on x86-64 alone", _ASK)
         path = (modules.paths(self.k) or {}).get(name)
         raw = modules.file(self.k, path) if path is not None else None
