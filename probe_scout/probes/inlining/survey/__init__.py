@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ....errors import Malformed
 from ....named_tuple import NamedTuple
-from . import across
 from .cell import Cell, effect
 from .format import VMLINUX, Share, Table
 from .predict import is_near, predict
@@ -130,6 +129,8 @@ def _across(
     by_machine: dict[str, dict[tuple[str, str], Cell | None]], machine: str, has_symbol: bool | None
 ) -> Entry | None:
     """A prediction from builds of another architecture, of the sorts that mostly came true where that was measured."""
+    from . import across
+
     for other, votes in by_machine.items():
         shares = across.SHARES.get((other, machine))
         if shares is None:
