@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ....arch import ARCHITECTURES
 from ....errors import Malformed
 from ....named_tuple import NamedTuple
 from .cell import Cell, effect
@@ -121,7 +122,7 @@ def lookup(
     own = ("", machine) if machine else tuple(by_machine)  # "": a survey of before machines were noted
     votes = {key: cell for word in own for key, cell in by_machine.get(word, {}).items()}
     if not votes:
-        return _across(by_machine, machine, has_symbol)
+        return _across(by_machine, machine, has_symbol) if machine in ARCHITECTURES else None
     return _other(votes, has_symbol, release, next((shares[word] for word in shares if word in own), {}))
 
 
