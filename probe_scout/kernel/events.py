@@ -20,7 +20,7 @@ class Events(Lists):
     def __init__(self, source: Source, *, image: bytes | None = None) -> None:
         super().__init__(source, image=image)
         self._typed_points: set[str] | None = None
-        self._typed_in_modules: set[str] = set()
+        self._typed_in_modules: set[str] | None = None  # looked at for names that vmlinux's BTF does not have
         self._event_names: dict[str, tuple[str, ...]] | None = None
         self._made_events: bytes | None = None
         self.listed_events: tuple[tuple[str, str], ...] | None = None  # kept for questions that come again
@@ -106,12 +106,16 @@ class Events(Lists):
         base = self.btf()
         if base is None:
             return None
+        title = f"btf_trace_{name}"
         if self._typed_points is None:
             self._typed_points = base.names_starting("btf_trace_")
+        if title in self._typed_points:
+            return True
+        if self._typed_in_modules is None:
+            self._typed_in_modules = set()
             for btf in map(self.btf, self.btf_modules()):
                 self._typed_in_modules.update(btf.names_starting("btf_trace_") if btf is not None else ())
-        title = f"btf_trace_{name}"
-        return title in self._typed_points or title in self._typed_in_modules
+        return title in self._typed_in_modules
 
     def typed_in_module(self, name: str) -> bool:
         """btf_trace_<name> is in a module's BTF and not in vmlinux's."""

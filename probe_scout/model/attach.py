@@ -295,8 +295,8 @@ def counted(kind: str, name: str, verdicts: Sequence[Verdict]) -> tuple[Verdict,
     elif kind == "function" and name.startswith("bpf_iter_"):
         found = tuple(v for v in verdicts if v.attach == "iter")
     elif kind == "function":
-        hook = ("lsm",) if name.startswith("bpf_lsm_") else ()
-        found = tuple(v for v in verdicts if v.attach in (*DEFAULT, *hook) and not is_unknown_here(v))
+        wanted = (*DEFAULT, "lsm") if name.startswith("bpf_lsm_") else DEFAULT
+        found = tuple(v for v in verdicts if v.attach in wanted and not is_unknown_here(v))
     else:
         found = tuple(v for v in verdicts if not is_unknown_here(v))
     return found or tuple(verdicts)

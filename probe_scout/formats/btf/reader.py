@@ -45,7 +45,7 @@ from .kinds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from probe_scout.model.prototype import Prototype, Shape
 
@@ -184,15 +184,16 @@ class Btf:
 
     def names_starting(self, prefix: str) -> set[str]:
         """Names of this blob's records that begin so. No walk: strings are there because some record uses them."""
-        raw, end = self.raw, self._strings_end
-        needle = b"\0" + prefix.encode("utf-8", "surrogateescape")
-        found = set()
-        at = raw.find(needle, self._strings_at, end)
-        while at >= 0:
-            stop = raw.find(b"\0", at + 1, end)
-            found.add(raw[at + 1 : stop].decode("utf-8", "replace"))
-            at = raw.find(needle, stop, end)
-        return found
+        return {name.decode("utf-8", "replace") for name, _ in self._own_starting(prefix)}
+
+    def _own_starting(self, prefix: str) -> Iterator[tuple[bytes, int]]:
+        """Names in this blob's own strings that begin so, behind another one, with their string offsets."""
+        import re
+
+        head = prefix.encode("utf-8", "surrogateescape")
+        search = re.compile(b"\\0(" + re.escape(head) + b"[^\\0]*)")
+        for match in search.finditer(self.raw, self._strings_at, self._strings_end):
+            yield match[1], self.strings_from + match.start(1) - self._strings_at
 
     def names_with(self, letters: str) -> list[str]:
         """Names of this blob's records that hold these letters, in file order. No walk."""
@@ -290,10 +291,15 @@ class Btf:
 
     def _named(self, kind: int, prefix: str) -> dict[str, int]:
         found: dict[str, int] = {}
+        names: dict[int, bytes] = {}
+        owner: Btf | None = self
+        while owner is not None:
+            names.update((offset, name) for name, offset in owner._own_starting(prefix))
+            owner = owner.base
+        words = self.words
         for type_id, at in zip(*self._records_of(kind), strict=True):
-            name = self.string(self.words[at - 1], at)
-            if name.startswith(prefix):
-                found.setdefault(name, type_id)
+            if words[at - 1] in names:
+                found.setdefault(names[words[at - 1]].decode("utf-8", "surrogateescape"), type_id)
         return found
 
     def decl_tags(self, tag: str) -> set[str]:

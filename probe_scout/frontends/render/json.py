@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ...model.inline import InlineReport
     from ...model.report import CheckReport, ScanRow
     from ...model.trace import EventReport, TracepointReport
+    from ...model.verdict import Verdict
 
 
 def document(command: str, report: object) -> str:
@@ -76,14 +77,35 @@ def event_lines(events: Iterable[EventReport]) -> Iterator[str]:
 
 
 def check_ndjson(report: CheckReport) -> Iterator[str]:
-    """One line for each target and attach type of a check report."""
+    """One line for each target and attach type of a check report; verdicts and limits that come again are kept."""
+    from json import JSONEncoder
+
+    encode = JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+    bodies: dict[Verdict, str] = {}
+    limits: dict[object, str] = {}
     for target in report.targets:
+        head = encode({"target": target.target, "kind": target.kind, "module": target.module})[:-1]
         for verdict in target.verdicts:
-            body = plain(verdict)
-            assert isinstance(body, dict)
-            limits = [plain(limit) for limit in target.limits if verdict.attach in limit.types]
-            about = {"target": target.target, "kind": target.kind, "module": target.module}
-            yield _dump({**about, **body, "limits": limits})
+            body = bodies.get(verdict)
+            if body is None:
+                parts = {
+                    name: [one._asdict() for one in value] if type(value) is tuple else value
+                    for name, value in zip(verdict._fields, verdict, strict=True)
+                }
+                body = encode(parts)[1:-1]
+                if len(bodies) < _KEPT_MAX:
+                    bodies[verdict] = body
+            mine = []
+            for limit in target.limits:
+                if verdict.attach in limit.types:
+                    text = limits.get(limit)
+                    if text is None:
+                        text = limits[limit] = encode(plain(limit))
+                    mine.append(text)
+            yield f'{head},{body},"limits":[{",".join(mine)}]}}'
+
+
+_KEPT_MAX = 10_000  # verdicts that differ; a yes comes again, evidence that names its target does not
 
 
 def scan_ndjson(rows: Iterable[ScanRow]) -> Iterator[str]:

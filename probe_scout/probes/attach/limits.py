@@ -164,12 +164,15 @@ class _Asked(NamedTuple):
     symbol: str
     types: tuple[str, ...]
 
+    by_function: tuple[str, ...]  # those of them that are carried by a function
+
     def of(self, wanted: Sequence[str]) -> tuple[str, ...]:
         return tuple(attach for attach in self.types if attach in wanted)
 
-    @property
-    def by_function(self) -> tuple[str, ...]:
-        return () if self.target.kind == TRACEPOINT else tuple(a for a in self.types if a not in _EVENTS)
+
+def _asked(k: Kernel, target: Target, symbol: str, types: tuple[str, ...]) -> _Asked:
+    by_function = () if target.kind == TRACEPOINT else tuple(attach for attach in types if attach not in _EVENTS)
+    return _Asked(k, target, symbol, types, by_function)
 
 
 def of(k: Kernel, target: Target, symbol: str, verdicts: Sequence[Verdict]) -> tuple[Limit, ...]:
@@ -177,7 +180,7 @@ def of(k: Kernel, target: Target, symbol: str, verdicts: Sequence[Verdict]) -> t
     types = tuple(verdict.attach for verdict in verdicts if verdict.answer != NO)
     if not types:
         return ()
-    asked = _Asked(k, target, symbol, types)
+    asked = _asked(k, target, symbol, types)
     found: list[Limit] = []
     for look in (
         _no_number,
@@ -191,7 +194,7 @@ def of(k: Kernel, target: Target, symbol: str, verdicts: Sequence[Verdict]) -> t
         _copies,
     ):
         found += look(asked)
-    found += _maxactive(asked._replace(types=tuple(v.attach for v in verdicts if _may_return(v))))
+    found += _maxactive(_asked(k, target, symbol, tuple(v.attach for v in verdicts if _may_return(v))))
     found += _kernel_reads(asked)
     found += _stale_bug(asked)
     return tuple(found)

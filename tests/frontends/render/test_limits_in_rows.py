@@ -35,3 +35,20 @@ def test_a_line_has_the_objects_of_its_type():
         *(["limit.compat_entry"], ["limit.maxactive", "limit.compat_entry"], []),
     ]
     assert lines[0]["limits"][0]["evidence"] == "kallsyms"
+
+
+def test_lines_are_those_of_each_verdict_alone():
+    lines = [plain_json.loads(line) for line in json.check_ndjson(REPORT)]
+    wanted = [
+        {
+            "target": target.target,
+            "kind": target.kind,
+            "module": target.module,
+            **plain_json.loads(json.line(verdict)),
+            "limits": [plain_json.loads(json.line(one)) for one in target.limits if verdict.attach in one.types],
+        }
+        for target in REPORT.targets
+        for verdict in target.verdicts
+    ]
+    assert lines == wanted
+    assert [list(one) for one in lines] == [list(one) for one in wanted]
