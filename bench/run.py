@@ -7,7 +7,8 @@ figure to compare, the median says how noisy the machine was. `wall` is the leas
 memory that was resident. `--debug` adds what is read from a vmlinux with debug information.
 
 Each program runs once before it is counted. Bytecode is written, the cache lives in a folder of its own, nothing is
-kept. Peers are optional. A command that fails has no figure; then the exit code is 1.
+kept. Peers are optional. A command that fails has no figure; then the exit code is 1. A table in Markdown ends it: each
+question in times of `python -c pass`, and what peers of the same run need in times of it.
 """
 
 from __future__ import annotations
@@ -82,13 +83,21 @@ class Bench:
         self.environment |= {"XDG_CACHE_HOME": self.cache, "PYTHONPATH": paths, "NO_COLOR": "1"}
         self.base_ms = 0.0
         self.is_whole = True
+        self.least: dict[str, float] = {}
 
     def forget(self) -> None:
         """Empty the cache folder."""
         shutil.rmtree(self.cache, ignore_errors=True)
 
     def forget_answers(self) -> None:
-        """Leave what is kept of a kernel (archives, names, tables): the next name is asked for the first time."""
+        """Leave what is kept of a kernel (archives, names, tables): the next name is asked for the first time.
+
+        Tables are made by a process that nobody waits for: here it is waited for.
+        """
+        lock = os.path.join(self.cache, "probe-scout", "index.lock")
+        until = time.monotonic() + 30
+        while os.path.exists(lock) and time.monotonic() < until:
+            time.sleep(0.05)
         for folder, _, names in os.walk(self.cache):
             for name in names:
                 if name.endswith(".json") and not name.startswith("table-"):
@@ -130,6 +139,8 @@ class Bench:
     def report(self, timing: Timing) -> None:
         least = min(run.cpu_ms for run in timing.runs)
         self.base_ms = self.base_ms or least
+        if not timing.odd:
+            self.least[timing.name] = least
         odd = f"   no figure: {timing.odd}" if timing.odd else ""
         median = statistics.median(run.cpu_ms for run in timing.runs)
         wall, peak = min(run.wall_ms for run in timing.runs), max(run.peak_mb for run in timing.runs)
@@ -196,6 +207,66 @@ def inlining(bench: Bench, tool: list[str], folder: str, vmlinux: str) -> None:
     bench.peer("llvm-dwarfdump --name do_execve", [dwarfdump, "--name", "do_execve", vmlinux])
 
 
+# What a question costs here beside what others need for the nearest one; "" where nobody answers it.
+COMPARED = (
+    ("check vfs_read, folder, cold", ("bpftrace -l 'kprobe:*' (this machine)", "perf probe -F (this machine)")),
+    ("check vfs_read, folder, another name first", ("bpftrace -l 'kprobe:*' (this machine)",)),
+    ("check vfs_read, folder, cached", ()),
+    ("check of 10,000 names, ndjson", ("bpftrace -l 'kprobe:*' (this machine)",)),
+    ("scan, every function and type, ndjson", ("bpftool btf dump file (BTF alone)",)),
+    ("scan, every function and type, kept", ("bpftool btf dump file (BTF alone)",)),
+    ("tracepoint sched:sched_switch, folder, another event first", ("perf list (this machine)",)),
+    (
+        "tracepoint, names of all events, folder",
+        ("bpftrace -l 'tracepoint:*' (this machine)", "perf list (this machine)"),
+    ),
+    (
+        "tracepoint --fields (this machine)",
+        ("bpftrace -lv 'tracepoint:*' (this machine)", "trace-cmd list -e . -F (this machine)"),
+    ),
+    ("inline cap_capable, by the survey, cold", ()),
+    ("audit (this machine), first", ("bpftool perf show (this machine)", "bpftool prog show (this machine)")),
+)
+
+
+def compared(bench: Bench) -> None:
+    """A table in Markdown: each question in times of `python -c pass`, and what a peer needs in times of it."""
+    print("\n| question | ms | × `python -c pass` | a peer, in times of it |\n|---|---|---|---|")
+    for name, peers in COMPARED:
+        mine = bench.least.get(name)
+        if mine is None:
+            continue
+        told = ", ".join(
+            f"{peer} {bench.least[peer] / mine:.1f}" if peer in bench.least else f"{peer} was not here"
+            for peer in peers
+        )
+        print(f"| {name} | {mine:.0f} | {mine / bench.base_ms:.1f} | {told or '-'} |")
+
+
+def many_names(folder: str, work: str) -> str:
+    """A file of 10,000 names of functions, taken evenly out of kallsyms."""
+    with open(os.path.join(folder, "proc/kallsyms"), "rb") as handle:
+        rows = (line.split() for line in handle)
+        names = list(dict.fromkeys(row[2] for row in rows if row[1] in b"tT" and row[2].replace(b"_", b"").isalnum()))
+    path = os.path.join(work, "names")
+    with open(path, "wb") as handle:
+        handle.write(b"\n".join(names[:: max(len(names) // 10_000, 1)][:10_000]) + b"\n")
+    return path
+
+
+def kept(bench: Bench, tool: list[str], folder: str) -> None:
+    """What is asked of a kernel that was asked before, and of many names at once."""
+    for name in ("vfs_read", "do_execve", "vfs_reax"):
+        line = [*tool, "check", name, "--root", folder]
+        bench.measure(f"check {name}, folder, another name first", line, bench.forget_answers, codes=CHECKED)
+    line = [*tool, "check", "--from", many_names(folder, bench.work), "--root", folder, "--format", "ndjson"]
+    bench.measure("check of 10,000 names, ndjson", line, runs=min(bench.runs, 3), codes=CHECKED)
+    line = [*tool, "scan", "--format", "ndjson", "--root", folder]
+    bench.measure("scan, every function and type, kept", line, bench.forget_answers, min(bench.runs, 5))
+    line = [*tool, "tracepoint", "sched:sched_switch", "--root", folder]
+    bench.measure("tracepoint sched:sched_switch, folder, another event first", line, bench.forget_answers)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="CPU time of whole processes, and ratios to an empty Python program.")
     parser.add_argument("--root", required=True, help="snapshot archive or folder")
@@ -230,6 +301,7 @@ def main() -> int:
         bench.measure("complete vfs_re, folder", [*tool, "__complete", "vfs_re", "--root", folder])
         line = [*tool, "scan", "--format", "ndjson", "--root", folder]
         bench.measure("scan, every function and type, ndjson", line, bench.forget, min(bench.runs, 5))
+        kept(bench, tool, folder)
         line = [*tool, "tracepoint", "--root", folder]
         bench.measure("tracepoint, names of all events, folder", line)
         bench.measure("tracepoint --fields, all events, folder", [*line, "--fields"])
@@ -257,6 +329,15 @@ def main() -> int:
         bench.peer("bpftrace -lv 'tracepoint:*' (this machine)", ["bpftrace", "-lv", "tracepoint:*"], 4000)
         bench.peer("trace-cmd list -e . -F (this machine)", ["trace-cmd", "list", "-e", ".", "-F"], 4000)
         bench.peer("tplist-bpfcc -v (this machine)", ["tplist-bpfcc", "-v"], 4000)
+        bench.peer("perf list (this machine)", ["perf", "list", "tracepoint"], 1000)
+        bench.peer("perf probe -F (this machine)", ["perf", "probe", "-F"], 1000)
+        bench.measure(
+            "audit (this machine), first", [*tool, "audit"], bench.forget, min(bench.runs, 5), codes=(0, 1, 3)
+        )
+        bench.measure("audit (this machine), again", [*tool, "audit"], None, min(bench.runs, 5), codes=(0, 1, 3))
+        bench.peer("bpftool perf show (this machine)", ["bpftool", "perf", "show"], 0)
+        bench.peer("bpftool prog show (this machine)", ["bpftool", "prog", "show"], 0)
+        compared(bench)
     return 0 if bench.is_whole else 1
 
 

@@ -113,11 +113,12 @@ def read_names(raw: bytes, count: int) -> list[str]:
     rests = raw[count:].split(b"\n")
     if len(rests) != count + 1 or rests[-1]:
         raise ValueError(f"{len(rests) - 1} names of callers")
-    found, name = [], b""
+    found: list[bytes] = []
+    name = b""
     for shared, rest in zip(raw, rests[:-1], strict=False):
         name = name[:shared] + rest
-        found.append(name.decode())
-    return found
+        found.append(name)
+    return b"\n".join(found).decode().split("\n") if found else []
 
 
 def _put(out: bytearray, value: int) -> None:
@@ -129,6 +130,9 @@ def _put(out: bytearray, value: int) -> None:
 
 def _numbers(raw: bytes, most: int = -1) -> tuple[list[int], int]:
     """At most so many numbers, and where they end. Raises ValueError for one that does not end or is too large."""
+    few = raw if most < 0 else raw[:most]
+    if few.isascii():  # a byte each
+        return list(few), len(few)
     found: list[int] = []
     value = shift = at = 0
     for byte in raw:
