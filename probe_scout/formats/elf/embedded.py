@@ -17,7 +17,8 @@ from ...named_tuple import NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ELF = b"\x7fELF\x02\x01\x01"
+_ELF = b"\x7fELF\x02"
+_ORDERS = {1: "<", 2: ">"}
 _AR = b"!<arch>\n"
 _EM_NONE, _EM_BPF, _ET_REL = 0, 247, 1
 _HEADER_BYTES, _SECTION_BYTES = 64, 64
@@ -36,10 +37,9 @@ class Found(NamedTuple):
 
 def is_object(raw: bytes) -> bool:
     """Whether the bytes begin with an object's ELF header."""
-    if len(raw) < _HEADER_BYTES or raw[:5] != _ELF[:5]:
+    if len(raw) < _HEADER_BYTES or not raw.startswith(_ELF):
         return False
-    order = "<" if raw[5] == 1 else ">"
-    kind, machine = unpack_from(f"{order}HH", raw, 16)
+    kind, machine = unpack_from(f"{_ORDERS.get(raw[5], '>')}HH", raw, 16)
     return bool(kind == _ET_REL and machine == _EM_BPF)
 
 
@@ -66,26 +66,29 @@ def find(raw: bytes) -> Iterator[Found]:
 def _extent(raw: bytes, at: int) -> int:
     """Length of the object at an offset, by its section headers; 0 where there is none."""
     try:
-        kind, machine = unpack_from("<HH", raw, at + 16)
+        order, version = _ORDERS.get(raw[at + 5]), raw[at + 6]
+        if order is None or version != 1:
+            return 0
+        kind, machine = unpack_from(f"{order}HH", raw, at + 16)
         if kind != _ET_REL or machine != _EM_BPF:
             return 0
-        (headers,) = unpack_from("<Q", raw, at + 40)
-        entry, count = unpack_from("<HH", raw, at + 58)
+        (headers,) = unpack_from(f"{order}Q", raw, at + 40)
+        entry, count = unpack_from(f"{order}HH", raw, at + 58)
         if entry != _SECTION_BYTES or not 0 < count <= _SECTIONS_MAX:
             return 0
         end = headers + count * entry
         for number in range(count):
-            kind, offset, size = _section(raw, at + headers + number * entry)
+            kind, offset, size = _section(raw, at + headers + number * entry, order)
             if kind != _NOBITS:
                 end = max(end, offset + size)
-    except StructError:
+    except (StructError, IndexError):
         return 0
     return end if at + end <= len(raw) else 0
 
 
-def _section(raw: bytes, at: int) -> tuple[int, int, int]:
-    (kind,) = unpack_from("<I", raw, at + 4)
-    offset, size = unpack_from("<QQ", raw, at + 24)
+def _section(raw: bytes, at: int, order: str) -> tuple[int, int, int]:
+    (kind,) = unpack_from(f"{order}I", raw, at + 4)
+    offset, size = unpack_from(f"{order}QQ", raw, at + 24)
     return kind, offset, size
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import probe_scout
 from probe_scout.errors import Malformed
-from probe_scout.formats.elf import bpf_object, byte_order
+from probe_scout.formats.elf import bpf_object, byte_order, embedded
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCE = """
@@ -86,3 +86,12 @@ def test_sections_that_share_their_bytes_cost_no_memory():
     )
     with pytest.raises(Malformed, match="share their bytes"):
         bpf_object.read(head + struct.pack("<IIQQQQIIQQ", 0, 1, 0, 0, 0, size, 0, 0, 1, 0) * count)
+
+
+def test_both_are_found_inside_other_bytes(both):
+    little, big = both
+    inside = list(embedded.find(b"some text" + big + b"\x7fELF\x02\x03" + little + big))
+    assert [found.raw for found in inside] == [big, little]
+    assert embedded.is_object(big)
+    assert not list(embedded.find(big[:-1]))
+    assert not list(embedded.find(big[:6]))
