@@ -545,17 +545,25 @@ class Judge:
             if not ids.is_kfunc(name):
                 says = f"{name} is a function of this kernel and no kfunc"
                 raise _No(LOAD, "object_load.kfunc_not_allowed", "EACCES", says, "proc/kallsyms: __BTF_ID__ sets")
-            told = self.calls.kfunc(name, section.program, section.attach) if self.calls is not None else None
+            module = self.types.module_of(name, kinds.FUNC)
+            told = (
+                self.calls.kfunc(name, section.program, section.attach, module or None)
+                if self.calls is not None
+                else None
+            )
             if told is not None and told.answer == YES:
                 if self.calls is not None and self.calls.is_recorded(told):
                     self._assumed.append(Finding("call.kfunc_recorded", f"{told.says}.", told.evidence))
-                if not section.sleepable and self.calls is not None and self.calls.may_sleep(name, section.program):
+                sleeps = self.calls is not None and self.calls.may_sleep(name, section.program, module or None)
+                if not section.sleepable and sleeps:
                     says = f"{name} may sleep: only a sleepable program or a callback that may sleep can call it"
                     raise _Unknown(LOAD, "object_load.kfunc_unknown", says)
                 continue
             if told is not None and told.answer == NO:
                 raise _No(LOAD, "object_load.kfunc_not_allowed", "EACCES", told.says, told.evidence)
             says = f"{name} is a kfunc here; which program types may call it is code that no file shows"
+            if module and told is not None:
+                says = told.says
             raise _Unknown(LOAD, "object_load.kfunc_unknown", says)
 
     def _helpers(

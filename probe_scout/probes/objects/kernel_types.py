@@ -74,6 +74,17 @@ class KernelTypes:
             self._found[key] = self._search(name, kind, module)
         return self._found[key]
 
+    def module_of(self, name: str, kind: int) -> str:
+        """The first module whose own types have a record of this name and kind, where vmlinux has none; else ""."""
+        wanted = frozenset((kind,))
+        if self.vmlinux is None or self.vmlinux.find_ids(name, wanted):
+            return ""
+        for module in self.kernel.btf_modules():
+            btf = self.kernel.btf(module)
+            if btf is not None and btf.find_ids(name, wanted):
+                return module
+        return ""
+
     def _search(self, name: str, kind: int, module: str | None) -> tuple[Records, int] | None:
         wanted = frozenset((kind,))
         places = [] if module is not None and not "vmlinux".startswith(module) else [""]
