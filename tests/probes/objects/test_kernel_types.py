@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from probe_scout.formats.btf import kinds
 from probe_scout.probes.objects.kernel_types import KernelTypes
 
 KALLSYMS = b"""ffffffff81000000 T once
@@ -35,3 +36,30 @@ def test_a_weak_function_is_one_that_no_architecture_replaced():
         *(True, True),
         *(False, False, False),
     ]
+
+
+class _Btf:
+    def __init__(self, *names):
+        self.names = names
+
+    def find_ids(self, name, wanted):
+        return [1] if name in self.names and kinds.FUNC in wanted else []
+
+
+class _WithModules(_Kernel):
+    held = {None: _Btf("in_both", "in_vmlinux"), "a": _Btf(), "b": _Btf("in_both", "in_module"), "c": None}
+
+    def btf(self, module=None):
+        return self.held[module]
+
+    def btf_modules(self):
+        return ("a", "c", "b")
+
+
+def test_a_function_is_of_a_module_where_vmlinux_has_none():
+    types = KernelTypes(_WithModules())
+    assert [types.module_of(name, kinds.FUNC) for name in ("in_both", "in_vmlinux", "in_module", "nowhere")] == [
+        *("", ""),
+        *("b", ""),
+    ]
+    assert not types.module_of("in_module", kinds.STRUCT)
