@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from probe_scout.formats.btf import kinds
 from probe_scout.probes.objects.kernel_types import KernelTypes
 
@@ -47,7 +49,7 @@ class _Btf:
 
 
 class _WithModules(_Kernel):
-    held = {None: _Btf("in_both", "in_vmlinux"), "a": _Btf(), "b": _Btf("in_both", "in_module"), "c": None}
+    held: ClassVar = {None: _Btf("in_both", "in_vmlinux"), "a": _Btf(), "b": _Btf("in_both", "in_module"), "c": None}
 
     def btf(self, module=None):
         return self.held[module]
