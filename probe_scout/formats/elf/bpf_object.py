@@ -299,9 +299,16 @@ def _add_programs(found: BpfObject, symbols: list[_Symbol]) -> None:
     found.programs.sort(key=lambda program: (program.section_index, program.offset))
 
 
+_NEED_BTF = frozenset((".maps", ".struct_ops", ".struct_ops.link"))
+
+
 def _read_btf(found: BpfObject) -> None:
     index = found.section_named(".BTF")
     if not index:
+        # bpf_object__init_btf, libbpf_needs_btf: before externs are looked at.
+        needs = next((part.name for part in found.sections if part.name.removeprefix("?") in _NEED_BTF), "")
+        if needs:
+            raise _Refused("object_open.maps_without_btf", "ENOENT", f"its {needs} section has no type information")
         return
     found.btf = Btf(found.sections[index].data, None, ".BTF")
     found.records = Records(found.btf)
@@ -371,21 +378,43 @@ def _collect_externs(found: BpfObject, symbols: list[_Symbol]) -> None:
     ]
     if not undefined:
         return
-    entries: dict[str, tuple[str, int]] = {}
     records = found.records
-    if records is not None:
-        for section, type_id in _datasecs(found).items():
-            for variable, _, _ in records.section_vars(type_id):
-                entries.setdefault(records.record(variable).name, (section, variable))
+    if records is None:
+        raise _extern_refused(undefined[0][1].name, "ESRCH", "has no type information in the object")
+    named = _variables(records)
+    sections = {
+        variable: section
+        for section, type_id in reversed(_datasecs(found).items())
+        for variable, _, _ in records.section_vars(type_id)
+    }
     for number, symbol in undefined:
-        if records is None or symbol.name not in entries:
-            raise _Refused(
-                "object_open.extern_without_btf",
-                "ENOENT" if records is not None else "ESRCH",
-                f"the extern {symbol.name} has no type information in the object",
-            )
-        section, variable = entries[symbol.name]
-        found.externs.append(_extern(records, symbol, number, section, variable))
+        variable = named.get(symbol.name, 0)
+        if not variable:
+            raise _extern_refused(symbol.name, "ENOENT", "has no type information in the object")
+        record = records.record(variable)
+        linkage = record.vlen if record.kind == kinds.FUNC else record.owner.words[record.at + 2]
+        if linkage != _EXTERN_LINKAGE:
+            raise _extern_refused(symbol.name, "EINVAL", "is no extern by its type information")
+        if variable not in sections:
+            raise _extern_refused(symbol.name, "ENOENT", "lies in no section by its type information")
+        found.externs.append(_extern(records, symbol, number, sections[variable], variable))
+
+
+_EXTERN_LINKAGE = 2  # BTF_VAR_GLOBAL_EXTERN, BTF_FUNC_EXTERN
+
+
+def _variables(records: Records) -> dict[str, int]:
+    """Variables and functions of the object by name; the first of each name, as find_extern_btf_id takes it."""
+    found: dict[str, int] = {}
+    for type_id in records.ids():
+        record = records.record(type_id)
+        if record.kind in (kinds.VAR, kinds.FUNC):
+            found.setdefault(record.name, type_id)
+    return found
+
+
+def _extern_refused(name: str, errno: str, says: str) -> _Refused:
+    return _Refused("object_open.extern_without_btf", errno, f"the extern {name} {says}")
 
 
 def _extern(records: Records, symbol: _Symbol, number: int, section: str, variable: int) -> Extern:
@@ -446,8 +475,6 @@ def _add_maps(found: BpfObject, symbols: list[_Symbol]) -> None:
             if records.record(type_id).kind != kinds.STRUCT:
                 raise _bad_map(record.name, "EINVAL", "is no struct")
             found.maps.append(_map(records, record.name, type_id)._replace(section_index=maps_index, variable=offset))
-    elif maps_index:
-        raise _Refused("object_open.maps_without_btf", "ENOENT", "its .maps section has no type information")
     for index, section in enumerate(found.sections):
         if section.type in (1, 8) and section.size and _is_data(section):
             entries = 1

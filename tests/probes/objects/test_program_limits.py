@@ -54,9 +54,9 @@ ANSWERS = {
 pytestmark = pytest.mark.skipif(shutil.which("clang") is None, reason="clang is not installed")
 
 
-def compiled(folder: Path, source: str) -> str:
+def compiled(folder: Path, source: str, flags: tuple[str, ...] = ("-g",)) -> str:
     path = folder / "x.bpf.o"
-    command = ["clang", "-target", "bpf", "-O2", "-g", "-x", "c", "-", "-c", "-o", str(path)]
+    command = ["clang", "-target", "bpf", "-O2", *flags, "-x", "c", "-", "-c", "-o", str(path)]
     if subprocess.run(command, input=source, text=True, capture_output=True).returncode:
         pytest.skip("this clang does not compile for BPF")
     return str(path)

@@ -160,3 +160,18 @@ def test_calls_of_kfuncs_are_no_calls_of_functions_of_the_object(tmp_path):
     assert len(prepared.kfuncs) == 10
     assert prepared.kfuncs.keys() <= walked.places
     assert not walked.calls
+
+
+@pytest.mark.parametrize(
+    ("source", "flags", "errno"),
+    [
+        (SOURCE, ("-g0",), "ENOENT"),  # maps without BTF
+        ("extern int f(int); SEC int p(void *c) { return f(1); }", ("-g0",), "ESRCH"),
+        ("extern int f(int); SEC int p(void *c) { return f(1); }", ("-g",), "ENOENT"),
+        ('extern int f(int) __attribute__((section(".ksyms"))); SEC int p(void *c) { return f(1); }', ("-g",), ""),
+    ],
+)
+def test_externs_and_maps_without_types(tmp_path, source, flags, errno):
+    path = compiled(tmp_path, source.replace("SEC int", '__attribute__((section("tc"), used)) int'), flags)
+    refusal = bpf_object.read(Path(path).read_bytes()).refusal
+    assert (refusal.errno if refusal else "") == errno
