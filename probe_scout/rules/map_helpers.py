@@ -35,6 +35,7 @@ from .object_load import (
 )
 
 _LOOKUP, _UPDATE, _DELETE = 1, 2, 3
+WITH_KEY = frozenset((_LOOKUP, _UPDATE, _DELETE))
 # Helpers that take these types alone, by number.
 _ONLY: dict[int, frozenset[int]] = {
     helper: frozenset(types)
@@ -60,7 +61,7 @@ _NO_LOOKUP = frozenset(
     )
 )
 _NO_UPDATE = _NO_LOOKUP | {ARRAY_OF_MAPS, HASH_OF_MAPS, DEVMAP, DEVMAP_HASH, XSKMAP}
-_SOCKET_MAPS = frozenset((SOCKMAP, SOCKHASH))
+SOCKET_MAPS = frozenset((SOCKMAP, SOCKHASH))
 # may_update_sockmap: 7.3 takes no updates by these any more, and deletions only where updates are taken.
 _MAY_UPDATE_ONCE = frozenset(("SCHED_CLS", "SCHED_ACT", "XDP", "SOCKET_FILTER", "FLOW_DISSECTOR"))
 
@@ -71,9 +72,9 @@ def state(helper: int, map_type: int, program: str, attach: str) -> str:
         return ALLOWED if map_type in _ONLY[helper] else REFUSED
     if helper == _LOOKUP:
         return REFUSED if map_type in _NO_LOOKUP else ALLOWED
-    if helper not in (_UPDATE, _DELETE):
+    if helper not in WITH_KEY:
         return ALLOWED
-    if map_type in _SOCKET_MAPS:
+    if map_type in SOCKET_MAPS:
         if program in ("SK_REUSEPORT", "SK_LOOKUP") or attach == "TRACE_ITER":
             return ALLOWED
         if program == "SOCK_OPS":

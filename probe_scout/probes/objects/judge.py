@@ -187,7 +187,9 @@ class Judge:
             self._slots(found, others)
             stage, more = self._attach(found, row, walked)
         except _No as no:
-            return _answer(row, NO, no.stage, no.errno, no.findings)._replace(alternatives=self._instead(row, no))
+            return _answer(row, NO, no.stage, no.errno or None, no.findings)._replace(
+                alternatives=self._instead(row, no)
+            )
         except _Unknown as unknown:
             return _answer(row, UNKNOWN, unknown.stage, None, (unknown.finding,))
         return _answer(row, YES, stage, None, (*notes, *more, *dict.fromkeys(self._assumed)), True)
@@ -224,7 +226,7 @@ class Judge:
                 self._load(found, row)
             self._slots(found, wanted)
         except _No as no:
-            return ObjectAnswer(NO, no.stage, no.errno, no.findings)
+            return ObjectAnswer(NO, no.stage, no.errno or None, no.findings)
         except _Unknown as unknown:
             return ObjectAnswer(UNKNOWN, unknown.stage, None, (unknown.finding,))
         return ObjectAnswer(YES, LOADED)
@@ -636,7 +638,11 @@ class Judge:
             name = f"bpf_{self._helper_names().get(helper, helper)}"
             if state == helper_sets.REFUSED:
                 says = f"programs of type {section.program} cannot give map {used.name} to {name}"
-                raise _No(LOAD, "object_load.map_helper", "EINVAL", says, "the object")
+                # Arguments are looked at before: a key of no bytes, or what is no socket, is EACCES already.
+                is_told = helper not in map_helpers.WITH_KEY or (
+                    used.key_bytes and used.type not in map_helpers.SOCKET_MAPS
+                )
+                raise _No(LOAD, "object_load.map_helper", "EINVAL" if is_told else "", says, "the object")
             if state == helper_sets.DIFFERS:
                 differs = f"whether programs of type {section.program} may change socket map {used.name} by {name}"
         if differs:
