@@ -57,7 +57,7 @@ _TYPE_KINDS = frozenset((LOCAL_TYPE_ID, TARGET_TYPE_ID, TYPE_EXISTS, TYPE_SIZE, 
 _ENUMERATOR_KINDS = frozenset((ENUMERATOR_EXISTS, ENUMERATOR_VALUE))
 _STEPS_MAX = 64  # BPF_CORE_SPEC_MAX_LEN
 _DEPTH_MAX = 32  # MAX_RESOLVE_DEPTH
-EINVAL, E2BIG, EOPNOTSUPP = "EINVAL", "E2BIG", "EOPNOTSUPP"
+EINVAL, E2BIG = "EINVAL", "E2BIG"
 
 
 class RelocationFailed(Exception):
@@ -170,11 +170,11 @@ class Relocator:
         """What the record becomes. Raises RelocationFailed where libbpf refuses, Malformed for broken BTF."""
         local = self._local
         name = local.record(record.type_id).name
+        if not name and record.kind != LOCAL_TYPE_ID:  # bpf_core_find_cands, before the access is read
+            raise RelocationFailed(EINVAL, f"relocation of the anonymous type [{record.type_id}]")
         spec = local_access(local, record)
         if record.kind == LOCAL_TYPE_ID:
             return Resolved(record.type_id, record.type_id, False, checked=False, candidates=1)
-        if not name:
-            raise RelocationFailed(EOPNOTSUPP, f"relocation of the anonymous type [{record.type_id}]")
         held = self._candidates.get(record.type_id)
         if held is None:
             held = self._kernel.candidates(essential(name), local.record(record.type_id).kind)

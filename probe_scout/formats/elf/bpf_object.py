@@ -460,7 +460,8 @@ def _kconfig_shape(records: Records, type_id: int) -> tuple[str, bool]:
 
 
 def _add_maps(found: BpfObject, symbols: list[_Symbol]) -> None:
-    # DATASEC offsets of a compiled object are zero; libbpf takes them from the symbols (btf_fixup_datasec).
+    # A compiled DATASEC has no size and offsets of zero, which libbpf takes from the symbols (btf_fixup_datasec); the
+    # linker of BPF objects fills both in.
     values = {(symbol.section, symbol.name): symbol.value for symbol in symbols if symbol.type == _STT_OBJECT}
     records = found.records
     maps_index = found.section_named(".maps")
@@ -470,7 +471,8 @@ def _add_maps(found: BpfObject, symbols: list[_Symbol]) -> None:
             raise _Refused("object_open.maps_without_btf", "ENOENT", "its .maps section has no type information")
         for variable, offset, _ in records.section_vars(datasec):
             record = records.record(variable)
-            offset = values.get((maps_index, record.name), offset)
+            if not records.record(datasec).number:
+                offset = values.get((maps_index, record.name), offset)
             type_id = records.resolve(record.number)
             if records.record(type_id).kind != kinds.STRUCT:
                 raise _bad_map(record.name, "EINVAL", "is no struct")
@@ -500,7 +502,8 @@ def _add_struct_ops(found: BpfObject, section: Section, index: int, values: dict
         raise _Refused("object_open.struct_ops_without_btf", "EINVAL", f"its {section.name} has no type information")
     for variable, offset, _ in records.section_vars(datasec):
         record = records.record(variable)
-        offset = values.get((index, record.name), offset)
+        if not records.record(datasec).number:
+            offset = values.get((index, record.name), offset)
         type_id = records.resolve(record.number)
         found.maps.append(
             MapDefinition(

@@ -178,3 +178,44 @@ def test_externs_and_maps_without_types(tmp_path, source, flags, errno):
     path = compiled(tmp_path, source.replace("SEC int", '__attribute__((section("tc"), used)) int'), flags)
     refusal = bpf_object.read(Path(path).read_bytes()).refusal
     assert (refusal.errno if refusal else "") == errno
+
+
+ANONYMOUS = """
+#define SEC(name) __attribute__((section(name), used))
+struct outer { int x; struct { int a; } *in; } __attribute__((preserve_access_index));
+SEC("raw_tp/sched_switch") int p(struct outer **c) {
+    return __builtin_preserve_access_index(({ int *at = &c[0]->in->a; at; })) != 0; }
+char LICENSE[] SEC("license") = "GPL";
+"""
+LINKED = """
+#define SEC(name) __attribute__((section(name), used))
+struct { int (*type)[1]; int (*max_entries)[7]; unsigned *key; long long *value; } one SEC(".maps"), two SEC(".maps");
+static void *(*lookup)(void *m, const void *k) = (void *)1;
+SEC("tc") int p(void *c) { unsigned k = 0; return lookup(&one, &k) != lookup(&two, &k); }
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+
+def test_a_relocation_of_a_type_without_a_name_costs_the_object(tmp_path):
+    opened = probe_scout.open_kernel(str(ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz"))
+    (found,) = opened.lint(compiled(tmp_path, ANONYMOUS)).objects
+    whole = found.kernels[0].object
+    assert (whole.answer, whole.stage, whole.errno) == ("no", "load", "EINVAL")
+    assert "anonymous" in whole.findings[0].says
+
+
+def test_maps_of_a_linked_object_lie_where_its_types_say(tmp_path):
+    raw = bytearray(Path(compiled(tmp_path, LINKED)).read_bytes())
+    read = bpf_object.read(bytes(raw))
+    assert {m.variable for m in read.maps} == {0, 32}
+    records = read.records
+    (datasec,) = [i for i in records.ids() if records.record(i).name == ".maps"]
+    held = records.record(datasec)
+    types = bytes(read.btf.words[held.at - 1 : held.at + 2 + 3 * held.vlen].tobytes())
+    place = raw.find(types)
+    linked = bytearray(types)
+    linked[8:12] = (64).to_bytes(4, "little")  # the section's size, as the linker of BPF objects writes it
+    raw[place : place + len(types)] = linked
+    refusal = bpf_object.read(bytes(raw)).refusal
+    assert refusal is not None
+    assert refusal.errno == "RELOC"  # the offsets stayed zero: no map lies where the symbol is
