@@ -166,7 +166,7 @@ class Symbols(Types):
         known = self._known(raw)
         lines = known.lines_of(name) if known is not None else None
         if lines is None:
-            return end in raw
+            return raw.rfind(end) >= 0  # asked of the oldest module, whose lines are the last ones
         return any(raw[line : raw.find(b"\n", line) + 1].endswith(end) for line in lines)
 
     def _sites_of(self, module: bytes) -> list[bytes]:
