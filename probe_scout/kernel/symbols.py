@@ -405,7 +405,7 @@ class Symbols(Types):
         Modules stand behind vmlinux, the one that was loaded last at the end (kernel/trace/ftrace.c,
         ftrace_process_locs). A list that ends among them, or that of a kernel without modules, shows nothing of it.
         """
-        if b" [" in listed:
+        if listed.rfind(b" [") >= 0:  # from the end, where modules stand
             return False
         raw = self.kallsyms() or b""
         try:
