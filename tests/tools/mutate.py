@@ -5,10 +5,11 @@ python -m tests.tools.mutate [--sample N] [--seed S] [--limit SECONDS] [PATH …
 Our own, because mutmut and cosmic-ray start a fresh interpreter for each mutant and run all tests that they are told:
 here each file has its own tests (TESTS), which are collected once and run once unchanged, noting which test calls which
 function. A mutant inside a function then costs one fork, in which the function gets its altered code and only tests
-that call it run, the quickest first. One outside of functions (a table, a default) is imported anew in a fork, and all
-tests of its file run. A mutant is killed when a test fails, or when it takes more than TIME_S of CPU time. The tests
-must pass unchanged first. What survives is printed as FILE:LINE and the change. EQUIVALENT names survivors that change
-nothing that can be seen, each with its reason; they are counted apart, and not as killed.
+that call it run, the quickest first. One outside of functions (a table, a default), or in one that no test calls, is
+imported anew in a fork, and all tests of its file run. A mutant is killed when a test fails, or when it takes more
+than TIME_S of CPU time. The tests must pass unchanged first. What survives is printed as FILE:LINE and the change.
+EQUIVALENT names survivors that change nothing that can be seen, each with its reason; they are counted apart, and not
+as killed.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "probe_scout"
 REWRITE = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is loaded before the forks
 TIME_S = 120
-_EVERY_RULE = "tests/rules/test_every_rule.py"
+_EVERY_RULE, _BORDERS = "tests/rules/test_every_rule.py", "tests/rules/test_borders.py"
 _BUILT = ("tests/rules/test_built_without.py", "tests/oracle/test_built.py")
 _ASKED = ("tests/probes/attach/test_evidence.py", "tests/commands/test_check.py")
-_BULK = "tests/probes/attach/test_bulk.py"
+_BULK, _JUDGED = "tests/probes/attach/test_bulk.py", "tests/probes/attach/test_judged.py"
 # A path's beginning, below the package, to the tests that answer for it.
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/kprobe_instruction_arm64.py", ("tests/rules/test_kprobe_instruction_arm64.py", _EVERY_RULE)),
@@ -51,7 +52,13 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/raw_tp_null.py", ("tests/probes/tracepoints/test_raw_arguments.py",)),
     (
         "rules/uprobe.py",
-        ("tests/rules/test_uprobe.py", "tests/probes/user/test_rules.py", "tests/probes/user/test_check.py"),
+        (
+            "tests/rules/test_uprobe.py",
+            _EVERY_RULE,
+            _BORDERS,
+            "tests/probes/user/test_rules.py",
+            "tests/probes/user/test_check.py",
+        ),
     ),
     (
         "rules/helper_sets.py",
@@ -62,22 +69,26 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "rules/section_names.py",
         ("tests/rules/test_section_names.py", "tests/probes/objects", "tests/commands/test_lint.py"),
     ),
-    ("rules/symbol_lookup.py", ("tests/rules/test_judge.py", _EVERY_RULE, "tests/rules/test_symbol_lookup.py")),
-    ("rules/", ("tests/rules/test_judge.py", "tests/rules/test_built_without.py", _EVERY_RULE)),
+    (
+        "rules/symbol_lookup.py",
+        ("tests/rules/test_judge.py", _EVERY_RULE, _BORDERS, "tests/rules/test_symbol_lookup.py"),
+    ),
+    ("rules/", ("tests/rules/test_judge.py", "tests/rules/test_built_without.py", _EVERY_RULE, _BORDERS)),
     (
         "probes/attach/evidence.py",
-        ("tests/probes/attach/test_evidence.py", "tests/commands/test_check.py", _EVERY_RULE),
+        ("tests/probes/attach/test_evidence.py", _JUDGED, "tests/commands/test_check.py", _EVERY_RULE),
     ),
+    ("probes/attach/needs.py", ("tests/probes/attach/test_needs.py", _JUDGED)),
     ("probes/attach/privileges.py", ("tests/probes/attach/test_privileges.py",)),
     ("probes/attach/closed_helpers.py", ("tests/probes/attach/test_closed_helpers.py",)),
     ("probes/attach/limits.py", ("tests/probes/attach/test_limits.py", "tests/commands/test_check.py")),
     (
         "probes/attach/instruction.py",
-        ("tests/probes/attach/test_instruction.py", "tests/rules/test_kprobe_instruction.py"),
+        ("tests/probes/attach/test_instruction.py", _JUDGED, "tests/rules/test_kprobe_instruction.py"),
     ),
     ("probes/attach/bulk.py", (_BULK, "tests/rules/test_symbol_lookup.py")),
     ("probes/attach/targets.py", ("tests/commands/test_check.py", "tests/probes/attach/test_targets.py")),
-    ("probes/attach/", (*_BUILT, _EVERY_RULE, _BULK, *_ASKED)),
+    ("probes/attach/", (*_BUILT, _EVERY_RULE, _BULK, _JUDGED, *_ASKED)),
     ("sources/cache.py", ("tests/frontends/test_kept_reports.py",)),
     ("commands/audit/changes.py", ("tests/commands/audit/test_command.py", "tests/commands/audit/test_allow.py")),
     ("commands/audit/", ("tests/commands/audit",)),
@@ -276,7 +287,7 @@ class _Loop:
             after = compile(altered(mutant), file, "exec")
             places = altered_functions(before[file], after)
             tests = {at for name, line, _ in places for at in called.get((file, line), ())}
-            if not places:
+            if not tests:  # a table, or a function that is called when its module is imported
                 self.told[mutant] = _OUTSIDE
                 continue
             old, new = functions_of(before[file]), functions_of(after)
