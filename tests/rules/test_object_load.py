@@ -215,3 +215,8 @@ def test_whole_definitions(kind, key, value, entries, flags, more, is_refused):
     assert found is None or (found.rule, found.errno) == ("object_load.map", "EINVAL")
     unknown = load.map_refused(map_of(kind + 1, key, value, entries, flags, **more), types)
     assert (unknown.rule, unknown.errno) == ("object_load.map_type", "EINVAL")
+
+
+def test_the_number_that_libbpf_leaves_where_a_helper_cannot_be_called():
+    """The verifier says `invalid func unknown#195896080`: tools/lib/bpf/relo_core.c, bpf_core_poison_insn."""
+    assert load.HELPER_POISON == 195896080

@@ -93,9 +93,63 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("commands/audit/changes.py", ("tests/commands/audit/test_command.py", "tests/commands/audit/test_allow.py")),
     ("commands/audit/", ("tests/commands/audit",)),
 )
-# FILE: text of the change -> why nothing can be seen of it.
-EQUIVALENT: dict[tuple[str, str], str] = {
-    ("sources/cache.py", "10 -> 11"): "the character between the lines of a checksum",
+# FILE, its line, the change -> why nothing can be seen of it.
+_FASTER = "which of two ways is taken, that give the same: how many names make one pass the cheaper"
+_CHECKS, _JOIN, _RESOLVE = "commands/audit/checks.py", "commands/audit/join.py", "commands/audit/resolve.py"
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (_CHECKS, "self._is_prepared = False", "False -> True"): _FASTER,
+    (_CHECKS, "self._is_prepared = True", "True -> False"): _FASTER,
+    (_CHECKS, "if not self._is_prepared:", "not self._is_prepared -> self._is_prepared"): _FASTER,
+    (_CHECKS, "if len(names) > _FEW:", "len(names) > _FEW -> len(names) >= _FEW"): _FASTER,
+    (_CHECKS, "if len(self.by_function) > _FEW:", "len(self.by_function) > _FEW -> len(self.by_function) >= _FEW"): (
+        _FASTER
+    ),
+    (
+        _CHECKS,
+        "view = of_many(self.k, unknown) if len(unknown) > _FEW else None",
+        "len(unknown) > _FEW -> len(unknown) >= _FEW",
+    ): _FASTER,
+    (
+        _CHECKS,
+        "view = of_many(self.k, unknown) if len(unknown) > _FEW else None",
+        (
+            "of_many(self.k, unknown) if len(unknown) > _FEW else None -> "
+            "None if len(unknown) > _FEW else of_many(self.k, unknown)"
+        ),
+    ): _FASTER,
+    (_CHECKS, "found: int = counts.get(name, 0)", "0 -> 1"): "the functions of all rows were counted just before",
+    (_CHECKS, "continue", "continue -> break"): "a row without places has one function (_refused_today)",
+    (
+        _JOIN,
+        "if len(candidates) > 1 and len(self._plain_events) >= len(candidates):",
+        "len(candidates) > 1 -> len(candidates) >= 1",
+    ): "a single program is used by its own row already",
+    (
+        _RESOLVE,
+        "MANY = 24  # names beyond which one pass for all of them is cheaper than a search for each",
+        "24 -> 25",
+    ): (_FASTER),
+    (_RESOLVE, "MOST = 400  # and beyond which a table of all symbols is", "400 -> 401"): _FASTER,
+    (
+        "commands/audit/files.py",
+        "_FUNCTION_BYTES_MAX = 1 << 16",
+        "16 -> 17",
+    ): "how much is decoded at most: a bound of time",
+    (
+        "commands/audit/files.py",
+        "_FUNCTION_BYTES_MAX = 1 << 16",
+        "1 -> 2",
+    ): "how much is decoded at most: a bound of time",
+    (
+        "rules/section_names.py",
+        "NEWEST = (1, 8)",
+        "8 -> 9",
+    ): "no name came after 1.8: each later release knows the same",
+    (
+        "rules/section_names.py",
+        "NEWEST = (1, 8)",
+        "1 -> 2",
+    ): "no name came after 1.8: each later release knows the same",
 }
 
 _COMPARE = {
@@ -197,6 +251,11 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: object) -> None:
         vars(module)["__file__"] = str(self.file)
         exec(self.code, vars(module))
+
+
+def line_of(mutant: Mutant) -> str:
+    """The source line of a change."""
+    return (PACKAGE / mutant.path).read_text().splitlines()[mutant.line - 1].strip()
 
 
 def tests_of(path: str) -> tuple[str, ...]:
@@ -440,9 +499,9 @@ def main(words: Sequence[str] | None = None) -> int:
         for mutant, is_dead in found.items():
             if is_dead:
                 killed += 1
-            elif (mutant.path, mutant.says) in EQUIVALENT:
+            elif why := EQUIVALENT.get((mutant.path, line_of(mutant), mutant.says)):
                 equivalent += 1
-                print(f"equivalent  {mutant.path}:{mutant.line}  {mutant.says}", flush=True)
+                print(f"equivalent  {mutant.path}:{mutant.line}  {mutant.says}: {why}", flush=True)
             else:
                 survivors.append(mutant)
                 print(f"survived  {mutant.path}:{mutant.line}  {mutant.says}", flush=True)
