@@ -9,7 +9,7 @@ from probe_scout.model import facts
 from probe_scout.model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT, Target
 from probe_scout.model.traits import EventTraits, Traits
 from probe_scout.model.verdict import NO, UNKNOWN, YES, Verdict
-from probe_scout.probes.attach import evidence, instruction, needs, verdicts
+from probe_scout.probes.attach import evidence, function_traits, instruction, needs, verdicts
 from probe_scout.rules.kprobe_instruction import Judgement
 
 PARANOID, LSM, EVENTS = (
@@ -441,3 +441,212 @@ def test_what_a_refusal_was_read_from(rule, of, words):
 )
 def test_switches_that_keep_a_probe_from_firing(attach, name, files, rules):
     assert [one.rule for one in evidence.notes(K({}, files), attach, name)] == rules
+
+
+# ---------------------------------------------------------------- traits of prototypes and events
+
+
+@pytest.mark.parametrize(("count", "args"), [(0, 0), (11, 0), (12, 12), (13, 13)])
+def test_arguments_are_counted_as_far_as_a_rule_compares_them(count, args):
+    assert function_traits.proto_of_shape(shape(nargs=count)).args == args
+
+
+@pytest.mark.parametrize(("slots", "floor"), [(0, 0), (6, 0), (7, 7), (8, 7), (9, 9), (12, 9), (13, 13), (99, 13)])
+def test_slots_are_counted_as_far_as_a_rule_compares_them(slots, floor):
+    assert function_traits.proto_of_shape(shape(slots=slots)).slots == floor
+
+
+@pytest.mark.parametrize(("size", "is_wide"), [(0, False), (8, False), (9, True), (16, True)])
+def test_a_wide_result(size, is_wide):
+    assert function_traits.proto_of_shape(shape(ret_bytes=size)).wide_return == is_wide
+
+
+def shape(**more):
+    from probe_scout.model.prototype import Shape
+
+    return Shape(**{**dict.fromkeys(Shape._fields, 0), **more})
+
+
+class Events(K):
+    """What is told of one event; `gaps`: types of modules that could not be read."""
+
+    def __init__(self, events=("sched",), raw=True, typed=True, partial="", gaps=()):
+        super().__init__(events_named=events, raw_tracepoint=raw, typed_tracepoint=typed, partial=partial)
+        self.more |= {"names_with": frozenset((b"guarded",)), "is_dynamic_event": False, "typed_in_module": False}
+        self.module_gaps = gaps
+
+
+@pytest.mark.parametrize(
+    ("category", "events", "is_there"),
+    [
+        ("sched", ("sched",), True),
+        ("sched", ("other", "sched"), True),
+        ("sched", ("other",), False),
+        ("sched", (), False),
+        ("sched", None, False),
+        (None, ("other",), True),
+        (None, (), False),
+        (None, None, False),
+    ],
+)
+def test_whether_an_event_is_there(category, events, is_there):
+    found = function_traits.event_traits(Events(events), category, "name")
+    assert (found.event, found.raw, found.typed, found.unread) == (is_there, True, True, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("more", "unread"),
+    [
+        ({"raw": None}, {facts.KALLSYMS}),
+        ({"raw": False}, set()),
+        ({"typed": False, "gaps": ("m",)}, {facts.MODULE_BTF}),
+        ({"typed": False, "raw": None, "gaps": ("m",)}, {facts.KALLSYMS, facts.MODULE_BTF}),
+        ({"typed": False, "raw": False, "gaps": ("m",)}, set()),
+        ({"typed": True, "gaps": ("m",)}, set()),
+        ({"typed": None, "gaps": ("m",)}, set()),
+        ({"typed": False}, set()),
+        ({"partial": "a slice"}, set()),
+        ({"partial": "a slice", "events": ()}, {facts.EVENTS}),
+        ({"partial": "a slice", "events": (), "typed": False}, {facts.EVENTS}),
+        ({"partial": "a slice", "events": (), "raw": False}, {facts.EVENTS}),
+        ({"partial": "a slice", "events": (), "raw": False, "typed": False}, {facts.EVENTS, facts.KALLSYMS, facts.BTF}),
+    ],
+)
+def test_what_of_an_event_is_not_known(more, unread):
+    assert function_traits.event_traits(Events(**more), "sched", "name").unread == unread
+
+
+@pytest.mark.parametrize(
+    ("category", "name", "events", "told"),
+    [
+        ("ftrace", "function", ("ftrace",), "ftrace_only"),
+        (None, "function", ("ftrace",), "ftrace_only"),
+        ("syscalls", "sys_enter_read", ("syscalls",), "syscall"),
+        ("raw_syscalls", "sys_enter", ("raw_syscalls",), "faultable"),
+        ("sched", "guarded", ("sched",), "perf_perm"),
+        ("sched", "sched_switch", ("sched",), ""),
+    ],
+)
+def test_what_an_event_is(category, name, events, told):
+    found = function_traits.event_traits(Events(events), category, name)
+    kinds = ("ftrace_only", "syscall", "faultable", "perf_perm", "dynamic", "typed_in_module")
+    assert {kind for kind in kinds if getattr(found, kind)} == ({told} if told else set())
+
+
+# ---------------------------------------------------------------- which symbol an offset lies in
+
+
+OPEN_END = 1 << 64
+
+
+class Table:
+    """Symbols by (name, module, address), in the order of addresses."""
+
+    def __init__(self, rows, hidden=False, ends=None):
+        self.names = [name for name, _, _ in rows]
+        self.modules = [module for _, module, _ in rows]
+        self.addresses = [address for _, _, address in rows]
+        self.hidden, self.ends = hidden, ends or {}
+
+    def rows(self, name):
+        return [row for row, one in enumerate(self.names) if one == name]
+
+    def rows_at(self, address):
+        return [row for row, (one, module) in enumerate(zip(self.addresses, self.modules, strict=True))
+                if one == address and module is None]  # fmt: skip
+
+    def starts(self, module):
+        return sorted({a for a, m in zip(self.addresses, self.modules, strict=True) if m == module})
+
+    def extent(self, row):
+        starts = self.starts(self.modules[row])
+        at = starts.index(self.addresses[row]) + 1
+        return self.addresses[row], starts[at] if at < len(starts) else OPEN_END
+
+
+SYMBOLS = [
+    *(
+        (b"f", None, 0x1000),
+        (b"g", None, 0x1100),
+        (b"two", None, 0x1200),
+        (b"two", None, 0x1300),
+        (b"alias", None, 0x1400),
+    ),
+    *(
+        (b"same", None, 0x1400),
+        (b"two", b"m", 0x1400),
+        (b"mf", b"m", 0x1500),
+        (b"mg", b"m", 0x1600),
+        (b"f", b"n", 0x1700),
+    ),
+]
+
+
+def at(name, offset, module=None):
+    return Target(OFFSET, name, module, offset)
+
+
+def shown(table):
+    return type("View", (), {"symbols": table, "sites": None})
+
+
+@pytest.mark.parametrize(
+    ("target", "is_inside", "behind"),
+    [
+        (at("f", 0), True, None),
+        (at("f", 0xFF), True, None),
+        (at("f", 0x100), False, ("g", None, 0)),
+        (at("f", 0x123), False, ("g", None, 0x23)),
+        (at("f", 0x200), False, None),  # in `two`, which is there several times
+        (at("f", 0x400), False, ("alias", None, 0)),
+        (at("f", 0x9999), False, ("alias", None, 0x9599)),  # the last symbol has no end
+        (at("alias", 0x9999), True, None),
+        (at("mf", 0x100, "m"), False, ("mg", "m", 0)),
+        (at("mf", 0x110), False, ("mg", "m", 0x10)),
+        (at("mg", 0x9999), True, None),
+        (at("f", 0, "n"), True, None),
+    ],
+)
+def test_which_symbol_an_offset_lies_in(target, is_inside, behind):
+    table = Table(SYMBOLS)
+    k = K(full=shown(table))
+    assert instruction._is_inside(target, shown(table)) == is_inside
+    found = instruction._behind(k, target, shown(table))
+    assert (found and (found.name, found.module, found.offset_bytes)) == behind
+    assert instruction._behind(K(full=None), target, shown(table)) is None
+    hidden = Table(SYMBOLS, hidden=True)
+    assert instruction._is_inside(target, shown(hidden))
+
+
+def test_the_lines_that_may_be_meant():
+    table = Table(SYMBOLS)
+    assert list(instruction._rows(at("f", 0), table)) == [0, 9]
+    assert list(instruction._rows(at("f", 0, "n"), table)) == [9]
+    assert list(instruction._rows(at("f", 0, "vmlinux"), table)) == [0, 9]
+    assert list(instruction._rows(at("f", 0, "m"), table)) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "arch", "rule"),
+    [
+        (at("f", 0x100), "x86_64", "kprobe_instruction.other_symbol"),
+        (at("f", 0xFF), "riscv64", "kprobe_instruction.not_decoded"),
+        (at("alias", 0x99999), "riscv64", "kprobe_instruction.not_decoded"),
+        (at("f", 0xFF), "unknown", "kprobe_instruction.not_decoded"),
+    ],
+)
+def test_instructions_that_are_not_looked_at(target, arch, rule):
+    judged, held = instruction._instruction(K({}, arch=arch), target, shown(Table(SYMBOLS)), False)
+    assert (judged.answer, judged.errno, judged.rule, held) == (UNKNOWN, None, rule, None)
+    assert judged.says
+
+
+@pytest.mark.parametrize(("name", "expected"), [("f", 0x100), ("mg", 64 << 10), ("alias", 64 << 10)])
+def test_how_much_code_is_read(monkeypatch, name, expected):
+    """To the end of the symbol; of the last one no more than 64 KiB."""
+    asked = []
+    monkeypatch.setattr(instruction.code, "text", lambda k, symbols, row, size: asked.append(size))
+    table = Table(SYMBOLS)
+    found = instruction._x86_facts(K(), shown(table), table.rows(name.encode())[0], 4, True)
+    assert asked == [expected]
+    assert found[:2] == (4, True)
