@@ -28,7 +28,7 @@ def scored(request):
 
 
 def test_there_are_kernels():
-    assert {"debian-6.1.176-arm64", "debian-7.3.4-arm64"} <= set(NAMES)
+    assert {"debian-5.10.223-arm64", "debian-6.1.176-arm64", "debian-7.3.4-arm64"} <= set(NAMES)
 
 
 def test_no_answer_is_wrong(scored):
@@ -42,7 +42,7 @@ def test_every_errno_is_the_kernels(scored):
     _, rows = scored
     wrong = {text for row in rows.values() for text in row.errno_wrong}
     assert wrong <= DOUBTFUL
-    assert sum(row.errno_right for row in rows.values()) > 1000
+    assert sum(row.errno_right for row in rows.values()) > 200
 
 
 def test_unknown_are_instructions_and_loads_by_hidden_lists(scored):
