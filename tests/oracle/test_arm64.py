@@ -15,9 +15,6 @@ NAMES = sorted(path.name.removesuffix(".tsv.xz") for path in (FOLDER / "answers"
 # A kernel without CONFIG_KALLSYMS_ALL hides its lists: which of these hooks it lists nothing tells. The load's EINVAL
 # comes before the trampoline's ENOTSUPP.
 DOUBTFUL = {f"bpf_lsm_{hook}: we ENOTSUPP, kernel EINVAL at load" for hook in lsm_hooks.DOUBTFUL}
-# is_ksym_addr of such a kernel takes text alone, and these two symbols lie behind it: to within_notrace_func they are
-# no function, and kernel/kprobes.c _kprobe_addr (since it looks for the symbol's start) says ENOENT.
-DOUBTFUL |= {f"{name}: we EINVAL, kernel ENOENT at open" for name in ("_etext", "_einittext")}
 
 
 @pytest.fixture(scope="module", params=NAMES)
