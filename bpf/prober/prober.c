@@ -388,6 +388,8 @@ static int ask_kprobe(int returns, char *target)
 
 #if defined(__aarch64__)
 #define SYSCALL_PREFIX "__arm64_sys_"
+#elif defined(__riscv)
+#define SYSCALL_PREFIX "__riscv_sys_"
 #else
 #define SYSCALL_PREFIX "__x64_sys_"
 #endif

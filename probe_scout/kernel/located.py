@@ -110,6 +110,8 @@ def place(view: View, row: int) -> str:
         return TEXT
     if symbols.is_init_text(address):
         return INIT
+    if b"_end" not in symbols.limits and address in (symbols.limits.get(b"_etext"), symbols.limits.get(b"_einittext")):
+        return OUTSIDE  # is_ksym_addr without CONFIG_KALLSYMS_ALL takes text alone, and these lie behind it
     is_offset = address < symbols.limits.get(b"_stext", 0) and symbols.letter(row) in "Aa"
     return OUTSIDE if is_offset or address >= symbols.limits.get(b"_end", 1 << 64) else DATA
 

@@ -101,8 +101,12 @@ class Symbols(Types):
         return self._module_left_out(raw)
 
     def _has_data(self, raw: bytes) -> bool:
-        """CONFIG_KALLSYMS_ALL: kallsyms shows data too."""
-        return self._is_in_vmlinux(raw, "__start_rodata") or bool(self.option("CONFIG_KALLSYMS_ALL"))
+        """CONFIG_KALLSYMS_ALL: kallsyms shows data too.
+
+        Of every architecture's first task it has the record then. Borders prove nothing: whatever lies where code ends
+        is shown as code is (scripts/kallsyms.c, symbol_in_range), __start_rodata at _etext for one.
+        """
+        return self._is_in_vmlinux(raw, "init_task") or bool(self.option("CONFIG_KALLSYMS_ALL"))
 
     def _module_left_out(self, raw: bytes) -> str:
         """The module that was loaded first is the last one of proc/modules and of kallsyms (`modules`, one list).

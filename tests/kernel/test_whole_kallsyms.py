@@ -13,7 +13,7 @@ from tests.builders.tree import write_tree
 from tests.conftest import RECORDED, ROOT
 
 KALLSYMS, MANIFEST = "proc/kallsyms", "manifest.json"
-FILES = tiny_files(["foo", "__start_rodata data", "bar [older]", "note [older] data", "baz [newer]", "bar [newer]"])
+FILES = tiny_files(["foo", "init_task data", "bar [older]", "note [older] data", "baz [newer]", "bar [newer]"])
 # tiny_files lists modules as they come; the kernel shows the one that was loaded last first.
 assert [row.split()[0] for row in FILES["proc/modules"].splitlines()] == [b"older", b"newer"]
 SLICE = ROOT / "fixtures" / "kernels" / "debian-6.1.176-amd64.tar.xz"
@@ -51,17 +51,23 @@ def test_a_border_that_every_kernel_has_is_missing(tmp_path, end):
 def test_a_kernel_that_shows_no_data_has_no_last_symbol(tmp_path, option, is_read):
     """The configuration tells where the copy itself does not."""
     config = FILES["boot/config"].replace(b"CONFIG_KALLSYMS=y", b"CONFIG_KALLSYMS=y\nCONFIG_KALLSYMS_ALL=" + option)
-    code = without(FILES[KALLSYMS], b" _end", b" __start_rodata")
+    code = without(FILES[KALLSYMS], b" _end", b" init_task")
     kernel = kernel_of(tmp_path, boot__config=config if b"KALLSYMS_ALL" in config else b"CONFIG_KALLSYMS_ALL=" + option)
     kernel._raw[KALLSYMS] = code
     assert (kernel.kallsyms() is not None) == is_read
+
+
+def test_a_border_of_data_where_code_ends_is_no_data(tmp_path):
+    """Without CONFIG_KALLSYMS_ALL __start_rodata is shown where _etext is: no-kprobes of tests/oracle/test_built.py."""
+    code = without(FILES[KALLSYMS], b" _end", b" init_task") + b"ffffffff82000000 D __start_rodata\n"
+    assert kernel_of(tmp_path, proc__kallsyms=code, boot__config=None).kallsyms() is not None
 
 
 def test_the_module_that_was_loaded_first_is_missing(tmp_path):
     raw = without(FILES[KALLSYMS], b"\t[newer]")
     assert kernel_of(tmp_path, proc__kallsyms=raw).kallsyms() is None
     # Without data a module may have no symbol at all: then nothing but ftrace's list can tell.
-    no_data = without(raw, b" __start_rodata")
+    no_data = without(raw, b" init_task")
     kernel = kernel_of(tmp_path, proc__kallsyms=no_data, boot__config=b"# CONFIG_KALLSYMS_ALL is not set\n")
     assert answer(kernel, "foo") == ("yes", "")
     assert answer(kernel, "nowhere")[0] == "unknown"

@@ -15,8 +15,6 @@ NAMES = sorted(path.name.removesuffix(".tsv.xz") for path in (FOLDER / "answers"
 # A kernel without CONFIG_KALLSYMS_ALL hides its lists: which of these hooks it lists nothing tells. The load's EINVAL
 # comes before the trampoline's ENOTSUPP.
 DOUBTFUL = {f"bpf_lsm_{hook}: we ENOTSUPP, kernel EINVAL at load" for hook in lsm_hooks.DOUBTFUL}
-# is_ksym_addr of such a kernel takes text alone, and these two symbols lie behind it.
-DOUBTFUL |= {f"{name}: we EINVAL, kernel ENOENT at open" for name in ("_etext", "_einittext")}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -27,7 +25,7 @@ def scored(request):
 
 
 def test_there_are_kernels():
-    assert {"debian-6.1.176-arm64", "debian-7.3.4-arm64"} <= set(NAMES)
+    assert {"debian-5.10.223-arm64", "debian-6.1.176-arm64", "debian-7.3.4-arm64"} <= set(NAMES)
 
 
 def test_no_answer_is_wrong(scored):
@@ -41,7 +39,7 @@ def test_every_errno_is_the_kernels(scored):
     _, rows = scored
     wrong = {text for row in rows.values() for text in row.errno_wrong}
     assert wrong <= DOUBTFUL
-    assert sum(row.errno_right for row in rows.values()) > 1000
+    assert sum(row.errno_right for row in rows.values()) > 200
 
 
 def test_unknown_are_instructions_and_loads_by_hidden_lists(scored):

@@ -90,3 +90,133 @@ def test_storages_have_no_entries():
     assert refused(load.TASK_STORAGE, 8, 4, entries=0, flags=1)
     assert refused(load.TASK_STORAGE, 4, 0, entries=0, flags=1)
     assert refused(load.TASK_STORAGE, 4, 4, entries=0)
+
+
+def map_of(kind, key=4, value=4, entries=1, flags=0, origin="maps", inner=None):
+    return MapDefinition("m", kind, key, value, entries, flags, origin, 1, inner=inner)
+
+
+@pytest.mark.parametrize(
+    ("definition", "missing", "entries", "key", "value"),
+    [
+        (map_of(load.HASH, entries=0), ("max_entries",), 256, 4, 4),
+        (map_of(load.RINGBUF, 0, 0, entries=0), ("max_entries",), 4096, 0, 0),
+        (map_of(load.USER_RINGBUF, 0, 0, entries=0), ("max_entries",), 4096, 0, 0),
+        (map_of(load.ARENA, 0, 0, entries=0), ("max_entries",), 10, 0, 0),
+        (map_of(load.HASH, entries=5), (), 5, 4, 4),
+        (map_of(load.PERF_EVENT_ARRAY, entries=0), (), 0, 4, 4),
+        (map_of(load.STACK_TRACE, 4, 0), ("value_size",), 1, 4, 1016),
+        (map_of(load.STACK_TRACE, 0, 0, 0), ("max_entries", "value_size"), 256, 4, 1016),
+        (map_of(load.STACK_TRACE, 8, 0), ("value_size",), 1, 8, 1016),
+        (map_of(load.STACK_TRACE, 4, 8), (), 1, 4, 8),
+    ],
+)
+def test_sizes_that_a_loader_sets(definition, missing, entries, key, value):
+    assert load.missing_sizes(definition) == missing
+    made = load.with_sizes(definition)
+    assert (made.entries, made.key_bytes, made.value_bytes) == (entries, key, value)
+
+
+OLD, NEW = {"BPF_FUNC_unspec": 0}, {"BPF_FUNC_task_storage_get": 1, "BPF_FUNC_task_pt_regs": 2, load._NEWER_ARRAYS: 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "on_old", "on_new"),
+    [
+        (load.HASH, 512, 1, "", ""),
+        (load.HASH, 513, 1, "a key of 513 bytes", ""),
+        (load.ARRAY, 513, 1, "", ""),
+        (load.PERCPU_HASH, 4, 32768, "", ""),
+        (load.PERCPU_HASH, 4, 32769, "for each CPU", "for each CPU"),
+        (load.LRU_PERCPU_HASH, 4, 32769, "for each CPU", "for each CPU"),
+        (load.HASH, 4, 32769, "", ""),
+        (load.CGROUP_STORAGE, 4, 4096, "", ""),
+        (load.CGROUP_STORAGE, 4, 4097, "takes a page", ""),
+        (load.CGROUP_STORAGE, 4, 32769, "takes a page", ""),
+        (load.PERCPU_CGROUP_STORAGE, 4, 4096, "", ""),
+        (load.PERCPU_CGROUP_STORAGE, 4, 4097, "takes a page", ""),
+        (load.PERCPU_CGROUP_STORAGE, 4, 32768, "takes a page", ""),
+        (load.PERCPU_CGROUP_STORAGE, 4, 32769, "takes a page", "for each CPU"),
+        (load.ARRAY, 4, 4 << 20, "", ""),
+        (load.ARRAY, 4, (4 << 20) + 1, "this kernel takes 4194304", ""),
+        (load.PERCPU_ARRAY, 4, (4 << 20) + 1, "", ""),
+    ],
+)
+def test_sizes_that_the_kernel_does_not_allocate(kind, key, value, on_old, on_new):
+    for helpers, words in ((OLD, on_old), (NEW, on_new)):
+        found = load.map_too_large(map_of(kind, key, value), helpers, True)
+        assert (found is not None) == bool(words)
+        assert found is None or (found.errno, words in found.says) == ("E2BIG", True)
+    assert load.map_too_large(map_of(kind, key, value), {}, True) is None
+    larger_pages = load.map_too_large(map_of(kind, key, value), OLD, False)
+    assert (larger_pages is not None) == ("a key" in on_old)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "at_first", "later"),
+    [
+        (load.HASH, 0, True, True),
+        (load.HASH, 1, False, True),
+        (load.HASH, 2, True, True),
+        (load.LRU_HASH, 1, False, True),
+        (load.LRU_HASH, 0, True, True),
+        (load.ARRAY, 1, True, True),
+        (load.PERCPU_ARRAY, 0, False, True),
+        (load.LPM_TRIE, 1, False, True),
+        (load.PERF_EVENT_ARRAY, 0, False, False),
+        (load.STRUCT_OPS, 0, True, True),
+        (load.RHASH, 0, False, True),
+        (load.RHASH + 1, 0, True, True),
+    ],
+)
+def test_maps_of_programs_that_sleep(kind, flags, at_first, later):
+    definition = map_of(kind, flags=flags)
+    assert (load.sleepable_refused(definition, True) == "", load.sleepable_refused(definition, False) == "") == (
+        at_first,
+        later,
+    )
+    assert ("BPF_F_NO_PREALLOC" in load.sleepable_refused(definition, True)) == (
+        kind in (load.HASH, load.LRU_HASH) and flags == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "entries", "flags", "more", "is_refused"),
+    [
+        (load.HASH_OF_MAPS, 4, 0, 1, 0, {"inner": map_of(load.HASH)}, False),
+        (load.HASH_OF_MAPS, 4, 4, 1, 0, {}, True),
+        (load.ARRAY_OF_MAPS, 4, 4, 1, 0, {"inner": map_of(load.HASH)}, False),
+        (load.ARRAY_OF_MAPS, 4, 4, 1, 0, {}, True),
+        (load.ARRAY, 8, 0, 1, 0, {"origin": "data"}, False),
+        (load.PROG_ARRAY, 4, 0, 1, 0, {}, True),
+        (load.STACK, 0, 0, 1, 0, {}, True),
+        (load.STACK, 4, 1, 1, 0, {}, True),
+        (load.BLOOM_FILTER, 0, 0, 1, 0, {}, True),
+        (load.USER_RINGBUF, 4, 0, 1, 0, {}, True),
+        (load.USER_RINGBUF, 0, 4, 1, 0, {}, True),
+        (load.STACK_TRACE, 4, 7, 1, 0, {}, True),
+        (load.CPUMAP, 4, 6, 1, 0, {}, True),
+        (load.DEVMAP_HASH, 8, 4, 1, 0, {}, True),
+        (load.SK_STORAGE, 4, 4, 0, 1, {}, False),
+        (load.SK_STORAGE, 4, 4, 0, 2, {}, True),
+        (load.SK_STORAGE, 4, 4, 1, 1, {}, True),
+        (load.CGROUP_STORAGE, 4, 4, 0, 0, {}, False),
+        (load.CGROUP_STORAGE, 4, 4, 1, 0, {}, True),
+        (load.PERCPU_CGROUP_STORAGE, 4, 4, 1, 0, {}, True),
+        (load.PERF_EVENT_ARRAY, 4, 4, 0, 0, {}, False),
+        (load.STRUCT_OPS, 4, 4, 0, 0, {}, False),
+        (load.HASH, 4, 4, 0, 0, {}, True),
+    ],
+)
+def test_whole_definitions(kind, key, value, entries, flags, more, is_refused):
+    types = {"BPF_MAP_TYPE_X": kind, "__MAX_BPF_MAP_TYPE": kind + 1}
+    found = load.map_refused(map_of(kind, key, value, entries, flags, **more), types)
+    assert (found is not None) == is_refused
+    assert found is None or (found.rule, found.errno) == ("object_load.map", "EINVAL")
+    unknown = load.map_refused(map_of(kind + 1, key, value, entries, flags, **more), types)
+    assert (unknown.rule, unknown.errno) == ("object_load.map_type", "EINVAL")
+
+
+def test_the_number_that_libbpf_leaves_where_a_helper_cannot_be_called():
+    """The verifier says `invalid func unknown#195896080`: tools/lib/bpf/relo_core.c, bpf_core_poison_insn."""
+    assert load.HELPER_POISON == 195896080

@@ -5,10 +5,11 @@ python -m tests.tools.mutate [--sample N] [--seed S] [--limit SECONDS] [PATH …
 Our own, because mutmut and cosmic-ray start a fresh interpreter for each mutant and run all tests that they are told:
 here each file has its own tests (TESTS), which are collected once and run once unchanged, noting which test calls which
 function. A mutant inside a function then costs one fork, in which the function gets its altered code and only tests
-that call it run, the quickest first. One outside of functions (a table, a default) is imported anew in a fork, and all
-tests of its file run. A mutant is killed when a test fails, or when it takes more than TIME_S of CPU time. The tests
-must pass unchanged first. What survives is printed as FILE:LINE and the change. EQUIVALENT names survivors that change
-nothing that can be seen, each with its reason; they are counted apart, and not as killed.
+that call it run, the quickest first. One outside of functions (a table, a default), or in one that no test calls, is
+imported anew in a fork, and all tests of its file run. A mutant is killed when a test fails, or when it takes more
+than TIME_S of CPU time. The tests must pass unchanged first. What survives is printed as FILE:LINE and the change.
+EQUIVALENT names survivors that change nothing that can be seen, each with its reason; they are counted apart, and not
+as killed.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "probe_scout"
 REWRITE = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is loaded before the forks
 TIME_S = 120
-_EVERY_RULE = "tests/rules/test_every_rule.py"
+_EVERY_RULE, _BORDERS = "tests/rules/test_every_rule.py", "tests/rules/test_borders.py"
 _BUILT = ("tests/rules/test_built_without.py", "tests/oracle/test_built.py")
 _ASKED = ("tests/probes/attach/test_evidence.py", "tests/commands/test_check.py")
-_BULK = "tests/probes/attach/test_bulk.py"
+_BULK, _JUDGED = "tests/probes/attach/test_bulk.py", "tests/probes/attach/test_judged.py"
 # A path's beginning, below the package, to the tests that answer for it.
 TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/kprobe_instruction_arm64.py", ("tests/rules/test_kprobe_instruction_arm64.py", _EVERY_RULE)),
@@ -51,7 +52,13 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/raw_tp_null.py", ("tests/probes/tracepoints/test_raw_arguments.py",)),
     (
         "rules/uprobe.py",
-        ("tests/rules/test_uprobe.py", "tests/probes/user/test_rules.py", "tests/probes/user/test_check.py"),
+        (
+            "tests/rules/test_uprobe.py",
+            _EVERY_RULE,
+            _BORDERS,
+            "tests/probes/user/test_rules.py",
+            "tests/probes/user/test_check.py",
+        ),
     ),
     (
         "rules/helper_sets.py",
@@ -62,29 +69,87 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "rules/section_names.py",
         ("tests/rules/test_section_names.py", "tests/probes/objects", "tests/commands/test_lint.py"),
     ),
-    ("rules/symbol_lookup.py", ("tests/rules/test_judge.py", _EVERY_RULE, "tests/rules/test_symbol_lookup.py")),
-    ("rules/", ("tests/rules/test_judge.py", "tests/rules/test_built_without.py", _EVERY_RULE)),
+    (
+        "rules/symbol_lookup.py",
+        ("tests/rules/test_judge.py", _EVERY_RULE, _BORDERS, "tests/rules/test_symbol_lookup.py"),
+    ),
+    ("rules/", ("tests/rules/test_judge.py", "tests/rules/test_built_without.py", _EVERY_RULE, _BORDERS)),
     (
         "probes/attach/evidence.py",
-        ("tests/probes/attach/test_evidence.py", "tests/commands/test_check.py", _EVERY_RULE),
+        ("tests/probes/attach/test_evidence.py", _JUDGED, "tests/commands/test_check.py", _EVERY_RULE),
     ),
+    ("probes/attach/needs.py", ("tests/probes/attach/test_needs.py", _JUDGED)),
     ("probes/attach/privileges.py", ("tests/probes/attach/test_privileges.py",)),
     ("probes/attach/closed_helpers.py", ("tests/probes/attach/test_closed_helpers.py",)),
     ("probes/attach/limits.py", ("tests/probes/attach/test_limits.py", "tests/commands/test_check.py")),
     (
         "probes/attach/instruction.py",
-        ("tests/probes/attach/test_instruction.py", "tests/rules/test_kprobe_instruction.py"),
+        ("tests/probes/attach/test_instruction.py", _JUDGED, "tests/rules/test_kprobe_instruction.py"),
     ),
     ("probes/attach/bulk.py", (_BULK, "tests/rules/test_symbol_lookup.py")),
     ("probes/attach/targets.py", ("tests/commands/test_check.py", "tests/probes/attach/test_targets.py")),
-    ("probes/attach/", (*_BUILT, _EVERY_RULE, _BULK, *_ASKED)),
+    ("probes/attach/", (*_BUILT, _EVERY_RULE, _BULK, _JUDGED, *_ASKED)),
     ("sources/cache.py", ("tests/frontends/test_kept_reports.py",)),
     ("commands/audit/changes.py", ("tests/commands/audit/test_command.py", "tests/commands/audit/test_allow.py")),
     ("commands/audit/", ("tests/commands/audit",)),
 )
-# FILE: text of the change -> why nothing can be seen of it.
-EQUIVALENT: dict[tuple[str, str], str] = {
-    ("sources/cache.py", "10 -> 11"): "the character between the lines of a checksum",
+# FILE, its line, the change -> why nothing can be seen of it.
+_FASTER = "which of two ways is taken, that give the same: how many names make one pass the cheaper"
+_CHECKS, _JOIN, _RESOLVE = "commands/audit/checks.py", "commands/audit/join.py", "commands/audit/resolve.py"
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (_CHECKS, "self._is_prepared = False", "False -> True"): _FASTER,
+    (_CHECKS, "self._is_prepared = True", "True -> False"): _FASTER,
+    (_CHECKS, "if not self._is_prepared:", "not self._is_prepared -> self._is_prepared"): _FASTER,
+    (_CHECKS, "if len(names) > _FEW:", "len(names) > _FEW -> len(names) >= _FEW"): _FASTER,
+    (_CHECKS, "if len(self.by_function) > _FEW:", "len(self.by_function) > _FEW -> len(self.by_function) >= _FEW"): (
+        _FASTER
+    ),
+    (
+        _CHECKS,
+        "view = of_many(self.k, unknown) if len(unknown) > _FEW else None",
+        "len(unknown) > _FEW -> len(unknown) >= _FEW",
+    ): _FASTER,
+    (
+        _CHECKS,
+        "view = of_many(self.k, unknown) if len(unknown) > _FEW else None",
+        (
+            "of_many(self.k, unknown) if len(unknown) > _FEW else None -> "
+            "None if len(unknown) > _FEW else of_many(self.k, unknown)"
+        ),
+    ): _FASTER,
+    (_CHECKS, "found: int = counts.get(name, 0)", "0 -> 1"): "the functions of all rows were counted just before",
+    (_CHECKS, "continue", "continue -> break"): "a row without places has one function (_refused_today)",
+    (
+        _JOIN,
+        "if len(candidates) > 1 and len(self._plain_events) >= len(candidates):",
+        "len(candidates) > 1 -> len(candidates) >= 1",
+    ): "a single program is used by its own row already",
+    (
+        _RESOLVE,
+        "MANY = 24  # names beyond which one pass for all of them is cheaper than a search for each",
+        "24 -> 25",
+    ): (_FASTER),
+    (_RESOLVE, "MOST = 400  # and beyond which a table of all symbols is", "400 -> 401"): _FASTER,
+    (
+        "commands/audit/files.py",
+        "_FUNCTION_BYTES_MAX = 1 << 16",
+        "16 -> 17",
+    ): "how much is decoded at most: a bound of time",
+    (
+        "commands/audit/files.py",
+        "_FUNCTION_BYTES_MAX = 1 << 16",
+        "1 -> 2",
+    ): "how much is decoded at most: a bound of time",
+    (
+        "rules/section_names.py",
+        "NEWEST = (1, 8)",
+        "8 -> 9",
+    ): "no name came after 1.8: each later release knows the same",
+    (
+        "rules/section_names.py",
+        "NEWEST = (1, 8)",
+        "1 -> 2",
+    ): "no name came after 1.8: each later release knows the same",
 }
 
 _COMPARE = {
@@ -188,6 +253,11 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self.code, vars(module))
 
 
+def line_of(mutant: Mutant) -> str:
+    """The source line of a change."""
+    return (PACKAGE / mutant.path).read_text().splitlines()[mutant.line - 1].strip()
+
+
 def tests_of(path: str) -> tuple[str, ...]:
     """The tests that answer for a file of the package; () for none."""
     return next((tests for head, tests in TESTS if path.startswith(head)), ())
@@ -276,7 +346,7 @@ class _Loop:
             after = compile(altered(mutant), file, "exec")
             places = altered_functions(before[file], after)
             tests = {at for name, line, _ in places for at in called.get((file, line), ())}
-            if not places:
+            if not tests:  # a table, or a function that is called when its module is imported
                 self.told[mutant] = _OUTSIDE
                 continue
             old, new = functions_of(before[file]), functions_of(after)
@@ -429,9 +499,9 @@ def main(words: Sequence[str] | None = None) -> int:
         for mutant, is_dead in found.items():
             if is_dead:
                 killed += 1
-            elif (mutant.path, mutant.says) in EQUIVALENT:
+            elif why := EQUIVALENT.get((mutant.path, line_of(mutant), mutant.says)):
                 equivalent += 1
-                print(f"equivalent  {mutant.path}:{mutant.line}  {mutant.says}", flush=True)
+                print(f"equivalent  {mutant.path}:{mutant.line}  {mutant.says}: {why}", flush=True)
             else:
                 survivors.append(mutant)
                 print(f"survived  {mutant.path}:{mutant.line}  {mutant.says}", flush=True)

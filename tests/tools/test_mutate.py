@@ -27,3 +27,24 @@ def test_a_mutant_is_the_file_with_one_change():
     whole = mutate.altered(mutate.Mutant("rules/judge.py", every[0].number, 0, ""))
     other = mutate.altered(mutate.Mutant("rules/judge.py", every[1].number, 0, ""))
     assert mutate.ast.dump(whole) != mutate.ast.dump(other)
+
+
+def test_each_equivalent_mutant_is_one():
+    """A line that was written anew may be equivalent no more."""
+    files = {path for path, _, _ in mutate.EQUIVALENT}
+    every = {
+        (one.path, mutate.line_of(one), one.says) for path in files for one in mutate.mutants(mutate.PACKAGE / path)
+    }
+    assert [key for key in mutate.EQUIVALENT if key not in every] == []
+
+
+def test_a_change_inside_a_function_is_told_from_one_outside():
+    def altered(old, new):
+        return mutate.altered_functions(compile(old, "x", "exec"), compile(new, "x", "exec"))
+
+    function = "def f(a):\n    return [b for b in a if b > 1]\n"
+    assert [place[0] for place in altered(function, function.replace("1", "2"))] == ["f.<locals>.<listcomp>"]
+    assert altered(f"A = 1\n{function}", f"A = 2\n{function}") == []
+    assert altered("def f(a=1): pass\n", "def f(a=2): pass\n") == []
+    assert altered("f = lambda a: 1\n", "f = lambda a: 2\n") == []
+    assert altered(function, function) == []

@@ -90,7 +90,7 @@ def _fetch(asked: argparse.Namespace) -> int:
 def _list(asked: argparse.Namespace) -> int:
     for kernel in KERNELS.values():
         found = cache.find(kernel.name)
-        print(f"{kernel.name:12}{kernel.suite:18}{found.release if found else '-':28}{kernel.purpose}")
+        print(f"{kernel.name:14}{kernel.suite:18}{found.release if found else '-':28}{kernel.purpose}")
     return 0
 
 

@@ -103,10 +103,12 @@ def _write_frame(out: Writer, busybox: Path) -> None:
 def _write_foreign(out: Writer, on: Machine) -> None:
     root = foreign.tree(on)
     _write_frame(out, foreign.busybox(on))
-    out.file("usr/bin/python3.11", root / "usr/bin/python3.11")
-    for name in ("python3", "python"):
-        out.link(f"usr/bin/{name}", "python3.11")
-    _python_tree(out, "usr/lib/python3.11", root / "usr/lib/python3.11")
+    if on.python:
+        python = f"python{on.python}"
+        out.file(f"usr/bin/{python}", root / f"usr/bin/{python}")
+        for name in ("python3", "python"):
+            out.link(f"usr/bin/{name}", python)
+        _python_tree(out, f"usr/lib/{python}", root / f"usr/lib/{python}")
     libraries = root / "usr/lib" / on.triple
     for path in sorted(libraries.glob("*.so*")):
         if path.resolve().is_file() and path.read_bytes()[:4] == b"\x7fELF":

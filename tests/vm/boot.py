@@ -101,7 +101,7 @@ def run(
         command, {g: Path(h) for g, h in (share or {}).items()}, modules, env, cwd, programs, without
     )  # fmt: skip
     on = machine_of(kernel)
-    qemu = program(on.qemu)
+    qemu = program_of(on)
     parts = [archives.base(on), *([archives.tool(on)] if tool else [])]
     with scratch_folder() as work:
         missing = archives.write_job(work / "job", cached, job)
@@ -163,10 +163,23 @@ def machine(memory_mb: int, cpus: int, on: Machine = NATIVE) -> list[str]:
         board = ["-machine", "q35", "-accel", "kvm", "-cpu", "host"]
     elif os.environ.get("PROBE_SCOUT_ICOUNT") == "1":
         board += ["-icount", "shift=0,sleep=off"]
+    if on.firmware:
+        board += ["-bios", str(_installed(on.firmware))]
     return [
         *(*board, "-m", str(memory_mb), "-smp", str(cpus)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     ]
+
+
+def _installed(path: str) -> Path:
+    """A file of QEMU's packages: installed, or below the folder in which $PROBE_SCOUT_QEMU says they were unpacked."""
+    return Path(os.environ.get("PROBE_SCOUT_QEMU") or "/") / path
+
+
+def program_of(on: Machine) -> str:
+    """QEMU's program for a machine. Raises LabError where it is not installed."""
+    unpacked = _installed(f"usr/bin/{on.qemu}") if os.environ.get("PROBE_SCOUT_QEMU") else None
+    return str(unpacked) if unpacked is not None and unpacked.exists() else program(on.qemu)
 
 
 def ports(console: Path, files: Mapping[str, Path]) -> list[str]:

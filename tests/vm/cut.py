@@ -75,7 +75,10 @@ def cut(members: dict[str, bytes], targets: set[str]) -> dict[str, bytes]:
             del kept[path]
     listed = members[f"{TRACING}available_events"].splitlines(keepends=True)
     kept[f"{TRACING}available_events"] = b"".join(
-        line for line in listed if line.decode().strip().replace(":", "/") in events
+        # A raw tracepoint is asked by its name alone, and its event tells whether it is registered.
+        line
+        for line in listed
+        if line.decode().strip().replace(":", "/") in events or line.decode().strip().partition(":")[2] in targets
     )
     base, modules = _types(members, names | symbols, words)
     kept[f"{BTF}vmlinux"] = base

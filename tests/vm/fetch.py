@@ -81,7 +81,8 @@ def _arrange(made: Path, release: str) -> None:
         (tree / "lib").symlink_to("usr/lib")
     modules = tree / "lib" / "modules" / release
     for name, places in {
-        "vmlinuz": (tree / "boot" / f"vmlinuz-{release}", modules / "vmlinuz"),
+        # riscv64's image is called vmlinux, and is an Image with an EFI stub like the others.
+        "vmlinuz": (*(tree / "boot" / f"{name}-{release}" for name in ("vmlinuz", "vmlinux")), modules / "vmlinuz"),
         "config": (tree / "boot" / f"config-{release}", modules / "config"),
     }.items():
         there = [place for place in places if place.is_file()]

@@ -22,19 +22,12 @@ if TYPE_CHECKING:
     from .machines import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITE = "bookworm"
-PYTHON = "3.11"
 EXTRAS = ("code", "zstd")
 # busybox and the prober need no library; the tool needs Python with what its modules are linked to.
-GUEST = (
-    "busybox-static",
-    *(f"{name}-minimal" for name in (f"python{PYTHON}", f"libpython{PYTHON}")),
-    f"libpython{PYTHON}-stdlib",
-    "libc6",
-    "zlib1g",
-)
+GUEST = ("busybox-static", "libc6", "zlib1g")
+PYTHON = ("python{0}-minimal", "libpython{0}-minimal", "libpython{0}-stdlib")
 GUEST_LIBRARIES = ("libexpat1", "libssl3", "libffi8", "libsqlite3-0", "liblzma5", "libbz2-1.0", "libuuid1")
-COMPILER = ("libc6-dev", "linux-libc-dev", "libgcc-12-dev")
+COMPILER = ("libc6-dev", "linux-libc-dev", "libgcc-{0}-dev")
 
 
 def tree(machine: Machine) -> Path:
@@ -43,12 +36,14 @@ def tree(machine: Machine) -> Path:
     with cache.locked(f"foreign-{machine.debian}"):
         if (folder / "done").exists():
             return folder
-        with cache.locked(f"suite-{SUITE}-{machine.debian}"):
-            options = fetch.suite_options(SUITE, machine.debian)
+        with cache.locked(f"suite-{machine.suite}-{machine.debian}"):
+            options = fetch.suite_options(machine.suite, machine.debian)
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".foreign-", dir=folder.parent) as scratch:
-            wanted = [*GUEST, *GUEST_LIBRARIES, *COMPILER]
+            wanted = [*GUEST, *(name.format(machine.gcc) for name in COMPILER)]
+            if machine.python:
+                wanted += [*(name.format(machine.python) for name in PYTHON), *GUEST_LIBRARIES]
             fetch.run("apt-get", *options, "download", "-q", *wanted, folder=Path(scratch))
             made = Path(scratch) / "made"
             made.mkdir()
@@ -63,7 +58,12 @@ def tree(machine: Machine) -> Path:
 
 
 def wheels(machine: Machine) -> Path:
-    """The folder with what the tool depends on, from wheels of the architecture and of the guest's Python."""
+    """The folder with what the tool depends on, from wheels of the architecture and of the guest's Python.
+
+    Raises LabError for an architecture whose guests have no Python.
+    """
+    if not machine.python:
+        raise LabError(f"the tool is not taken to guests of {machine.debian}: Debian's wheels of it were not tried")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(line for name in EXTRAS for line in project["optional-dependencies"][name])]
     folder = cache.root() / "foreign" / f"{machine.debian}-wheels"
@@ -72,7 +72,15 @@ def wheels(machine: Machine) -> Path:
         if stamp.exists() and stamp.read_text().splitlines() == wanted:
             return folder
         shutil.rmtree(folder, ignore_errors=True)
-        words = ["--target", str(folder), "--only-binary=:all:", "--python-version", PYTHON, "--quiet", "--no-compile"]
+        words = [
+            "--target",
+            str(folder),
+            "--only-binary=:all:",
+            "--python-version",
+            machine.python,
+            "--quiet",
+            "--no-compile",
+        ]
         words += ["--platform", f"manylinux2014_{machine.uname}", "--platform", f"manylinux_2_28_{machine.uname}"]
         fetch.run(sys.executable, "-m", "pip", "install", *words, *wanted)
         stamp.write_text("".join(f"{line}\n" for line in wanted))
@@ -97,7 +105,7 @@ def compile_static(machine: Machine, source: Path, target: Path) -> None:
     linker = os.environ.get("PROBE_SCOUT_LLD") or shutil.which("ld.lld") or ""
     if not linker:
         raise LabError(f"ld.lld is not installed; a prober of {machine.debian} needs it (package lld)")
-    runtime = root / "usr/lib/gcc" / machine.triple / "12"
+    runtime = root / "usr/lib/gcc" / machine.triple / machine.gcc
     words = [
         *(program("clang"), f"--target={machine.triple}", f"--sysroot={root}", "-O2", "-static", f"-fuse-ld={linker}"),
         *(f"-B{runtime}", f"-L{runtime}", "-isystem", f"{root}/usr/include/{machine.triple}"),

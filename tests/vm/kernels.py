@@ -17,6 +17,7 @@ OTHER = {
     "cloud": "ext4 xfs nf_conntrack tun veth overlay bridge btrfs nf_tables sch_fq dm_mod",
     "rt": USUAL.replace("kvm_amd", "kvm"),
     "arm64": USUAL.replace("kvm_amd ", ""),  # KVM is part of the image there
+    "riscv64": USUAL.replace("kvm_amd ", ""),
 }
 
 
@@ -36,7 +37,7 @@ class Kernel(NamedTuple):
 def _kernel(name: str, suite: str, release: str, pinned: str, purpose: str) -> Kernel:
     flavour = name.partition("-")[2] or "generic"
     modules = OTHER.get(flavour, USUAL)
-    arch = MACHINES["arm64" if flavour == "arm64" else "amd64"]
+    arch = MACHINES[flavour if flavour in MACHINES else "amd64"]
     return Kernel(name, suite, release, pinned, flavour, tuple(modules.split()), purpose, arch)
 
 
@@ -131,6 +132,13 @@ _TABLE = (
         r"7\.3\.\d+\+deb13-arm64",
         "7.3.4+deb13-arm64",
         "arm64 with fprobe: kprobe.multi",
+    ),
+    _kernel(
+        "6.12-riscv64",
+        "trixie",
+        r"6\.12\.\d+\+deb13-riscv64",
+        "6.12.107+deb13-riscv64",
+        "an architecture whose rules are not known here",
     ),
 )
 KERNELS = {kernel.name: kernel for kernel in _TABLE}

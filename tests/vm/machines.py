@@ -12,7 +12,9 @@ class Machine(NamedTuple):
     """One architecture. `debian` is Debian's word; `uname` what `uname -m` prints there; `triple` the compiler's.
 
     `board` are QEMU's words for machine and processor without KVM; `console` is the serial port's name in Linux;
-    `append` are words of the kernel's command line that only this architecture has.
+    `append` are words of the kernel's command line that only this architecture has. `firmware` is a file that QEMU
+    needs (-bios), below / or $PROBE_SCOUT_QEMU. `suite`, `gcc` and `python` are Debian's, of what the guest is made of;
+    without `python` the tool is not there.
     """
 
     debian: str
@@ -21,6 +23,10 @@ class Machine(NamedTuple):
     board: tuple[str, ...]
     console: str
     append: str
+    firmware: str = ""
+    suite: str = "bookworm"
+    gcc: str = "12"
+    python: str = "3.11"
 
     @property
     def qemu(self) -> str:
@@ -47,6 +53,18 @@ MACHINES = {
             "aarch64-linux-gnu",
             ("-machine", "virt,gic-version=3", "-accel", "tcg,tb-size=512", "-cpu", "neoverse-n1"),
             "ttyAMA0",
+            "",
+        ),
+        Machine(
+            "riscv64",
+            "riscv64",
+            "riscv64-linux-gnu",
+            ("-machine", "virt", "-accel", "tcg,tb-size=512", "-cpu", "rv64"),
+            "ttyS0",
+            "",
+            "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_jump.bin",
+            "trixie",  # bookworm has no riscv64
+            "14",
             "",
         ),
     )

@@ -225,8 +225,9 @@ class Files:
 
     @cached_property
     def arch(self) -> str:
-        """The prefix of the architecture's system calls: `__arm64_` or `__x64_`."""
-        return "__arm64_" if "__arm64_sys_bpf" in self.text_symbols else "__x64_"
+        """The prefix of the architecture's system calls: `__arm64_`, `__riscv_` or `__x64_`."""
+        there = [one for one in ("__arm64_", "__riscv_") if f"{one}sys_bpf" in self.text_symbols]
+        return there[0] if there else "__x64_"
 
     @cached_property
     def ends(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ import shutil
 # Program to Debian package.
 PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-riscv64": "qemu-system-misc",
     "busybox": "busybox-static",
     "depmod": "kmod",
     "dpkg-deb": "dpkg",

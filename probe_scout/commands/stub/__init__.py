@@ -498,8 +498,8 @@ def _call_of(k: Kernel, target: Target) -> str:
 def _system_call(k: Kernel, call: str, notes: list[str]) -> Stub:
     wrapper = function_traits.wrapper(k, call)
     if not k.has_function(wrapper):
-        if (cut := k.partial_gap(facts.KALLSYMS)) is not None:
-            raise NoStub(f"syscall:{call}: {cut.why}{_near_call(k, call)}", 3)
+        if (gap := k.partial_gap(facts.KALLSYMS) or k.unread(facts.KALLSYMS)) is not None:
+            raise NoStub(f"syscall:{call}: {gap.why}{_near_call(k, call)}", 3)
         raise NoStub(f"no system call {call}: this kernel has no {wrapper}{_near_call(k, call)}")
     _judged(verdicts.verdicts(k, Target(SYSCALL, call), ("ksyscall",))[0], f"syscall:{call}", "ksyscall", notes)
     args = _call_arguments(k, call)

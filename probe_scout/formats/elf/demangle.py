@@ -117,17 +117,57 @@ def _old_rust(name: str) -> str | None:
     return "::".join(parts)
 
 
-def without_arguments(name: str) -> str:
-    """`ns::f` of `ns::f(int) const`; template arguments stay."""
-    depth = 0
-    for at, sign in enumerate(name):
-        if sign == "<":
+# An operator's name with signs that are brackets elsewhere. Conversions (`operator int`) and literals are words.
+_OPERATOR = re.compile(r"operator(?:\(\)|\[\]|<=>|<<=|>>=|->\*|->|<<|>>|<=|>=|<(?!<)|>|,| (?:new|delete)(?:\[\])?)")
+
+
+def parts(name: str) -> tuple[int, int]:
+    """(where the qualified name begins behind a result's type, where its parameters begin) of a demangled name."""
+    depth, at, start = 0, 0, 0
+    is_operator = False
+    while at < len(name):
+        sign = name[at]
+        if name.startswith("operator", at) and (at == 0 or not (name[at - 1].isalnum() or name[at - 1] == "_")):
+            found = _OPERATOR.match(name, at)
+            is_operator = is_operator or not depth
+            at = found.end() if found else at + 8
+            continue
+        if (
+            sign == "("
+            and not depth
+            and not name.startswith("(anonymous", at)
+            and not name.endswith("decltype ", 0, at)
+        ):
+            return start, at
+        if sign == " " and not depth and not is_operator:
+            start = at + 1
+        if sign in "<({[":
             depth += 1
-        elif sign == ">" and name[at - 1 : at] != "-":
+        elif sign in ")}]" or (sign == ">" and name[at - 1 : at] not in ("-", "=")):
             depth -= 1
-        elif sign == "(" and depth == 0 and not name.endswith("operator", 0, at) and name[at : at + 10] != "(anonymous":
-            return name[:at]
-    return name
+        at += 1
+    return start, len(name)
+
+
+def without_arguments(name: str) -> str:
+    """`ns::f` of `ns::f(int) const`; template arguments stay, and so does the type of a template's result."""
+    return name[: parts(name)[1]]
+
+
+def shorter_names(name: str) -> tuple[str, ...]:
+    """What people write for a demangled function: without parameters, without the result's type that the names of
+    template functions begin with, without the function's own template arguments."""
+    start, end = parts(name)
+    bare = name[start:end]
+    found = [name[:end], name[start:], bare]
+    if bare.endswith(">") and "operator" not in bare:
+        depth = 0
+        for at in range(len(bare) - 1, -1, -1):
+            depth += (bare[at] == ">") - (bare[at] == "<")
+            if not depth:
+                found.append(bare[:at])
+                break
+    return tuple(dict.fromkeys(found))
 
 
 # Rust v0

@@ -233,15 +233,16 @@ def _hidden_hook(k: Kernel, hook: str, unread: set[str]) -> dict[str, Any]:
     include/linux/lsm_hook_defs.h makes both bpf_lsm_hooks and the members of union security_list_options.
     """
     is_hook = k.member("security_list_options", hook)
-    closes_some = k.has_function("bpf_lsm_get_retval_range")
-    if is_hook is None or (closes_some and hook in lsm_hooks.DISABLED):
+    closes_some = k.has_symbol("bpf_lsm_get_retval_range")
+    if is_hook is None or (closes_some is not False and hook in lsm_hooks.DISABLED):
         unread.add(facts.BTF_IDS)
         return {}
-    is_sleepable = hook in lsm_hooks.SLEEPABLE
-    if not k.has_function("bpf_lsm_is_sleepable_hook"):
-        is_sleepable = hook in lsm_hooks.SLEEPABLE_FIRST
-    elif hook in lsm_hooks.DOUBTFUL:
+    has_list = k.has_symbol("bpf_lsm_is_sleepable_hook")
+    first, later = hook in lsm_hooks.SLEEPABLE_FIRST, hook in lsm_hooks.SLEEPABLE
+    is_sleepable = first if has_list is False else later
+    if has_list is not False and (hook in lsm_hooks.DOUBTFUL or (has_list is None and first != later)):
         unread.add(facts.BTF_IDS)
+        is_sleepable = True  # nothing refuses it, and what was not read makes the yes an unknown
     return {"lsm_hook": is_hook, "lsm_sleepable": is_hook and is_sleepable}
 
 

@@ -15,7 +15,7 @@ from .reach import SOMEWHERE, Pointer, Value
 if TYPE_CHECKING:
     from ...formats.btf.records import Records
     from ...formats.elf.bpf_object import BpfObject, Extern
-    from .kernel_types import KernelTypes
+    from .kernel_types import Asked, KernelTypes
 
 KCONFIG_SECTION = -1
 _TRISTATE = {"n": 0, "y": 1, "m": 2}
@@ -154,10 +154,19 @@ def _virtual(extern: Extern, types: KernelTypes) -> bytes | None:
     if extern.name == "LINUX_HAS_BPF_COOKIE":
         return int(bool(types.knows("bpf_func_id", "BPF_FUNC_get_attach_cookie"))).to_bytes(size, "little")
     if extern.name == "LINUX_HAS_SYSCALL_WRAPPER":
-        return int(types.kernel.has_function("__x64_sys_bpf")).to_bytes(size, "little")
+        return int(_has_syscall_wrapper(types.kernel)).to_bytes(size, "little")
     if extern.is_weak:
         return None
     raise Unresolved("object_load.kconfig", "EINVAL", f"libbpf knows no virtual extern {extern.name}")
+
+
+def _has_syscall_wrapper(k: Asked) -> bool:
+    """Whether a kprobe opens on the wrapper of bpf (tools/lib/bpf/libbpf.c, probe_kern_syscall_wrapper)."""
+    if k.flag("kprobe_pmu") is False or not k.syscall_prefix():
+        return False
+    if k.kallsyms() is None:
+        raise Unresolved("object_load.kconfig", "", "kallsyms cannot be read for LINUX_HAS_SYSCALL_WRAPPER", "kallsyms")
+    return k.has_function(f"{k.syscall_prefix()}sys_bpf")
 
 
 def _address(extern: Extern, types: KernelTypes) -> State:

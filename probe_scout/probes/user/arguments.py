@@ -214,13 +214,9 @@ def _go_type(text: str) -> str:
 
 
 def _bare(name: str) -> str:
-    """A demangled name without its parameters; brackets of templates may hold others."""
-    depth = 0
-    for at, sign in enumerate(name):
-        depth += (sign == "<") - (sign == ">" and name[at - 1] != "-")
-        if sign == "(" and not depth and at and not name.startswith("(anonymous", at):
-            return name[:at]
-    return name
+    """A demangled name without its parameters and without the type of its result."""
+    start, end = demangle.parts(name)
+    return name[start:end]
 
 
 def declared(kind: str, name: str) -> str:

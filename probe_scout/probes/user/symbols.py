@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ...errors import Malformed
@@ -194,7 +195,56 @@ def _chosen(name: str, symbols: list[Symbol]) -> Found:
     return Found(tuple(symbols), taken, error, name)
 
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# Words of a demangled name that need not stand in the mangled one: types and operators have codes, std has short forms.
+_CODED = frozenset(
+    (
+        *(
+            "operator",
+            "new",
+            "delete",
+            "std",
+            "const",
+            "volatile",
+            "unsigned",
+            "signed",
+            "char",
+            "short",
+            "int",
+            "long",
+        ),
+        *("float", "double", "bool", "void", "auto", "decltype", "wchar_t", "char8_t", "char16_t", "char32_t"),
+        *("__int128", "nullptr_t", "true", "false", "abi", "clone", "string", "basic_string", "allocator", "istream"),
+        *("ostream", "iostream", "basic_istream", "basic_ostream", "basic_iostream", "char_traits"),
+        *(
+            "lambda",
+            "unnamed",
+            "type",
+            "anonymous",
+            "namespace",
+            "virtual",
+            "non",
+            "thunk",
+            "to",
+            "covariant",
+            "return",
+        ),
+        *("guard", "variable", "for", "construction", "vtable", "VTT", "typeinfo", "name", "TLS", "init", "function"),
+        *("wrapper", "reference", "temporary", "closure", "shim", "impl", "as", "dyn", "mut", "str", "f32", "f64"),
+        *("u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"),
+    )
+)
+
+
+@lru_cache(64)
+def _words(name: str) -> tuple[str, ...]:
+    """Identifiers that the mangled form of a name has as they are: those of its path, not of types in brackets."""
+    path, depth = [], 0
+    for sign in demangle.without_arguments(name):
+        depth += sign in "<{"
+        path.append(" " if depth else sign)
+        depth -= sign in ">}" and depth > 0
+    return tuple(word for word in _WORD.findall("".join(path)) if word not in _CODED)
 
 
 def matches(name: str, symbol: Symbol) -> bool:
@@ -204,12 +254,11 @@ def matches(name: str, symbol: Symbol) -> bool:
     if symbol.table == PCLNTAB or not demangle.is_mangled(symbol.name):
         # Instances of generic functions: shapes are written out in .symtab and as [...] in Go's table.
         return "[" in symbol.name and re.sub(r"\[.*\]", "[...]", symbol.name) == name
-    words = _WORD.findall(name.partition("(")[0])
-    if any(word not in symbol.name for word in words[-2:] if not {"*", "?"} & set(name)):
+    if not {"*", "?"} & set(name) and any(word not in symbol.name for word in _words(name)[-2:]):
         return False
     plain = demangle.demangle(symbol.name)
     return plain != symbol.name and (
-        name in (plain, demangle.without_arguments(plain)) or fnmatchcase(plain, name) or _same_text(plain, name)
+        name in (plain, *demangle.shorter_names(plain)) or fnmatchcase(plain, name) or _same_text(plain, name)
     )
 
 

@@ -597,3 +597,39 @@ def test_what_a_program_counts(kind, stats, count, misses, told_as):
     assert ref.run_time_ns == (None if told_as[0] is None else 2 * count)
     counted = Join(record.read(inputs(programs=[one], stats_enabled=stats)), Names(), counts_all_misses=True)
     assert counted.rows().loaded[0].prog.recursion_misses == misses
+
+
+def test_a_link_that_tells_no_program_and_no_map_is_not_that_of_number_1():
+    """Ids begin at 1: nothing is told of the first program and map."""
+    links = [
+        link(5, "struct_ops", None),
+        link(6, "sockmap", None),
+        link(7, "tracing", None),
+        link(8, "raw_tracepoint", None, tp_name="x"),
+        link(9, "tracing", 2),
+    ]
+    found, _ = joined(
+        programs=[program(1, "tracing", attach_btf_obj_id=3, attach_btf_id=7), program(2, "ext")],
+        maps=[{"id": 1, "type": 26, "name": "first", "value_type_id": 20, "state": 3, "words": [1]}],
+        links=links,
+        sockmaps=[{"map_id": None, "attach_type": "v", "prog_ids": [2]}],
+    )
+    assert [told(row)[:2] for row in found.attachments] == [
+        ("struct_ops", None),
+        ("sockmap", None),
+        ("tracing", None),
+        ("raw_tp", "x"),
+        ("freplace", None),
+        ("sockmap", None),
+    ]
+    assert all(row.prog is None for row in found.attachments[:4])
+
+
+def test_an_event_link_that_tells_nothing_takes_its_holders_descriptor():
+    found, _ = joined(
+        programs=[program(1, "perf_event")],
+        links=[link(5, "perf_event", 1)],
+        events=[{"pid": 10, "fd": 4, "file": 2}],
+        holders=[[10, 9, "link", 5]],
+    )
+    assert [told(row) for row in found.attachments] == [("perf_event", None, {**L, "owners": [(10, 4), (10, 9)]})]

@@ -63,3 +63,30 @@ def test_arguments_are_taken_off():
         demangle.without_arguments("std::vector<int (*)(char)>::push_back(int)")
         == "std::vector<int (*)(char)>::push_back"
     )
+
+
+@pytest.mark.parametrize(
+    ("plain", "shorter"),
+    [
+        ("over(int)", ["over"]),
+        ("F<int>::operator()(int) const", ["F<int>::operator()"]),
+        ("F<int>::operator<(F<int> const&) const", ["F<int>::operator<"]),
+        ("F<int>::operator int() const", ["F<int>::operator int"]),
+        (
+            "int ns::pick<int, double>(int, double)",
+            ["ns::pick<int, double>(int, double)", "ns::pick<int, double>", "ns::pick"],
+        ),
+        ("main::{lambda(int)#1}::operator()(int) const", ["main::{lambda(int)#1}::operator()"]),
+        ("bool std::operator==<char>(char)", ["std::operator==<char>(char)", "std::operator==<char>"]),
+        ("S::operator new(unsigned long)", ["S::operator new"]),
+        ("S::operator->*(int)", ["S::operator->*"]),
+        ("(anonymous namespace)::run(int)", ["(anonymous namespace)::run"]),
+        ("a::b<(c)3>::d(int)", ["a::b<(c)3>::d"]),
+        ("unsigned long f<1>(decltype (x))", ["f<1>(decltype (x))", "f<1>", "f"]),
+        ("my_operator(int)", ["my_operator"]),
+    ],
+)
+def test_what_people_write_for_a_name(plain, shorter):
+    found = demangle.shorter_names(plain)
+    assert set(shorter) <= set(found)
+    assert plain.startswith(found[0])
