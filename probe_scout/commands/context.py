@@ -189,7 +189,8 @@ class _Asker:
             fields = context_arguments.registers(self.k, btf, func, base in RETURNS)
             return "struct pt_regs *", regs, fields, _returns(proto, base), ()
         sees = base in RETURNS or base in ("fmod_ret", "lsm")
-        fields = context_arguments.typed(self.k, btf, func, base, sees)
+        registered = self.calls.iterator(name.removeprefix("bpf_iter_")) if base == "iter" else None
+        fields = context_arguments.typed(self.k, btf, func, base, sees, registered)
         ctx = f"struct bpf_iter__{name.removeprefix('bpf_iter_')} *" if base == "iter" else "u64 *"
         return ctx, _words_bytes(fields), fields, _returns(proto, base), ()
 

@@ -19,6 +19,7 @@ from ..rules import helper_sets, kfunc_sets, section_names
 
 if TYPE_CHECKING:
     from ..formats.image.facts import Facts
+    from ..formats.image.iterators import Argument
     from ..formats.image.kfuncs import Permissions
     from ..formats.image.running import Running
     from ..kernel.kernel import Kernel
@@ -125,6 +126,11 @@ class Calls:
         """What programs may load and store of their contexts; None as for `from_image`."""
         image = self.from_image()
         return None if image is None else image.accesses()
+
+    def iterator(self, target: str) -> tuple[Argument, ...] | None:
+        """Arguments that an iterator registers; None where nothing shows them."""
+        image = self.from_image()
+        return None if image is None else image.iterator(target)
 
     def struct_ops(self) -> KeptStructOps | None:
         """Members of struct_ops structs of vmlinux; None as for `from_image`."""
