@@ -74,6 +74,7 @@ class Question:
         number = btf.enumerators("bpf_func_id").get(f"BPF_FUNC_{name.removeprefix('bpf_')}") if btf else None
         self.kind = HELPER if number is not None else KFUNC
         self.number = number or 0
+        self._built: dict[tuple[str, str | None], bool | None] = {}
 
     def named(self, name: str, number: int) -> Question:
         """The same question about another helper, or with number 0 about a kfunc."""
@@ -90,7 +91,10 @@ class Question:
         rights = self._rights(one)
         if rights is not None:
             return rights
-        built = self._is_built(one)
+        key = one.program, one.attach
+        if key not in self._built:  # asked of every helper for a card
+            self._built[key] = self._is_built(one)
+        built = self._built[key]
         if built is None:
             return _untold("the types of this kernel do not show it", "record a whole snapshot", "")
         if not built:
