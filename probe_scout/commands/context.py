@@ -21,7 +21,7 @@ from ..probes import context_arguments, contexts
 from ..probes.attach import function_traits, targets, verdicts
 from ..probes.call_verdicts import Column, Question, answer_of, column
 from ..probes.calls import Calls, attach_types
-from ..rules import section_names
+from ..rules import return_values, section_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,7 +110,7 @@ class _Asker:
         question = Question(self.k, self.calls, "", "", ())
         return self._card(
             one, None, None, f"struct {found[0]} *" if found is not None else _CTX.get(one.program, "void *"),
-            found[1] if found is not None else None, fields, "", _MAY_RETURN.get(one.program, ""), question, unread,
+            found[1] if found is not None else None, fields, "", _may_return(one), question, unread,
             (_NOTES[one.program],) if one.program in _NOTES else (),
         )  # fmt: skip
 
@@ -189,19 +189,21 @@ class _Asker:
             fields = context_arguments.registers(self.k, btf, func, base in RETURNS)
             return "struct pt_regs *", regs, fields, _returns(proto, base), ()
         sees = base in RETURNS or base in ("fmod_ret", "lsm")
-        fields = context_arguments.typed(self.k, btf, func, base, sees)
+        registered = self.calls.iterator(name.removeprefix("bpf_iter_")) if base == "iter" else None
+        fields = context_arguments.typed(self.k, btf, func, base, sees, registered)
         ctx = f"struct bpf_iter__{name.removeprefix('bpf_iter_')} *" if base == "iter" else "u64 *"
         return ctx, _words_bytes(fields), fields, _returns(proto, base), ()
 
-    def _may_return(self, target: Target, one: Column) -> str:
+    def _may_return(self, target: Target, one: Column) -> tuple[str, str]:
         base = one.title.removesuffix(".s")
         if base in ("fmod_ret", "kprobe"):
             kind = self.k.injectable().get(target.name, "")
             if kind:
                 what = INJECTED.get(kind, kind)
                 how = "the program's result replaces it" if base == "fmod_ret" else "by bpf_override_return"
-                return f"{what}: {how} (error injection; the kernel does not check the value)"
-        return _MAY_RETURN_AT.get(base, "")
+                says = f"{what}: {how} (error injection; the kernel does not check the value)"
+                return says, "sys/kernel/debug/error_injection/list"
+        return _may_return(one)
 
     # What may be called.
 
@@ -214,7 +216,7 @@ class _Asker:
         size: int | None,
         fields: tuple[ContextField, ...],
         returns: str,
-        may_return: str,
+        may_return: tuple[str, str],
         question: Question,
         unread: tuple[Unread, ...],
         notes: tuple[str, ...],
@@ -226,8 +228,8 @@ class _Asker:
         untold += self._recorded_kfuncs() if image is None else 0
         return ContextCard(
             one.title, one.program.lower(), (one.attach or "").lower(), f"{one.title}", bool(one.sleeps), answer, errno,
-            ctx, size, fields, returns, may_return, helpers, unknown, kfuncs, untold, self.calls.basis(), "",
-            notes, unread,
+            ctx, size, fields, returns, may_return[0], helpers, unknown, kfuncs, untold, self.calls.basis(), "",
+            notes, unread, may_return[1],
         )  # fmt: skip
 
     def _recorded_kfuncs(self) -> int:
@@ -246,6 +248,14 @@ class _Asker:
             if answer == "yes":
                 said.append(name)
         return tuple(said), unknown
+
+
+def _may_return(one: Column) -> tuple[str, str]:
+    """What the program's return value means, and where the kernel's source says so."""
+    found = return_values.of(one.program, one.attach)
+    if found is None:
+        return "", ""
+    return found.says + ("; the verifier refuses others" if found.is_enforced else ""), found.source
 
 
 def _words_bytes(fields: tuple[ContextField, ...]) -> int:
@@ -302,23 +312,6 @@ _NOTES = {
     "STRUCT_OPS": "ctx is the arguments of the member: context struct_ops:NAME tells.",
     "TRACING": "ctx is the arguments of what it attaches to: ask for a function, an event or an iterator.",
     "LSM": "ctx is the arguments of the hook: ask for lsm/HOOK.",
-}
-_MAY_RETURN = {
-    "XDP": "0 XDP_ABORTED, 1 XDP_DROP, 2 XDP_PASS, 3 XDP_TX, 4 XDP_REDIRECT",
-    "SCHED_CLS": "-1 TC_ACT_UNSPEC, 0 TC_ACT_OK, 2 TC_ACT_SHOT, 7 TC_ACT_REDIRECT and their like",
-    "SOCKET_FILTER": "bytes of the packet to keep; 0 drops it",
-    "CGROUP_SKB": "0 drops, 1 passes; at egress 2 and 3 also report congestion",
-    "CGROUP_DEVICE": "0 denies, 1 allows",
-    "SK_LOOKUP": "0 SK_DROP, 1 SK_PASS",
-    "NETFILTER": "0 NF_DROP, 1 NF_ACCEPT",
-}
-_MAY_RETURN_AT = {
-    "fentry": "0",
-    "fexit": "0",
-    "iter": "0, or 1 to be called again for the same object",
-    "lsm": "0, or a negative errno that refuses",
-    "kprobe.session": "0, or 1 to leave the return out",
-    "fsession": "0",
 }
 
 

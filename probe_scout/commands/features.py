@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..model import facts
 from ..model.calls import Feature, FeaturesReport, HelperRow
 from ..model.verdict import NO, UNKNOWN, YES
-from ..probes.calls import Calls
+from ..probes.calls import Calls, operations, shows_operations
 
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
@@ -25,21 +25,6 @@ ENUMS: dict[str, tuple[str, str]] = {
     "command": ("bpf_cmd", "BPF_"),
 }
 _WHERE = "sys/kernel/btf/vmlinux: enum "
-# Operations whose names are not those of the type (include/linux/bpf_types.h).
-_PROGRAM_OPS = {
-    "SOCKET_FILTER": "sk_filter",
-    "SCHED_CLS": "tc_cls_act",
-    "SCHED_ACT": "tc_cls_act",
-    "CGROUP_SKB": "cg_skb",
-    "CGROUP_SOCK": "cg_sock",
-    "CGROUP_SOCK_ADDR": "cg_sock_addr",
-    "CGROUP_DEVICE": "cg_dev",
-    "CGROUP_SYSCTL": "cg_sysctl",
-    "CGROUP_SOCKOPT": "cg_sockopt",
-    "STRUCT_OPS": "bpf_struct_ops",
-    "EXT": "bpf_extension",
-    "SYSCALL": "bpf_syscall",
-}
 _MAP_OPS = {
     "HASH": "htab_map_ops",
     "PERCPU_HASH": "htab_percpu_map_ops",
@@ -58,7 +43,6 @@ _MAP_OPS = {
     "STRUCT_OPS": "bpf_struct_ops_map_ops",
     "RHASH": "rhtab_map_ops",
 }
-_ALWAYS = ("array_map_ops", "sk_filter_verifier_ops")  # where kallsyms lacks these, it shows no data symbols
 
 
 def report(k: Kernel) -> FeaturesReport:
@@ -68,7 +52,7 @@ def report(k: Kernel) -> FeaturesReport:
     if btf is None:
         unread = k.unread(facts.BTF)
         return FeaturesReport(k.info(), "none", (), (), (unread,) if unread is not None else ())
-    shows = all(k.has_function(name) for name in _ALWAYS)
+    shows = shows_operations(k)
     found = []
     for kind, (enum, prefix) in ENUMS.items():
         taken: set[int] = set()
@@ -87,7 +71,7 @@ def _feature(k: Kernel, kind: str, name: str, number: int, shows: bool, where: s
     low = name.lower()
     symbol = ""
     if kind == "program_type":
-        symbol = f"{_PROGRAM_OPS.get(name, low)}_verifier_ops"
+        symbol = operations(name)
     elif kind == "map_type":
         symbol = _MAP_OPS.get(name, f"{low}_map_ops")
     if not symbol:

@@ -37,8 +37,9 @@ class ContextCard(NamedTuple):
 
     `answer` and `errno`: whether the kernel takes such a program there, None where no target was named. `ctx` and
     `size`: type and bytes of the context. `returns`: what the function returns and where it is seen; `may_return`: what
-    the program's own return value means. `helpers` and `kfuncs` may be called; `helpers_unknown` and `kfuncs_unknown`:
-    how many are not told. `stub` is the command that writes the program's stub, "" where there is none.
+    the program's own return value means, `may_return_source` the kernel file and function that says so. `helpers` and
+    `kfuncs` may be called; `helpers_unknown` and `kfuncs_unknown`: how many are not told. `stub` is the command that
+    writes the program's stub, "" where there is none.
     """
 
     title: str
@@ -61,6 +62,7 @@ class ContextCard(NamedTuple):
     stub: str
     notes: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
+    may_return_source: str = ""
 
 
 class OpsMember(NamedTuple):

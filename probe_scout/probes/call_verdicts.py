@@ -23,7 +23,7 @@ from ..named_tuple import NamedTuple
 from ..rules import call, helper_sets, judge
 from .attach import evidence as verdict_evidence
 from .attach import targets, verdicts
-from .calls import Calls, attach_types, program_of
+from .calls import Calls, attach_types, operations, program_of, shows_operations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,7 @@ class Question:
         number = btf.enumerators("bpf_func_id").get(f"BPF_FUNC_{name.removeprefix('bpf_')}") if btf else None
         self.kind = HELPER if number is not None else KFUNC
         self.number = number or 0
+        self._built: dict[tuple[str, str | None], bool | None] = {}
 
     def named(self, name: str, number: int) -> Question:
         """The same question about another helper, or with number 0 about a kfunc."""
@@ -90,7 +91,13 @@ class Question:
         rights = self._rights(one)
         if rights is not None:
             return rights
-        if not self._is_built(one):
+        key = one.program, one.attach
+        if key not in self._built:  # asked of every helper for a card
+            self._built[key] = self._is_built(one)
+        built = self._built[key]
+        if built is None:
+            return _untold("the types of this kernel do not show it", "record a whole snapshot", "")
+        if not built:
             return CallTraits(no_program=True), (), (), "sys/kernel/btf/vmlinux: enum bpf_prog_type; proc/kallsyms"
         return self._helper(one) if self.kind == HELPER else self._kfunc(one)
 
@@ -114,13 +121,20 @@ class Question:
         except SourceError:
             return False
 
-    def _is_built(self, one: Column) -> bool:
+    def _is_built(self, one: Column) -> bool | None:
+        """None where the types of a part of a kernel lack the enum."""
         btf = self.k.btf()
         assert btf is not None
-        if f"BPF_PROG_TYPE_{one.program}" not in btf.enumerators("bpf_prog_type"):
+        numbers = btf.enumerators("bpf_prog_type")
+        if not numbers and self.k.partial():
+            return None
+        if f"BPF_PROG_TYPE_{one.program}" not in numbers:
             return False
         image = self.calls.from_image()
-        known = image is None or one.program in ("EXT", "STRUCT_OPS") or image.function(image.types[one.program]) != 0
+        if image is None:
+            known = not shows_operations(self.k) or self.k.has_function(operations(one.program))
+        else:
+            known = one.program in ("EXT", "STRUCT_OPS") or image.function(image.types[one.program])
         return known and (not one.attach or f"BPF_{one.attach}" in btf.enumerators("bpf_attach_type"))
 
     def _helper(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
@@ -188,7 +202,7 @@ class Question:
 
     def _recorded(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
         """By recorded kernels, and by the sets in kallsyms for the place."""
-        state = helper_sets.allowed(one.program, self.number)
+        state = helper_sets.of_type(one.program, self.number)
         evidence = "recorded kernels, which agree"
         if state == helper_sets.REFUSED:
             return CallTraits(refused="type"), (), (), evidence

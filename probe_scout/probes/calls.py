@@ -19,6 +19,7 @@ from ..rules import helper_sets, kfunc_sets, section_names
 
 if TYPE_CHECKING:
     from ..formats.image.facts import Facts
+    from ..formats.image.iterators import Argument
     from ..formats.image.kfuncs import Permissions
     from ..formats.image.running import Running
     from ..kernel.kernel import Kernel
@@ -126,6 +127,11 @@ class Calls:
         image = self.from_image()
         return None if image is None else image.accesses()
 
+    def iterator(self, target: str) -> tuple[Argument, ...] | None:
+        """Arguments that an iterator registers; None where nothing shows them."""
+        image = self.from_image()
+        return None if image is None else image.iterator(target)
+
     def struct_ops(self) -> KeptStructOps | None:
         """Members of struct_ops structs of vmlinux; None as for `from_image`."""
         image = self.from_image()
@@ -228,7 +234,7 @@ class Calls:
             if told is not None:
                 return helper_sets.ALLOWED if told else helper_sets.REFUSED
             return helper_sets.DIFFERS
-        return helper_sets.allowed(program, number)
+        return helper_sets.of_type(program, number)
 
     def helper_types(self, program: str, number: int) -> tuple[str, tuple[str, ...]]:
         """The answer of a type for all its attach types, and where these differ, the ones that may call it."""
@@ -351,6 +357,34 @@ class Calls:
         if name not in image.ids:
             return Told(NO, f"{name} is in no set of kfuncs of this kernel", evidence)
         return Told(NO, f"{name} is not for programs of type {program.lower()}", evidence)
+
+
+# Operations whose names are not those of the type (include/linux/bpf_types.h).
+_PROGRAM_OPS = {
+    "SOCKET_FILTER": "sk_filter",
+    "SCHED_CLS": "tc_cls_act",
+    "SCHED_ACT": "tc_cls_act",
+    "CGROUP_SKB": "cg_skb",
+    "CGROUP_SOCK": "cg_sock",
+    "CGROUP_SOCK_ADDR": "cg_sock_addr",
+    "CGROUP_DEVICE": "cg_dev",
+    "CGROUP_SYSCTL": "cg_sysctl",
+    "CGROUP_SOCKOPT": "cg_sockopt",
+    "STRUCT_OPS": "bpf_struct_ops",
+    "EXT": "bpf_extension",
+    "SYSCALL": "bpf_syscall",
+}
+_ALWAYS = ("array_map_ops", "sk_filter_verifier_ops")  # where kallsyms lacks these, it shows no data symbols
+
+
+def operations(program: str) -> str:
+    """The variable that a kernel has if the program type was compiled in."""
+    return f"{_PROGRAM_OPS.get(program, program.lower())}_verifier_ops"
+
+
+def shows_operations(k: Kernel) -> bool:
+    """Whether kallsyms shows such variables."""
+    return all(k.has_function(name) for name in _ALWAYS)
 
 
 def attach_types(program: str) -> tuple[str, ...]:

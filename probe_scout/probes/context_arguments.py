@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..formats.btf.kinds import Func
     from ..formats.btf.reader import Btf
+    from ..formats.image.iterators import Argument
     from ..kernel.kernel import Kernel
     from ..model.trace import RawArgument
 
@@ -29,19 +30,26 @@ _ACCESS = {"value": YES, "unreadable": NO}
 _SCALAR, _POINTER = "scalar_value", "ptr_to_btf_id"
 
 
-def typed(k: Kernel, btf: Btf, func: Func, attach: str, returns: bool) -> tuple[ContextField, ...]:
-    """Words of ctx of fentry and its like, of lsm hooks and iterators; `returns`: with the function's result behind."""
+def typed(
+    k: Kernel, btf: Btf, func: Func, attach: str, returns: bool, registered: tuple[Argument, ...] | None = None
+) -> tuple[ContextField, ...]:
+    """Words of ctx of fentry and its like, of lsm hooks and iterators; `returns`: with the function's result behind.
+
+    `registered`: what an iterator says of its arguments, None where that is not known.
+    """
     types = TraceTypes(k)
     trusted = _trusted(k, func.name, attach)
     found: list[ContextField] = []
     at = 0
     for param in btf_trace.parameters(btf, func.proto_id, skipped=0):
         access, says = types.loadable(param.shape, param)
-        may_be_null = YES if param.name.endswith("__nullable") or _iterated(attach, len(found), param.shape) else NO
+        may_be_null, is_trusted = (YES if param.name.endswith("__nullable") else NO), trusted
+        if attach in ITER:
+            may_be_null, is_trusted = _iterated(registered, at * _WORD, trusted)
         found.append(
             _word(param.name, param.type, at, param.size, param.shape, _ACCESS.get(access, UNKNOWN))._replace(
                 may_be_null=may_be_null if param.shape == "struct_pointer" else NO,
-                trusted=trusted if param.shape == "struct_pointer" else None,
+                trusted=is_trusted if param.shape == "struct_pointer" else None,
                 says=says or _says(param.shape, param.size),
             )
         )
@@ -60,9 +68,19 @@ def _word(name: str, type_: str, slot: int, size: int, shape: str, read: str) ->
     return ContextField(name, type_, _WORD * slot, size, slot, read, NO, value, read_with=with_)
 
 
-def _iterated(attach: str, place: int, shape: str) -> bool:
-    """Iterators get NULL for what is behind the last object: all pointers but ctx->meta (bpf_iter_ctx_arg_info)."""
-    return attach.startswith("iter") and place > 0 and shape == "struct_pointer"
+def _iterated(
+    registered: tuple[Argument, ...] | None, offset: int, knows_trusted: bool | None
+) -> tuple[str, bool | None]:
+    """NULL, and trusted. The first is ctx->meta, which no iterator registers; each says the rest of its own arguments.
+
+    kernel/bpf/task_iter.c: the task is trusted, a file or vma is not.
+    """
+    if registered is None and offset:
+        return UNKNOWN, None
+    for one in registered or ():
+        if one.offset == offset:
+            return (YES if one.may_be_null else NO), (one.is_trusted if knows_trusted is not None else None)
+    return NO, knows_trusted
 
 
 def _trusted(k: Kernel, name: str, attach: str) -> bool | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..formats.image.access import Accesses, Value
     from ..formats.image.facts import Facts
     from ..formats.image.helpers import Helpers, Proto
+    from ..formats.image.iterators import Argument
     from ..formats.image.kfuncs import Kfuncs, Permissions
     from ..formats.image.program import Asked
     from ..formats.image.struct_ops import StructOps
@@ -249,9 +250,26 @@ class KeptImage:
         """Its contexts."""
         return KeptAccesses(self)
 
+    def iterator(self, target: str) -> tuple[Argument, ...] | None:
+        """Arguments that an iterator registers (formats/image/iterators.py)."""
+        key = f"iter/{target}"
+        if key not in self.data["members"]:
+            from ..formats.image import iterators
+
+            found = iterators.arguments(self.facts(), target)
+            self.note("members", key, None if found is None else [list(one) for one in found], _PLACES_MAX)
+        rows = self.data["members"][key]
+        return None if rows is None else tuple(map(_argument, rows))
+
     def struct_ops(self) -> KeptStructOps:
         """Its struct_ops."""
         return KeptStructOps(self)
+
+
+def _argument(row: list[Any]) -> Argument:
+    from ..formats.image.iterators import Argument
+
+    return Argument(*row)
 
 
 class KeptKfuncs:

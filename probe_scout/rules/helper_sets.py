@@ -228,6 +228,26 @@ def allowed(program: str, helper: int) -> str:
     return REFUSED if any(helper in _of(other)[0] for other in _TABLE) else UNTOLD
 
 
+# bpftool asks each type with one attach type and looks for the words of get_func_proto. It cannot tell of a type what
+# hangs on the attach type (get_retval and set_retval 186, 187, setsockopt 49, getsockopt 57, bind 64), nor what a
+# helper's `allowed` function refuses (sk_storage 107, 108; d_path 147): net/core/filter.c, kernel/bpf/cgroup.c,
+# kernel/trace/bpf_trace.c, tools/lib/bpf/libbpf_probes.c (probe_prog_load).
+_BY_MORE = {
+    "CGROUP_SOCK_ADDR": (49, 57, 64, 186, 187),
+    "CGROUP_SKB": (186, 187),
+    "CGROUP_SOCK": (186, 187),
+    "CGROUP_DEVICE": (186, 187),
+    "CGROUP_SYSCTL": (186, 187),
+    "CGROUP_SOCKOPT": (49, 57, 186, 187),
+    "SYSCALL": (107, 108, 147),
+}
+
+
+def of_type(program: str, helper: int) -> str:
+    """As `allowed`, for every attach type; DIFFERS where more than the type decides."""
+    return DIFFERS if helper in _BY_MORE.get(program, ()) else allowed(program, helper)
+
+
 def is_gpl_only(helper: int) -> bool:
     """Whether only programs of objects with a GPL compatible license may call it."""
     return helper in _numbers(_GPL_ONLY)

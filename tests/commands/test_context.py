@@ -82,6 +82,32 @@ def test_a_hook_and_an_iterator(image):
 
 
 @pytest.mark.image
+@pytest.mark.parametrize(
+    ("target", "name", "may_be_null", "trusted"),
+    [
+        ("iter:task", "meta", "no", True),
+        ("iter:task", "task", "yes", True),  # kernel/bpf/task_iter.c: PTR_TO_BTF_ID_OR_NULL | PTR_TRUSTED
+        ("iter:task_file", "file", "yes", False),  # PTR_TO_BTF_ID_OR_NULL
+        ("iter:task_vma", "vma", "yes", False),
+        ("iter:bpf_prog", "prog", "yes", False),  # kernel/bpf/prog_iter.c
+        ("iter:bpf_map", "map", "yes", True),  # kernel/bpf/map_iter.c
+        ("iter:cgroup", "cgroup", "yes", True),  # kernel/bpf/cgroup_iter.c
+    ],
+)
+def test_arguments_of_an_iterator_are_what_it_registers(image, target, name, may_be_null, trusted):
+    (card,) = image.context(target).cards
+    assert (fields(card)[name].may_be_null, fields(card)[name].trusted) == (may_be_null, trusted)
+
+
+def test_without_an_image_what_an_iterator_registers_is_unknown(recorded):
+    (card,) = recorded.context("iter:task").cards
+    assert [(one.name, one.may_be_null, one.trusted) for one in card.fields] == [
+        ("meta", "no", True),
+        ("task", "unknown", None),
+    ]
+
+
+@pytest.mark.image
 def test_fields_of_a_program_type(image):
     cards = {card.attach: card for card in image.context("xdp").cards}
     assert fields(cards["xdp"])["data"].value == "ptr_to_packet"

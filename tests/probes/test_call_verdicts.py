@@ -147,3 +147,25 @@ def test_calls_and_places_are_asked_apart(recorded):
         recorded.check(["vfs_read"], ["tracing"])
     with pytest.raises(UsageError):
         recorded.check(["helper:"], ["fentry"])
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "answer"),
+    [
+        ("helper:bpf_get_retval", "cgroup_device", "unknown"),  # bpftool asks with another attach type
+        ("helper:bpf_bind", "cgroup_sock_addr", "unknown"),
+        ("helper:bpf_sk_storage_get", "syscall", "unknown"),  # what `allowed` says is not among bpftool's words
+        ("helper:bpf_map_lookup_elem", "cgroup_device", "yes"),
+        ("kfunc:bpf_dynptr_clone", "lirc_mode2", "no"),  # not compiled in
+        ("kfunc:bpf_dynptr_clone", "xdp", "yes"),
+    ],
+)
+def test_without_an_image_only_what_is_the_same_for_all_programs_of_a_type(recorded, name, type_, answer):
+    (verdict,) = recorded.check(name, types=[type_]).targets[0].verdicts
+    assert verdict.answer == answer
+
+
+def test_types_of_a_part_of_a_kernel_that_lack_the_enum_are_unknown():
+    cut = probe_scout.open_kernel(RECORDED.replace("6.12.107", "6.1.176"))
+    (verdict,) = cut.check("kfunc:bpf_task_acquire", types=["xdp"]).targets[0].verdicts
+    assert verdict.answer == "unknown"

@@ -100,6 +100,12 @@ class Facts:
             return self.table.names[row].decode("utf-8", "replace")
         return ""
 
+    def addresses_of(self, part: str) -> list[int]:
+        """Addresses of symbols whose names have this part, each once."""
+        wanted = part.encode()
+        rows = zip(self.table.names, self.table.addresses, strict=True)
+        return sorted({address for name, address in rows if wanted in name})
+
     def has_name(self, beginning: str) -> bool:
         """Whether a symbol's name begins so."""
         return any(name.startswith(beginning.encode()) for name in self.table.names)

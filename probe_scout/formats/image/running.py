@@ -74,6 +74,10 @@ class Running(Facts):
         row = bisect_right(self._ordered, address) - 1
         return self._ordered[row] if row >= 0 else None
 
+    def addresses_of(self, part: str) -> list[int]:
+        """Addresses of symbols whose names have this part, each once."""
+        return sorted({address for name, address in self._names.items() if part in name})
+
     def has_name(self, beginning: str) -> bool:
         """Whether a symbol's name begins so."""
         return any(name.startswith(beginning) for name in self._names)
