@@ -7,8 +7,6 @@ instruction, where on x86-64 the return address lies. None stands for what canno
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..model.user_type import (
     ARRAY,
     FLOAT,
@@ -23,6 +21,7 @@ from ..model.user_type import (
     UserType,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -7,12 +7,14 @@ can_probe does (arch/x86/kernel/kprobes/core.c); it is the one home of capstone.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import ProbeScoutError
 from ..model import instruction as kinds
 from ..model.instruction import Instruction
 from ..named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LEGACY_PREFIXES = frozenset(b"\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65")
 _INSN_BYTES_MAX = 15  # MAX_INSN_SIZE of the architecture; the kernel's buffer holds one more

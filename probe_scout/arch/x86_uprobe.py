@@ -8,11 +8,11 @@ a few opcodes that hardly stand at a place one probes.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from ..named_tuple import NamedTuple
 from . import x86_attributes as bits
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

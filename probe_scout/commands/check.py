@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import UsageError
 from ..model import asked as asked_types
 from ..model.report import Coverage, Diagnosis, TargetReport
@@ -13,6 +11,7 @@ from ..probes.attach import evidence as verdict_evidence
 from ..probes.attach import function_traits, targets, verdicts
 from ..probes.inlining import coverage
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

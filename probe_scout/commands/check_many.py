@@ -7,8 +7,6 @@ single check: tests/test_many.py holds samples of both against each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..model.attach import DEFAULT
 from ..model.report import Coverage, TargetReport
 from ..model.target import FUNCTION, SYSCALL, TRACEPOINT, Target
@@ -20,6 +18,7 @@ from ..probes.explain import hazards
 from ..probes.explain.kernel_lookup import KernelLookup, last_in_module
 from ..rules import judge
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

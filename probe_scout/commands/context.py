@@ -6,8 +6,6 @@ A target is a function, tracepoint or system call as for `check`, the name of a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import UsageError
 from ..formats.btf import signature
 from ..kernel import located
@@ -23,6 +21,7 @@ from ..probes.call_verdicts import Column, Question, answer_of, column
 from ..probes.calls import Calls, attach_types
 from ..rules import return_values, section_names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import Malformed, SourceError
 from ..kernel.reading import LOCKDOWN
 from ..model import facts
@@ -11,6 +9,7 @@ from ..model.report import DoctorReport, SourceState
 from ..model.verdict import Finding
 from ..probes.attach import evidence as verdict_evidence
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
     from ..model.facts import Unread

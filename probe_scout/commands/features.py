@@ -6,13 +6,12 @@ compiled in, the table of its operations in kallsyms (include/linux/bpf_types.h)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..model import facts
 from ..model.calls import Feature, FeaturesReport, HelperRow
 from ..model.verdict import NO, UNKNOWN, YES
 from ..probes.calls import Calls, operations, shows_operations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..kernel.kernel import Kernel
 

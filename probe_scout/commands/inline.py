@@ -7,7 +7,6 @@ table of a file. A kprobe's verdict at a place is worked out anew: it hangs on t
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..formats.dwarf import classes
@@ -32,8 +31,10 @@ from ..probes.inlining.nearby import gather, nearby
 from ..probes.inlining.sentences import plain_class, says
 from ..sources import cache
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from ..formats.dwarf.around import Parameter
     from ..formats.dwarf.inline_facts import SourceFunction

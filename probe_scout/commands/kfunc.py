@@ -7,7 +7,6 @@ A kfunc is a function in a set with flags (BTF_KFUNCS_START), which newer kernel
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..formats.btf import signature
@@ -20,6 +19,7 @@ from ..named_tuple import NamedTuple
 from ..probes.calls import Calls, Told, attach_types, program_of
 from ..rules import kfunc_sets
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

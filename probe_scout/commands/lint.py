@@ -7,7 +7,6 @@ Each object is read once and judged against each kernel.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
 
 from ..errors import Malformed, UsageError
 from ..model import facts
@@ -16,8 +15,10 @@ from ..model.lint import LintedObject, LintReport, OnKernel
 from ..probes.objects import files
 from ..rules import section_names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Protocol
 
     from ..formats.elf.bpf_object import BpfObject
     from ..kernel.kernel import Kernel
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..model.requires import RequiresReport
     from ..model.verdict import Verdict
     from ..probes.objects.judge import Judge
+else:
+    Protocol = object
 
 NEWEST = section_names.NEWEST
 FILE_BYTES_MAX = files.FILE_BYTES_MAX

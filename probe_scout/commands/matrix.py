@@ -5,14 +5,13 @@ Nothing is judged here: each verdict is the one that `check` gives for the same 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..model.attach import ITER, PREFERRED, counted
 from ..model.matrix import ATTACHES, INSTEAD, MISSES, REFUSED, UNTOLD, Cell, Other, RungVerdict
 from ..model.report import Coverage
 from ..model.target import FUNCTION, SYSCALL
 from ..model.verdict import NO, UNKNOWN, YES
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

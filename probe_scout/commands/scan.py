@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ..model import facts
 from ..model.attach import for_kind
 from ..model.report import ScanRow
@@ -11,8 +9,10 @@ from ..model.target import FUNCTION
 from ..named_tuple import NamedTuple
 from ..probes.attach.bulk import Group, Sweep, groups
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from ..kernel.kernel import Kernel
     from ..model.facts import Unread

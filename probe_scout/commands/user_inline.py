@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import UsageError
 from ..model.facts import Unread
 from ..model.inline import DebugSource, InlinedCopy, InlinedFunction, InlineReport, ParameterPlace
@@ -11,6 +9,7 @@ from ..model.report import Alternative, Coverage
 from ..model.user_target import USER_FUNCTION, read
 from ..model.verdict import YES, Finding
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

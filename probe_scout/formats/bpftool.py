@@ -10,9 +10,14 @@ read by the same code; what bpftool leaves out, or prints as the zero of a kerne
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ..errors import Malformed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Row = dict[str, Any]
 
 PERF, LINK, PROG = "tool/bpftool-perf.json", "tool/bpftool-link.json", "tool/bpftool-prog.json"
 NET, PERF_TEXT = "tool/bpftool-net.json", "tool/bpftool-perf.txt"
@@ -25,8 +30,6 @@ _PLACES = (
     re.compile(r"(uprobe|uretprobe)  filename (.+)  offset (\d+)\s*$"),
 )
 _DISSECTOR = re.compile(rb'("flow_dissector":\s*\[\s*)"id":\s*(\d+)')
-
-Row = dict[str, Any]
 
 
 class Output:

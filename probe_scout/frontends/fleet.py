@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..commands import fleet
 from ..commands.fleet import hosts
 from ..errors import ProbeScoutError, UsageError
@@ -11,6 +9,7 @@ from ..model.fleet import Added, AddReport
 from ..model.report import ScanRow
 from . import session
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ..model.facts import Unread
 from ..model.lint import ObjectAnswer, OnKernel, ProgramAnswer
 from ..model.report import Alternative, KernelInfo
 from ..model.verdict import Finding
 from ..sources import cache
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ..commands.lint import Kept
 

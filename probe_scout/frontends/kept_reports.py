@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ..model.facts import Unread
 from ..model.report import (
     Alternative,
@@ -20,8 +18,10 @@ from ..model.report import (
 from ..model.verdict import Finding, Verdict
 from ..sources import cache
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ..model.inline import InlinedCopy, InlinedFunction, InlineReport
 

@@ -8,15 +8,16 @@ their file, so a function costs its name and two bytes.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
 
 from ..commands import scan
 from ..model.facts import Unread
 from ..probes.attach.bulk import Group
 from ..sources import kept_index
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from ..kernel.kernel import Kernel
 

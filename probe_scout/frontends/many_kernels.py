@@ -10,8 +10,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..commands import matrix as cells
 from ..errors import ProbeScoutError, SourceError, UsageError
 from ..model.facts import Unread
@@ -19,6 +17,7 @@ from ..model.matrix import Cell, Column, FieldPlace, MatrixReport, Timeline
 from ..model.report import KernelInfo, TargetReport
 from . import session
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

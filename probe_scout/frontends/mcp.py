@@ -7,7 +7,6 @@ is none of them, nothing is attached and no file is written. What a tool answers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any
 
 from ..errors import ProbeScoutError
 from ..model.attach import NAMES
@@ -16,6 +15,10 @@ from ..model.stub import LANGUAGES
 from ..model.version import __version__
 from ..named_tuple import NamedTuple
 from .session import OpenKernel, open_kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")  # newest first; tools are the same in all of them
 LINE_BYTES_MAX = 4 << 20

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import os
 from stat import S_ISFIFO, S_ISREG
-from typing import TYPE_CHECKING
 
 from ..errors import Broken, CannotAsk, ProbeScoutError, SourceError, UsageError
 from ..model import asked, facts
 from ..model.report import CheckReport, DoctorReport, KernelInfo, ScanReport, SnapshotResult, TargetReport
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from os import PathLike

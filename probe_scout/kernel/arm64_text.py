@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
 from ..arch import aarch64
 from ..formats import code_slices
@@ -11,6 +10,7 @@ from ..formats.elf import kernel_image
 from ..formats.text import kallsyms
 from . import patch_sites, text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.text.kallsyms import SymbolTable
     from .code_store import Code

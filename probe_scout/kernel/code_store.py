@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import Malformed, ProbeScoutError, SourceError
 from .events import Events
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.arm64_image import FlatImage
     from ..formats.code_slices import Slice

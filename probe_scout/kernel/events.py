@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import SourceError
 from ..model import facts
 from ..model.facts import Unread
 from .lists import Lists
 from .reading import TRACING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..sources.source import Source
 

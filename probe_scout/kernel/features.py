@@ -7,12 +7,11 @@ with one of the two and not the other would be misjudged; docs/scoreboard.md nam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import arch as machines
 from ..model import facts
 from ..named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from ..errors import Broken, Malformed, UsageError
 from ..named_tuple import NamedTuple
 from ..sources.reading import printable
 from ..sources.source import Description
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import arch as machines
 from ..errors import Malformed, SourceError
 from .symbols import Symbols
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..model.report import KernelInfo
     from ..sources.source import Source

@@ -6,11 +6,10 @@ tables when the answer is out. What is looked up by a table is compared with the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import ProbeScoutError
 from ..sources import cache, kept_index
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 

@@ -4,13 +4,12 @@ reading. What needs more than one of them, machine code and features, is asked h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import Malformed
 from ..model import facts
 from . import features
 from .code_store import Code
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import arch as machines
 from ..errors import Malformed
 from ..model import facts
 from .identity import Identity
 from .reading import BLACKLIST, INJECTION, LOCKDOWN
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.text.btf_ids import BtfIdSets
     from ..formats.text.kprobe_blacklist import Blacklist

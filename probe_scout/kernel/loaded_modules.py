@@ -6,12 +6,11 @@ what udev would load are not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import UsageError
 from ..formats.text import modules_dep
 from ..named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..sources.module_files import ModuleFiles
 

@@ -5,10 +5,9 @@ Traits, evidence and explanations are views of it: they look nothing up again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..model.traits import DATA, INIT, MODULE, OUTSIDE, TEXT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.btf.kinds import Func
     from ..formats.btf.reader import Btf

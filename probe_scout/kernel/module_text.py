@@ -10,8 +10,6 @@ may have patched are taken from the running kernel.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..arch import x86_64
 from ..errors import UsageError
 from ..formats import code_slices
@@ -20,6 +18,7 @@ from ..formats.text import modules_dep
 from ..model import instruction as kinds
 from .patch_sites import TABLES
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol

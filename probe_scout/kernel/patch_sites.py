@@ -8,12 +8,11 @@ symbols, which CONFIG_KALLSYMS_ALL shows. Tables of modules are not read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..formats.elf import kernel_image
 from ..formats.text import kallsyms
 from ..named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -6,11 +6,10 @@ that `unread` can try.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import Malformed, ProbeScoutError, SourceError, Unread
 from ..model import facts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

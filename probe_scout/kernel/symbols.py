@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ..errors import Malformed, SourceError, Unread
 from ..model import facts
 from .reading import KALLSYMS
 from .types import Types
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from ..formats.text.filter_functions import Lines, Sites
     from ..formats.text.kallsyms import Places, SymbolTable

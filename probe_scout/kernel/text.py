@@ -7,13 +7,13 @@ running kernel's own text in /proc/kcore, the image in /boot. Nothing is read un
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
 
 from .. import arch as machines
 from ..errors import ProbeScoutError, SourceError, UsageError
 from .code_store import SLICES as SLICES
 from .code_store import Store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

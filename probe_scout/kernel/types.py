@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import Malformed, SourceError, Unread
 from ..model import facts
 from .reading import BTF_FOLDER, Reading
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.btf.kinds import Func
     from ..formats.btf.reader import Btf

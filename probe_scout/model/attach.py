@@ -7,10 +7,10 @@ enum bpf_attach_type (include/uapi/linux/bpf.h). `.s` marks sleepable programs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .verdict import Verdict
 

@@ -6,8 +6,6 @@ that kallsyms shows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import SourceError, UsageError
 from ..kernel import located
 from ..model import facts
@@ -25,6 +23,7 @@ from .attach import evidence as verdict_evidence
 from .attach import targets, verdicts
 from .calls import Calls, attach_types, operations, program_of, shows_operations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

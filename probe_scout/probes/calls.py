@@ -8,7 +8,6 @@ a set of kfuncs at all. Without a caller (Kernel.set_caller), all capabilities.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ..errors import Malformed, SourceError
 from ..kernel import modules, text
@@ -17,6 +16,7 @@ from ..model.verdict import NO, UNKNOWN, YES
 from ..named_tuple import NamedTuple
 from ..rules import helper_sets, kfunc_sets, section_names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.image.facts import Facts
     from ..formats.image.iterators import Argument

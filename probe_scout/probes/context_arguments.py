@@ -6,8 +6,6 @@ prog_args_trusted says which pointers the verifier trusts. Registers: include/li
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..arch.registers import REGISTERS_OF
 from ..formats.btf import tracepoint as btf_trace
 from ..model.attach import ITER
@@ -15,6 +13,7 @@ from ..model.context import ContextField
 from ..model.verdict import NO, UNKNOWN, YES
 from .tracepoints.raw_arguments import TraceTypes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -6,8 +6,6 @@ image shows (formats/image/access.py), says what may be loaded and stored.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..formats.btf import kinds
 from ..formats.btf.declaration import declaration
 from ..formats.btf.records import COMPOSITES, Records
@@ -18,6 +16,7 @@ from ..model.facts import Unread
 from ..model.verdict import NO, UNKNOWN, YES
 from ..named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -9,13 +9,13 @@ Where a check says something of a program without a place, it did not look at th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ..formats.image.program import ELSEWHERE, Program
 from ..sources import cache
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from ..formats.btf.records import Records
     from ..formats.image.access import Accesses, Value

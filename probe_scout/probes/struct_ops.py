@@ -9,7 +9,6 @@ is in the image (formats/image/struct_ops.py); of structs in modules it is unkno
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING
 
 from ..formats.btf import kinds
 from ..formats.btf.declaration import declaration
@@ -17,6 +16,7 @@ from ..formats.btf.records import Records
 from ..model.context import OpsMember, OpsStruct
 from ..model.verdict import NO, UNKNOWN, YES
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

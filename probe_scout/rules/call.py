@@ -6,11 +6,10 @@ over is the verifier's matter and not judged.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..model import facts
 from .gate import Flags, Gate
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..model.traits import CallTraits
 

@@ -7,13 +7,15 @@ from symbols, BTF or the configuration, never the release number.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
-
 from ..model.verdict import NO, UNKNOWN, YES
 from ..named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
+else:
+    Protocol = object
 
 
 class Flags(Protocol):

@@ -7,13 +7,12 @@ unread fact makes *unknown*.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ..model.verdict import NO, UNKNOWN, YES
 from . import PATHS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from . import Rule
 

@@ -12,10 +12,9 @@ changed, and 23 of SOCK_OPS. Neither is in the table. Made by `python -m tests.t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

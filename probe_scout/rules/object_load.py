@@ -7,10 +7,9 @@ Numbers of types and helpers come from the kernel's own enums, never from a rele
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..model.bpf_map import MapDefinition
 

@@ -8,8 +8,6 @@ kernel looks at offsets, never at names. Whether the event takes a `tp` program 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..model.facts import EVENTS
 from ..model.trace import (
     ABSENT,
@@ -34,6 +32,7 @@ from ..model.verdict import NO, UNKNOWN, YES
 from ..named_tuple import NamedTuple
 from .gate import Gate, Judgement
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

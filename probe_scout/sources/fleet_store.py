@@ -16,9 +16,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from ..errors import Broken, NotThere, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 APPLICATION = 0x70736331  # "psc1"
 SCHEMA = 2  # 1: without hosts; read as it is, and made 2 by the next writer

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Protocol
 
 from ..errors import Broken, NotThere
 from . import package
 from .reading import printable, refusal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from typing import Protocol
+else:
+    Protocol = object
 
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 _FILES_MAX = 200_000

@@ -8,11 +8,11 @@ is unpacked to disk; only members that are asked for are kept.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from ..errors import Broken
 from . import unpack
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ..errors import Broken, Denied, NotThere, SourceError, UsageError
 from .reading import printable
 from .tar import TOTAL_BYTES_MAX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 _PIECE_BYTES = 1 << 20
 

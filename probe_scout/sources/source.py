@@ -6,9 +6,13 @@ folder, a snapshot archive and a mounted root are the same thing to everything a
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from ..named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Description(NamedTuple):

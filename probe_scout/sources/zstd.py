@@ -5,10 +5,10 @@ For streams that are read piece by piece; whole images are unpacked in formats/e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 WINDOW_BYTES_MAX = 128 << 20  # zstd --ultra -22 uses it; the kernel's build too
 # 4 bytes of a stream may stand for a block of 128 KiB, so this much is 16 MiB at most.

@@ -14,6 +14,7 @@ from .tree import ROOT
 FORBIDDEN = {
     "typer", "rich", "click", "pydantic", "tabulate", "elftools", "pyroute2", "capstone", "dataclasses", "pathlib",
     "inspect", "importlib.metadata", "subprocess", "argparse", "asyncio", "difflib", "urllib", "email", "unittest",
+    "typing",
 }  # fmt: skip
 MODULES_MAX = 103
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import CannotAsk, Malformed, SourceError
 from ...model.audit import AuditReport
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
     from ...model.audit import Attachment

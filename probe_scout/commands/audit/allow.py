@@ -6,12 +6,12 @@ A line is words KEY=PATTERN, all of which must fit; `#` begins a comment, quotes
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...model.audit import NOT_ALLOWED, WARNING, AuditFinding
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

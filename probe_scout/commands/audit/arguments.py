@@ -7,18 +7,19 @@ written for the event as it is now nobody checks. What a program expects is read
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...errors import Malformed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ...kernel.kernel import Kernel
     from ...sources.bpf.syscalls import Calls
     from .record import Inputs
 
-_Argument = list[Any]  # shape, struct, text; of events also slot and size in bytes
+    _Argument = list[Any]  # shape, struct, text; of events also slot and size in bytes
+
 _SLOT_BYTES = 8
 
 

@@ -7,24 +7,25 @@ programs themselves are compared: another program of the same name at the same p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...errors import UsageError
 from ...model.audit import LOADED, Attachment, Loaded, Owner, ProgramRef
 from ...model.audit_diff import APPEARED, GONE, GREW, REPLACED, SHRANK, AuditChange, AuditDiff, ProgramState
 from ...named_tuple import NamedTuple
 from . import allow
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from ...model.audit import AuditReport
     from .allow import Line
 
+    _Key = tuple[Any, ...]
+
 SCHEMA = "probe-scout/audit/1"
 _KEY = ("attach", "target", "module", "offset", "hook", "netns", "event")
 _TOLERANCE_S = 2  # load times are worked out from two clocks, and rounded
-_Key = tuple[Any, ...]
 _NO_AUDIT = f"--diff: not a document of audit --json ({SCHEMA})"
 
 

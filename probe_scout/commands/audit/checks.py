@@ -6,8 +6,6 @@ never guesses: where something could not be read it is silent, since `unread` te
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import ProbeScoutError, SourceError
 from ...model.audit import BROKEN, NOTE, WARNING, Attachment, AuditFinding
 from ...model.target import FUNCTION, Target
@@ -16,6 +14,7 @@ from ...named_tuple import NamedTuple
 from .kept import Kept
 from .resolve import MANY, of_many
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 import mmap
 import os
 from errno import ENOENT, ENOTDIR
-from typing import TYPE_CHECKING, Any
 
 from ...errors import ProbeScoutError
 from .record import Process
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from ...formats.elf.image import ElfImage
     from ...formats.elf.user_image import UserImage
     from ...kernel.kernel import Kernel
     from .record import Inputs
 
-Record = dict[str, Any]
+    Record = dict[str, Any]
+
 THERE, GONE, DENIED, NO_ELF = "there", "gone", "denied", "no_elf"
 _FUNCTION_BYTES_MAX = 1 << 16
 _DELETED = " (deleted)"

@@ -6,17 +6,19 @@ network namespace is seen by a query and, where a link put it there, as a link. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
-
 from ...model.audit import Attachment, LinkRef, Loaded, Owner, Place, ProgramRef
 from ...named_tuple import NamedTuple
 from .record import Process
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
 
     from .record import Gaps, Inputs, Interface, Link, Map, PerfEvent, PlainEvent, Program
     from .resolve import Resolver
+
+    _Event = TypeVar("_Event", "PerfEvent", "PlainEvent")
 
 # Attach types of tracing links to the words of SEC().
 _TRACING = {
@@ -494,9 +496,6 @@ class Join:
             if about.state == _IN_USE and number not in linked:
                 row = self._struct_ops(about)
                 yield row._replace(pins=self._pinned("map", number), owners=self._owned("map", number), seen_by=(MAP,))
-
-
-_Event = TypeVar("_Event", "PerfEvent", "PlainEvent")
 
 
 def _by_file(events: tuple[_Event, ...]) -> dict[int, list[_Event]]:

@@ -6,10 +6,10 @@ build, boot, modules, switches, rights and this program's files. No address is k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 
 class Kept:

@@ -6,13 +6,12 @@ rows of BPF programs do not explain becomes a row of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import Malformed, SourceError
 from ...model.audit import Attachment
 from ...model.facts import Unread
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

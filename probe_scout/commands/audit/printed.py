@@ -6,15 +6,15 @@ beside an audit's own inputs or alone. On the running machine bpftool is asked f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...errors import Malformed, SourceError
 from ...formats import bpftool
 from ...model.audit import NOTE, AuditFinding
 from . import record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from ...kernel.kernel import Kernel
     from ...sources.bpf.bpftool_run import Said

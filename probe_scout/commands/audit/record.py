@@ -7,21 +7,23 @@ at, so that the rest of `audit` deals with types; a document may come from other
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
 from ...errors import Malformed, Unread
 from ...named_tuple import NamedTuple
 from ...sources.bpf import PATH as PATH
 from ...sources.bpf import SCHEMA
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
 
-Document = dict[str, Any]
+    Document = dict[str, Any]
+
+    _Row = TypeVar("_Row", bound=tuple[Any, ...])
+
 Numbers = tuple[int, ...]
 Gaps = tuple[int | None, ...]  # of each place of a link; None where it is not told
 _NONE: dict[str, Any] = {}
-_Row = TypeVar("_Row", bound=tuple[Any, ...])
 
 
 class Program(NamedTuple):

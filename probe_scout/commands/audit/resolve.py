@@ -6,12 +6,12 @@ All addresses and names of an audit are collected first and looked up in one pas
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed, ProbeScoutError, SourceError
 from ...named_tuple import NamedTuple
 from .kept import Kept
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 

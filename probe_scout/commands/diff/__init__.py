@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model import facts
 from ...model.attach import ATTACH_TYPES, BY_EVENT, for_kind
 from ...model.diff import APPEARED, EVENTS, FUNCTIONS, GONE, KINDS, Count, DiffReport, Gap, ModuleChange, Totals
@@ -14,6 +12,7 @@ from ...probes.tracepoints import listing as every_event
 from . import events, functions
 from .judged import Answers, refused_types
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 

@@ -6,8 +6,6 @@ push along moves in every event and is told for each. A bare tracepoint has argu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import SourceError
 from ...model import facts
 from ...model.diff import APPEARED, CHANGED, GONE, MOVED, EventChange, FieldChange, FieldPlace, Gap
@@ -18,6 +16,7 @@ from ...probes.attach import function_traits
 from ...probes.tracepoints import listing as events
 from .functions import argument_changes, loaded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 

@@ -6,13 +6,12 @@ functions of modules that only one kernel has loaded are counted and not called 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import SourceError
 from ...model.diff import APPEARED, CHANGED, GONE, MOVED, RENAMED, ArgumentChange, FunctionChange
 from ...named_tuple import NamedTuple
 from ...probes.attach import bulk
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 

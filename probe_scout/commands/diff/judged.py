@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...model.attach import ATTACH_TYPES
 from ...model.diff import VerdictChange
 from ...model.target import FUNCTION
@@ -11,8 +9,10 @@ from ...model.traits import TEXT, EventTraits, Proto, Traits
 from ...model.verdict import NO, UNKNOWN
 from ...rules import judge
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ...kernel.kernel import Kernel
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import UsageError
 from ...model.attach import DEFAULT
 from ...model.fleet import ABSENT, Answer, AskReport, Build, Change, Count, FleetDiff, ListReport
@@ -11,6 +9,7 @@ from ...model.target import FUNCTION, GLOB_SIGNS, read
 from ...model.verdict import NO, UNKNOWN, YES
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 

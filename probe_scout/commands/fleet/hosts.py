@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import UsageError
 from ...model.fleet import ABSENT, Host, HostsReport, Lost, LostReport, Unowned, UnownedReport
 from ...model.verdict import NO, UNKNOWN, YES
 from ...named_tuple import NamedTuple
 from . import _build, _Reader, key, named
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import Malformed, NoStub, SourceError, UsageError
 from ...model import facts
 from ...model.attach import BY_EVENT
@@ -15,6 +13,7 @@ from ...probes.tracepoints import listing as events
 from . import arguments as places
 from . import layout, words
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

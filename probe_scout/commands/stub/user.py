@@ -6,8 +6,6 @@ where the results are in their registers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import NoStub, UsageError
 from ...model.facts import Unread
 from ...model.stub import REGISTERS, Argument, PlainType, Stub, StubPlace
@@ -17,6 +15,7 @@ from ...model.verdict import NO, UNKNOWN
 from . import arguments as places
 from . import words
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -6,13 +6,12 @@ their order; where an argument is elsewhere (floats before it, structures by val
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model.stub import Argument, PlainType, Stub, StubPlace
 from . import words
 from .arguments import REGISTERS_OF, places_of
 from .c_struct import LICENCE
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -6,8 +6,6 @@ What may harm the kernel is not asked (model/never_try.py), nor what cannot be h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import CannotAsk, Malformed, NotThere, SourceError, UsageError
 from ...kernel import located
 from ...kernel.reading import TRACING
@@ -23,6 +21,7 @@ from ...probes.explain import hazards
 from . import attempt
 from .attempt import Question, Reply
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

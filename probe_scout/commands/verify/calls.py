@@ -6,12 +6,17 @@ Tests put their own Calls in this place and see every call and every close.
 from __future__ import annotations
 
 import os
-from typing import Protocol
 
 from ...sources.bpf.syscalls import NUMBERS as NUMBERS
 from ...sources.bpf.syscalls import Buffer as Buffer
 from ...sources.bpf.syscalls import Machine
 from . import attr
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Calls(Protocol):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from .attempt import NOT_ASKED, Reply, ask, module_btfs
 from .calls import KernelCalls
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

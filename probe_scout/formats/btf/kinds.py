@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Protocol
 
     from probe_scout.errors import Malformed
+else:
+    Protocol = object
 
 VOID, INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE = range(10)
 CONST, RESTRICT, FUNC, FUNC_PROTO, VAR, DATASEC, FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = range(10, 20)
@@ -46,17 +48,14 @@ class Types(Protocol):
     @property
     def words(self) -> memoryview[int]:
         """The type records as 4-byte words."""
-        ...
 
     def starts(self) -> Sequence[int]:
         """Where each record of this blob begins, in `words`."""
-        ...
 
     def first_id(self) -> int: ...
 
     def locate(self, type_id: int, asked_at: int = 1) -> tuple[Types, int]:
         """The blob that holds a type, and where its record begins."""
-        ...
 
     def skip_modifiers(self, type_id: int, asked_at: int = 1) -> tuple[Types, int]: ...
 
@@ -68,4 +67,3 @@ class Types(Protocol):
 
     def codes(self) -> Mapping[int, int]:
         """Size and class of each type, by id (shape.py)."""
-        ...

@@ -14,7 +14,6 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Literal
 
 from probe_scout.errors import Malformed
 
@@ -44,8 +43,10 @@ from .kinds import (
     Func,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Literal
 
     from probe_scout.model.prototype import Prototype, Shape
 

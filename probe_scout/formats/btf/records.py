@@ -6,13 +6,12 @@ two blobs, so it wants each record as a value. Format: include/uapi/linux/btf.h.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from probe_scout.errors import Malformed
 
 from ...named_tuple import NamedTuple
 from . import kinds
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -11,12 +11,11 @@ Two results are no numbers: a *poisoned* instruction, which is refused only if t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...named_tuple import NamedTuple
 from . import kinds
 from .records import COMPOSITES, ENUMS, INT_SIGNED, Records, essential
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

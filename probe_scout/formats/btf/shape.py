@@ -6,12 +6,11 @@ parameters some thousand types, so both are kept by what they are made of.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from probe_scout.model.prototype import Shape
 
 from .kinds import ENUM, ENUM64, FUNC_PROTO, INT, KIND_MASK, POINTER_BYTES, PTR, STRUCT, UNION, VLEN_MASK, Types
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -5,11 +5,10 @@ Two ways in: `signature` writes one function's, `table` those of every FUNC of a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .declaration import declaration
 from .kinds import FUNC_PROTO, KIND_MASK, VLEN_MASK
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .kinds import Func
     from .reader import Btf

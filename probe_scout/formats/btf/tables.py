@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from array import array
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
 
 from .. import name_table
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Protocol
+else:
+    Protocol = object
 
 _STARTS, _INFOS, _NAMED, _STRINGS = "btf starts", "btf infos", "btf named", "btf strings"
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from struct import Struct
-from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
 from ...named_tuple import NamedTuple
 from . import names as n
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     Skip = Callable[[bytes, int], int]
     Reader = Callable[[bytes, int, int], tuple[Any, ...]]

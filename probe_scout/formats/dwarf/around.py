@@ -6,8 +6,6 @@ optimise. A call through a pointer names nobody and is not listed. Whether a cal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...named_tuple import NamedTuple
 from . import classes
 from . import names as n
@@ -16,7 +14,10 @@ from .locations import LOST, Place, place_of
 from .search import refers_far
 from .walk import walk
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .inline_facts import Gathered, SourceFunction
     from .units import DebugFile, Unit
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from struct import Struct, iter_unpack, unpack_from
 from struct import error as StructError
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from . import names as n
@@ -16,6 +15,7 @@ from .abbrev import F_DECLARED, F_LOW, F_RANGES, uleb
 from .ranges import ranges_of, start_of
 from .walk import walked
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...errors import ProbeScoutError
 from ...named_tuple import NamedTuple
 from . import classes
@@ -39,8 +37,10 @@ from .ranges import start_of
 from .search import values_of
 from .walk import walk, walked
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from .units import DebugFile, Unit
     from .walk import Found, Item

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from struct import Struct, unpack_from
 from struct import error as StructError
-from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
 from . import names as n
 from .abbrev import LINE, NOT_READ, Attribute, Shape, UnknownForm, uleb, value_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .units import Unit
 
 _LNCT_PATH, _LNCT_DIRECTORY_INDEX = 1, 2

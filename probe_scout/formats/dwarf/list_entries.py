@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .abbrev import uleb
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .units import Unit
 

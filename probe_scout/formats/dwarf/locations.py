@@ -5,15 +5,16 @@ Expressions are not run: they are put into words, with the register names that t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...errors import Malformed
 from ...named_tuple import NamedTuple
 from . import names as n
 from .abbrev import sleb, uleb
 from .list_entries import Entries
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .units import Unit
 
 REGISTER = "register"  # the register holds it

@@ -6,8 +6,6 @@ namespaces: an entry does not know what it is in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...errors import Malformed
 from ...model.user_type import ARRAY, FLOAT, FLOAT128, INTEGER, OTHER, POINTER, STRUCT, VOID_TYPE, Leaf, UserType
 from ...named_tuple import NamedTuple
@@ -17,8 +15,10 @@ from .around import children
 from .locations import LOST, Place, place_of
 from .ranges import start_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from .abbrev import Abbrev
     from .units import DebugFile, Unit

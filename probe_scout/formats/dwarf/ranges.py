@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import Malformed
 from . import names as n
 from .abbrev import RELATIVE
 from .list_entries import Entries
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .units import Unit
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
 from ...named_tuple import NamedTuple
 from . import names as n
 from .abbrev import ALT, FORM, LEB, LINE
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from struct import Struct, unpack_from
 from struct import error as StructError
-from typing import TYPE_CHECKING, Any
 
 from ...errors import Malformed
 from . import names as n
 from .abbrev import ALT, LINE, NOT_READ, SIGNATURE, Abbrev, Abbrevs, Shape, UnknownForm, uleb, value_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..elf.image import ElfImage
 
 _DW64 = 0xFFFFFFFF

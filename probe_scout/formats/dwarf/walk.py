@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from struct import Struct
 from struct import error as StructError
-from typing import TYPE_CHECKING, Any
 
 from ...named_tuple import NamedTuple
 from .abbrev import UnknownForm, uleb
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .abbrev import Abbrev
     from .units import Unit
 
+    # A function or a copy: (offset in .debug_info, the function or copy around it or None, values of its reader).
+    Item = tuple[int, Any, tuple[Any, ...]]
+
 _U32 = {True: Struct("<I").unpack_from, False: Struct(">I").unpack_from}
 _DEPTH_MAX = 20_000  # compilers nest some dozens of levels
-
-# A function or a copy: (offset in .debug_info, the function or copy around it or None, values of its reader).
-Item = tuple[int, Any, tuple[Any, ...]]
 
 
 class Found(NamedTuple):

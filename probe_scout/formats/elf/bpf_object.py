@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from struct import error as StructError
 from struct import iter_unpack, unpack_from
-from typing import TYPE_CHECKING, Any
 
 from probe_scout.errors import Malformed
 
@@ -23,8 +22,10 @@ from ..btf.records import COMPOSITES, ENUMS, INT_BOOL, INT_SIGNED, Records
 from ..btf.relocation import CoreRecord
 from . import byte_order
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 EM_BPF = 247
 INSN_BYTES = 8

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _OLD_RUST = re.compile(r"_ZN(.+)17h[0-9a-f]{16}E")
 _OLD_RUST_SIGNS = {

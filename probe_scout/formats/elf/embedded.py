@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from struct import error as StructError
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

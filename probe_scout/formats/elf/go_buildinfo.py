@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from struct import error as StructError
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .user_image import UserImage
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from struct import calcsize, iter_unpack, unpack_from
 from struct import error as StructError
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -16,12 +16,12 @@ from bisect import bisect_left
 from itertools import compress, pairwise
 from struct import calcsize, pack_into, unpack_from
 from struct import error as StructError
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...named_tuple import NamedTuple
 from . import notes as elf_notes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from mmap import mmap

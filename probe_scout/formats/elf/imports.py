@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from struct import calcsize, iter_unpack
 from struct import error as StructError
-from typing import TYPE_CHECKING
 
 from .user_image import DYNSYM, EM_X86_64
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -8,10 +8,10 @@ does: read-only data, data, unwind tables, debug information. What a segment of 
 from __future__ import annotations
 
 from struct import pack_into
-from typing import TYPE_CHECKING
 
 from .user_image import PF_X, PT_DYNAMIC, PT_INTERP, PT_NOTE, UserImage
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from mmap import mmap

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
 from ...named_tuple import NamedTuple
 from .user_image import EM_386, EM_AARCH64, EM_X86_64, PF_W
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

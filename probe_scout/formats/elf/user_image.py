@@ -13,13 +13,13 @@ from __future__ import annotations
 from functools import cached_property
 from struct import Struct, calcsize, iter_unpack, unpack_from
 from struct import error as StructError
-from typing import TYPE_CHECKING
 
 from ...arch import ELF_MACHINES
 from ...errors import Malformed
 from ...named_tuple import NamedTuple
 from . import notes as elf_notes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from mmap import mmap

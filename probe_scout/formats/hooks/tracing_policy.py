@@ -6,11 +6,14 @@ https://tetragon.io/docs/concepts/tracing-policy/hooks/ names the keys. The YAML
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ...errors import UsageError
 from ...model.hooks import HookSet
 from . import found
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _KINDS = ("TracingPolicy", "TracingPolicyNamespaced")
 _DOCUMENTS_MAX = 1000

@@ -10,12 +10,11 @@ a function (btf_ctx_access) are not run: their types say it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...named_tuple import NamedTuple
 from .emulate import GaveUp, Machine
 from .program import PROG, Program, Programs, number
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .facts import Facts
 

@@ -7,12 +7,12 @@ specification of UKI). arm64: Documentation/arch/arm64/booting.rst, drivers/firm
 from __future__ import annotations
 
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from .. import arm64_image
 from ..elf import kernel_image
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

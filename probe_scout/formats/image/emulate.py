@@ -8,12 +8,12 @@ unknown. Calls are not followed unless the caller says so. capstone decodes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...arch.x86_64 import decoder
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _MASKS = {1: 0xFF, 2: 0xFFFF, 4: 0xFFFFFFFF, 8: (1 << 64) - 1}
 _STEPS_MAX = 20_000

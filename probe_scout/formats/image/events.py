@@ -7,12 +7,11 @@ the order in which they are loaded and are not told.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...named_tuple import NamedTuple
 from ..btf import kinds
 from .user_copies import UserCopies
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ..btf import kinds
@@ -18,6 +17,7 @@ from ..btf.reader import Btf
 from ..btf.records import Records
 from . import symbols
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..elf.kernel_image import KernelImage
     from .containers import FlatKernel

@@ -8,13 +8,12 @@ is told. Taken for granted: no token, and that memory can be allocated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...named_tuple import NamedTuple
 from ..btf import kinds
 from .emulate import SCRATCH, GaveUp, Machine, Watching
 from .program import AUX, ELSEWHERE, PROG, Asked, Program, Programs
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .facts import Facts
 

@@ -7,10 +7,9 @@ target, in variables whose names have `reg`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .facts import Facts
 

@@ -8,12 +8,11 @@ or of the common one, unless a filter of that hook refuses. The registering func
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...named_tuple import NamedTuple
 from .emulate import SCRATCH, GaveUp, Machine
 from .program import AUX, PROG, Program, Programs
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .facts import Facts
 

@@ -7,11 +7,10 @@ ftrace's records and the blacklist are in the order of loading.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import events as event_table
 from . import modules
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from struct import iter_unpack
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ..btf import kinds
@@ -20,6 +19,7 @@ from ..elf import kernel_image, notes
 from .facts import Facts
 from .kfuncs import REGISTER, Kfuncs, Permissions, Reader, other_way
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .emulate import Machine
 

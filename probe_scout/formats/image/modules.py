@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from struct import iter_unpack
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...named_tuple import NamedTuple
@@ -18,6 +17,7 @@ from ..elf import kernel_image
 from . import events
 from .facts import Facts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
 

@@ -6,12 +6,11 @@ it. Questions about rights and lockdown are answered here and not run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...named_tuple import NamedTuple
 from ..btf import kinds
 from .emulate import SCRATCH
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .emulate import Machine
     from .facts import Facts

@@ -7,13 +7,13 @@ and with flags, in struct btf (btf_vmlinux, and the list btf_modules), so nothin
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ..btf.records import Records
 from .facts import Facts
 from .kfuncs import Kfuncs, Permissions, Reader, Registration, members, other_way
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

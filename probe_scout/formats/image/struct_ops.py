@@ -8,12 +8,11 @@ that does not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..btf import kinds
 from .emulate import GaveUp, Machine
 from .program import PROG, Program, Programs, number
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..btf.records import Member, Records
     from .facts import Facts

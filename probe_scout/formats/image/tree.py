@@ -6,7 +6,6 @@ What boot decides is either assumed, and named, or not there: see `ASSUMED` and 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from ...errors import NotThere
 from . import containers
@@ -14,6 +13,7 @@ from . import events as event_table
 from .facts import of_image
 from .loaded import Loaded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 

@@ -7,12 +7,11 @@ it makes, which prepares print fmt and comes after the switch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...arch.x86_64 import NoDecoder
 from .emulate import GaveUp, Machine
 from .program import number
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .facts import Facts
 

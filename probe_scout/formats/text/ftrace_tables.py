@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from .. import name_table
 from .filter_functions import INVALID
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .kallsyms_tables import Parts
 

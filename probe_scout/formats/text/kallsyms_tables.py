@@ -7,14 +7,17 @@ The tables are of the very bytes they were made of; who keeps them sees to that.
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
 
 from .. import name_table
 from . import btf_ids
 from .kallsyms import Places, columns, limits_of, modules_begin, prefixed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Protocol
+else:
+    Protocol = object
 
 _NAMES, _FACTS, _IDS, _HEAD = "kallsyms names", "kallsyms facts", "kallsyms ids", "kallsyms head "
 _SPLIT, _ARCH, _LIMITS = range(3)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .request import Request
 

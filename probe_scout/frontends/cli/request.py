@@ -8,11 +8,14 @@ holds the two together. This module is imported before anything else: keep it to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...errors import UsageError
 from ...model.asked import attach_types, is_call, language, one_of, stub_attach, types_of
 from ...named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FORMATS = ("table", "json", "ndjson", "csv", "md", "grid")
 COLORS = ("auto", "always", "never")

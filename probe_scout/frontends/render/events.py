@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from ...model.report import KernelInfo
 from ...model.trace import THE_VALUE, EventField, EventRead, EventReport
@@ -11,6 +10,12 @@ from ...model.verdict import Finding
 from . import table
 from .plain import grouped, kernel_line
 from .style import Style, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class TracepointReport(Protocol):

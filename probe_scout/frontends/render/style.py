@@ -7,9 +7,12 @@ that pipes see one fact on one line.
 from __future__ import annotations
 
 import os
-from typing import IO
 
 from ...named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
 
 UNLIMITED = 1 << 20
 _CODES = {"yes": "32", "no": "31", "unknown": "33", "name": "1", "dim": "2", "hazard": "1;31"}

@@ -8,7 +8,6 @@ test demands that both ways give equal traits for every name.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
 
 from ... import arch
 from ...kernel import located
@@ -19,6 +18,7 @@ from ...named_tuple import NamedTuple
 from ...rules import judge
 from . import function_traits
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

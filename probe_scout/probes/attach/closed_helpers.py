@@ -6,10 +6,9 @@ LOCKDOWN_BPF_READ_KERNEL. A program that calls one of them does not load; typed 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .limits import kernel_reads_locked
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
     from ...model.trace import EventField, EventReport

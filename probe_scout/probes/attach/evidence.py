@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import ProbeScoutError, SourceError
 from ...kernel.located import btf_function, locate, prototype_text
 from ...model import facts, never_try
@@ -12,6 +10,7 @@ from ...model.facts import Unread
 from ...model.verdict import YES, Finding, Verdict
 from . import function_traits
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
     from ...model.traits import EventTraits

@@ -6,15 +6,16 @@ one name), `scan` the whole one; a test demands equal traits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ... import arch
 from ...kernel.located import blacklisted, btf_function, locate
 from ...model import facts, lsm_hooks
 from ...model.never_try import DENIED, DENIED_FIRST, NORETURN
 from ...model.traits import MODULE, NOWHERE, TEXT, EventTraits, Proto, Traits
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ...formats.btf.reader import Btf
     from ...kernel.kernel import Kernel
     from ...kernel.located import Located

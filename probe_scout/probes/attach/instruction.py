@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 from ... import arch
 from ...arch import aarch64
@@ -17,6 +16,7 @@ from ...rules.gate import Judgement
 from . import evidence as verdict_evidence
 from . import function_traits
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -7,8 +7,6 @@ witness: a symbol, a setting, the architecture.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ... import arch
 from ...errors import ProbeScoutError, SourceError
 from ...kernel import located
@@ -19,6 +17,7 @@ from ...model.traits import MODULE
 from ...model.verdict import NO, YES, Finding
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

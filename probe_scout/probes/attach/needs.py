@@ -6,8 +6,6 @@ kernel/events/core.c. Options: the Kconfig files of kernel/bpf, kernel/trace, se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import SourceError, UsageError
 from ...model.attach import ATTACH_TYPES, PREFERRED
 from ...model.report import Need
@@ -16,6 +14,7 @@ from ...named_tuple import NamedTuple
 from ...rules.call import rights_to_load
 from . import targets, verdicts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

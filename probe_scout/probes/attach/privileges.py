@@ -6,10 +6,9 @@ do not count.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import ProbeScoutError, SourceError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

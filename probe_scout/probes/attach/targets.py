@@ -7,7 +7,6 @@ function of a module, and whether `task` with --type iter is the iterator bpf_it
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...kernel import located
@@ -34,6 +33,7 @@ from ...model.target import (
 from ...model.traits import INIT, MODULE, TEXT
 from . import function_traits
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import UsageError
 from ...kernel import located
 from ...model import facts
@@ -14,6 +12,7 @@ from ...rules import judge
 from . import evidence as verdict_evidence
 from . import function_traits
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

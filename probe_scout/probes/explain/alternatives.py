@@ -7,8 +7,6 @@ variant, what other tracers moved to, the system call, an event of the same name
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model.never_try import NORETURN
 from ...model.report import Alternative
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT
@@ -18,6 +16,7 @@ from . import known_changes, wrong_target_kind
 from . import symbol_names as names
 from .has_symbol import is_bypassed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

@@ -6,12 +6,11 @@ what follows from a compiler's habits or from other kernels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model.report import Coverage, Diagnosis
 from ...model.target import FUNCTION, OFFSET, SYSCALL, TRACEPOINT
 from . import has_symbol, kernel_config, no_symbol, wrong_target_kind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.target import Target
     from ...model.verdict import Verdict

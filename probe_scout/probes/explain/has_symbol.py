@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model.report import Diagnosis
 from . import known_changes, no_symbol
 from . import symbol_names as names
 from .name_forms import address, stext
 from .symbol_resolution import kprobe_multi_copy, named_copy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.report import Coverage
     from ...model.target import Target

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model.attach import ITER, KPROBES, family
 from ...model.never_try import DENIED, LOCKS, NEVER_TRY, NORETURN, SYSTEM_EXITS
 from ...model.report import Hazard
 from . import symbol_names as names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.target import Target
     from ...model.verdict import Verdict

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model.attach import BY_FPROBE, BY_PERF, BY_TRAMPOLINE, LSM
 from ...model.report import Diagnosis
 from ...model.target import TRACEPOINT
 from ...model.verdict import NO, YES
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.target import Target
     from ...model.verdict import Verdict

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import ProbeScoutError
 from ...kernel import located, modules
 from ...model.traits import INIT, MODULE, TEXT
 from .protocol import SymbolView
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 

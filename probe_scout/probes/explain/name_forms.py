@@ -8,8 +8,6 @@ an offset from _stext, which stays the same at every boot of a build.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model.attach import BY_FPROBE, BY_TRAMPOLINE, KPROBES
 from ...model.report import Copy, Form
 from ...model.target import FUNCTION, SYSCALL
@@ -18,6 +16,7 @@ from . import symbol_names as names
 from . import wrong_target_kind
 from .symbol_resolution import in_search_order, kprobe_multi_copy, named_copy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.target import Target
     from ...model.verdict import Verdict

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...model.report import Diagnosis
 from . import known_changes
 from . import symbol_names as names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...model.report import Coverage
     from ...model.target import Target

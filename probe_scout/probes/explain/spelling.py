@@ -5,11 +5,10 @@ Distance is optimal string alignment: insert, delete, replace, and swap of two n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import known_changes
 from . import symbol_names as names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -7,8 +7,7 @@ kprobe.multi takes the first match that has an ftrace record (kernel/trace/ftrac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .protocol import SymbolView
 

@@ -10,11 +10,11 @@ three and its own image, 178,000 functions (tests/probes/inlining/test_callers.p
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from ...model.report import Coverage
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

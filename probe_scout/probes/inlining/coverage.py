@@ -7,8 +7,6 @@ fetched, and a name that half of the kernel knows (list_add) is left to `inline`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import ProbeScoutError
 from ...kernel import modules
 from ...model.report import Coverage, KernelInfo
@@ -16,6 +14,7 @@ from ...named_tuple import NamedTuple
 from . import debug_files
 from .names import KEPT, QUICK, base_name, home_among, homes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -6,8 +6,6 @@ was not asked before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...formats.dwarf import classes
 from ...kernel import modules
 from ...model.facts import Unread
@@ -19,8 +17,10 @@ from . import debug_files
 from .names import KEPT, QUICK, WHOLE, base_name, home
 from .nearby import nearby
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from ...formats.dwarf.around import Around, Parameter
     from ...formats.dwarf.inline_facts import SourceFunction

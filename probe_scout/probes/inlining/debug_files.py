@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from stat import S_ISREG
-from typing import TYPE_CHECKING
 
 from ...arch import ELF_MACHINES, elf_name
 from ...errors import Malformed, ProbeScoutError, UsageError
@@ -18,6 +17,7 @@ from ...model import facts
 from ...model.facts import Unread
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.dwarf import classes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...formats.dwarf.inline_facts import SourceFunction
 

@@ -6,13 +6,12 @@ yes, a field that its type information has, a helper that it knows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.btf import kinds, relocation
 from ...formats.btf.records import COMPOSITES, essential
 from ...model.lint import LOAD, ObjectAnswer, ProgramAnswer
 from ...model.verdict import NO, YES, Finding
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 

@@ -5,13 +5,12 @@ One strong extern that is not there keeps the whole object from loading, also th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.btf import kinds, relocation
 from ...formats.btf.records import essential
 from ...named_tuple import NamedTuple
 from .reach import SOMEWHERE, Pointer, Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...formats.btf.records import Records
     from ...formats.elf.bpf_object import BpfObject, Extern

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed, UsageError
 from ...formats.btf import kinds
@@ -23,6 +22,7 @@ from . import advice, old_libbpf, program_code, program_limits, reach
 from . import externs as extern_states
 from .memo import Memo
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet

@@ -6,15 +6,19 @@ One `KernelTypes` serves every object that is judged against this kernel; nothin
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
 
 from ...errors import SourceError
 from ...formats.btf import kinds, relocation
 from ...formats.btf.records import Records
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from ...formats.btf.reader import Btf
     from ...formats.text.btf_ids import BtfIdSets
+else:
+    Protocol = object
 
 
 class Asked(Protocol):

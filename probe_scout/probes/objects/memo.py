@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from typing import Any, TypeVar
 
-Answer = TypeVar("Answer")
+    Answer = TypeVar("Answer")
 
 
 class Memo:

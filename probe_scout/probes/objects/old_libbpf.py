@@ -5,11 +5,10 @@ An object is read as the newest libbpf does. The program's own, older copy may s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.elf.bpf_object import LIBBPF_RELOC, Refusal
 from ...rules import object_load, section_names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...formats.elf.bpf_object import BpfObject
 

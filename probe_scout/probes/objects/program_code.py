@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 from struct import iter_unpack
-from typing import TYPE_CHECKING
 
 from ...formats.btf import relocation
 from ...formats.elf.bpf_object import INSN_BYTES
 from ...named_tuple import NamedTuple
 from .reach import SOMEWHERE, Code, Insn, Place, Pointer, Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet

@@ -6,8 +6,6 @@ Each answer comes from this kernel's own types and symbols. What the kernel's co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.btf import kinds
 from ...formats.btf.records import COMPOSITES, ENUMS
 from ...formats.btf.tracepoint import parameters
@@ -16,6 +14,7 @@ from ...model.trace import UNREADABLE
 from ...named_tuple import NamedTuple
 from ...rules import object_load
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet

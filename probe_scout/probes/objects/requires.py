@@ -8,8 +8,6 @@ alone: strong externs, maps, struct_ops (tools/lib/bpf/libbpf.c, bpf_object_prep
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.btf import relocation
 from ...formats.btf.records import essential
 from ...formats.elf.bpf_object import INSN_BYTES
@@ -19,6 +17,7 @@ from . import program_code, reach
 from .externs import Externs, State
 from .judge import asked_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ... import arch
 from ...errors import Malformed, SourceError, UsageError
 from ...kernel.reading import TRACING
@@ -20,6 +18,7 @@ from ..attach import verdicts as judged
 from . import syscall_copy
 from .record import describe_event, event_read
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -7,14 +7,13 @@ function __traceiter_<event>. Which class an event belongs to is written nowhere
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import Malformed
 from ...formats.btf import tracepoint as btf_trace
 from ...model import facts
 from ...model.trace import DATA_LOC, READABLE, REL_LOC, UNREADABLE, RawArgument, RecordType
 from . import syscall_copy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

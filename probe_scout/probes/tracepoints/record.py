@@ -5,8 +5,6 @@ Opens nothing: the caller hands over the contents of events/<category>/<name>/{f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.text import event_ids, trace_format
 from ...model.trace import (
     ABSENT,
@@ -44,6 +42,7 @@ from ...rules.tracepoint_access import (
     record_end_bytes,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -6,13 +6,13 @@ file describes another struct, syscall_trace_enter or syscall_trace_exit. pahole
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from ...errors import Malformed
 from ...formats.btf import tracepoint as btf_trace
 from ...model.trace import SyscallCopy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...formats.btf.reader import Btf
     from ...kernel.kernel import Kernel

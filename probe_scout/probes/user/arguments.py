@@ -7,8 +7,6 @@ that the debug information gives for the first instruction, and unknown where it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...arch import call_abi
 from ...errors import Malformed
 from ...formats.dwarf import by_address, locations, prototypes
@@ -20,6 +18,7 @@ from ...model.user_type import FLOAT, OTHER, STRUCT, VOID, Convention, Passed, U
 from ...named_tuple import NamedTuple
 from . import debug_info
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

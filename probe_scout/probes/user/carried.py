@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed, UsageError
 from ...formats.elf import ld_cache
@@ -12,6 +11,7 @@ from ...sources import user_files
 from . import symbols
 from .files import ALIASES, CARRIED, LIVE, Place, UserFile
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
 
 from ...arch import aarch64, x86_uprobe
 from ...formats.elf.user_image import EM_386, EM_AARCH64, EM_X86_64, PF_X
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...formats.elf.user_image import UserImage
     from ...kernel.kernel import Kernel

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from heapq import nsmallest
-from typing import TYPE_CHECKING
 
 from ...errors import ProbeScoutError
 from ...model.user_target import USDT, read
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -6,8 +6,6 @@ file, the symbol, and every path where debug information was sought: one that ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ...formats.elf.user_image import STT_GNU_IFUNC
 from ...model.facts import Unread
 from ...model.report import Coverage
@@ -15,7 +13,10 @@ from ...model.user_report import UserArgument
 from ...named_tuple import NamedTuple
 from ...sources import cache, user_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ...formats.elf.user_image import Symbol
     from .files import UserFile
 

@@ -7,7 +7,6 @@ set DEBUGINFOD_URLS; what it sent once is used from then on.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed, ProbeScoutError
 from ...model import facts
@@ -16,6 +15,7 @@ from ...named_tuple import NamedTuple
 from ...sources import user_files
 from . import kept_sections, symbols
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

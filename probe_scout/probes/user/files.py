@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ...errors import Denied, Malformed, NotThere, ProbeScoutError, SourceError, UsageError
 from ...formats.elf.user_image import UserImage
@@ -12,6 +11,7 @@ from ...model.facts import Unread
 from ...named_tuple import NamedTuple
 from ...sources import user_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

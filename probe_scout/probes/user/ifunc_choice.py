@@ -7,13 +7,13 @@ debugger (ptrace_may_access). A slot that is not filled yet (lazy binding) leads
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ...formats.elf import imports
 from ...formats.elf.user_image import STT_FUNC
 from ...sources import user_files
 from . import interposed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 

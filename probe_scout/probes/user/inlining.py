@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import Malformed
 from ...formats.elf import demangle
 from ...model.facts import DEBUG, Unread
@@ -11,6 +9,7 @@ from ...model.report import Coverage
 from ...named_tuple import NamedTuple
 from . import debug_info
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...formats.elf.user_image import DYNSYM, STB_LOCAL, UserImage
@@ -17,6 +16,7 @@ from ...model.report import Limit
 from ...named_tuple import NamedTuple
 from ...sources import user_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

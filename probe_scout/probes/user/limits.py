@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.elf.user_image import PF_W, PF_X, STT_GNU_IFUNC
 from ...model import compiler_suffixes
 from ...model.attach import USER_RETURNS
@@ -11,6 +9,7 @@ from ...model.report import Hazard, Limit
 from ...named_tuple import NamedTuple
 from . import code, shadow_stack, symbols
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -7,7 +7,6 @@ before anybody maps the file would succeed (and never fire).
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...formats.elf import usdt
@@ -21,6 +20,7 @@ from . import code, files, one_process, report, symbols
 
 _EVERYWHERE = "*"  # in the place of a file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -6,13 +6,12 @@ what stands there is looked at only if this process maps the file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import UsageError
 from ...model.report import Limit
 from ...sources import user_files
 from . import files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -6,12 +6,11 @@ Symbols are what is looked at: a stripped program may carry a copy that nothing 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...errors import UsageError
 from ...named_tuple import NamedTuple
 from . import files, symbols
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...formats.elf.user_image import Symbol
     from ...kernel.kernel import Kernel

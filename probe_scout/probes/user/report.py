@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ...arch import aarch64
 from ...errors import UsageError
@@ -23,6 +22,7 @@ from ...sources import user_files
 from ..attach import evidence as verdict_evidence
 from . import code, files, limits, one_process, own_copy, seccomp, symbols
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

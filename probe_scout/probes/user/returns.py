@@ -7,7 +7,6 @@ called function is in the same file.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from ...arch import aarch64
 from ...formats.elf import imports
@@ -15,6 +14,7 @@ from ...formats.elf.user_image import EM_AARCH64
 from ...model.report import Limit
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

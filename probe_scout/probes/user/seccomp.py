@@ -9,12 +9,11 @@ The system call uprobe, which came later with the same exception, shows that it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...formats.elf.user_image import EM_X86_64
 from ...model.report import Limit
 from ...sources import user_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

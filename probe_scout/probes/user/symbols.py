@@ -11,13 +11,13 @@ import os
 import re
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from ...errors import Malformed
 from ...formats.elf import demangle, gopclntab
 from ...formats.elf.user_image import STB_WEAK, STT_FUNC, STT_GNU_IFUNC, Symbol, UserImage
 from ...named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from errno import EACCES, EBUSY, EINVAL, EOPNOTSUPP, EPERM
-from typing import Any
 
 from ...errors import CannotAsk
 from . import SCHEMA, processes
@@ -17,8 +16,11 @@ from . import objects as bpf
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from .syscalls import Calls
+
+    Record = dict[str, Any]
 
 AUTO, YES, NO = "auto", "yes", "no"
 
@@ -48,8 +50,6 @@ _MAP_HOOKS = {
 _NETNS_HOOKS = {"flow_dissector": ("flow_dissector",), "sk_lookup": ("sk_lookup",)}
 _INTERFACE_PROGRAMS = frozenset(("xdp", "sched_cls", "sched_act"))
 _ADMIN = "run it as root: this call needs CAP_SYS_ADMIN in the initial user namespace"
-
-Record = dict[str, Any]
 
 
 class _Taking:

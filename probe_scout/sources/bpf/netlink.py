@@ -10,7 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from errno import EINVAL, EPERM
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Record = dict[str, Any]
 
 CLSACT_INGRESS, CLSACT_EGRESS = 0xFFFFFFF2, 0xFFFFFFF3  # TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), _EGRESS
 _CLSACT, _INGRESS = "clsact", "ingress"
@@ -22,7 +27,6 @@ _FILTER_MORE = (("TCA_BPF_FLAGS_GEN", "uint32"), ("TCA_BPF_TAG", "hex"), ("TCA_B
 _ACTION_MORE = (("TCA_ACT_BPF_PAD", "hex"), ("TCA_ACT_BPF_TAG", "hex"), ("TCA_ACT_BPF_ID", "uint32"))
 LIMIT_S = 60.0
 
-Record = dict[str, Any]
 Query = Callable[[int, str], list[int]]  # interface's number and attach type -> program ids; OSError says why not
 
 

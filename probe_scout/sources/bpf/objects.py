@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import struct
 from errno import EAGAIN, EFAULT, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, errorcode
-from typing import Any, TypeVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any, TypeVar
 
     from .syscalls import Calls
 
-_Read = TypeVar("_Read")
+    _Read = TypeVar("_Read")
+
+    Record = dict[str, Any]
+
 
 # enum bpf_cmd
 MAP_LOOKUP_ELEM, OBJ_GET = 1, 7
@@ -66,8 +69,6 @@ _FUNC_INFO_BYTES, _LINE_INFO_BYTES, _JITED_LINE_BYTES = 8, 16, 8  # struct bpf_f
 _BTF_BYTES_MAX = 16 << 20  # BTF_MAX_SIZE
 _TRIES = 3  # a list may grow between two questions
 QUERY_MAX = 64  # programs on one hook; BPF_CGROUP_MAX_PROGS, and mprog's
-
-Record = dict[str, Any]
 
 
 class Refused(Exception):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 from errno import EACCES, EPERM
-from typing import Any
 
 from ...named_tuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .syscalls import Calls
 
 PROGRAM, LINK, MAP, PERF = "program", "link", "map", "perf_event"

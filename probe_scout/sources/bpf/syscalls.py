@@ -6,9 +6,14 @@ Tests put their own Calls in this place and see every call and every close. ctyp
 from __future__ import annotations
 
 import os
-from typing import Protocol
 
 from ...errors import CannotAsk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 # uname's machine and the bytes of a pointer -> bpf, perf_event_open, kcmp (arch/*/…/syscall*.tbl, asm-generic/unistd.h)
 NUMBERS = {

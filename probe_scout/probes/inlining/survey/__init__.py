@@ -7,7 +7,6 @@ the package lies in shipped/; a user's own lie in the cache folder, one file a k
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from ....arch import ARCHITECTURES
 from ....errors import Malformed
@@ -16,6 +15,7 @@ from .cell import Cell, effect
 from .format import VMLINUX, Share, Table
 from .predict import is_near, predict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

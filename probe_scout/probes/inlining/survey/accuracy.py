@@ -6,13 +6,13 @@ Counts are over names. Names with the same history share one prediction, so that
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from ....named_tuple import NamedTuple
 from .cell import CLONE, WITH_SYMBOL, WITHOUT_SYMBOL, Cell, effect
 from .format import Share
 from .predict import is_near, predict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 

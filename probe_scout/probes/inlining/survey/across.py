@@ -6,10 +6,9 @@ and of these only sorts of predictions that came true more often than not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ....arch import row
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from ....arch import ELF_MACHINES
 from ....errors import UsageError
@@ -12,6 +11,7 @@ from ....named_tuple import NamedTuple
 from .cell import KINDS, MISSED_MAX, PLACES_MAX, WITH_SYMBOL, Cell
 from .format import VMLINUX, Table, encode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 

@@ -31,13 +31,13 @@ from __future__ import annotations
 import lzma
 import zlib
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from ....arch import ARCHITECTURES
 from ....errors import Malformed
 from ....named_tuple import NamedTuple
 from . import cell as cells
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from ....errors import UsageError
 from ....model.survey import SurveyedKernel, SurveyReport
@@ -15,6 +14,7 @@ from . import SHIPPED, SUFFIX, own_folder, reader, surveyed
 from .build import Collected, Read, read_file
 from .format import MAGICS, VMLINUX, Table
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
