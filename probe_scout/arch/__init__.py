@@ -31,8 +31,19 @@ class Architecture(NamedTuple):
     argument_words_max: int | None = None
     # What ftrace patches at a function's entry, MCOUNT_INSN_SIZE; 0 where it is not known here.
     ftrace_site_bytes: int = 0
-    # System calls of 32-bit programs with a compat form; "" where others share the wrapper, or where it is not known.
-    compat_prefix: str = ""
+    # In front of the functions that system calls of 32-bit programs enter, best first; none where they share the
+    # wrapper, or where it is not known.
+    compat_prefixes: tuple[str, ...] = ()
+    # The same of x32 programs (arch/x86/entry/syscalls/syscall_64.tbl); "" where there are none.
+    x32_prefix: str = ""
+    # 32-bit programs are those of i386, with names of their own, and ia32_emulation= of the command line decides.
+    has_ia32: bool = False
+    # Events of single system calls skip those of 32-bit programs: ARCH_TRACE_IGNORE_COMPAT_SYSCALLS of asm/ftrace.h.
+    skips_compat_events: bool = False
+    # The way out of a system call is not that of kernel/entry: arch/arm64/kernel/syscall.c, ret_from_fork of entry.S.
+    has_own_syscall_exit: bool = False
+    # Of each group boot takes one by the hardware and patches the callers (arch/x86/lib, arch/x86/kernel/paravirt.c).
+    chosen_at_boot: tuple[tuple[str, ...], ...] = ()
     # The table of system calls is the generic one, without the calls that a newer one stands for (open, fork).
     is_generic_table: bool = False
     # kretprobe_blacklist: functions that no return probe goes on (arch/*/kernel/process_64.c).
@@ -48,17 +59,30 @@ ARCHITECTURES: dict[str, Architecture] = {
         *("__x64_", "CONFIG_X86_64", True, True, False, 6, 12, 5),
         kretprobe_blacklist=("__switch_to",),
         has_fsession=True,
+        compat_prefixes=("__ia32_compat_sys_", "__ia32_sys_"),
+        x32_prefix="__x64_compat_sys_",
+        has_ia32=True,
+        skips_compat_events=True,
+        chosen_at_boot=(
+            ("clear_page_orig", "clear_page_rep", "clear_page_erms"),
+            ("copy_user_generic_unrolled", "copy_user_generic_string", "copy_user_enhanced_fast_string"),
+            ("memcpy", "memcpy_orig"),
+            ("memset", "memset_orig"),
+            ("native_queued_spin_lock_slowpath", "__pv_queued_spin_lock_slowpath"),
+        ),
     ),
     "aarch64": Architecture(
         *("__arm64_", "CONFIG_ARM64", True, True, True, 8, None, 4),
-        compat_prefix="__arm64_compat_sys_",
+        compat_prefixes=("__arm64_compat_sys_",),
+        skips_compat_events=True,
+        has_own_syscall_exit=True,
         is_generic_table=True,
         has_fsession=True,
     ),
-    "s390x": Architecture("__s390x_", "CONFIG_S390", compat_prefix="__s390_compat_sys_", has_fsession=True),
+    "s390x": Architecture("__s390x_", "CONFIG_S390", compat_prefixes=("__s390_compat_sys_",), has_fsession=True),
     "riscv64": Architecture(
         *("__riscv_", "CONFIG_ARCH_RV64I"),
-        compat_prefix="__riscv_compat_sys_",
+        compat_prefixes=("__riscv_compat_sys_",),
         is_generic_table=True,
         has_fsession=True,
     ),

@@ -143,14 +143,6 @@ _STATIC_CALLS = {
     "raw_irqentry_exit_cond_resched": "irqentry_exit_cond_resched",
     "native_sched_clock": "pv_sched_clock",
 }
-# Of each group boot takes one and patches the callers (arch/x86/lib, arch/x86/kernel/paravirt.c).
-_ONE_OF = (
-    ("clear_page_orig", "clear_page_rep", "clear_page_erms"),
-    ("copy_user_generic_unrolled", "copy_user_generic_string", "copy_user_enhanced_fast_string"),
-    ("memcpy", "memcpy_orig"),
-    ("memset", "memset_orig"),
-    ("native_queued_spin_lock_slowpath", "__pv_queued_spin_lock_slowpath"),
-)
 # Function -> what the entry code calls in its place (kernel/softirq.c, arch/*/kernel/entry*).
 _ENTRY_COPIES = {"irq_enter": "irq_enter_rcu", "irq_exit": "irq_exit_rcu"}
 
@@ -237,13 +229,12 @@ def _compat_entry(a: _Asked) -> Iterator[Limit]:
     types = a.by_function
     if call is None or not types:
         return
-    if a.k.arch() == "x86_64":
+    machine = arch.row(a.k.arch())
+    names = [f"{prefix}{call}" for prefix in machine.compat_prefixes]
+    if machine.has_ia32:
         if call in _NOT_IA32:
             return
-        names = [f"__ia32_{n}" for n in _IA32_NAMES.get(call, (f"compat_sys_{call}", f"sys_{call}"))]
-    else:
-        compat = arch.row(a.k.arch()).compat_prefix
-        names = [f"{compat}{call}"] if compat else []
+        names = [f"__ia32_{name}" for name in _IA32_NAMES.get(call, ())] or names
     other = next((name for name in names if a.k.has_function(name)), None)
     if other is None or _same_place(a.k, a.symbol, other):
         return
@@ -257,10 +248,11 @@ def _compat_entry(a: _Asked) -> Iterator[Limit]:
 def _x32_entry(a: _Asked) -> Iterator[Limit]:
     call = _call(a)
     types = a.by_function
-    if call is None or not types or a.k.arch() != "x86_64":
+    prefix = arch.row(a.k.arch()).x32_prefix
+    if call is None or not types or not prefix:
         return
     for name in _X32_NAMES.get(call, (call,) if call in _X32 else ()):
-        other = f"__x64_compat_sys_{name}"
+        other = prefix + name
         if a.k.has_function(other) and not _same_place(a.k, a.symbol, other):
             says = f"Calls of x32 programs, where the kernel takes them, enter by {other}, past {a.symbol}."
             yield Limit(X32_ENTRY, PARTIAL, says, f"proc/kallsyms: {other}", types)
@@ -273,23 +265,21 @@ def _compat_event(a: _Asked) -> Iterator[Limit]:
     types = a.of(_EVENTS)
     if call is None or not types:
         return
-    heads: tuple[bytes, ...]
-    if a.k.arch() == "x86_64":
-        heads = () if call in _NOT_IA32 else (b"__ia32_compat_sys_", b"__ia32_sys_")
-    else:
-        heads = (b"__arm64_compat_sys_",) if a.k.arch() == "aarch64" else ()
-    head = next((head for head in heads if a.k.names_starting(head)), None)
+    machine = arch.row(a.k.arch())
+    if not machine.skips_compat_events or (machine.has_ia32 and call in _NOT_IA32):
+        return
+    head = next((one for one in machine.compat_prefixes if a.k.names_starting(one.encode())), None)
     certainty = _takes_32bit(a.k) if head is not None else None
     if head is None or certainty is None:
         return
     raw = "sys_exit" if a.target.name.startswith("sys_exit_") else "sys_enter"
     says = f"The kernel skips the events of single system calls for 32-bit programs; raw_syscalls:{raw} sees them."
-    yield Limit(COMPAT_EVENT, PARTIAL, says, f"proc/kallsyms: {head.decode()}*", types, certainty)
+    yield Limit(COMPAT_EVENT, PARTIAL, says, f"proc/kallsyms: {head}*", types, certainty)
 
 
 def _takes_32bit(k: Kernel) -> str | None:
     """How sure it is that this boot runs 32-bit programs; None where x86's ia32_emulation is off."""
-    if k.arch() != "x86_64":
+    if not arch.row(k.arch()).has_ia32:
         return "is"
     off_by_default = k.option("CONFIG_IA32_EMULATION_DEFAULT_DISABLED")
     line = _text(k, _CMDLINE)
@@ -316,7 +306,7 @@ def _same_place(k: Kernel, name: str, other: str) -> bool:
 def _exits(a: _Asked) -> Iterator[Limit]:
     """arm64's own road out of a system call (arch/arm64/kernel/syscall.c, entry.S ret_from_fork)."""
     types = a.of(_EVENTS)
-    if a.target.kind != TRACEPOINT or not types or a.k.arch() != "aarch64":
+    if a.target.kind != TRACEPOINT or not types or not arch.row(a.k.arch()).has_own_syscall_exit:
         return
     call = _behind(a.target.name, ("sys_exit_",))
     if call in ("clone", "clone3") and a.k.has_symbol("syscall_trace_exit"):
@@ -382,8 +372,8 @@ def _static_call(a: _Asked) -> Iterator[Limit]:
 
 def _alternative(a: _Asked) -> Iterator[Limit]:
     types = a.by_function
-    group = next((group for group in _ONE_OF if a.symbol in group), None)
-    if group is None or not types or a.k.arch() != "x86_64":
+    group = next((group for group in arch.row(a.k.arch()).chosen_at_boot if a.symbol in group), None)
+    if group is None or not types:
         return
     others = [name for name in group if name != a.symbol and a.k.has_function(name)]
     if others:
