@@ -14,16 +14,15 @@ _FEW_LINES = 12  # an __init__ that only says what its folder holds
 
 # Folder to modules that no test names: they are tested through those that use them. It should get shorter.
 THROUGH_OTHERS = {
-    "arch": "registers x86_opcodes",
+    "arch": "x86_opcodes",
     "commands": "complete features kfunc limit_pages user_pages",
     "commands/diff": "__init__ judged",
     "commands/stub": "bpftrace c_struct core_relocatable go program python_ctypes rust user_libbpf",
     "formats/btf": "declaration plain records signature",
     "formats/dwarf": "abbrev lines list_entries ranges",
-    "formats/elf": "embedded ld_cache",
+    "formats/elf": "embedded",
     "formats/hooks": "found",
     "formats/image": "loaded struct_ops",
-    "formats/text": "lines",
     "frontends/cli": "audit calls diff fleet inlining lint many rules snapshot stub",
     "frontends/render": "calls context diff explain fleet lint matrix page_style survey user verify",
     "kernel": "arm64_text code_store events identity lists modules reading types",
@@ -33,7 +32,7 @@ THROUGH_OTHERS = {
     ),
     "probes/attach": "targets",
     "probes": "context_arguments contexts struct_ops",
-    "probes/explain": "has_symbol kernel_config kernel_lookup module_homes no_symbol symbol_names wrong_target_kind",
+    "probes/explain": "has_symbol kernel_config kernel_lookup no_symbol wrong_target_kind",
     "probes/inlining": "debug_facts names nearby sentences",
     "probes/objects": "advice externs files program_code reach",
     "probes/user": "debug_info files inlining limits",
@@ -42,7 +41,7 @@ THROUGH_OTHERS = {
         "object_load prototype tracepoint uprobe"
     ),
     "sources/bpf": "syscalls",
-    "sources": "memory module_files remote",
+    "sources": "module_files remote",
 }
 
 

@@ -6,6 +6,7 @@ LLVM (.llvm); syscall prefixes those of include/linux/syscalls.h and arch/*/incl
 
 from __future__ import annotations
 
+from ... import arch
 from ...model import compiler_suffixes
 from ...model.attach import BY_EVENT, BY_FPROBE, BY_TRAMPOLINE, ITER, KPROBES, LSM
 
@@ -15,16 +16,6 @@ _TRAMPOLINE_WORDS = (*BY_TRAMPOLINE, "f", "fr")
 PROBE_WORDS = frozenset((*_ENTRY_WORDS, *_TRAMPOLINE_WORDS, "kfunc", "kretfunc", *LSM, *ITER))
 EVENT_WORDS = frozenset((*BY_EVENT, "tracepoint", "t", "rawtracepoint", "raw_tracepoint", "rt"))
 
-# libbpf's arch_specific_syscall_pfx() (tools/lib/bpf/libbpf.c), by the names of `uname -m`.
-SYSCALL_PREFIX = {
-    "x86_64": "__x64_sys_",
-    "aarch64": "__arm64_sys_",
-    "arm64": "__arm64_sys_",
-    "s390x": "__s390x_sys_",
-    "riscv64": "__riscv_sys_",
-    "i386": "__ia32_sys_",
-    "i686": "__ia32_sys_",
-}
 _SYSCALL_PREFIXES = (
     "__arm64_compat_sys_",
     "__ia32_compat_sys_",
@@ -81,9 +72,12 @@ def syscall_of(name: str) -> str | None:
     return None
 
 
-def syscall_entry(arch: str, syscall: str) -> str:
-    """The entry which libbpf's ksyscall probes where the kernel has syscall wrappers; else __se_sys_."""
-    return SYSCALL_PREFIX.get(arch, "__se_sys_") + syscall
+def syscall_entry(machine: str, syscall: str) -> str:
+    """The entry which libbpf's ksyscall probes where the kernel has syscall wrappers; else __se_sys_.
+
+    arch_specific_syscall_pfx() of tools/lib/bpf/libbpf.c; `machine` as `uname -m` says it.
+    """
+    return f"{arch.row(machine).syscall_prefix or '__se_'}sys_{syscall}"
 
 
 def unwrapped(name: str) -> str:

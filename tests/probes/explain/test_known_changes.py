@@ -64,12 +64,6 @@ def test_a_specialised_function_does_not_lead_back():
     assert known_changes.known_change("vfs_read", "x86_64") is None
 
 
-def test_module_homes_are_module_names():
-    for name, module in known_changes.MODULE_HOMES.items():
-        assert "-" not in module
-        parse(f"{module}:{name}")
-
-
 def test_what_took_over_is_no_newer_name():
     """tcp_sendmsg was there long before tcp_sendpage went: it is no name of it."""
     step = known_changes.known_change("tcp_sendpage", "x86_64")
