@@ -38,7 +38,7 @@ THROUGH_OTHERS = {
     "probes/user": "debug_info files inlining limits",
     "rules": (
         "attach_target call caller helper_sets iterator kprobe_multi kprobe_register lsm_hook "
-        "object_load prototype tracepoint uprobe"
+        "map_helpers object_load prototype tracepoint uprobe"
     ),
     "sources/bpf": "syscalls",
     "sources": "module_files remote",
