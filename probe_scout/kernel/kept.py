@@ -30,7 +30,7 @@ class Indexes:
         self._questions: dict[str, str] = {}  # of files that were asked for and have no tables yet
         self.parts: dict[str, kept_index.Parts] = {}
 
-    def mapped(self, path: str) -> Mapped | None:
+    def mapped(self, path: str) -> Mapped | bytes | None:
         """The file, where its tables are kept: `parts` has them then."""
         if self._held is None or path not in MAKERS:
             return None
@@ -43,7 +43,7 @@ class Indexes:
             self._questions[path] = question
             return None
         self.parts[path] = found
-        return held.raw
+        return bytes(held.raw) if isinstance(held.raw, memoryview) else held.raw
 
     def wanted(self) -> bool:
         """Whether a file was read whose tables could be kept."""

@@ -91,7 +91,7 @@ class Reading:
         if many is not None:
             self._raw.update(zip(wanted, many(wanted), strict=True))
 
-    def _mapped(self, path: str) -> Mapped | None:
+    def _mapped(self, path: str) -> Mapped | bytes | None:
         """A large file whose tables are kept: `tables_of` has them then."""
         if not self.keeps:
             return None

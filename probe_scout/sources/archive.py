@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import mmap
     from collections.abc import Iterator
 
+    from .mapped import Held
+
 # The first folders of the kernel's own paths: an archive that has only one of them has no folder around it.
 _TOPS = ("boot", "code", "lib", "proc", "sys", "usr")
 
@@ -28,7 +30,7 @@ _TOPS = ("boot", "code", "lib", "proc", "sys", "usr")
 class ArchiveSource:
     """Opening it unpacks and checks the whole archive; `read` copies one member out."""
 
-    __slots__ = ("_children", "_data", "_files", "_folders", "_kept", "_manifest", "_where")
+    __slots__ = ("_children", "_data", "_files", "_folders", "_kept", "_manifest", "_state", "_where")
 
     def __init__(self, file: str, keep: bool = False) -> None:
         """Raises NotThere, Denied, or Broken with one sentence on what is wrong with the archive.
@@ -39,6 +41,7 @@ class ArchiveSource:
         self._children: dict[str, set[str]] | None = None
         self._data: bytearray | mmap.mmap
         question = _state(file) if keep else ""
+        before = unpacked.kept_state(question) if question else ""
         kept = unpacked.load(question) if question else None
         self._kept = question if kept is not None else ""
         if kept is not None:
@@ -50,6 +53,19 @@ class ArchiveSource:
         is_new = question and kept is None and self._manifest is not None
         if is_new and isinstance(self._data, bytearray) and _state(file) == question:  # nobody wrote to it meanwhile
             unpacked.store(question, self._files, self._folders, self._data)
+        # Of the archive and of its kept copy: while neither changes, the bytes are those that were verified once.
+        after = unpacked.kept_state(question) if self._manifest is not None and question else ""
+        self._state = f"{question}|{after}" if after and (is_new or after == before) else ""
+
+    def held(self, path: str) -> Held | None:
+        """A member with what its bytes hang on, where the archive is kept unpacked (mapped.py)."""
+        where = self._files.get(path)
+        if not self._state or where is None:
+            return None
+        from .mapped import Held
+
+        at, size = where
+        return Held(memoryview(self._data)[at : at + size], f"{self._state}|{size}")
 
     def read(self, path: str) -> bytes:
         """The member's bytes. Raises NotThere, Denied or Broken, as the manifest recorded it."""
@@ -70,6 +86,7 @@ class ArchiveSource:
     def _unpack_again(self) -> bool:
         """Whether what was read came from the cache folder; it is given up, and the archive read instead."""
         question, self._kept = self._kept, ""
+        self._state = ""
         if not question:
             return False
         unpacked.forget(question)

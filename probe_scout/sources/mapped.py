@@ -73,7 +73,7 @@ class Mapped(mmap.mmap):
 class Held(NamedTuple):
     """A file, and what tells it from every other one, and from itself before and after a change."""
 
-    raw: Mapped
+    raw: Mapped | memoryview
     state: str
 
 

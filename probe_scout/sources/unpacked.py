@@ -10,6 +10,7 @@ PROBE_SCOUT_CACHE=off turns it off.
 from __future__ import annotations
 
 import os
+import time
 
 from . import cache, manifest
 
@@ -24,6 +25,7 @@ _MAGIC = b"probe-scout unpacked 2\n"
 _TAIL_BYTES = 12  # size of the table, then the CRC-32 of table and manifest, little endian
 _BYTES_MAX = 1 << 30  # of all that is kept
 _HEAD_MAX = 64 << 20
+_USED_S = 86_400  # how often the time of a file that is in use is set
 _ENDING = ".unpacked"
 
 
@@ -47,7 +49,8 @@ def _mapped(file: int, size: int) -> mmap.mmap | None:
 
     if size <= len(_MAGIC) + _TAIL_BYTES:
         return None
-    os.utime(file)  # the oldest in use are given back last
+    if time.time() - os.fstat(file).st_mtime > _USED_S:  # the oldest in use are given back last
+        os.utime(file)
     return mmap.mmap(file, size, prot=mmap.PROT_READ)
 
 
@@ -87,6 +90,15 @@ def store(question: str, files: Places, folders: set[str], data: bytearray | byt
     at, size = files.get(manifest.NAME, (0, 0))
     tail = len(table).to_bytes(8, "little") + _sum(table, data[at : at + size])
     cache.write_private(path, (_MAGIC, data, *more, table, tail), _make_room)
+
+
+def kept_state(question: str) -> str:
+    """What tells the kept copy from itself after a change; "" where there is none."""
+    try:
+        found = os.stat(_path(question), follow_symlinks=False)
+    except (OSError, ValueError):
+        return ""
+    return ":".join(map(str, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)))
 
 
 def forget(question: str) -> None:

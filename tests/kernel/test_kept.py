@@ -11,8 +11,10 @@ from probe_scout.kernel import kept
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.kernel.reading import LARGE
 from probe_scout.sources import kept_index, mapped
+from probe_scout.sources.archive import ArchiveSource
 from probe_scout.sources.folder import FolderSource
 from tests.builders.tiny_kernel import FILTER, FILTER_ADDRS
+from tests.sources.test_archive import manifest, tar_of
 
 SYMBOLS = ["vfs_read", "vfs_write", "tcp_close = tcp_close_alias", "cold_one.cold", "data_one data", "init_one init"]
 NAMES = [
@@ -127,6 +129,31 @@ def test_a_file_that_is_written_to_meanwhile_gets_no_tables(tiny_folder, cache):
         os.utime(folder / path, ns=(9, 9))
     kernel.keep_indexes()
     assert not list(cache.glob(f"*{kept_index.ENDING}"))
+
+
+def test_an_archive_that_is_kept_unpacked_has_tables_too(tiny_folder, tmp_path, cache, monkeypatch):
+    folder = tiny_folder(SYMBOLS)
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    file = tmp_path / "kernel.tar"
+    file.write_bytes(tar_of({**files, "manifest.json": manifest(files)}))
+    _, good = asked(file, cache=False)
+    first, answers = asked(file)
+    assert [one.targets for one in answers] == [one.targets for one in good]
+    assert first.wants_indexes()
+    first.keep_indexes()
+    forget_answers(cache)
+    read: list[str] = []
+    whole = ArchiveSource.read
+    monkeypatch.setattr(ArchiveSource, "read", lambda self, path: read.append(path) or whole(self, path))
+    again, answers = asked(file)
+    assert [one.targets for one in answers] == [one.targets for one in good]
+    assert not set(kept.MAKERS) & set(read)
+    assert not again.wants_indexes()
+    (copy,) = cache.glob("*.unpacked")
+    os.utime(copy, ns=(9, 9))  # whoever writes to the copy changes its times
+    forget_answers(cache)
+    asked(file)
+    assert set(kept.MAKERS) & set(read)
 
 
 def test_programs_that_keep_nothing_keep_no_tables(tiny_folder, cache, monkeypatch):
