@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..model import facts
 from ..model.calls import Feature, FeaturesReport, HelperRow
 from ..model.verdict import NO, UNKNOWN, YES
-from ..probes.calls import Calls, operations, shows_operations
+from ..probes.calls import Calls, operations, shown_operations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def report(k: Kernel) -> FeaturesReport:
     if btf is None:
         unread = k.unread(facts.BTF)
         return FeaturesReport(k.info(), "none", (), (), (unread,) if unread is not None else ())
-    shows = shows_operations(k)
+    shown = shown_operations(k)
+    if shown:
+        shown |= {name for name in _MAP_OPS.values() if not name.endswith("_map_ops") and k.has_function(name)}
     found = []
     for kind, (enum, prefix) in ENUMS.items():
         taken: set[int] = set()
@@ -60,13 +62,13 @@ def report(k: Kernel) -> FeaturesReport:
             if not name.startswith(prefix) or short == "UNSPEC" or number in taken or name.startswith(("__", "MAX_")):
                 continue
             taken.add(number)
-            found.append(_feature(k, kind, short, number, shows, _WHERE + enum))
+            found.append(_feature(kind, short, number, shown, _WHERE + enum))
     helpers = _helpers(calls, [one for one in found if one.kind == "program_type"])
     calls.keep()
     return FeaturesReport(k.info(), calls.basis(), tuple(found), helpers)
 
 
-def _feature(k: Kernel, kind: str, name: str, number: int, shows: bool, where: str) -> Feature:
+def _feature(kind: str, name: str, number: int, shown: frozenset[str], where: str) -> Feature:
     low = name.lower()
     symbol = ""
     if kind == "program_type":
@@ -75,9 +77,9 @@ def _feature(k: Kernel, kind: str, name: str, number: int, shows: bool, where: s
         symbol = _MAP_OPS.get(name, f"{low}_map_ops")
     if not symbol:
         return Feature(kind, low, number, YES, "the kernel knows the number", where)
-    if not shows:
+    if not shown:
         return Feature(kind, low, number, UNKNOWN, "kallsyms does not show whether it was compiled in", where)
-    if k.has_function(symbol):
+    if symbol in shown:
         return Feature(kind, low, number, YES, "compiled in", f"proc/kallsyms: {symbol}")
     return Feature(kind, low, number, NO, "the kernel knows the number, and it was not compiled in", "proc/kallsyms")
 

@@ -21,7 +21,7 @@ from ..named_tuple import NamedTuple
 from ..rules import call, helper_sets, judge
 from .attach import evidence as verdict_evidence
 from .attach import targets, verdicts
-from .calls import Calls, attach_types, operations, program_of, shows_operations
+from .calls import Calls, attach_types, operations, program_of, shown_operations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Question:
         self.kind = HELPER if number is not None else KFUNC
         self.number = number or 0
         self._built: dict[tuple[str, str | None], bool | None] = {}
+        self._shown: frozenset[str] | None = None
 
     def named(self, name: str, number: int) -> Question:
         """The same question about another helper, or with number 0 about a kfunc."""
@@ -131,7 +132,9 @@ class Question:
             return False
         image = self.calls.from_image()
         if image is None:
-            known = not shows_operations(self.k) or self.k.has_function(operations(one.program))
+            if self._shown is None:
+                self._shown = shown_operations(self.k)
+            known = not self._shown or operations(one.program) in self._shown
         else:
             known = one.program in ("EXT", "STRUCT_OPS") or image.function(image.types[one.program])
         return known and (not one.attach or f"BPF_{one.attach}" in btf.enumerators("bpf_attach_type"))

@@ -382,9 +382,17 @@ def operations(program: str) -> str:
     return f"{_PROGRAM_OPS.get(program, program.lower())}_verifier_ops"
 
 
-def shows_operations(k: Kernel) -> bool:
-    """Whether kallsyms shows such variables."""
-    return all(k.has_function(name) for name in _ALWAYS)
+def shown_operations(k: Kernel) -> frozenset[str]:
+    """Operations of program and map types in kallsyms, all in two searches; empty where it shows no such variables."""
+    raw = k.kallsyms()
+    found = set()
+    for ending in (b"_verifier_ops\n", b"_map_ops\n") if raw is not None else ():
+        assert raw is not None
+        at = raw.find(ending)
+        while at >= 0:  # a module's line ends with its name
+            found.add(raw[raw.rfind(b" ", 0, at) + 1 : at + len(ending) - 1].decode("utf-8", "replace"))
+            at = raw.find(ending, at + 1)
+    return frozenset(found) if found.issuperset(_ALWAYS) else frozenset()
 
 
 def attach_types(program: str) -> tuple[str, ...]:

@@ -216,6 +216,9 @@ SLEEPS = frozenset((148, 161, 191, 193))  # copy_from_user, ima_inode_hash, copy
 _sets: dict[str, tuple[frozenset[int], frozenset[int]]] = {}
 
 
+_known: set[int] = set()  # helpers that some type may call
+
+
 def allowed(program: str, helper: int) -> str:
     """ALLOWED, REFUSED, DIFFERS or UNTOLD for a program type (without BPF_PROG_TYPE_) and a helper's number."""
     if program not in _TABLE:
@@ -225,7 +228,9 @@ def allowed(program: str, helper: int) -> str:
         return ALLOWED
     if helper in sometimes:
         return DIFFERS
-    return REFUSED if any(helper in _of(other)[0] for other in _TABLE) else UNTOLD
+    if not _known:
+        _known.update(*(_of(other)[0] for other in _TABLE))
+    return REFUSED if helper in _known else UNTOLD
 
 
 # bpftool asks each type with one attach type and looks for the words of get_func_proto. It cannot tell of a type what
