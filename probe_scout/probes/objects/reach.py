@@ -87,8 +87,8 @@ class Reached(NamedTuple):
 
     `context_words`: which 8-byte words of the context are loaded; `calls`: caller and callee, by their first
     instructions; `stack_bytes`: by function, how much of its own frame its loads and stores use; `returns`: the
-    constants with which the program itself ends, of those that are known; `map_calls`: the maps that are given to
-    helpers, by the call and the map's number.
+    constants with which the program itself ends, and None where it may end with something else; `map_calls`: the maps
+    that are given to helpers, by the call and the map's number.
     """
 
     places: set[Place]
@@ -97,7 +97,7 @@ class Reached(NamedTuple):
     entry: Place
     calls: set[tuple[Place, Place]]
     stack_bytes: dict[Place, int]
-    returns: frozenset[int]
+    returns: frozenset[int | None]
     map_calls: set[tuple[Place, int]]
 
 
@@ -105,7 +105,7 @@ def reached(code: Code, entry: Place) -> Reached:
     """What is walked from this entry. Raises TooLarge."""
     walk = _Walk(code)
     ends = walk.function(entry, (Pointer("context"), *(None,) * 4), 0)
-    returns = frozenset(value for value in ends if isinstance(value, int))
+    returns = frozenset(value if isinstance(value, int) else None for value in ends)
     while walk.callbacks:
         place = walk.callbacks.pop()
         if place not in walk.done:
