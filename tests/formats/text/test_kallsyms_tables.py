@@ -140,7 +140,7 @@ def test_what_is_no_kallsyms_has_no_tables():
             kallsyms_tables.made(raw, "")
 
 
-@pytest.mark.parametrize("step", [211, pytest.param(1, marks=pytest.mark.speed)])
+@pytest.mark.parametrize("step", [211, pytest.param(1, marks=pytest.mark.image)])  # all names: by that lane
 def test_a_recorded_kernel(recorded, step):
     raw = recorded.read("proc/kallsyms")
     parts = kallsyms_tables.made(raw, arch.of_symbols(raw))
