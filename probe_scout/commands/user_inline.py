@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from ..errors import UsageError
+from ..errors import Malformed, UsageError
 from ..model.facts import Unread
-from ..model.inline import DebugSource, InlinedCopy, InlinedFunction, InlineReport, ParameterPlace
+from ..model.inline import (
+    DebugSource,
+    InlinedCopy,
+    InlinedFunction,
+    InlineReport,
+    InlineRow,
+    InlineTable,
+    ParameterPlace,
+)
 from ..model.report import Alternative, Coverage
 from ..model.user_target import USER_FUNCTION, read
 from ..model.verdict import YES, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..formats.dwarf.around import Parameter
     from ..formats.dwarf.inline_facts import Copy, SourceFunction
@@ -49,6 +57,44 @@ def report(
     if isinstance(found, Unread):
         return InlineReport(k.info(), str(target), None, Coverage(), None, (), unread=(found,))
     return _report(k, str(target), found, Places(k, file))
+
+
+def table(
+    k: Kernel,
+    text: str,
+    kinds: Sequence[str],
+    debug: str = "",
+    announce: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> InlineTable:
+    """Every function that the debug information of a file describes: `inline --all FILE` and FILE:GLOB.
+
+    Raises UsageError for what is no ELF file.
+    """
+    from fnmatch import fnmatchcase
+
+    from ..formats.dwarf.inline_facts import table as whole
+    from ..probes.user import debug_info, files
+
+    target = read(text if ":" in text.lstrip("/.") else f"{text}:*")
+    if target.kind != USER_FUNCTION or not target.name or target.offset:
+        raise UsageError(f"{text[:60]!r}: inline --all takes FILE or FILE:GLOB")
+    file = files.found(k, target)
+    if file.image is None:
+        raise UsageError(f"{file.path}: {file.why_not}" if file.path not in file.why_not else file.why_not)
+    source = debug_info.of(file, debug, True, announce)
+    if isinstance(source, Unread):
+        return InlineTable(k.info(), None, (), (source,))
+    try:
+        rows = sorted(row for rows in whole(source.file, progress).values() for row in rows)
+    except Malformed as error:
+        return InlineTable(k.info(), None, (), (Unread("debug", "malformed", str(error)),))
+    found = [
+        InlineRow(row.name, None, row.kind, row.copies, row.missed, row.symbols, row.file, row.line)
+        for row in rows
+        if fnmatchcase(row.name, target.name) and (not kinds or row.kind in kinds)
+    ]
+    return InlineTable(k.info(), DebugSource(source.path, source.build_id, source.matches, source.how), found)
 
 
 def _report(k: Kernel, text: str, found: Facts, places: Places) -> InlineReport:

@@ -738,6 +738,7 @@ class OpenKernel:
     ) -> InlineTable:
         """Every function that the debug information of the kernel (or with "MODULE:GLOB", of a module) describes.
 
+        "/PATH" and "/PATH:GLOB" are functions of a program or library.
         `kinds`: only these classes. `progress` is told bytes read and bytes in all.
         """
         from ..commands import inline
@@ -745,6 +746,11 @@ class OpenKernel:
         from ..probes.attach import targets
 
         kinds = tuple(asked.one_of(kind, CLASSES, "kinds:") for kind in asked.several(kinds, "kinds"))
+        if self.is_user(glob):
+            from ..commands import user_inline
+
+            self._judge_as()
+            return user_inline.table(self._kernel, glob, kinds, debug, announce, progress)
         glob = targets.pattern(self._kernel, glob)[0]
         module, colon, pattern = glob.rpartition(":")
         found = inline.table(self._kernel, pattern if colon else glob, kinds, module or None, debug, announce, progress)

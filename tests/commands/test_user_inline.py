@@ -194,6 +194,24 @@ def test_functions_of_one_name_are_told_apart_by_their_files(root):
     assert len([site for site in report.place.sites if site.symbol == "same"]) == 2
 
 
+def test_all_functions_of_a_file_have_the_answers_of_each(root):
+    path = build(root, "gcc")
+    kernel = open_kernel(str(root))
+    rows = list(kernel.inline_all(f"/app/{path.name}").rows)
+    assert {"main", "helper"} <= {row.name for row in rows}
+    for row in rows:
+        found = [one for one in kernel.inline(f"/app/{path.name}:{row.name}").functions if one.line == row.line]
+        assert [(one.kind, len(one.copies)) for one in found] == [(row.kind, row.copies)]
+    assert {row.name for row in kernel.inline_all(f"/app/{path.name}:help*").rows} == {
+        row.name for row in rows if row.name.startswith("help")
+    }
+    assert {row.kind for row in kernel.inline_all(f"/app/{path.name}", ["full"]).rows} <= {"full"}
+    (gap,) = kernel.inline_all(f"/app/{programs.stripped(path).name}").unread
+    assert (gap.fact, gap.kind) == ("debug", "not_recorded")
+    with pytest.raises(UsageError, match="FILE:GLOB"):
+        kernel.inline_all(f"usdt:/app/{path.name}:a:b")
+
+
 def test_without_debug_information_the_answer_is_unknown_with_a_cure(root, capsys):
     path = programs.stripped(build(root, "gcc"))
     code = run.main(["inline", f"/app/{path.name}:main", "--root", str(root), "--json"])
