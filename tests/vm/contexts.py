@@ -52,7 +52,8 @@ def questions(facts: Facts) -> Iterator[str]:
         for member in records.members(convert)
         if member.name.endswith("_prog")
     }
-    for program, kind in dict.fromkeys((row.program, row.attach) for row in section_names.TABLE):
+    rows = ((row.program, kind) for row in section_names.TABLE for kind in ("", row.attach))  # "": the 0 loaders leave
+    for program, kind in dict.fromkeys(rows):
         number = types.get(f"BPF_PROG_TYPE_{program}")
         if number is None or program in BY_ARGUMENTS or (kind and f"BPF_{kind}" not in attach):
             continue
