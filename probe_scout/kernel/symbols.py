@@ -102,8 +102,8 @@ class Symbols(Types):
     def _has_data(self, raw: bytes) -> bool:
         """CONFIG_KALLSYMS_ALL: kallsyms shows data too.
 
-        Of every architecture's first task it has the record then. Borders prove nothing: whatever lies where code ends
-        is shown as code is (scripts/kallsyms.c, symbol_in_range), __start_rodata at _etext for one.
+        Every architecture has the record of the first task then. Names that begin with __start_ prove nothing: newer
+        kernels show them in every configuration (scripts/kallsyms.c, symbol_valid).
         """
         return self._is_in_vmlinux(raw, "init_task") or bool(self.option("CONFIG_KALLSYMS_ALL"))
 

@@ -66,6 +66,7 @@ class TinyImage:
         self.calls: list[int] = []
         self.table: list[int] = []
         self.config = b""
+        self.hides_calls = False
         self.injected: list[tuple[int, int]] = []
 
     def function(self, *names: str, site: int | None = 4, blacklisted: bool = False) -> int:
@@ -179,6 +180,8 @@ class TinyImage:
             rows = b"".join(struct.pack("<IIQ", kind, 0, address) for address, kind in self.injected)
             table("__start_error_injection_whitelist", "__stop_error_injection_whitelist", rows)
         table("sys_call_table", "sys_call_table_end", pointers(self.table))
+        if self.hides_calls:  # as without CONFIG_KALLSYMS_ALL
+            del found[-2:]
         table("__start_BTF", "__stop_BTF", self.types())
         self.put(BANNER.encode() + b"\n\0")
         if self.marker:

@@ -28,7 +28,9 @@ SHARED = Path(os.environ.get("PROBE_SCOUT_CAPTURES") or Path(__file__).parents[3
 # Where modules lay decides about these, and no package tells: the answer names the limit.
 STALE = {"7.3": {"__tun_wake_queue"}}
 # What stays unknown: a jump at the entry, which boot may make a no-op, and code of modules.
-WANTED = {"code", "entry_code"}
+WANTED = frozenset(("code", "entry_code"))
+# And of kernels compiled without an option: lists that only symbols of data show, page faults' typed tracepoints.
+BUILT = WANTED | {"btf_ids", "btf"}
 
 
 def judge(lab: str, loaded: bytes, tmp: Path) -> tuple[scoreboard.Judge, str, str]:
@@ -41,13 +43,19 @@ def judge(lab: str, loaded: bytes, tmp: Path) -> tuple[scoreboard.Judge, str, st
     return scoreboard.Judge(*opened), image, f"@{modules}"
 
 
-def check(lab: str, loaded: bytes, answers: Iterable[tuple[str, tuple[recorded.Answer, ...]]], tmp: Path) -> None:
+def check(
+    lab: str,
+    loaded: bytes,
+    answers: Iterable[tuple[str, tuple[recorded.Answer, ...]]],
+    tmp: Path,
+    wanted: frozenset[str] = WANTED,
+) -> None:
     one, image, modules = judge(lab, loaded, tmp)
     rows = scoreboard.score(one, answers)
     wrong = {text for row in rows.values() for text in row.wrong}
     stale = STALE.get(lab, set())
     assert wrong <= {f"{name}: we yes, kernel EINVAL at register" for name in stale}
-    assert {fact for row in rows.values() for fact in row.reasons} <= WANTED
+    assert {fact for row in rows.values() for fact in row.reasons} <= wanted
     assert not [text for row in rows.values() for text in row.errno_wrong]
     asked, unknown = (sum(getattr(row, field) for row in rows.values()) for field in ("asked", "unknown"))
     print(f"{lab}: {asked} asked, {len(wrong)} wrong, {unknown} unknown")
@@ -77,3 +85,13 @@ def test_answers_of_an_earlier_lab(lab, tmp_path):
         assert file is not None
         loaded = file.read()
     check(lab, loaded, ((target, (answer,)) for target, answer in shared_answers.rows(folder)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "answers", sorted((scoreboard.ROOT / "fixtures" / "built").glob("*.tsv.xz")), ids=lambda path: path.name
+)
+def test_answers_of_a_kernel_compiled_here_from_its_image(answers, tmp_path):
+    lab = f"built-{answers.name.removesuffix('.tsv.xz')}"
+    if cache.find(lab) is None:
+        pytest.skip(f"{lab} is not compiled: python -m tests.vm built compile {lab.removeprefix('built-')}")
+    check(lab, b"", recorded.read(answers), tmp_path, BUILT)

@@ -93,6 +93,18 @@ class KernelImage:
                 return self.raw[start : start + size]
         return None
 
+    def find(self, piece: bytes) -> list[int]:
+        """Link-time addresses at which these bytes stand, aligned to pointers."""
+        found = []
+        for segment in self.segments:
+            at = self.raw.find(piece, segment.offset, segment.offset + segment.size)
+            while at >= 0:
+                address = at - segment.offset + segment.address
+                if not address % 8:
+                    found.append(address)
+                at = self.raw.find(piece, at + 1, segment.offset + segment.size)
+        return found
+
     def tail_at(self, address: int, size: int) -> bytes:
         """Up to `size` bytes at a link-time address, fewer where the file ends; b"" where it holds none."""
         for segment in self.segments:

@@ -93,6 +93,10 @@ class FlatKernel:
         at = address - self.link_base
         return self.raw[at : at + size] if at >= 0 else b""
 
+    def find(self, piece: bytes) -> list[int]:
+        """As KernelImage.find."""
+        return kernel_image.KernelImage.find(self, piece)  # type: ignore[arg-type]  # asks for raw and segments alone
+
     def banner(self) -> str:
         """As KernelImage.banner."""
         return kernel_image.KernelImage.banner(self)  # type: ignore[arg-type]  # asks for raw alone

@@ -127,6 +127,11 @@ def read(facts: Facts) -> Iterator[Event]:
         following += 1
 
 
+def all_told(facts: Facts) -> bool:
+    """Whether the list of events is whole: which system calls have events hangs on sys_call_table."""
+    return facts.system_calls() is not None or facts.size("syscall_metadata") is None
+
+
 def _flags(facts: Facts) -> dict[str, int]:
     """The TRACE_EVENT_FL_ enumerators, whose enum has no name."""
     btf = facts.records().btf
@@ -210,8 +215,10 @@ class _Syscalls:
         """
         if self._present is None:
             facts, found = self._facts, dict[str, int]()
-            start = facts.address("sys_call_table")
+            start = facts.system_calls()
             addresses = facts.following_pointers(start, _SYSCALLS_MAX) if start is not None else []
+            if facts.address("sys_call_table") is None:
+                addresses = _one_table(facts, addresses)
             for number, address in enumerate(addresses):
                 name = facts.first_name(address)
                 for prefix in (
@@ -252,6 +259,16 @@ class _Syscalls:
             found.append(Field("__data_loc char[]", f"__{words[position]}_val", offset, 4, False))
             offset += 4
         return tuple(found)
+
+
+def _one_table(facts: Facts, addresses: list[int]) -> list[int]:
+    """Entries of a table without symbols: up to the zeros behind it, the 32-bit table or the x32 one."""
+    for number, address in enumerate(addresses):
+        name = facts.first_name(address)
+        is_32 = name.startswith("__ia32_sys") and not name.endswith("_ni_syscall")
+        if not name or is_32 or (number and address == addresses[0]):
+            return addresses[:number]
+    return addresses
 
 
 def format_text(event: Event, common: tuple[Field, ...]) -> str:

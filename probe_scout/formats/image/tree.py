@@ -42,6 +42,7 @@ _DEFAULTS = {
     "sys/kernel/tracing/uprobe_events": ("uprobe_events_ops", b""),
     "sys/kernel/tracing/dynamic_events": ("dynamic_events_ops", b""),
 }
+_EVENTS = "__start_ftrace_events"
 _SITES = f"{TRACING}/available_filter_functions"
 _BLACKLIST = "sys/kernel/debug/kprobes/blacklist"
 _INJECTION = "sys/kernel/debug/error_injection/list"
@@ -99,14 +100,14 @@ class Tree:
         }
         for table, (path, of_kernel, of_modules) in {
             "__start_mcount_loc": (_SITES, facts.filter_functions, loaded.sites if loaded else ()),
-            "__start_ftrace_events": (f"{TRACING}/available_events", self._available, ()),
+            _EVENTS: (f"{TRACING}/available_events", self._available, ()),
             "__start_kprobe_blacklist": (_BLACKLIST, facts.blacklist, loaded.closed if loaded else ()),
             "__start_error_injection_whitelist": (
                 *(_INJECTION, facts.error_injection),
                 loaded.injected if loaded else (),
             ),
         }.items():
-            if facts.address(table) is not None:
+            if facts.address(table) is not None and (table != _EVENTS or event_table.all_told(facts)):
                 found[path] = lambda first=of_kernel, rest=of_modules: b"".join((first(), *rest))  # type: ignore[misc]
         if facts.address("__start_BTF") is not None:
             found["sys/kernel/btf/vmlinux"] = lambda: facts.btf() or b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from probe_scout.formats.elf.kernel_image import KernelImage
 from probe_scout.formats.image import events
 from probe_scout.formats.image.facts import Facts
+from probe_scout.formats.image.tree import Tree
 from tests.builders.tiny_image import FIRST_ID, IGNORE_ENABLE, Event, Field, Syscall, TinyImage
 
 SWITCH = Event(
@@ -79,6 +80,45 @@ def test_arguments_of_system_calls_and_those_that_code_decides():
     copies.syscall(Syscall("openat", (("int", "dfd"), ("const char *", "filename"))))
     copies.syscall(Syscall("close", (("unsigned int", "fd"),)))
     assert [found.fields is None for found in read(copies)] == [True, False, False, False]
+
+
+CALLS = ("read", "write", "open", *(f"call_{number}" for number in range(3, 13)), "rt_sigaction", "close")
+
+
+def test_without_a_symbol_the_table_of_system_calls_is_known_by_its_first_entries():
+    """As without CONFIG_KALLSYMS_ALL: events of system calls were left out of the list."""
+    image = TinyImage()
+    image.hides_calls = True
+    for name in CALLS:
+        image.syscall(Syscall(name))
+    image.syscall(Syscall("gone", present=False))
+    facts = Facts(KernelImage(image.elf()))
+    assert facts.address("sys_call_table") is None
+    assert events.all_told(facts)
+    assert {event.name.removeprefix("sys_enter_").removeprefix("sys_exit_") for event in read(image)} == set(CALLS)
+
+
+def test_the_32_bit_table_behind_it_is_none_of_it():
+    image = TinyImage()
+    image.hides_calls = True
+    for name in CALLS:
+        image.syscall(Syscall(name))
+    image.table.append(image.function("__ia32_sys_waitpid"))
+    image.syscall(Syscall("waitpid", present=False))
+    assert "sys_enter_waitpid" not in {event.name for event in read(image)}
+
+
+def test_where_the_table_is_not_found_the_list_is_not_told():
+    image = TinyImage()
+    image.hides_calls = True
+    image.event(SWITCH)
+    for name in CALLS[:-2]:
+        image.syscall(Syscall(name))
+    facts = Facts(KernelImage(image.elf()))
+    assert not events.all_told(facts)
+    files = Tree(image.elf(), "vmlinux").files()
+    assert "sys/kernel/tracing/available_events" not in files
+    assert "sys/kernel/tracing/events/sched/sched_switch/format" in files
 
 
 def test_tables_that_point_nowhere_end():
