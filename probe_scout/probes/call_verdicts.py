@@ -397,6 +397,7 @@ class Question:
             if any(finding.rule == "helper_call.not_at_this_place" for finding in one.findings):
                 for name in self._allow_list()[:_INSTEAD_MAX]:
                     other = Question(self.k, self.calls, self.name, name, (one.attach,))
+                    other._built, other._shown = self._built, self._shown  # of the kernel, whatever the place
                     if other.verdict(column(one.attach)).answer == YES:
                         said.append(Alternative(one.attach, name, YES, "the helper is allowed there"))
         return said
