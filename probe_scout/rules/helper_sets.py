@@ -217,6 +217,7 @@ _sets: dict[str, tuple[frozenset[int], frozenset[int]]] = {}
 
 
 _known: set[int] = set()  # helpers that some type may call
+_gpl_only: set[int] = set()
 
 
 def allowed(program: str, helper: int) -> str:
@@ -255,7 +256,9 @@ def of_type(program: str, helper: int) -> str:
 
 def is_gpl_only(helper: int) -> bool:
     """Whether only programs of objects with a GPL compatible license may call it."""
-    return helper in _numbers(_GPL_ONLY)
+    if not _gpl_only:
+        _gpl_only.update(_numbers(_GPL_ONLY))
+    return helper in _gpl_only
 
 
 def _of(program: str) -> tuple[frozenset[int], frozenset[int]]:
