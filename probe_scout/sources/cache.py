@@ -97,7 +97,8 @@ def program() -> str:
     """
     found: list[str] = []
     _walk(os.path.dirname(os.path.dirname(__file__)), "", found)
-    told = f"{len(found)}:{zlib.crc32(chr(10).join(sorted(found)).encode('utf-8', 'surrogateescape')):08x}"
+    state = "\n".join(sorted(found)).encode("utf-8", "surrogateescape")
+    told = f"{len(found)}:{zlib.crc32(state):08x}"
     if not _this:
         _this.append(told)
     return told

@@ -89,7 +89,7 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("probes/attach/bulk.py", (_BULK, "tests/rules/test_symbol_lookup.py")),
     ("probes/attach/targets.py", ("tests/commands/test_check.py", "tests/probes/attach/test_targets.py")),
     ("probes/attach/", (*_BUILT, _EVERY_RULE, _BULK, _JUDGED, *_ASKED)),
-    ("sources/cache.py", ("tests/frontends/test_kept_reports.py",)),
+    ("sources/cache.py", ("tests/sources/test_cache.py", "tests/frontends/test_kept_reports.py")),
     ("commands/audit/changes.py", ("tests/commands/audit/test_command.py", "tests/commands/audit/test_allow.py")),
     ("commands/audit/", ("tests/commands/audit",)),
 )
@@ -203,8 +203,10 @@ class _Put(ast.NodeTransformer):
 
 
 def _code_only(tree: ast.Module) -> ast.Module:
-    """Without what only type checkers see: `if TYPE_CHECKING` and annotations."""
+    """Without what only type checkers see: `TYPE_CHECKING = False`, `if TYPE_CHECKING` and annotations."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and ast.unparse(node) == "TYPE_CHECKING = False":
+            node.value = ast.Call(ast.Name("bool", ast.Load()), [], [])  # no place: its branch is empty
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             node.body = [ast.Pass()]
     return ast.fix_missing_locations(tree)
