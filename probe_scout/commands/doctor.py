@@ -118,9 +118,9 @@ def _findings(k: Kernel) -> list[Finding]:
             )
     except Malformed:
         pass
-    if k.flag("kprobe_pmu") is False:
+    if k.feature("kprobe_pmu") is False:
         found.append(
-            Finding("doctor.no_kprobes", "This kernel was built without kprobes.", k.flag_evidence("kprobe_pmu"))
+            Finding("doctor.no_kprobes", "This kernel was built without kprobes.", k.feature_evidence("kprobe_pmu"))
         )
     found += _locked(k)
     found += dict.fromkeys(

@@ -146,7 +146,7 @@ class Events(Lists):
         return self._partial
 
     def is_cut(self) -> bool:
-        """The snapshot is a slice, for whatever names it was cut: a witness of a later rule may be left out."""
+        """The snapshot is a slice, for whatever names it was cut: what shows a later feature may be left out."""
         return bool(self.partial()) or self._is_cut
 
     def _event_without_twin(self) -> str:

@@ -1,8 +1,8 @@
-"""Witnesses: what shows that a kernel has a change. Never a release number, for distributions backport.
+"""Feature probes: what shows that a kernel has a change. Never a release number, for distributions backport.
 
-A rule names a flag that must hold (`witness`) or must not (`unless`); a flag is settled here, once for each kernel.
+A rule names a feature that must be there (`feature`) or must not (`unless`); it is probed here, once for each kernel.
 Where a change left nothing of its own to see, something that came with it stands in: a `contemporary`. A kernel
-with one of the two and not the other would be misjudged; docs/scoreboard.md names the rules that hang on them.
+with one of the two and not the other would be misjudged; docs/scoreboard.md names the rules that depend on them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _holds_colon(k: Code, name: str) -> bool | None:
 
 
 class Feature(NamedTuple):
-    """`settle` gives True, False, or None where it cannot be told; then `fact` is what would have to be read."""
+    """`settle` gives True, False, or None where it is not known; then `fact` is what would have to be read."""
 
     settle: Callable[[Code], bool | None]
     says: str
@@ -594,11 +594,11 @@ _RIGHTS = {
 }
 
 
-def says(flag: str) -> str:
-    """What is looked at to settle a flag, for people."""
-    return _RIGHTS[flag][0] if flag in _RIGHTS else FEATURES[flag].says
+def says(feature: str) -> str:
+    """What is looked at to probe a feature, for people."""
+    return _RIGHTS[feature][0] if feature in _RIGHTS else FEATURES[feature].says
 
 
-def fact(flag: str) -> str:
-    """The fact that would have to be read for a flag that is not settled."""
-    return _RIGHTS[flag][1] if flag in _RIGHTS else FEATURES[flag].fact
+def fact(feature: str) -> str:
+    """The fact that would have to be read for a feature that is not known."""
+    return _RIGHTS[feature][1] if feature in _RIGHTS else FEATURES[feature].fact

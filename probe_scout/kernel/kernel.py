@@ -24,13 +24,13 @@ class Kernel(Code):
         super().__init__(source, image=image)
         self.caller: Callable[[str], bool | None] | None = None
         self.names_question: Callable[[], str | None] = lambda: None  # what the names of functions are kept under
-        self._flags: dict[str, bool | None] = {}
+        self._features: dict[str, bool | None] = {}
 
     def set_caller(self, may: Callable[[str], bool | None] | None) -> None:
         """Judge for a caller that may do this and that; None is a fully privileged root."""
         self.caller = may
-        for flag in [flag for flag in self._flags if flag.startswith("may_")]:
-            del self._flags[flag]
+        for name in [name for name in self._features if name.startswith("may_")]:
+            del self._features[name]
 
     def first_instruction(self, symbols: SymbolTable, row: int) -> str | None:
         """What the first instruction of a symbol is to kprobes: "" fine, "bug", "int", "indirect"; None if unread."""
@@ -80,21 +80,21 @@ class Kernel(Code):
 
         return code.holds_byte(self, name, ord(":"))
 
-    def flag(self, name: str) -> bool | None:
-        """A witness: True, False, or None where neither can be told."""
-        if name not in self._flags:
+    def feature(self, name: str) -> bool | None:
+        """Whether the kernel has a feature, or the caller a privilege (`may_*`); None where that is not known."""
+        if name not in self._features:
             if name.startswith("may_"):
-                self._flags[name] = self.caller(name) if self.caller is not None else True
+                self._features[name] = self.caller(name) if self.caller is not None else True
             else:
                 try:
-                    self._flags[name] = features.FEATURES[name].settle(self)
+                    self._features[name] = features.FEATURES[name].settle(self)
                 except Malformed as error:
                     self.mark_malformed(facts.BTF, error)
-                    self._flags[name] = None
-        return self._flags[name]
+                    self._features[name] = None
+        return self._features[name]
 
-    def flag_fact(self, name: str) -> str:
-        """The fact that would have to be read for a flag that is None."""
+    def feature_fact(self, name: str) -> str:
+        """The fact that would have to be read for a feature that is None."""
         return features.fact(name)
 
     def sliced_names(self) -> frozenset[str]:
@@ -109,6 +109,6 @@ class Kernel(Code):
 
         return code.cure(self)
 
-    def flag_evidence(self, flag: str) -> str:
-        """What is looked at to settle a flag."""
-        return features.says(flag)
+    def feature_evidence(self, name: str) -> str:
+        """What is looked at to probe a feature."""
+        return features.says(name)

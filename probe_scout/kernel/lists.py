@@ -78,7 +78,7 @@ class Lists(Identity):
         """Functions in the error-injection list with their kind; empty where the feature is not built."""
         if self._injection is None:
             self._injection = {}
-            if self.flag("error_injection"):
+            if self.feature("error_injection"):
                 found = self._try(facts.ERROR_INJECTION, (INJECTION,))
                 if found is not None:
                     from ..formats.text import error_injection

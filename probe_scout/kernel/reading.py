@@ -59,7 +59,7 @@ class Reading:
         self.keeps = False  # tables of large files may be kept between runs
         self._indexes: Indexes | None = None
 
-    def flag(self, name: str) -> bool | None:
+    def feature(self, name: str) -> bool | None:
         """Whether the kernel has a feature: settled by kernel.py, from what all the parts below it read."""
         raise NotImplementedError(name)
 

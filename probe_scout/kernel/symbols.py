@@ -339,7 +339,7 @@ class Symbols(Types):
         found = self._try(facts.FILTER_FUNCTIONS, (filter_functions.PATH_ADDRS, filter_functions.PATH))
         if found is None:
             gap = self._unread[facts.FILTER_FUNCTIONS]
-            if gap is None or gap.kind != "not_there" or self.flag("dynamic_ftrace") is not False:
+            if gap is None or gap.kind != "not_there" or self.feature("dynamic_ftrace") is not False:
                 return None
             # Without CONFIG_DYNAMIC_FTRACE no function has a site: kernel/trace/ftrace.c is not built, and the stub
             # of ftrace_location in include/linux/ftrace.h gives 0.
@@ -433,7 +433,7 @@ class Symbols(Types):
     def has_symbol(self, *names: str) -> bool | None:
         """True if kallsyms or BTF knows one of these functions; None if neither can be read.
 
-        For witnesses, whose names belong to functions alone: BTF is asked for the name as a string.
+        For feature probes, whose names belong to functions alone: BTF is asked for the name as a string.
         """
         if self._full is not None:
             where = self._full.symbols.where

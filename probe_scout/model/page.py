@@ -6,7 +6,8 @@ from ..named_tuple import NamedTuple
 
 
 class RulePage(NamedTuple):
-    """A rule as readers see it. `page` is its whole text; `witness` and `known` are sentences."""
+    """A rule as readers see it. `page` is its whole text; `known` is a sentence, and so is `witness`: what
+    shows that a kernel has the feature (rules: `feature`). The names are keys of `rules --json`, so they stay."""
 
     id: str
     errno: str

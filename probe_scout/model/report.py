@@ -118,8 +118,8 @@ class Limit(NamedTuple):
     """What an accepted probe does not see or may not do here, inlining apart.
 
     `id` has a page of its own. `effect`: "partial" (some calls or returns are not seen), "never" (it is not called),
-    "reads" (memory that helpers may not read), "unknown" (the witness could not be read). `types`: the attach types it
-    holds for. `certainty`: "is", "likely", "unknown".
+    "reads" (memory that helpers may not read), "unknown" (the feature probe could not be read). `types`: the attach
+    types it holds for. `certainty`: "is", "likely", "unknown".
     """
 
     id: str

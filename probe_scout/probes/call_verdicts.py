@@ -105,7 +105,7 @@ class Question:
         """What keeps the caller from loading such a program; None where nothing does."""
         if self.k.caller is None:
             return None
-        may = [self.k.flag(flag) for flag in call.rights_to_load(one.program)]
+        may = [self.k.feature(privilege) for privilege in call.rights_to_load(one.program)]
         if one.program in call.UNPRIVILEGED and self._is_open_to_all():
             return None
         if False in may:
@@ -173,7 +173,7 @@ class Question:
     def _may_sleep(self, one: Column) -> bool:
         """Some program of the type may be loaded as sleepable (kernel/bpf/verifier.c, can_be_sleepable)."""
         if one.program in _EVENTS:  # not told where nothing shows it: then the note says what is open
-            return self.k.flag(_SLEEPY_EVENTS) is not False
+            return self.k.feature(_SLEEPY_EVENTS) is not False
         return one.program in _SLEEPERS
 
     def _why(self, program: Program) -> str:
@@ -299,7 +299,7 @@ class Question:
         if not permitted:
             return CallTraits(refused="type"), (), (), evidence
         names = set(_flag_names(image.flags.get(self.name, 0)))
-        boot = self.k.caller is not None and self.k.flag("may_boot") is not True
+        boot = self.k.caller is not None and self.k.feature("may_boot") is not True
         traits = CallTraits(
             sleeps="sleepable" in names and (one.sleeps is False or not self._may_sleep(one)),
             destructive="destructive" in names and boot,

@@ -143,7 +143,7 @@ class Calls:
             return None
         from ..formats.image.program import CAPABILITIES
 
-        return frozenset(CAPABILITIES[cap] for cap, flag in _RIGHTS.items() if self.k.flag(flag) is True)
+        return frozenset(CAPABILITIES[cap] for cap, privilege in _RIGHTS.items() if self.k.feature(privilege) is True)
 
     def basis(self) -> str:
         """Where answers about helpers come from."""

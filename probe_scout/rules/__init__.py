@@ -16,13 +16,13 @@ from . import (
     trampoline,
     uprobe,
 )
-from .gate import REGISTRY, Flags, Gate, Rule
+from .gate import REGISTRY, Gate, KernelFeatures, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PATHS", "REGISTRY", "Flags", "Gate", "Rule", "all_rules"]
+__all__ = ["PATHS", "REGISTRY", "Gate", "KernelFeatures", "Rule", "all_rules"]
 
 _KPROBE = (caller.BPF, caller.PERF, caller.EVENTS, symbol_lookup.GATE, kprobe_register.KPROBE)
 _KRETPROBE = (caller.BPF, caller.PERF, caller.EVENTS, symbol_lookup.GATE, kprobe_register.KRETPROBE)

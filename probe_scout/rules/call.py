@@ -7,7 +7,7 @@ over is the verifier's matter and not judged.
 from __future__ import annotations
 
 from ..model import facts
-from .gate import Flags, Gate
+from .gate import Gate, KernelFeatures
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ OVERRIDE = Gate("override_return", source="kernel/trace/bpf_trace.c", entry="per
 
 
 @HELPER.rule("may_not_load", errno="EPERM", decides="bpf_prog_load", needs=(facts.CAPABILITIES,))
-def may_not_load(t: CallTraits, _k: Flags) -> bool:
+def may_not_load(t: CallTraits, _k: KernelFeatures) -> bool:
     """The caller lacks a capability that loading a program of this type wants.
 
     CAP_BPF for all but socket filters and cgroup_skb (these too, where kernel.unprivileged_bpf_disabled is set),
@@ -29,13 +29,13 @@ def may_not_load(t: CallTraits, _k: Flags) -> bool:
 
 
 @HELPER.rule("unknown_program", errno="EINVAL", decides="bpf_prog_load: find_prog_type", needs=(facts.CALLS,))
-def no_program(t: CallTraits, _k: Flags) -> bool:
+def no_program(t: CallTraits, _k: KernelFeatures) -> bool:
     """This kernel does not know the program type, or was built without it."""
     return t.no_program
 
 
 @HELPER.rule("unknown_helper", errno="EINVAL", decides="check_helper_call: invalid func", needs=(facts.CALLS,))
-def no_helper(t: CallTraits, _k: Flags) -> bool:
+def no_helper(t: CallTraits, _k: KernelFeatures) -> bool:
     """This kernel has no such helper.
 
     Helpers are numbers of enum bpf_func_id; a kernel refuses one behind its last.
@@ -44,7 +44,7 @@ def no_helper(t: CallTraits, _k: Flags) -> bool:
 
 
 @HELPER.rule("locked_down", errno="EINVAL", decides="get_func_proto: security_locked_down", needs=(facts.CALLS,))
-def helper_locked(t: CallTraits, _k: Flags) -> bool:
+def helper_locked(t: CallTraits, _k: KernelFeatures) -> bool:
     """The kernel is locked down, and the helper is closed by that.
 
     Confidentiality closes helpers that read kernel memory, integrity bpf_probe_write_user.
@@ -53,7 +53,7 @@ def helper_locked(t: CallTraits, _k: Flags) -> bool:
 
 
 @HELPER.rule("no_rights", errno="EINVAL", decides="get_func_proto: bpf_token_capable", needs=(facts.CALLS,))
-def helper_rights(t: CallTraits, _k: Flags) -> bool:
+def helper_rights(t: CallTraits, _k: KernelFeatures) -> bool:
     """The caller lacks a capability that this helper wants besides that of loading a program.
 
     Many want CAP_PERFMON, bpf_probe_write_user CAP_SYS_ADMIN.
@@ -62,7 +62,7 @@ def helper_rights(t: CallTraits, _k: Flags) -> bool:
 
 
 @HELPER.rule("not_for_type", errno="EINVAL", decides="get_func_proto of the program type", needs=(facts.CALLS,))
-def helper_type(t: CallTraits, _k: Flags) -> bool:
+def helper_type(t: CallTraits, _k: KernelFeatures) -> bool:
     """Programs of this type cannot call the helper.
 
     The verifier says "program of this type cannot use helper", older kernels "unknown func".
@@ -71,7 +71,7 @@ def helper_type(t: CallTraits, _k: Flags) -> bool:
 
 
 @HELPER.rule("not_at_this_place", errno="EINVAL", decides="bpf_func_proto.allowed", needs=(facts.CALLS,))
-def helper_place(t: CallTraits, _k: Flags) -> bool:
+def helper_place(t: CallTraits, _k: KernelFeatures) -> bool:
     """The helper is allowed at some places alone, and this is none of them.
 
     bpf_d_path: a list of functions (btf_allowlist_d_path), sleepable LSM hooks, iterators. bpf_sk_storage_get of a
@@ -82,7 +82,7 @@ def helper_place(t: CallTraits, _k: Flags) -> bool:
 
 
 @HELPER.rule("must_sleep", errno="EINVAL", decides="bpf_func_proto.might_sleep", needs=(facts.CALLS,))
-def helper_sleeps(t: CallTraits, _k: Flags) -> bool:
+def helper_sleeps(t: CallTraits, _k: KernelFeatures) -> bool:
     """The helper may sleep, and the program is not sleepable."""
     return t.sleeps
 
@@ -93,7 +93,7 @@ def helper_sleeps(t: CallTraits, _k: Flags) -> bool:
     decides="perf_event_attach_bpf_prog, bpf_kprobe_multi_link_attach: kprobe_override",
     needs=(facts.ERROR_INJECTION,),
 )
-def override_place(t: CallTraits, _k: Flags) -> bool:
+def override_place(t: CallTraits, _k: KernelFeatures) -> bool:
     """The function is not in the error-injection list, so a program with bpf_override_return is not attached to it.
 
     The program loads; attaching it is refused. ALLOW_ERROR_INJECTION marks a function in the kernel's source.
@@ -102,7 +102,7 @@ def override_place(t: CallTraits, _k: Flags) -> bool:
 
 
 @KFUNC.rule("may_not_load", errno="EPERM", decides="bpf_prog_load", needs=(facts.CAPABILITIES,))
-def may_not_load_kfunc(t: CallTraits, _k: Flags) -> bool:
+def may_not_load_kfunc(t: CallTraits, _k: KernelFeatures) -> bool:
     """The caller lacks a capability that loading a program of this type wants.
 
     CAP_BPF for all, CAP_PERFMON for tracing and struct_ops, CAP_NET_ADMIN for networking; CAP_SYS_ADMIN does for each.
@@ -111,19 +111,19 @@ def may_not_load_kfunc(t: CallTraits, _k: Flags) -> bool:
 
 
 @KFUNC.rule("no_kfuncs", errno="EINVAL", decides="check_func_call: BPF_CALL uses reserved fields", needs=(facts.CALLS,))
-def no_kfuncs(t: CallTraits, _k: Flags) -> bool:
+def no_kfuncs(t: CallTraits, _k: KernelFeatures) -> bool:
     """This kernel takes no calls of kernel functions."""
     return t.no_calls
 
 
 @KFUNC.rule("unknown_program", errno="EINVAL", decides="bpf_prog_load: find_prog_type", needs=(facts.CALLS,))
-def no_kfunc_program(t: CallTraits, _k: Flags) -> bool:
+def no_kfunc_program(t: CallTraits, _k: KernelFeatures) -> bool:
     """This kernel does not know the program type, or was built without it."""
     return t.no_program
 
 
 @KFUNC.rule("unknown_kfunc", errno="EINVAL", decides="add_kfunc_call; libbpf: bpf_object__load", needs=(facts.CALLS,))
-def no_kfunc(t: CallTraits, _k: Flags) -> bool:
+def no_kfunc(t: CallTraits, _k: KernelFeatures) -> bool:
     """Neither vmlinux nor a loaded module has a function of this name in its type information.
 
     libbpf refuses a strong extern before the kernel is asked; a weak one is absent, and a call that is reached fails.
@@ -132,7 +132,7 @@ def no_kfunc(t: CallTraits, _k: Flags) -> bool:
 
 
 @KFUNC.rule("no_set", errno="EACCES", decides="btf_kfunc_id_set_contains", needs=(facts.CALLS,))
-def in_no_set(t: CallTraits, _k: Flags) -> bool:
+def in_no_set(t: CallTraits, _k: KernelFeatures) -> bool:
     """The function is no kfunc: it is in no set of this kernel.
 
     The verifier says "calling kernel function NAME is not allowed".
@@ -141,7 +141,7 @@ def in_no_set(t: CallTraits, _k: Flags) -> bool:
 
 
 @KFUNC.rule("not_for_type", errno="EACCES", decides="btf_kfunc_id_set_contains", needs=(facts.CALLS,))
-def kfunc_type(t: CallTraits, _k: Flags) -> bool:
+def kfunc_type(t: CallTraits, _k: KernelFeatures) -> bool:
     """The kfunc is registered, and not for programs of this type, or a filter of its set refuses them.
 
     The verifier says "calling kernel function NAME is not allowed".
@@ -150,13 +150,13 @@ def kfunc_type(t: CallTraits, _k: Flags) -> bool:
 
 
 @KFUNC.rule("must_sleep", errno="EACCES", decides="check_kfunc_call: KF_SLEEPABLE", needs=(facts.CALLS,))
-def kfunc_sleeps(t: CallTraits, _k: Flags) -> bool:
+def kfunc_sleeps(t: CallTraits, _k: KernelFeatures) -> bool:
     """The kfunc may sleep (KF_SLEEPABLE), and the program is not sleepable."""
     return t.sleeps
 
 
 @KFUNC.rule("destructive", errno="EACCES", decides="check_kfunc_call: KF_DESTRUCTIVE", needs=(facts.CALLS,))
-def kfunc_destroys(t: CallTraits, _k: Flags) -> bool:
+def kfunc_destroys(t: CallTraits, _k: KernelFeatures) -> bool:
     """The kfunc is destructive (KF_DESTRUCTIVE), and the caller lacks CAP_SYS_BOOT."""
     return t.destructive
 
@@ -179,7 +179,7 @@ UNPRIVILEGED = ("SOCKET_FILTER", "CGROUP_SKB")
 
 
 def rights_to_load(program: str) -> tuple[str, ...]:
-    """Flags of a caller that bpf_prog_load asks for, by program type without BPF_PROG_TYPE_."""
+    """Privileges of the caller that bpf_prog_load asks for, by program type without BPF_PROG_TYPE_."""
     return (
         "may_bpf",
         *(("may_net",) if program in _NET else ()),

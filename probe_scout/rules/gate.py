@@ -1,8 +1,8 @@
 """Gates and rules: one gate mirrors one kernel function, its rules stand in the kernel's order.
 
-A rule is a pure function of `Traits` and the kernel's flags with its errno, what it needs, and its
-witness: what shows that this kernel has the rule at all. Witnesses are flags that `kernel.py` reads
-from symbols, BTF or the configuration, never the release number.
+A rule is a pure function of `Traits` and the kernel's features with its errno, what it needs, and the
+feature without which a kernel does not have the rule. Features are probed by kernel/features.py in symbols, BTF or the
+configuration, never by the release number.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ else:
     Protocol = object
 
 
-class Flags(Protocol):
-    """The kernel as rules see it: flag(name) is True, False, or None where it cannot be told."""
+class KernelFeatures(Protocol):
+    """The kernel as rules see it: feature(name) is True, False, or None where it is not known."""
 
-    def flag(self, name: str) -> bool | None: ...
+    def feature(self, name: str) -> bool | None: ...
 
 
 class Errno(NamedTuple):
@@ -57,6 +57,7 @@ class Rule:
         "_page",
         "decides",
         "errno",
+        "feature",
         "fires",
         "gate",
         "id",
@@ -64,7 +65,6 @@ class Rule:
         "needs",
         "types",
         "unless",
-        "witness",
     )
 
     def __init__(
@@ -75,12 +75,12 @@ class Rule:
         errno: str,
         decides: str,
         needs: tuple[str, ...],
-        witness: str,
+        feature: str,
         unless: str,
         known: str,
     ) -> None:
         self.gate, self.id, self.fires, self.errno = gate, f"{gate.name}.{name}", fires, errno
-        self.decides, self.needs, self.witness, self.unless, self.known = decides, needs, witness, unless, known
+        self.decides, self.needs, self.feature, self.unless, self.known = decides, needs, feature, unless, known
         self.types: tuple[str, ...] = ()  # attach types whose path holds this rule: told by PATHS
 
         self._page = ""
@@ -110,7 +110,7 @@ def _dedent(text: str) -> str:
 class Gate:
     """One kernel function that may refuse, with its rules in order.
 
-    `known_by`: the flag without which these rules are not all that this kernel's architecture asks; what they do not
+    `known_by`: the feature without which these rules are not all that this kernel's architecture asks; what they do not
     refuse is unknown then.
     """
 
@@ -127,20 +127,20 @@ class Gate:
         errno: str,
         decides: str,
         needs: tuple[str, ...] = (),
-        witness: str = "",
+        feature: str = "",
         unless: str = "",
         known: str = "every kernel covered",
         types: tuple[str, ...] = (),
     ) -> Callable[[Callable[[Any, Any], bool | str | Errno]], Rule]:
         """Register a rule behind the others of this gate.
 
-        `needs` are facts; one that is unread keeps the rule from being asked. `witness` is a flag that
-        must be true for the rule to exist in this kernel, `unless` one that must be false. `types` are attach types
+        `needs` are facts; one that is unread keeps the rule from being asked. `feature` must be
+        true for the rule to exist in this kernel, `unless` is a feature that must be false. `types` are attach types
         for a gate that stands in no path.
         """
 
         def register(fires: Callable[[Any, Any], bool | str | Errno]) -> Rule:
-            rule = Rule(self, name, fires, errno, decides, needs, witness, unless, known)
+            rule = Rule(self, name, fires, errno, decides, needs, feature, unless, known)
             rule.types = types
             if rule.id in REGISTRY:
                 raise ValueError(f"rule id {rule.id} is taken")
@@ -155,7 +155,7 @@ class Gate:
 
         def register(fires: Callable[[Any, Any], bool | str | Errno]) -> Rule:
             name = rule.id.partition(".")[2]
-            form = Rule(self, name, fires, rule.errno, rule.decides, rule.needs, rule.witness, rule.unless, rule.known)
+            form = Rule(self, name, fires, rule.errno, rule.decides, rule.needs, rule.feature, rule.unless, rule.known)
             form._page, form.types = rule.page, rule.types
             self.rules.append(form)
             return form

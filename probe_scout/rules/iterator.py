@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ..model.facts import BTF
 from ..model.traits import NONE, Traits
-from .gate import Flags, Gate
+from .gate import Gate, KernelFeatures
 
 GATE = Gate("iterator", source="kernel/bpf/bpf_iter.c", entry="bpf_iter_prog_supported")
 
 
 @GATE.rule("not_a_target", errno="EINVAL", decides="bpf_iter_prog_supported: targets", needs=(BTF,))
-def not_a_target(t: Traits, _k: Flags) -> bool:
+def not_a_target(t: Traits, _k: KernelFeatures) -> bool:
     """The function is not an iterator's (bpf_iter_<target> with a struct bpf_iter_meta in front).
 
     The registered targets are not exported; each has such a function (DEFINE_BPF_ITER_FUNC) and a context
@@ -27,7 +27,7 @@ def not_a_target(t: Traits, _k: Flags) -> bool:
     unless="sleepable_iterators",
     known="6.1 and later",
 )
-def sleepable_unknown(_t: Traits, _k: Flags) -> bool:
+def sleepable_unknown(_t: Traits, _k: KernelFeatures) -> bool:
     """This kernel takes no sleepable iterator programs."""
     return True
 
@@ -37,26 +37,26 @@ def sleepable_unknown(_t: Traits, _k: Flags) -> bool:
     errno="EINVAL",
     decides="bpf_iter_target_support_resched",
     needs=(BTF,),
-    witness="iterators_must_resched",
+    feature="iterators_must_resched",
     known="since 6.1 (d247049f4fd0); 5.10 takes sleepable programs on every iterator. The change left no symbol or "
-    "type, so a contemporary is the witness",
+    "type, so a contemporary is probed",
 )
-def cannot_sleep(t: Traits, _k: Flags) -> bool:
+def cannot_sleep(t: Traits, _k: KernelFeatures) -> bool:
     """This iterator does not allow sleepable programs (BPF_ITER_RESCHED is not among its features).
 
-    No witness: the feature is known from the kernels' sources (task, task_file, task_vma, cgroup, ksym, and others).
+    No probe: the feature is known from the kernels' sources (task, task_file, task_vma, cgroup, ksym, and others).
     """
     return bool(t.iterator) and not t.iterator_resched
 
 
 @GATE.rule("wants_map", errno="EBADF", decides="attach_target of bpf_map_elem, bpf_sk_storage_map, sockmap")
-def wants_map(t: Traits, _k: Flags) -> bool:
+def wants_map(t: Traits, _k: KernelFeatures) -> bool:
     """This iterator walks one map: the link must name it (link_info.map.map_fd), and without one it is refused."""
     return t.iterator == "map"
 
 
 @GATE.rule("wants_cgroup", errno="EINVAL", decides="kernel/bpf/cgroup_iter.c bpf_iter_attach_cgroup")
-def wants_cgroup(t: Traits, _k: Flags) -> bool:
+def wants_cgroup(t: Traits, _k: KernelFeatures) -> bool:
     """This iterator walks cgroups: the link must name a cgroup and an order, and without them it is refused."""
     return t.iterator == "cgroup"
 

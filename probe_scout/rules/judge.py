@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from . import Rule
 
     class Asked(Protocol):
-        """The kernel as the engine sees it."""
+        """The kernel as `judge` sees it."""
 
-        def flag(self, name: str) -> bool | None: ...
-        def flag_fact(self, name: str) -> str: ...
+        def feature(self, name: str) -> bool | None: ...
+        def feature_fact(self, name: str) -> str: ...
         def unread(self, fact: str) -> object | None: ...
 
 
@@ -43,7 +43,7 @@ class Outcome:
 def judge(k: Asked, attach: str, traits: Any) -> Outcome:
     """The outcome of one attach type for one record of traits.
 
-    `missing` holds (fact, flag) pairs: flag is the name of a witness that could not be told, or "".
+    `missing` holds (fact, feature) pairs: the name of a feature that is not known, or "" where the fact itself is.
     """
     fired: list[Rule] = []
     missing: list[tuple[str, str]] = []
@@ -52,20 +52,20 @@ def judge(k: Asked, attach: str, traits: Any) -> Outcome:
         for rule in gate.rules:
             unread = [fact for fact in rule.needs if fact in traits.unread or k.unread(fact) is not None]
             if not unread and not rule.fires(traits, k):
-                continue  # whatever its witness says
+                continue  # whether or not the kernel has its feature
             gaps: list[tuple[str, str]] = []
-            if rule.witness:
-                seen = k.flag(rule.witness)
+            if rule.feature:
+                seen = k.feature(rule.feature)
                 if seen is False:
                     continue
                 if seen is None:
-                    gaps.append((k.flag_fact(rule.witness), rule.witness))
+                    gaps.append((k.feature_fact(rule.feature), rule.feature))
             if rule.unless:
-                seen = k.flag(rule.unless)
+                seen = k.feature(rule.unless)
                 if seen is True:
                     continue
                 if seen is None:
-                    gaps.append((k.flag_fact(rule.unless), rule.unless))
+                    gaps.append((k.feature_fact(rule.unless), rule.unless))
             gaps += [(fact, "") for fact in unread]
             if gaps:
                 if not fired:
@@ -74,8 +74,8 @@ def judge(k: Asked, attach: str, traits: Any) -> Outcome:
             if not fired:
                 certain = not missing
             fired.append(rule)
-        if gate.known_by and not fired and k.flag(gate.known_by) is not True:
-            gap = k.flag_fact(gate.known_by), gate.known_by
+        if gate.known_by and not fired and k.feature(gate.known_by) is not True:
+            gap = k.feature_fact(gate.known_by), gate.known_by
             missing += [gap] if gap not in missing else []
     if fired:
         return Outcome(NO, fired[0].errno, certain, tuple(fired), tuple(missing))

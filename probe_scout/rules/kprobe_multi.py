@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..model.facts import BTF, FILTER_FUNCTIONS, KALLSYMS
 from ..model.traits import Traits
-from .gate import Flags, Gate
+from .gate import Gate, KernelFeatures
 
 GATE = Gate("kprobe_multi", source="kernel/trace/bpf_trace.c", entry="bpf_kprobe_multi_link_attach")
 
@@ -22,13 +22,13 @@ GATE = Gate("kprobe_multi", source="kernel/trace/bpf_trace.c", entry="bpf_kprobe
     unless="type_kprobe_multi",
     known="since 5.18",
 )
-def unknown_type(_t: Traits, _k: Flags) -> bool:
+def unknown_type(_t: Traits, _k: KernelFeatures) -> bool:
     """This kernel does not know the attach type BPF_TRACE_KPROBE_MULTI."""
     return True
 
 
 @GATE.rule("is_32bit", errno="EOPNOTSUPP", decides="bpf_kprobe_multi_link_attach: sizeof(void *)", unless="is_64bit")
-def is_32bit(_t: Traits, _k: Flags) -> bool:
+def is_32bit(_t: Traits, _k: KernelFeatures) -> bool:
     """The kernel is a 32-bit one, and links of many functions are for 64-bit kernels alone."""
     return True
 
@@ -41,7 +41,7 @@ def is_32bit(_t: Traits, _k: Flags) -> bool:
     unless="type_kprobe_session",
     known="since 6.10",
 )
-def unknown_session(_t: Traits, _k: Flags) -> bool:
+def unknown_session(_t: Traits, _k: KernelFeatures) -> bool:
     """This kernel does not know the attach type BPF_TRACE_KPROBE_SESSION.
 
     The program loads all the same: the kernel does not check a KPROBE program's expected attach type at load.
@@ -50,7 +50,7 @@ def unknown_session(_t: Traits, _k: Flags) -> bool:
 
 
 @GATE.rule("no_fprobe", errno="EOPNOTSUPP", decides="Kconfig FPROBE", unless="fprobe")
-def no_fprobe(_t: Traits, _k: Flags) -> bool:
+def no_fprobe(_t: Traits, _k: KernelFeatures) -> bool:
     """This kernel was built without fprobe, on which kprobe.multi stands.
 
     Needs CONFIG_FPROBE=y (Debian's 6.1 has it off).
@@ -61,13 +61,13 @@ def no_fprobe(_t: Traits, _k: Flags) -> bool:
 @GATE.rule(
     "no_site", errno="ESRCH", decides="kernel/trace/ftrace.c ftrace_lookup_symbols", needs=(KALLSYMS, FILTER_FUNCTIONS)
 )
-def no_site(t: Traits, k: Flags) -> bool:
+def no_site(t: Traits, k: KernelFeatures) -> bool:
     """No function of this name can be patched by ftrace.
 
     One such name makes the kernel refuse the whole set. By address the errno is EINVAL, or ENOENT where
     fprobe stands on the function graph tracer.
     """
-    if k.flag("multi_sees_modules") is False:
+    if k.feature("multi_sees_modules") is False:
         return not t.vmlinux_site
     return not t.any_site
 

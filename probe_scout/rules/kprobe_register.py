@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..model.facts import CODE, FILTER_FUNCTIONS, KALLSYMS, KPROBE_BLACKLIST, LOCKDOWN
 from ..model.traits import MODULE, NONE, OUTSIDE, TEXT, Traits
-from .gate import Flags, Gate
+from .gate import Gate, KernelFeatures
 
 GATE = Gate(
     "kprobe_register",
@@ -23,9 +23,9 @@ GATE = Gate(
     errno="EPERM",
     decides="security_locked_down(LOCKDOWN_KPROBES)",
     needs=(LOCKDOWN,),
-    witness="locked_down",
+    feature="locked_down",
 )
-def locked_down(_t: Traits, _k: Flags) -> bool:
+def locked_down(_t: Traits, _k: KernelFeatures) -> bool:
     """The kernel is locked down (confidentiality), which forbids kprobes through perf and tracefs.
 
     kprobe.multi, fentry and uprobes are not asked and go on working.
@@ -38,9 +38,9 @@ def locked_down(_t: Traits, _k: Flags) -> bool:
     errno="EINVAL",
     decides="within_notrace_func",
     needs=(KALLSYMS, FILTER_FUNCTIONS),
-    witness="notrace_check",
+    feature="notrace_check",
 )
-def notrace(t: Traits, _k: Flags) -> bool:
+def notrace(t: Traits, _k: KernelFeatures) -> bool:
     """ftrace cannot patch this function, and such functions are refused to kprobe events.
 
     The kernel looks for an ftrace site anywhere in the function's body; a name with a suffix is
@@ -55,10 +55,10 @@ def notrace(t: Traits, _k: Flags) -> bool:
     errno="ENOENT",
     decides="_kprobe_addr: kallsyms_lookup_size_offset",
     needs=(KALLSYMS,),
-    witness="padding_check",
+    feature="padding_check",
     known="since 5.18 (cc66bb914578), which added arch_adjust_kprobe_addr beside it",
 )
-def no_place(t: Traits, _k: Flags) -> bool:
+def no_place(t: Traits, _k: KernelFeatures) -> bool:
     """The symbol lies outside the kernel's image: kallsyms knows nothing at this place.
 
     Such are offsets into the per-CPU area (the letter A and a small number) and what lies behind _end (sme_workarea).
@@ -67,7 +67,7 @@ def no_place(t: Traits, _k: Flags) -> bool:
 
 
 @GATE.rule("kretprobe_blacklist", errno="EINVAL", decides="register_kretprobe: kretprobe_blacklist")
-def kretprobe_blacklist(t: Traits, _k: Flags) -> bool:
+def kretprobe_blacklist(t: Traits, _k: KernelFeatures) -> bool:
     """The architecture keeps kretprobes away from this function (x86: __switch_to)."""
     return t.switch_to
 
@@ -78,7 +78,7 @@ def kretprobe_blacklist(t: Traits, _k: Flags) -> bool:
     decides="check_kprobe_address_safe: core_kernel_text, __module_text_address",
     needs=(KALLSYMS,),
 )
-def not_text(t: Traits, _k: Flags) -> bool:
+def not_text(t: Traits, _k: KernelFeatures) -> bool:
     """The address is not kernel or module text: data, or init code that was given back after boot.
 
     Init functions stay in kallsyms for ever; they lie between _sinittext and _einittext.
@@ -87,7 +87,7 @@ def not_text(t: Traits, _k: Flags) -> bool:
 
 
 @GATE.rule("blacklisted", errno="EINVAL", decides="within_kprobe_blacklist", needs=(KPROBE_BLACKLIST,))
-def blacklisted(t: Traits, _k: Flags) -> bool:
+def blacklisted(t: Traits, _k: KernelFeatures) -> bool:
     """The function is in the kprobe blacklist (NOKPROBE_SYMBOL, noinstr and entry code).
 
     A name with a suffix is refused for its base name, too. fentry and kprobe.multi do not read the list.
@@ -99,10 +99,10 @@ def blacklisted(t: Traits, _k: Flags) -> bool:
     "padding",
     errno="EINVAL",
     decides="is_cfi_preamble_symbol",
-    witness="padding_check",
+    feature="padding_check",
     known="6.1 and later; in 5.10.223 the test has its arguments swapped",
 )
-def padding(t: Traits, _k: Flags) -> bool:
+def padding(t: Traits, _k: KernelFeatures) -> bool:
     """The symbol names padding in front of a function (__pfx_, __cfi_), not a function."""
     return t.padding
 
@@ -113,7 +113,7 @@ def padding(t: Traits, _k: Flags) -> bool:
     decides="check_kprobe_address_safe: find_bug, static_call_text_reserved, jump_label_text_reserved",
     needs=(CODE,),
 )
-def bug_or_patch_site(t: Traits, _k: Flags) -> bool:
+def bug_or_patch_site(t: Traits, _k: KernelFeatures) -> bool:
     """The first instruction is a BUG or WARN trap (ud2), or a static call's, which the kernel reserves.
 
     Seen where a `.cold` part begins with ud2.
@@ -128,7 +128,7 @@ def bug_or_patch_site(t: Traits, _k: Flags) -> bool:
     needs=(KALLSYMS,),
     known="measured on 7.3: __tun_wake_queue lay where kvm_amd's init text had been",
 )
-def stale_bug(t: Traits, _k: Flags) -> bool:
+def stale_bug(t: Traits, _k: KernelFeatures) -> bool:
     """The function lies where the init text of a module loaded before had a BUG or WARN.
 
     That text was freed, its entries in the module's bug table were not, and the kernel takes this function's first
@@ -139,19 +139,19 @@ def stale_bug(t: Traits, _k: Flags) -> bool:
 
 
 @GATE.rule("trap_instruction", errno="EILSEQ", decides="arch_prepare_kprobe: can_probe, INT3/INTn/UD", needs=(CODE,))
-def trap_instruction(t: Traits, _k: Flags) -> bool:
+def trap_instruction(t: Traits, _k: KernelFeatures) -> bool:
     """The first instruction is a trap that may not be replaced (int3, int n)."""
     return t.first == "int"
 
 
 @GATE.rule("not_emulated", errno="EOPNOTSUPP", decides="arch_prepare_kprobe: prepare_emulation", needs=(CODE,))
-def not_emulated(t: Traits, _k: Flags) -> bool:
+def not_emulated(t: Traits, _k: KernelFeatures) -> bool:
     """The first instruction cannot be run out of line (indirect call or jump through memory, far jump, iret)."""
     return t.first == "indirect"
 
 
 @GATE.rule("rejected", errno="EINVAL", decides="arch_prepare_kprobe: arm_kprobe_decode_insn", needs=(CODE,))
-def rejected(t: Traits, _k: Flags) -> bool:
+def rejected(t: Traits, _k: KernelFeatures) -> bool:
     """arm64: the first instruction can neither be stepped out of line nor simulated, or may fault."""
     return t.first == "rejected"
 

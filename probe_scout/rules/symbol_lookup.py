@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from ..model.facts import KALLSYMS
 from ..model.traits import Traits
-from .gate import Flags, Gate
+from .gate import Gate, KernelFeatures
 
 GATE = Gate("symbol_lookup", source="kernel/trace/trace_kprobe.c", entry="create_local_trace_kprobe")
 
 
 @GATE.rule("name_too_long", errno="E2BIG", decides="kernel/trace/trace_event_perf.c perf_kprobe_init")
-def name_too_long(t: Traits, _k: Flags) -> bool:
+def name_too_long(t: Traits, _k: KernelFeatures) -> bool:
     """The name is longer than the kernel's KSYM_NAME_LEN.
 
     128 bytes with the final NUL in 5.10, 512 in 6.1 and later.
@@ -28,7 +28,7 @@ def name_too_long(t: Traits, _k: Flags) -> bool:
     decides="number_of_same_symbols; _kprobe_addr before that check existed",
     needs=(KALLSYMS,),
 )
-def no_symbol(t: Traits, _k: Flags) -> bool:
+def no_symbol(t: Traits, _k: KernelFeatures) -> bool:
     """kallsyms has no symbol of exactly this name.
 
     The function was inlined into all its callers, renamed by the compiler (`.isra.0`, `.constprop.0`),
@@ -43,11 +43,11 @@ def no_symbol(t: Traits, _k: Flags) -> bool:
     errno="ENOENT",
     decides="number_of_same_symbols == 0: kallsyms_on_each_match_symbol walks vmlinux alone",
     needs=(KALLSYMS,),
-    witness="unique_check",
+    feature="unique_check",
     unless="counts_modules",
     known="kernels with b022f0c7e404 and without 926fe783c8a6: stable 6.1.60 to 6.1.70 and others of that time",
 )
-def module_not_counted(t: Traits, _k: Flags) -> bool:
+def module_not_counted(t: Traits, _k: KernelFeatures) -> bool:
     """Only a module has this symbol, and this kernel counts the symbols of vmlinux alone.
 
     It finds none. Through tracefs the name with its module in front is accepted, for there a name with a colon is
@@ -61,12 +61,12 @@ def module_not_counted(t: Traits, _k: Flags) -> bool:
     errno="ENOENT",
     decides='create_local_trace_kprobe: number_of_same_symbols("MODULE:FUNCTION") == 0',
     needs=(KALLSYMS,),
-    witness="unique_check",
+    feature="unique_check",
     unless="prefix_understood",
     known="kernels that count and do not look for the colon: 6.7 to 6.10, 6.1 before 6.1.122, 6.6 before 6.6.68. "
     "The fix left no symbol or type: the code of create_local_trace_kprobe tells, or nothing does",
 )
-def prefix_counted(t: Traits, _k: Flags) -> bool:
+def prefix_counted(t: Traits, _k: KernelFeatures) -> bool:
     """Through perf this kernel counts MODULE:FUNCTION as one name, and finds no symbol of that name.
 
     The bare name is accepted where it is the only one, and tracefs takes the name with its module.
@@ -79,10 +79,10 @@ def prefix_counted(t: Traits, _k: Flags) -> bool:
     errno="EADDRNOTAVAIL",
     decides="number_of_same_symbols > 1",
     needs=(KALLSYMS,),
-    witness="unique_check",
+    feature="unique_check",
     known="since 6.7 (b022f0c7e404), carried by the stable trees 6.1 and 6.6; absent in 5.10",
 )
-def ambiguous(t: Traits, k: Flags) -> bool:
+def ambiguous(t: Traits, k: KernelFeatures) -> bool:
     """Several symbols carry this name, and the kernel refuses to choose.
 
     Data symbols count. Through tracefs the errno is EINVAL and error_log says NON_UNIQ_SYMBOL. A probe by
@@ -90,7 +90,7 @@ def ambiguous(t: Traits, k: Flags) -> bool:
     by the kernels that do not know validate_probe_symbol.
     """
     if t.qualified:
-        return t.modules > 1 and k.flag("unique_check_in_module") is True
+        return t.modules > 1 and k.feature("unique_check_in_module") is True
     return t.vmlinux > 1 or (t.vmlinux == 0 and t.modules > 1)
 
 
@@ -99,12 +99,12 @@ def ambiguous(t: Traits, k: Flags) -> bool:
     errno="EADDRNOTAVAIL",
     decides="number_of_same_symbols: the module's symbol is counted beside vmlinux's",
     needs=(KALLSYMS,),
-    witness="unique_check",
+    feature="unique_check",
     unless="vmlinux_wins",
     known="until 7.0; 7.2 stops counting once vmlinux has the name, and so does stable 7.1.13. "
-    "That change left no symbol or type, so a contemporary is the witness, and 7.1 is unknown",
+    "That change left no symbol or type, so a contemporary is probed, and 7.1 is unknown",
 )
-def module_has_it_too(t: Traits, _k: Flags) -> bool:
+def module_has_it_too(t: Traits, _k: KernelFeatures) -> bool:
     """vmlinux and a loaded module both have a symbol of this name, and the kernel counts both.
 
     Newer kernels take the one of vmlinux.

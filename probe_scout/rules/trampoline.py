@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..model.facts import BTF, ENTRY_CODE, FILTER_FUNCTIONS, KALLSYMS
 from ..model.traits import NONE, TEXT, Traits
-from .gate import Flags, Gate
+from .gate import Gate, KernelFeatures
 
 GATE = Gate(
     "trampoline", source="kernel/bpf/trampoline.c", entry="bpf_trampoline_link_prog", known_by="trampoline_rules"
@@ -24,7 +24,7 @@ MULTI = Gate(
 @GATE.rule(
     "no_jit", errno="ENOMEM", decides="check_attach_btf_id: bpf_trampoline_get; Kconfig BPF_JIT", unless="bpf_jit"
 )
-def no_jit(_t: Traits, _k: Flags) -> bool:
+def no_jit(_t: Traits, _k: KernelFeatures) -> bool:
     """This kernel was built without the BPF JIT, which makes trampolines.
 
     Needs CONFIG_BPF_JIT=y. kernel/bpf/trampoline.c is not built then, and bpf_trampoline_get of include/linux/bpf.h
@@ -40,7 +40,7 @@ def no_jit(_t: Traits, _k: Flags) -> bool:
     needs=(KALLSYMS, FILTER_FUNCTIONS),
     unless="direct_calls",
 )
-def no_trampoline(t: Traits, _k: Flags) -> bool:
+def no_trampoline(t: Traits, _k: KernelFeatures) -> bool:
     """This kernel has no direct calls from ftrace sites, so no trampoline can be entered.
 
     Needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y. ENOTSUPP is 524, which has no name in the C library. A function
@@ -49,12 +49,12 @@ def no_trampoline(t: Traits, _k: Flags) -> bool:
     return t.target_site
 
 
-def _too_many(t: Traits, k: Flags) -> bool:
+def _too_many(t: Traits, k: KernelFeatures) -> bool:
     if t.proto is None:
         return False
-    if k.flag("stack_arguments"):
-        return t.proto.slots > 12 and k.flag("stack_words_limited") is not False
-    return t.proto.slots > (8 if k.flag("eight_argument_registers") else 6)
+    if k.feature("stack_arguments"):
+        return t.proto.slots > 12 and k.feature("stack_words_limited") is not False
+    return t.proto.slots > (8 if k.feature("eight_argument_registers") else 6)
 
 
 @GATE.rule(
@@ -62,9 +62,9 @@ def _too_many(t: Traits, k: Flags) -> bool:
     errno="ENOTSUPP",
     decides="arch_prepare_bpf_trampoline: nr_args, nr_regs",
     needs=(BTF,),
-    witness="trampoline_rules",
+    feature="trampoline_rules",
 )
-def argument_slots(t: Traits, k: Flags) -> bool:
+def argument_slots(t: Traits, k: KernelFeatures) -> bool:
     """The arguments need more 8-byte slots than this kernel's trampoline can pass.
 
     A struct by value counts with each of its words. x86-64: 6 until the JIT learned stack arguments (473e3150e30a,
@@ -78,10 +78,10 @@ def argument_slots(t: Traits, k: Flags) -> bool:
     errno="ENOTSUPP",
     decides="bpf_arch_text_poke (arch/arm64/net/bpf_jit_comp.c): bpf_address_lookup",
     needs=(KALLSYMS, FILTER_FUNCTIONS),
-    witness="pokes_bpf_only",
+    feature="pokes_bpf_only",
     known="arm64",
 )
-def not_patched(t: Traits, _k: Flags) -> bool:
+def not_patched(t: Traits, _k: KernelFeatures) -> bool:
     """ftrace has no site in this function, and this architecture lets ftrace alone patch the kernel's functions.
 
     Wherever the function lies, in text, init text or a module: the kernel does not look at its first bytes.
@@ -96,7 +96,7 @@ def not_patched(t: Traits, _k: Flags) -> bool:
     needs=(KALLSYMS, FILTER_FUNCTIONS),
     unless="pokes_bpf_only",
 )
-def not_text(t: Traits, _k: Flags) -> bool:
+def not_text(t: Traits, _k: KernelFeatures) -> bool:
     """ftrace cannot patch this address, and it lies outside the kernel's own text: init code, data or a module.
 
     Init functions stay in kallsyms and in BTF after their memory was given back.
@@ -111,7 +111,7 @@ def not_text(t: Traits, _k: Flags) -> bool:
     needs=(KALLSYMS, FILTER_FUNCTIONS, ENTRY_CODE),
     unless="pokes_bpf_only",
 )
-def not_traced(t: Traits, _k: Flags) -> bool:
+def not_traced(t: Traits, _k: KernelFeatures) -> bool:
     """ftrace has no site in this function (notrace, noinstr, assembler), so there is nothing to patch.
 
     EBUSY, because the kernel then compares the entry with a five-byte NOP and finds code. A function
@@ -127,7 +127,7 @@ def not_traced(t: Traits, _k: Flags) -> bool:
     decides="bpf_check_attach_btf_id_multi: ftrace_location",
     needs=(KALLSYMS, FILTER_FUNCTIONS),
 )
-def multi_no_site(t: Traits, _k: Flags) -> bool:
+def multi_no_site(t: Traits, _k: KernelFeatures) -> bool:
     """No symbol carries the name, or ftrace has no site in it."""
     return t.btf != NONE and not t.target_site
 
@@ -137,9 +137,9 @@ def multi_no_site(t: Traits, _k: Flags) -> bool:
     errno="ENOTSUPP",
     decides="arch_prepare_bpf_trampoline",
     needs=(BTF,),
-    witness="trampoline_rules",
+    feature="trampoline_rules",
 )
-def multi_argument_slots(t: Traits, k: Flags) -> bool:
+def multi_argument_slots(t: Traits, k: KernelFeatures) -> bool:
     """The arguments need more 8-byte slots than this kernel's trampoline can pass."""
     return _too_many(t, k)
 

@@ -2,7 +2,7 @@
 
 A symbol is one line: `name`, or `name = alias`, then words: `[module]`, `data`, `init`, `percpu`, `behind`, `notrace`,
 `blacklisted`, `injectable`, `nobtf`. Everything not said is as in a new kernel with every feature; `without` takes
-single witnesses away (a function, an enumerator, an id set, a struct, `struct.member`).
+single feature probes away (a function, an enumerator, an id set, a struct, `struct.member`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOCKDOWN = "sys/kernel/security/lockdown"
 FILTER, FILTER_ADDRS = f"{TRACING}/available_filter_functions", f"{TRACING}/available_filter_functions_addrs"
 BTF = "sys/kernel/btf/vmlinux"
 
-WITNESS_FUNCTIONS = (
+FEATURE_FUNCTIONS = (
     *("bpf_prog_load", "__x64_sys_bpf", "perf_kprobe_init", "within_notrace_func", "count_symbols"),
     *("count_mod_symbols", "create_local_trace_kprobe"),
     *("validate_probe_symbol", "arch_adjust_kprobe_addr", "register_fprobe", "kallsyms_callback", "can_boost"),
@@ -164,7 +164,7 @@ def tiny_files(
     parsed = [_line(text) for text in symbols]
     parsed += [_line(f"bpf_iter_{name}") for name in iterators]
     prototypes.update({f"bpf_iter_{name}": ("int", ["meta"]) for name in iterators})
-    parsed += [_line(name) for name in WITNESS_FUNCTIONS if name not in without]
+    parsed += [_line(name) for name in FEATURE_FUNCTIONS if name not in without]
     described = [(event.split()[0].split(":"), event.split()[1:]) for event in events]
     parsed += [_line(f"perf_perm_{name} nobtf") for (_, name), words in described if "perf_perm" in words]
     raw_points = [name for (_, name), words in described if "noraw" not in words] + list(bare)

@@ -7,19 +7,19 @@ import pytest
 from probe_scout.kernel import features
 from probe_scout.rules import PATHS, all_rules, trampoline
 
-FLAGS = sorted({flag for rule in all_rules() for flag in (rule.witness, rule.unless) if flag})
+NAMED = sorted({name for rule in all_rules() for name in (rule.feature, rule.unless) if name})
 
 
-@pytest.mark.parametrize("flag", FLAGS)
-def test_a_feature_is_known_and_has_words(flag):
-    assert flag.startswith("may_") or flag in features.FEATURES
-    assert features.says(flag)
-    assert features.fact(flag)
+@pytest.mark.parametrize("name", NAMED)
+def test_a_feature_is_known_and_has_words(name):
+    assert name.startswith("may_") or name in features.FEATURES
+    assert features.says(name)
+    assert features.fact(name)
 
 
 def test_no_feature_is_left_without_a_user():
     codes = [*(rule.fires.__code__ for rule in all_rules()), trampoline._too_many.__code__]
-    used = set(FLAGS) | {const for code in codes for const in code.co_consts if isinstance(const, str)}
+    used = set(NAMED) | {const for code in codes for const in code.co_consts if isinstance(const, str)}
     used |= {gate.known_by for path in PATHS.values() for gate in path}
     elsewhere = {
         "dynamic_ftrace",
@@ -29,7 +29,7 @@ def test_no_feature_is_left_without_a_user():
         "exact_exclusive_masks",
         "refuses_mops",
     }  # asked by questions, offsets and the kernel
-    elsewhere |= {flag for flag in features.FEATURES if flag.startswith(("decoder_", "uprobe_nop"))}  # user/code.py
+    elsewhere |= {name for name in features.FEATURES if name.startswith(("decoder_", "uprobe_nop"))}  # user/code.py
     assert set(features.FEATURES) - used - elsewhere == set()
 
 

@@ -14,13 +14,13 @@ from probe_scout.kernel.from_image import open_image
 from tests.builders import package_writer as write
 from tests.builders.image_writer import bzimage
 from tests.builders.tiny_image import BUILD_ID, Event, TinyImage
-from tests.builders.tiny_kernel import WITNESS_FUNCTIONS
+from tests.builders.tiny_kernel import FEATURE_FUNCTIONS
 
 
 @pytest.fixture(scope="module")
 def vmlinuz() -> bytes:
     made = TinyImage()
-    for name in (*WITNESS_FUNCTIONS, "vfs_read"):
+    for name in (*FEATURE_FUNCTIONS, "vfs_read"):
         made.function(name)
     made.function("closed_one", blacklisted=True)
     made.event(Event("sched", "sched_switch"))

@@ -14,7 +14,7 @@ from probe_scout.kernel import loaded_modules
 from tests.builders import package_writer as write
 from tests.builders.image_writer import ModuleSymbol, bzimage, module
 from tests.builders.tiny_image import TinyImage
-from tests.builders.tiny_kernel import WITNESS_FUNCTIONS
+from tests.builders.tiny_kernel import FEATURE_FUNCTIONS
 
 RELEASE = "6.12.0-tiny"
 TOP = f"lib/modules/{RELEASE}"
@@ -52,7 +52,7 @@ LISTS = {"modules.builtin": b"kernel/fs/ext4/ext4.ko\n"}
 @pytest.fixture(scope="module")
 def vmlinuz() -> bytes:
     made = TinyImage()
-    for name in (*WITNESS_FUNCTIONS, "vfs_read"):
+    for name in (*FEATURE_FUNCTIONS, "vfs_read"):
         made.function(name)
     return bzimage(gzip.compress(made.elf(), 1))
 

@@ -152,7 +152,7 @@ class Judge:
         offset, size = (int(word) for word in more.split(":"))
         found = tracepoint_access.reads(offset, size, self.formats[event])
         whole = self._plain("tp", self._event(event))
-        is_type_known = self.kernel.flag("bpf_events") is not False  # else the load ends before the verifier
+        is_type_known = self.kernel.feature("bpf_events") is not False  # else the load ends before the verifier
         if whole.answer != "yes" and not (is_type_known and found and found.stage == "load"):
             return whole
         if found is None:
@@ -334,8 +334,8 @@ def markdown(found: dict[str, dict[str, Row]]) -> str:
     if kept:
         lines += ["", f"{kept} more answers are kept and not judged (calls of kfuncs, arguments of raw tracepoints)."]
     rules = list(all_rules())
-    contemporaries = {flag for flag, witness in FEATURES.items() if witness.contemporary}
-    borrowed = sorted({r.id for r in rules if {r.witness, r.unless, *r.fires.__code__.co_consts} & contemporaries})
+    contemporaries = {name for name, feature in FEATURES.items() if feature.contemporary}
+    borrowed = sorted({r.id for r in rules if {r.feature, r.unless, *r.fires.__code__.co_consts} & contemporaries})
     lines += [
         "",
         f"{len(rules)} rules; none looks at a release number. Of these, {len(borrowed)} are recognised by a",

@@ -27,10 +27,10 @@ def test_every_hook_is_answered_as_the_kernel_did(name):
 
 
 @pytest.mark.parametrize("name", sorted(scoreboard.kernels()))
-def test_a_slice_that_was_cut_without_the_witness_goes_by_the_configuration(name):
+def test_a_slice_that_was_cut_without_the_probed_function_goes_by_the_configuration(name):
     """Slices of fixtures/kernels lack __cgroup_bpf_run_filter_skb: that is no word about CONFIG_CGROUP_BPF."""
     kernel = Kernel(open_source(str(scoreboard.KERNELS / f"{name}.tar.xz")))
-    assert kernel.flag("cgroup_bpf") is True
-    if kernel.partial():  # and so are the witnesses of uprobes, which no configuration settles
-        assert kernel.flag("uprobe_nops") in (None, True)
-        assert kernel.flag("decoder_xop") in (None, True)
+    assert kernel.feature("cgroup_bpf") is True
+    if kernel.partial():  # and so are the feature probes of uprobes, which no configuration settles
+        assert kernel.feature("uprobe_nops") in (None, True)
+        assert kernel.feature("decoder_xop") in (None, True)

@@ -21,11 +21,11 @@ from probe_scout.rules import judge as walk
 from probe_scout.rules.gate import Gate
 
 
-class Flags:
+class Features:
     def __init__(self, **told):
         self.told = told
 
-    def flag(self, name):
+    def feature(self, name):
         return self.told.get(name)
 
 
@@ -35,7 +35,7 @@ def proto(**more):
 
 @pytest.mark.parametrize(("known", "most"), [(True, 12), (False, 11), (None, 11)])
 def test_how_many_arguments(known, most):
-    k = Flags(struct_arguments=known)
+    k = Features(struct_arguments=known)
     fired = [prototype.too_many_arguments.fires(Traits(proto=proto(args=count)), k) for count in (most, most + 1)]
     assert fired == [False, True]
     assert not prototype.too_many_arguments.fires(Traits(), k)
@@ -53,7 +53,7 @@ def test_how_many_arguments(known, most):
     ],
 )
 def test_how_many_slots(stack, limited, eight, most):
-    k = Flags(stack_arguments=stack, stack_words_limited=limited, eight_argument_registers=eight)
+    k = Features(stack_arguments=stack, stack_words_limited=limited, eight_argument_registers=eight)
     for count in (6, 7, 8, 9, 12, 13, 99):
         assert trampoline._too_many(Traits(proto=proto(slots=count)), k) == (count > most), count
     assert trampoline._too_many(Traits(), k) is False
@@ -62,7 +62,7 @@ def test_how_many_slots(stack, limited, eight, most):
 @pytest.mark.parametrize("flags", [*itertools.product((True, False, None), repeat=2)])
 def test_types_of_arguments(flags):
     unions, structs = flags
-    k = Flags(union_arguments=unions, struct_arguments=structs)
+    k = Features(union_arguments=unions, struct_arguments=structs)
     for kind, expected in (
         ("union_args", unions is False),
         ("struct_args", structs is False),
@@ -76,7 +76,7 @@ def test_types_of_arguments(flags):
 
 @pytest.mark.parametrize("injection", [True, False, None])
 def test_what_may_sleep_and_what_may_be_modified(injection):
-    k = Flags(error_injection=injection)
+    k = Features(error_injection=injection)
     for injectable, never, marked, syscall, security, known in itertools.product((True, False), repeat=6):
         traits = Traits(
             btf="vmlinux" if known else NONE,
@@ -98,7 +98,7 @@ def test_what_may_sleep_and_what_may_be_modified(injection):
 
 @pytest.mark.parametrize("sees", [True, False, None])
 def test_sites_of_modules(sees):
-    k = Flags(multi_sees_modules=sees)
+    k = Features(multi_sees_modules=sees)
     for everywhere, vmlinux in itertools.product((True, False), repeat=2):
         fired = kprobe_multi.no_site.fires(Traits(any_site=everywhere, vmlinux_site=vmlinux), k)
         assert fired == (not (vmlinux if sees is False else everywhere))
@@ -124,14 +124,14 @@ def test_which_kernels_the_table_of_kfuncs_speaks_of():
 
 
 def test_rules_that_say_all_there_is():
-    """Their witness or their privilege decides; nothing about the place does."""
+    """Their feature or their privilege decides; nothing about the place does."""
     for rule in (uprobe.not_admin, uprobe.not_sleepable, kprobe_multi.no_fprobe):
-        assert rule.fires(None, Flags()) is True
+        assert rule.fires(None, Features()) is True
     for rule, field in ((uprobe.no_process_of_link, "no_process"), (uprobe.negative_offset, "negative")):
         for value in (True, False):
             from probe_scout.model.traits import UserTraits
 
-            assert rule.fires(UserTraits(**{field: value}), Flags()) is value
+            assert rule.fires(UserTraits(**{field: value}), Features()) is value
 
 
 # ---------------------------------------------------------------- the walk
@@ -139,7 +139,7 @@ def test_rules_that_say_all_there_is():
 ONE, TWO = Gate("one", source="s", entry="e"), Gate("two", source="s", entry="e")
 
 
-class Asked(Flags):
+class Asked(Features):
     def __init__(self, unread=(), **told):
         super().__init__(**told)
         self.gone = unread
@@ -147,14 +147,14 @@ class Asked(Flags):
     def unread(self, fact):
         return f"{fact} is gone" if fact in self.gone else None
 
-    def flag_fact(self, flag):
-        return {"witness": facts.BTF, "unless": facts.CONFIG, "known": facts.KALLSYMS}[flag]
+    def feature_fact(self, name):
+        return {"feature": facts.BTF, "unless": facts.CONFIG, "known": facts.KALLSYMS}[name]
 
 
 class Rule:
-    def __init__(self, name, errno="EINVAL", fires=True, needs=(), witness="", unless=""):
+    def __init__(self, name, errno="EINVAL", fires=True, needs=(), feature="", unless=""):
         self.id, self.errno, self._fires = name, errno, fires
-        self.needs, self.witness, self.unless = needs, witness, unless
+        self.needs, self.feature, self.unless = needs, feature, unless
 
     def fires(self, traits, k):
         return self._fires
@@ -169,7 +169,7 @@ def outcome(monkeypatch, *gates, unread=(), own=(), **told):
 
 A, B = Rule("a", "EBUSY"), Rule("b", "ENOENT")
 NEEDY = Rule("needy", needs=(facts.KALLSYMS, facts.BTF))
-SILENT = Rule("silent", fires=False, witness="witness")
+SILENT = Rule("silent", fires=False, feature="feature")
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ SILENT = Rule("silent", fires=False, witness="witness")
         ([((A, NEEDY), "")], {"own": (facts.BTF,)}, ("no", "EBUSY", True, ["a"], [])),
         ([((A, NEEDY, B), "")], {"own": (facts.BTF,)}, ("no", "EBUSY", True, ["a", "b"], [])),
         ([((SILENT,), "")], {}, ("yes", None, True, [], [])),
-        ([((Rule("w", witness="witness"),), "")], {"witness": True}, ("no", "EINVAL", True, ["w"], [])),
-        ([((Rule("w", witness="witness"), A), "")], {"witness": False}, ("no", "EBUSY", True, ["a"], [])),
-        ([((Rule("w", witness="witness"),), "")], {}, ("unknown", None, True, [], [(facts.BTF, "witness")])),
+        ([((Rule("w", feature="feature"),), "")], {"feature": True}, ("no", "EINVAL", True, ["w"], [])),
+        ([((Rule("w", feature="feature"), A), "")], {"feature": False}, ("no", "EBUSY", True, ["a"], [])),
+        ([((Rule("w", feature="feature"),), "")], {}, ("unknown", None, True, [], [(facts.BTF, "feature")])),
         ([((Rule("u", unless="unless"),), "")], {"unless": False}, ("no", "EINVAL", True, ["u"], [])),
         ([((Rule("u", unless="unless"), A), "")], {"unless": True}, ("no", "EBUSY", True, ["a"], [])),
         ([((Rule("u", unless="unless"),), "")], {}, ("unknown", None, True, [], [(facts.CONFIG, "unless")])),

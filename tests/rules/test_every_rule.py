@@ -87,7 +87,7 @@ def test_an_unread_fact_makes_it_unknown(rule_id, verdict_of):
     assert fact in {unread.fact for unread in verdict.unread}
     assert all(unread.why for unread in verdict.unread)
     rule = RULES[rule_id]
-    own = {*rule.needs, *(kernel.flag_fact(flag) for flag in (rule.witness, rule.unless) if flag)}
+    own = {*rule.needs, *(kernel.feature_fact(name) for name in (rule.feature, rule.unless) if name)}
     assert not own or fact in own, f"{rule_id} does not look at {fact}"
 
 

@@ -12,17 +12,17 @@ FACT, OTHER = "kallsyms", "btf"
 
 
 class Asked:
-    """A kernel of flags and unread facts."""
+    """A kernel of features and unread facts."""
 
-    def __init__(self, unread=(), **flags):
-        self.missing, self.flags = unread, flags
+    def __init__(self, unread=(), **features):
+        self.missing, self.features = unread, features
         self.asked = []
 
-    def flag(self, name):
+    def feature(self, name):
         self.asked.append(name)
-        return self.flags.get(name)
+        return self.features.get(name)
 
-    def flag_fact(self, name):
+    def feature_fact(self, name):
         return f"fact of {name}"
 
     def unread(self, fact):
@@ -88,8 +88,8 @@ def test_an_unread_fact_behind_the_first_finding_changes_nothing(path):
 
 
 @pytest.mark.parametrize(("seen", "answer"), [(True, ("no", "E0")), (False, ("yes", None)), (None, ("unknown", None))])
-def test_a_rule_exists_where_its_witness_is_seen(path, seen, answer):
-    path({"witness": "shown"})
+def test_a_rule_exists_where_its_feature_is_seen(path, seen, answer):
+    path({"feature": "shown"})
     assert judged(Asked(shown=seen))[:2] == answer
 
 
@@ -99,13 +99,13 @@ def test_unless_is_the_other_way_round(path, seen, answer):
     assert judged(Asked(built=seen))[:2] == answer
 
 
-def test_a_witness_that_cannot_be_told_names_its_fact_and_itself(path):
-    path({"witness": "shown"})
+def test_a_feature_that_is_not_known_names_its_fact_and_itself(path):
+    path({"feature": "shown"})
     assert judge.judge(Asked(), "test", Traits()).missing == (("fact of shown", "shown"),)
 
 
-def test_a_rule_that_would_not_fire_is_no_gap_for_want_of_its_witness(path):
-    path({"witness": "shown", "fires": False}, {"unless": "built", "fires": False})
+def test_a_rule_that_would_not_fire_is_no_gap_for_want_of_its_feature(path):
+    path({"feature": "shown", "fires": False}, {"unless": "built", "fires": False})
     assert judged(Asked()) == ("yes", None, True, [])
 
 
@@ -115,8 +115,8 @@ def test_a_missing_fact_is_a_gap_even_where_the_traits_would_not_fire(path):
     assert judged(Asked(unread=(FACT,)))[0] == "unknown"
 
 
-def test_an_absent_witness_keeps_an_unread_fact_from_mattering(path):
-    path({"witness": "shown", "needs": (FACT,)})
+def test_an_absent_feature_keeps_an_unread_fact_from_mattering(path):
+    path({"feature": "shown", "needs": (FACT,)})
     assert judged(Asked(unread=(FACT,), shown=False))[0] == "yes"
 
 

@@ -260,7 +260,7 @@ def test_every_refusal_has_a_rule_and_an_errno_that_the_kernel_knows(facts, feat
 @pytest.mark.property
 @EXAMPLES
 @given(FACTS, FEATURES, TRISTATE, TRISTATE, TRISTATE, TRISTATE)
-def test_an_answer_without_a_witness_stands_when_the_witness_is_read(facts, features, adjusts, traps, emulates, cfi):
+def test_an_answer_without_a_feature_stands_when_the_feature_is_known(facts, features, adjusts, traps, emulates, cfi):
     """Unknown features may turn an answer into unknown, never into another answer."""
     answer = judge_offset(facts, features).answer
     read = Features(

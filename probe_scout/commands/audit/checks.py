@@ -37,7 +37,7 @@ _FEW = MANY  # functions that are searched for one by one
 NEARLY = 4  # free places of a trampoline below which it is nearly full
 LINKS_MAX = 38  # BPF_MAX_TRAMP_LINKS where BTF does not tell
 # Before ca06f55b9002, which made each call of a program larger. The next commits of that series count recursion, so the
-# count's field is the witness.
+# count's field is the feature probe.
 LINKS_MAX_BEFORE, _SMALLER = 40, ("bpf_prog_info", "recursion_misses")
 _SESSION_LINKS = 2
 _UNNAMED = "there are inlined copies; debug information of this build would name the callers"

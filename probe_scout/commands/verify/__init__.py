@@ -252,7 +252,7 @@ def _demand_rights(rights: Callable[[str], bool | None], asked: Sequence[Questio
         wanted.append("may_perf")
     if any(question.module is not None for question in asked):
         wanted.append("may_admin")
-    missing = [_CAPABILITIES[flag] for flag in wanted if rights(flag) is not True]
+    missing = [_CAPABILITIES[privilege] for privilege in wanted if rights(privilege) is not True]
     if "CAP_PERFMON" in missing:
         missing = [one for one in missing if "perf events" not in one]  # one cause, told once
     if missing:

@@ -19,7 +19,7 @@ def rule_pages() -> list[RulePage]:
             source=rule.source,
             decides=rule.decides,
             needs=tuple(rule.needs),
-            witness=_witness(rule.witness, rule.unless),
+            witness=_seen_by(rule.feature, rule.unless),
             known=rule.known,
             types=rule.types,
         )
@@ -27,11 +27,11 @@ def rule_pages() -> list[RulePage]:
     ]
 
 
-def _witness(witness: str, unless: str) -> str:
+def _seen_by(feature: str, unless: str) -> str:
     """What shows that a kernel has the rule, in words; "" for a rule that every kernel has."""
     from ...kernel import features
 
-    present = f"there: {features.says(witness)}" if witness else ""
+    present = f"there: {features.says(feature)}" if feature else ""
     absent = f"not there: {features.says(unless)}" if unless else ""
     return "; ".join(part for part in (present, absent) if part)
 

@@ -114,7 +114,10 @@ class _Bulk:
         self.reads_code = k.source.describe().kind == "live" or k.image is not None
         # Nothing shows the code: an entry that ftrace does not patch may be the no-op that a trampoline looks for.
         self.codeless = (
-            k.arch() == "x86_64" and not self.reads_code and not self.sliced and k.flag("dynamic_ftrace") is not False
+            k.arch() == "x86_64"
+            and not self.reads_code
+            and not self.sliced
+            and k.feature("dynamic_ftrace") is not False
         )
         self.protos: list[Proto | None] = [None]
         self.numbers: dict[object, int] = {}

@@ -25,7 +25,7 @@ def verdict(
 ) -> Verdict:
     """The verdict of one outcome. `evidence` maps facts to what was read about this very target."""
     findings = tuple(Finding(rule.id, rule.says, _evidence(k, rule, evidence)) for rule in outcome.fired)
-    unread = tuple(dict.fromkeys(explain_gap(k, fact, flag) for fact, flag in outcome.missing))
+    unread = tuple(dict.fromkeys(explain_gap(k, fact, feature) for fact, feature in outcome.missing))
     return Verdict(
         attach,
         outcome.answer,
@@ -40,13 +40,13 @@ def verdict(
 def _evidence(k: Kernel, rule: Rule, evidence: dict[str, str]) -> str:
     if rule.id.startswith(_PROTOTYPE) and "prototype" in evidence:
         return f"{k.evidence(facts.BTF)}: {evidence['prototype']}"
-    if rule.unless and k.flag_fact(rule.unless) != facts.ARCHITECTURE:
-        return f"looked for and not found: {k.flag_evidence(rule.unless)}"
+    if rule.unless and k.feature_fact(rule.unless) != facts.ARCHITECTURE:
+        return f"looked for and not found: {k.feature_evidence(rule.unless)}"
     for fact in reversed(rule.needs):
         if fact in evidence:
             return evidence[fact]
-    if rule.witness:
-        return k.flag_evidence(rule.witness)
+    if rule.feature:
+        return k.feature_evidence(rule.feature)
     return "; ".join(k.evidence(fact) for fact in rule.needs) or f"{rule.source}: {rule.decides}"
 
 
@@ -59,20 +59,20 @@ _CUT = {
 }
 
 
-def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
-    """Why a fact or a witness could not be had, and what would open it."""
-    if flag == "may_perf":
+def explain_gap(k: Kernel, fact: str, feature: str) -> Unread:
+    """Why a fact or a feature is not known, and what would open it."""
+    if feature == "may_perf":
         return _paranoid(k)
     if fact == facts.ARCHITECTURE:
         return no_rules(k)
     known = k.unread(fact)
     if known is not None:
         return known
-    if not flag and fact in _CUT and (cut := k.partial_gap(_CUT[fact])) is not None:
+    if not feature and fact in _CUT and (cut := k.partial_gap(_CUT[fact])) is not None:
         return cut
-    if fact == facts.KALLSYMS and not flag and (cut := k.unproved()) is not None:
+    if fact == facts.KALLSYMS and not feature and (cut := k.unproved()) is not None:
         return cut
-    if flag == "prefix_understood":
+    if feature == "prefix_understood":
         return Unread(
             fact,
             "not_recorded",
@@ -80,11 +80,11 @@ def explain_gap(k: Kernel, fact: str, flag: str) -> Unread:
             + (k.code_why() or "no code of this kernel was read"),
             f"{k.code_cure()}; the bare name does where it is the only one, and tracefs takes the module's",
         )
-    if flag:
+    if feature:
         return Unread(
             fact,
             "not_there",
-            f"nothing that was read shows whether this kernel has it ({k.flag_evidence(flag)})",
+            f"nothing that was read shows whether this kernel has it ({k.feature_evidence(feature)})",
             _CURES.get(fact, ""),
         )
     if fact == facts.FILTER_FUNCTIONS:
@@ -261,7 +261,7 @@ def function_evidence(k: Kernel, name: str, module: str | None) -> dict[str, str
         found[facts.BTF_IDS] = f"proc/kallsyms: __BTF_ID__ symbols put {name} in " + (
             ", ".join(sets) if sets else "no set that decides about programs"
         )
-        if k.flag("error_injection") is False:
+        if k.feature("error_injection") is False:
             inside = [title for title in function_traits.MODIFY_RETURN_SETS if ids.holds(title, name)]
             found[facts.ERROR_INJECTION] = "error injection is not built, and " + (
                 f"{name} is in {', '.join(inside)} without the mark for sleepable programs"

@@ -100,7 +100,7 @@ def _symbol_traits(
                 unread.add(facts.CODE)
             else:
                 common["first"] = first
-        elif view.sites is not None and k.flag("notrace_check") is False:
+        elif view.sites is not None and k.feature("notrace_check") is False:
             # Built without the check, so the instruction decides. Unread it is taken for a plain one, as nearly all
             # are: a jump label or a trap at a function's first byte is what a few of a kernel begin with.
             common["first"] = k.first_instruction(symbols, row) or ""
@@ -155,7 +155,7 @@ def _typed_traits(
     if located is None:
         return common
     # The verifier takes the first symbol of the name (kallsyms_lookup_name), or the module's own where it asks so.
-    scoped = owner if owner is not None and k.flag("module_scoped") else None
+    scoped = owner if owner is not None and k.feature("module_scoped") else None
     at = next(iter(located.of(scoped)), None)
     if at is None:
         return common
@@ -167,10 +167,10 @@ def _typed_traits(
         common["target_site"] = bool(site)
         if site is False and common["target_place"] == TEXT:
             nop = k.entry_is_patched(located.symbols, located.rows[at])
-            if nop is None and (k.flag("dynamic_ftrace") is not False or k.image is not None):
+            if nop is None and (k.feature("dynamic_ftrace") is not False or k.image is not None):
                 # Without ftrace every function is without a site; that one of them begins with a jump label is rare
                 # and not worth an unknown for all (2 of 9,625 on 7.3). An image tells which ones may.
-                unread.update((facts.ENTRY_CODE,) if k.flag("trampoline_rules") else ())
+                unread.update((facts.ENTRY_CODE,) if k.feature("trampoline_rules") else ())
             elif nop:
                 common["target_nop"] = True
     return common

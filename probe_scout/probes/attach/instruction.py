@@ -169,7 +169,7 @@ def _arm64(k: Kernel, target: Target, view: View, is_return: bool) -> tuple[Judg
         () if is_told or view.symbols.hidden else arm64_text.words(k, view.symbols, row, offset),
         "" if is_told else arm64_text.reserved(k, view.symbols, row, offset),
     )
-    features = arm64.Features(k.flag("exact_exclusive_masks"), k.flag("refuses_mops"))
+    features = arm64.Features(k.feature("exact_exclusive_masks"), k.feature("refuses_mops"))
     return arm64.judge_offset(asked, features), asked.reserved
 
 
@@ -255,8 +255,8 @@ def _x86_facts(k: Kernel, view: View, row: int, offset: int, is_return: bool) ->
 def _features(k: Kernel) -> rules.Features:
     cfi = k.config("CONFIG_CFI_CLANG"), k.config("CONFIG_CFI")
     return rules.Features(
-        adjusts_address=k.flag("padding_check"),
-        refuses_traps=k.flag("refuses_traps"),
+        adjusts_address=k.feature("padding_check"),
+        refuses_traps=k.feature("refuses_traps"),
         emulates=k.has_symbol("kprobe_emulate_call"),
         cfi=None if None in cfi else "y" in cfi,
     )

@@ -1,8 +1,8 @@
 """What an accepted probe does not see or may not do on this kernel, apart from inlining: the limits of `check`.
 
 Inlining is the coverage's business (coverage.py). Here is the rest: callers that go past the symbol, hooks that nobody
-calls, returns that are lost, memory that no helper reads. Each limit has an id with a page (`rules ID`) and hangs on a
-witness: a symbol, a setting, the architecture.
+calls, returns that are lost, memory that no helper reads. Each limit has an id with a page (`rules ID`) and depends on
+a feature probe: a symbol, a setting, the architecture.
 """
 
 from __future__ import annotations

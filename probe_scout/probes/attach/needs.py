@@ -81,8 +81,8 @@ def _of_hook(k: Kernel, hook: Hook) -> list[Need]:
     by = row.by.split()
     text = (f"{hook.attach} {hook.text}",)
     needs = [
-        Need("capability", _CAPABILITY[flag], UNKNOWN, "to load the program; CAP_SYS_ADMIN does as well", text)
-        for flag in rights_to_load(row.program)
+        Need("capability", _CAPABILITY[privilege], UNKNOWN, "to load the program; CAP_SYS_ADMIN does as well", text)
+        for privilege in rights_to_load(row.program)
     ]
     if set(by) & set(_OPENED_BY_PERF):
         needs += _perf(k, hook.attach, text)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
 
 _PARANOID = "proc/sys/kernel/perf_event_paranoid"
-# Flags that hang on one capability; bpf_token_capable takes CAP_SYS_ADMIN for each but CAP_SYS_BOOT's.
+# Privileges that one capability gives; bpf_token_capable takes CAP_SYS_ADMIN for each but CAP_SYS_BOOT's.
 _OWN = {"may_bpf": "CAP_BPF", "may_perfmon": "CAP_PERFMON", "may_net": "CAP_NET_ADMIN", "may_boot": "CAP_SYS_BOOT"}
 
 
 def present(k: Kernel) -> Callable[[str], bool | None]:
-    """The flags may_bpf, may_perfmon, may_perf and may_admin of this process. Raises UsageError for a snapshot."""
+    """The privileges may_bpf, may_perfmon, may_perf and may_admin of this process. Raises UsageError for a snapshot."""
     if k.source.describe().kind != "live":
         raise UsageError("--as-me asks about the present caller; a snapshot or another root has none")
     from ...formats.text import proc_status
@@ -36,13 +36,13 @@ def present(k: Kernel) -> Callable[[str], bool | None]:
 
 
 def supposed(k: Kernel, text: str) -> Callable[[str], bool | None]:
-    """The same flags of a caller with these capabilities, names with commas; "none", or "token": a BPF token that hands
-    over all that one can. Raises UsageError for a capability that does not exist."""
+    """The privileges of a caller with these capabilities, names with commas; "none", or "token": a BPF token that
+    hands over all that one can. Raises UsageError for a capability that does not exist."""
     caps = capabilities(text)
     if caps is None:
         known = k.enumerator("BPF_TOKEN_CREATE")
         by_token = {"may_bpf": known, "may_perfmon": known, "may_net": known}
-        return lambda flag: by_token.get(flag, False)
+        return lambda privilege: by_token.get(privilege, False)
     return _may(caps, _paranoid(k))
 
 
@@ -74,16 +74,16 @@ def _paranoid(k: Kernel) -> int | None:
 
 
 def _may(caps: frozenset[str] | None, paranoid: int | None) -> Callable[[str], bool | None]:
-    """The flags may_* of a caller with these capabilities; None: they are not known."""
+    """The privileges may_* of a caller with these capabilities; None: they are not known."""
 
-    def may(flag: str) -> bool | None:
+    def may(privilege: str) -> bool | None:
         if caps is None:
             return None
-        if flag in _OWN:
-            return _OWN[flag] in caps or (flag != "may_boot" and "CAP_SYS_ADMIN" in caps)
+        if privilege in _OWN:
+            return _OWN[privilege] in caps or (privilege != "may_boot" and "CAP_SYS_ADMIN" in caps)
         if "CAP_SYS_ADMIN" in caps:
             return True
-        if flag == "may_admin":
+        if privilege == "may_admin":
             return False
         if "CAP_PERFMON" not in caps:
             return False

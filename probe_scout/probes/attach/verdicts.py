@@ -146,9 +146,9 @@ def event_verdicts(k: Kernel, category: str | None, name: str, types: Sequence[s
 def _sleep_note(k: Kernel, attach: str, traits: EventTraits) -> tuple[Finding, ...]:
     """Kernels that accept a sleepable program on an event which runs where sleeping is not allowed."""
     if attach == "tp.s":
-        is_checked = traits.syscall or k.flag("faultable_events") is not False
+        is_checked = traits.syscall or k.feature("faultable_events") is not False
     else:
-        is_checked = attach != "tp_btf.s" or traits.faultable or k.flag("sleepable_types_listed") is not False
+        is_checked = attach != "tp_btf.s" or traits.faultable or k.feature("sleepable_types_listed") is not False
     if is_checked:
         return ()
     says = "The kernel does not look whether this event may sleep, and it may not: a helper that sleeps can hang it."

@@ -161,7 +161,7 @@ def _virtual(extern: Extern, types: KernelTypes) -> bytes | None:
 
 def _has_syscall_wrapper(k: Asked) -> bool:
     """Whether a kprobe opens on the wrapper of bpf (tools/lib/bpf/libbpf.c, probe_kern_syscall_wrapper)."""
-    if k.flag("kprobe_pmu") is False or not k.syscall_prefix():
+    if k.feature("kprobe_pmu") is False or not k.syscall_prefix():
         return False
     if k.kallsyms() is None:
         raise Unresolved("object_load.kconfig", "", "kallsyms cannot be read for LINUX_HAS_SYSCALL_WRAPPER", "kallsyms")

@@ -222,25 +222,26 @@ class TraceTypes:
         if shape == "other":
             return UNREADABLE, "neither a number nor a pointer; EACCES at load"
         if shape == "struct":
-            flag = self._k.flag("union_arguments" if param.target == "union" else "struct_arguments")
-            if flag is None:
+            is_taken = self._k.feature("union_arguments" if param.target == "union" else "struct_arguments")
+            if is_taken is None:
                 return _UNKNOWN, "nothing that was read shows whether this verifier takes a struct by value"
-            return (READABLE, "") if flag else (UNREADABLE, "this verifier takes nothing of this kind by value; EACCES")
+            says = "this verifier takes nothing of this kind by value; EACCES"
+            return (READABLE, "") if is_taken else (UNREADABLE, says)
         if shape != "pointer" or param.target in (None, "void", "byte"):
             return READABLE, ""
         if self._enumerator(_ANY_POINTER):
             return READABLE, ""
         if param.target == "int":
-            witness = self._enumerator(_INT_POINTERS)
-            if witness is None:
+            is_taken = self._enumerator(_INT_POINTERS)
+            if is_taken is None:
                 return _UNKNOWN, "BTF does not show whether this verifier takes pointers to integers"
             says = "this verifier takes pointers to structs, to char and to void only; EACCES at load"
-            return (READABLE, "") if witness else (UNREADABLE, says)
+            return (READABLE, "") if is_taken else (UNREADABLE, says)
         if param.target == "qualified void":
-            witness = self._enumerator(_VOID_POINTERS)
-            if witness is not None:
+            is_taken = self._enumerator(_VOID_POINTERS)
+            if is_taken is not None:
                 says = "const void is another type than void to this verifier; EACCES at load"
-                return (READABLE, "") if witness else (UNREADABLE, says)
+                return (READABLE, "") if is_taken else (UNREADABLE, says)
         elif self._enumerator(_NOT_YET) is False:
             return UNREADABLE, "this verifier takes pointers to structs, integers and void only; EACCES at load"
         return _UNKNOWN, "nothing that was read shows whether this verifier takes a pointer of this type"

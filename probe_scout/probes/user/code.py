@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...kernel.kernel import Kernel
 
 FUNCTION_BYTES_MAX = 1 << 18
-_FLAGS = ("decoder_apx", "decoder_invalid64", "decoder_xop", "uprobe_nop10", "uprobe_nops")
+_DECODER_FEATURES = ("decoder_apx", "decoder_invalid64", "decoder_xop", "uprobe_nop10", "uprobe_nops")
 
 
 class Verdicted(NamedTuple):
@@ -73,7 +73,7 @@ def is_judged(image: UserImage) -> bool:
 
 def editions(k: Kernel) -> tuple[x86_uprobe.Edition, ...]:
     """The decoders that this kernel may have: one, or several where a feature cannot be seen."""
-    answers = [k.flag(flag) for flag in _FLAGS]
+    answers = [k.feature(name) for name in _DECODER_FEATURES]
     choices = [(True, False) if answer is None else (answer,) for answer in answers]
     return tuple(x86_uprobe.Edition(*one) for one in product(*choices))
 

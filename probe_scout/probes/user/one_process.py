@@ -65,7 +65,7 @@ def _of_threads(k: Kernel, pid: int, types: tuple[str, ...]) -> Iterator[Limit]:
     uprobe_prog_run compared tasks until Linux kernel commit 46ba0e49b642 ("bpf: fix multi-uprobe PID filtering logic"),
     which was backported and left no trace that can be read. Sessions came later.
     """
-    if not types or k.flag("type_uprobe_session") or user_files.threads(pid) < 2:
+    if not types or k.feature("type_uprobe_session") or user_files.threads(pid) < 2:
         return
     says = (
         f"Whether calls by other threads of process {pid} are seen is unknown: links of early kernels see those of "

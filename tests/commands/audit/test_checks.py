@@ -172,7 +172,7 @@ def test_an_lsm_program_that_is_never_called(audited, active, count):
     ("total", "limit", "is_full"), [(34, 38, False), (35, 38, True), (36, 40, False), (37, 40, True)]
 )
 def test_a_trampoline_that_is_nearly_full(audited, total, limit, is_full, monkeypatch):
-    """Limits of booted kernels: 40 in 5.10, 38 in 6.1 and 6.12. The tiny kernel's BTF has the witness that is set."""
+    """Limits of booted kernels: 40 in 5.10, 38 in 6.1 and 6.12. The tiny kernel's BTF has the field that is probed."""
     from probe_scout.formats.btf.reader import Btf
     from probe_scout.frontends.session import open_kernel
 

@@ -20,10 +20,15 @@ PARANOID, LSM, EVENTS = (
 
 
 class K:
-    """As much of a kernel as these ask: options, files, flags."""
+    """As much of a kernel as these ask: options, files, features."""
 
-    def __init__(self, options=None, files=None, flags=None, enumerators=None, **more):
-        self.options, self.files, self.flags, self.enumerators = options, files or {}, flags or {}, enumerators or {}
+    def __init__(self, options=None, files=None, features=None, enumerators=None, **more):
+        self.options, self.files, self.features, self.enumerators = (
+            options,
+            files or {},
+            features or {},
+            enumerators or {},
+        )
         self.more = more
 
     def config(self, option):
@@ -35,8 +40,8 @@ class K:
             raise found
         return found
 
-    def flag(self, name):
-        return self.flags.get(name)
+    def feature(self, name):
+        return self.features.get(name)
 
     def enumerator(self, name):
         return self.enumerators.get(name)
@@ -176,7 +181,7 @@ def test_one_of_several(attach, vmlinux, modules, words):
     ],
 )
 def test_an_event_that_may_not_sleep(attach, faultable_events, typed, traits, warns):
-    k = K(flags={"faultable_events": faultable_events, "sleepable_types_listed": typed})
+    k = K(features={"faultable_events": faultable_events, "sleepable_types_listed": typed})
     assert bool(verdicts._sleep_note(k, attach, EventTraits(**traits))) == warns
 
 
@@ -202,7 +207,7 @@ GAP = Unread(facts.CODE, "not_recorded", "why", "cure")
     ],
 )
 def test_the_symbols_verdict_and_the_instructions(monkeypatch, verdict, judged, held, expected):
-    monkeypatch.setattr(evidence, "explain_gap", lambda k, fact, flag: GAP)
+    monkeypatch.setattr(evidence, "explain_gap", lambda k, fact, feature: GAP)
     k = K(evidence="the code", code_why="")
     found = instruction.merged(k, "kprobe", verdict, judged, held)
     assert (found.answer, found.errno, found.errno_certain, [one.fact for one in found.unread]) == expected
@@ -211,7 +216,7 @@ def test_the_symbols_verdict_and_the_instructions(monkeypatch, verdict, judged, 
         assert found.unread[-1].why == "Not read; no code of this kernel was read"
         told = instruction.merged(K(code_why="hidden"), "kprobe", verdict, judged, held)
         assert told.unread[-1].why == "Not read; hidden"
-        monkeypatch.setattr(evidence, "explain_gap", lambda k, fact, flag: GAP._replace(fact=facts.ADDRESSES))
+        monkeypatch.setattr(evidence, "explain_gap", lambda k, fact, feature: GAP._replace(fact=facts.ADDRESSES))
         assert instruction.merged(k, "kprobe", verdict, judged, held).unread[-1].why == "why"
 
 
@@ -235,7 +240,7 @@ def test_what_an_instructions_refusal_was_read_from(rule, held, words):
 )
 def test_whether_calls_are_checked(clang, plain, cfi):
     options = None if clang is None else {"CONFIG_CFI_CLANG": clang, "CONFIG_CFI": plain}
-    found = instruction._features(K(options, flags={"padding_check": True, "refuses_traps": False}, has_symbol=True))
+    found = instruction._features(K(options, features={"padding_check": True, "refuses_traps": False}, has_symbol=True))
     assert (found.adjusts_address, found.refuses_traps, found.emulates, found.cfi) == (True, False, True, cfi)
 
 
@@ -323,7 +328,7 @@ CUT = Unread(facts.KALLSYMS, "not_recorded", "a slice", "")
 HIDDEN = "kernel.kptr_restrict hides the addresses"
 
 
-def gap_of(fact, flag="", **more):
+def gap_of(fact, feature="", **more):
     told = {
         "unread": None,
         "partial_gap": None,
@@ -332,26 +337,32 @@ def gap_of(fact, flag="", **more):
         "code_why": "",
         "arch": "x86_64",
     }
-    told |= {"code_cure": "a cure", "flag_evidence": "what shows it", "module_gaps": {}, "evidence": "the file", **more}
+    told |= {
+        "code_cure": "a cure",
+        "feature_evidence": "what shows it",
+        "module_gaps": {},
+        "evidence": "the file",
+        **more,
+    }
     k = K({}, **told)
     k.module_gaps = told["module_gaps"]
-    return evidence.explain_gap(k, fact, flag)
+    return evidence.explain_gap(k, fact, feature)
 
 
 @pytest.mark.parametrize(
-    ("fact", "flag", "more", "kind", "words"),
+    ("fact", "feature", "more", "kind", "words"),
     [
         (facts.BTF, "", {"unread": Unread(facts.BTF, "denied", "no rights", "")}, "denied", "no rights"),
-        (facts.BTF, "witness", {"unread": Unread(facts.BTF, "denied", "no rights", "")}, "denied", "no rights"),
+        (facts.BTF, "feature", {"unread": Unread(facts.BTF, "denied", "no rights", "")}, "denied", "no rights"),
         (facts.KALLSYMS, "", {"partial_gap": CUT}, "not_recorded", "a slice"),
-        (facts.KALLSYMS, "witness", {"partial_gap": CUT}, "not_there", "nothing that was read shows"),
+        (facts.KALLSYMS, "feature", {"partial_gap": CUT}, "not_there", "nothing that was read shows"),
         (facts.CONFIG, "", {"partial_gap": CUT}, "not_there", "the file does not tell"),
         (facts.KALLSYMS, "", {"unproved": CUT}, "not_recorded", "a slice"),
-        (facts.KALLSYMS, "witness", {"unproved": CUT}, "not_there", "nothing that was read shows"),
+        (facts.KALLSYMS, "feature", {"unproved": CUT}, "not_there", "nothing that was read shows"),
         (facts.CODE, "prefix_understood", {}, "not_recorded", "MODULE:FUNCTION"),
         (
             facts.BTF,
-            "witness",
+            "feature",
             {},
             "not_there",
             "whether this kernel has it (what shows it)",
@@ -377,8 +388,8 @@ def gap_of(fact, flag="", **more):
         ),
     ],
 )
-def test_why_a_fact_could_not_be_had(fact, flag, more, kind, words):
-    found = gap_of(fact, flag, **more)
+def test_why_a_fact_could_not_be_had(fact, feature, more, kind, words):
+    found = gap_of(fact, feature, **more)
     assert (found.kind, words in found.why) == (kind, True), found
     entry = gap_of(facts.ENTRY_CODE)
     assert (entry.fact, entry.kind) == (facts.ENTRY_CODE, "not_recorded")
@@ -392,8 +403,8 @@ def test_why_nobody_knows_what_perf_event_paranoid_means(value):
 
 
 class Rule:
-    def __init__(self, name, needs=(), witness="", unless=""):
-        self.id, self.needs, self.witness, self.unless = name, needs, witness, unless
+    def __init__(self, name, needs=(), feature="", unless=""):
+        self.id, self.needs, self.feature, self.unless = name, needs, feature, unless
         self.source, self.decides = "the source", "the function"
 
 
@@ -408,16 +419,16 @@ OF = {facts.BTF: "own btf", facts.KALLSYMS: "own symbols", "prototype": "int f(v
         (Rule("prototype.variadic", (facts.BTF,)), {facts.BTF: "own btf"}, "own btf"),
         (Rule("a.b", (facts.BTF, facts.KALLSYMS)), OF, "own symbols"),
         (Rule("a.b", (facts.KALLSYMS, facts.CODE)), OF, "own symbols"),
-        (Rule("a.b", (facts.KALLSYMS,), unless="flag"), OF, "looked for and not found: what shows it"),
-        (Rule("a.b", (facts.CODE,), witness="flag"), OF, "what shows it"),
+        (Rule("a.b", (facts.KALLSYMS,), unless="feature"), OF, "looked for and not found: what shows it"),
+        (Rule("a.b", (facts.CODE,), feature="feature"), OF, "what shows it"),
         (Rule("a.b", (facts.CODE, facts.CONFIG)), OF, "the file; the file"),
         (Rule("a.b"), OF, "the source: the function"),
     ],
 )
 def test_what_a_refusal_was_read_from(rule, of, words):
-    k = K({}, flag_fact=facts.BTF, flag_evidence="what shows it", evidence="the file")
+    k = K({}, feature_fact=facts.BTF, feature_evidence="what shows it", evidence="the file")
     assert evidence._evidence(k, rule, of) == words
-    of_machine = K({}, flag_fact=facts.ARCHITECTURE, flag_evidence="what shows it", evidence="the file")
+    of_machine = K({}, feature_fact=facts.ARCHITECTURE, feature_evidence="what shows it", evidence="the file")
     if rule.unless:
         assert evidence._evidence(of_machine, rule, of) == "own symbols"
 

@@ -11,7 +11,7 @@ from tests.builders.tiny_kernel import Changed
 
 # include/uapi/linux/capability.h
 SYS_ADMIN, PERFMON, BPF = 1 << 21, 1 << 38, 1 << 39
-FLAGS = ("may_bpf", "may_perfmon", "may_perf", "may_admin")
+PRIVILEGES = ("may_bpf", "may_perfmon", "may_perf", "may_admin")
 
 
 class Live(Changed):
@@ -30,7 +30,7 @@ def rights(tiny_kernel):
         }
         files = {path: raw for path, raw in given.items() if raw is not None}
         may = privileges.present(Kernel(Live(tiny_kernel(("foo",), files=files)._kernel.source)))
-        return tuple(may(flag) for flag in FLAGS)
+        return tuple(may(privilege) for privilege in PRIVILEGES)
 
     return ask
 

@@ -14,7 +14,7 @@ from probe_scout.sources.user_files import FileState, MappedBy
 from tests.builders.tiny_kernel import tiny_files
 from tests.builders.tree import write_tree
 
-KERNEL = SimpleNamespace(flag=lambda name: True)
+KERNEL = SimpleNamespace(feature=lambda name: True)
 FILE = SimpleNamespace(path="/lib/x.so")
 NONE = MappedBy((), (), 0, False, ())
 
@@ -39,7 +39,7 @@ def test_limits(mapped, told, monkeypatch):
 def test_links_of_early_kernels_may_see_one_thread(session, threads, told, monkeypatch):
     monkeypatch.setattr(user_files, "exists", lambda pid: True)
     monkeypatch.setattr(user_files, "threads", lambda pid: threads)
-    kernel = SimpleNamespace(flag={"type_uprobe_session": session}.get)
+    kernel = SimpleNamespace(feature={"type_uprobe_session": session}.get)
     types = ("uprobe", "uprobe.multi", "uretprobe.multi")
     found = list(one_process.limits(kernel, 7, FILE, NONE._replace(pids=(7,)), types))  # type: ignore[arg-type]
     assert [(one.id, one.effect, one.types) for one in found] == (
