@@ -35,6 +35,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if any(kernel.wants_indexes() for kernel in run.opened):
             from .frontends.cli import afterwards
 
+            afterwards.let_go()
             afterwards.keep_indexes(run.opened)
     except BaseException:  # the answer is out
         pass

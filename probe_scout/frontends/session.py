@@ -159,6 +159,11 @@ class OpenKernel:
         """Whether a large file was read, of which `keep_indexes` can make the next question cheaper."""
         return self._opened is not None and (bool(self._scanned) or self._opened.wants_indexes())
 
+    def settle_indexes(self) -> None:
+        """Before a process is started for `keep_indexes`: it inherits no mapped file, but for a scan."""
+        if self._opened is not None:
+            self._opened.settle_indexes(bool(self._scanned))
+
     def keep_indexes(self) -> None:
         """Keep tables of the large files that were read (kernel/kept.py), and a scan: tenths of a second of work."""
         if self._opened is not None:

@@ -49,12 +49,18 @@ class Indexes:
         """Whether a file was read whose tables could be kept."""
         return any(not kept_index.is_kept(question) for question in self._questions.values())
 
+    def settle(self) -> None:
+        """Forget the files that somebody wrote to since they were read."""
+        for path, question in tuple(self._questions.items()):
+            held = self._held(path) if self._held is not None else None
+            if held is None or _question(path, held.state) != question:
+                del self._questions[path]
+
     def keep(self, raws: Mapping[str, bytes]) -> None:
-        """Make and keep the tables of the files that were read, as far as nobody wrote to them meanwhile."""
+        """Make and keep the tables of the files that were read and settled."""
         for path, question in self._questions.items():
             raw = raws.get(path)
-            held = self._held(path) if raw is not None and self._held is not None else None
-            if raw is None or held is None or _question(path, held.state) != question:
+            if raw is None:
                 continue
             try:
                 kept_index.store(question, MAKERS[path](raw))

@@ -110,8 +110,16 @@ class Reading:
         verified = getattr(self.source, "verified", None)
         return (self._indexes is not None and self._indexes.wanted()) or (verified is not None and verified.is_new)
 
+    def settle_indexes(self, maps: bool) -> None:
+        """What `keep_indexes` needs of the files, so that it opens none. `maps`: those mapped are still needed."""
+        if self._indexes is not None:
+            self._indexes.settle()
+        for raw in self._raw.values():
+            if not maps and (leave_out := getattr(raw, "leave_out", None)) is not None:
+                leave_out()
+
     def keep_indexes(self) -> None:
-        """Make and keep the tables of the large files that were read."""
+        """Make and keep the tables of the large files that were read, after `settle_indexes`."""
         if self._indexes is not None:
             self._indexes.keep({path: raw for path, raw in self._raw.items() if isinstance(raw, bytes)})
         verified = getattr(self.source, "verified", None)

@@ -11,6 +11,7 @@ Only functions and system calls are kept. JSON inside, with a checksum; nothing 
 from __future__ import annotations
 
 import os
+import time
 import zlib
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FORMAT = "probe-scout answers 2"
 _BYTES_MAX = 1 << 20
 _FILES_MAX = 4096
+_SPARE_S = 3600
 _LARGE, _LARGE_BYTES_MAX, _LARGE_FILES_MAX = "table-", 64 << 20, 16
 # What is looked at, not read: a change of any of these is another question.
 _STATED = (
@@ -81,6 +83,7 @@ def key(root: str, vmlinux: str | None, names: Sequence[str], types: Sequence[st
     parts += [_stat(os.path.join(top, path)) for path in _STATED]
     if root:
         parts += _each(os.path.join(top, "sys/kernel/btf"))
+        parts += _each(os.path.join(top, "boot"))
         if not os.path.lexists(os.path.join(root, "proc")):  # a kernel's packages
             parts += _each(root)
     for path in _READ:
@@ -127,7 +130,10 @@ def _walk(folder: str, below: str, found: list[str]) -> None:
 
 
 def _stat(path: str) -> str:
-    """Kind, size and time of a path. In /proc and /sys times tell nothing: there only that it is open to us."""
+    """Size and times of a path. In /proc and /sys times tell nothing: there only that it is open to us.
+
+    Its mtime can be set to what it was (`touch -r`, rsync, tar); its ctime cannot.
+    """
     try:
         state = os.stat(path)
     except (OSError, ValueError) as error:
@@ -135,7 +141,7 @@ def _stat(path: str) -> str:
     readable = os.access(path, os.R_OK)
     if path.startswith(("/proc", "/sys")):
         return f"{state.st_mode}:{readable}"
-    return f"{state.st_dev}:{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{readable}"
+    return f"{state.st_dev}:{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}:{readable}"
 
 
 def _each(folder: str) -> list[str]:
@@ -300,14 +306,19 @@ def _prune(where: str, kind: str) -> None:
 
 
 def give_back(where: str, ending: str, most: int) -> None:
-    """Unlink the oldest of the files with this ending until what is left has at most so many bytes."""
+    """Unlink the oldest of the files with this ending until what is left has at most so many bytes.
+
+    Also what a process was writing that was killed.
+    """
+    found, now = [], time.time()
     with os.scandir(where) as entries:
-        found = sorted(
-            (stat.st_mtime_ns, stat.st_size, entry.path)
-            for entry in entries
-            if entry.name.endswith(ending)
-            for stat in (entry.stat(follow_symlinks=False),)
-        )
+        for entry in entries:
+            if entry.name.endswith(ending):
+                stat = entry.stat(follow_symlinks=False)
+                found.append((stat.st_mtime_ns, stat.st_size, entry.path))
+            elif f"{ending}." in entry.name and now - entry.stat(follow_symlinks=False).st_mtime > _SPARE_S:
+                os.unlink(entry.path)
+    found.sort()
     total = sum(size for _, size, _ in found)
     for _, size, path in found:
         if total <= most:

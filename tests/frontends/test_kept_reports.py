@@ -212,3 +212,20 @@ def test_names_of_a_kernel_that_runs_are_not_kept(tmp_path):
         assert kernel._is_still() is is_kept
         assert (kernel._kernel.names_question() is not None) is is_kept
     assert not open_kernel("", cache=True)._is_still()
+
+
+def test_a_file_whose_mtime_was_set_back_is_another_question(tiny_folder):
+    """`touch -r` keeps mtime, size and inode of a file that was edited where it is; its ctime tells."""
+    folder = tiny_folder(["vfs_read", "vfs_write"])
+    for path in (folder / "proc/kallsyms", folder / "boot/config-1"):
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists():
+            path.write_text("CONFIG_A=y")
+        before = path.stat()
+        question = cache.key(str(folder), None, ["vfs_write"], (), False)
+        with path.open("r+b") as handle:
+            handle.write(path.read_bytes()[::-1])
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = path.stat()
+        assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+        assert cache.key(str(folder), None, ["vfs_write"], (), False) != question

@@ -127,8 +127,33 @@ def test_a_file_that_is_written_to_meanwhile_gets_no_tables(tiny_folder, cache):
     kernel, _ = asked(folder)
     for path in kept.MAKERS:
         os.utime(folder / path, ns=(9, 9))
+    kernel.settle_indexes()
     kernel.keep_indexes()
     assert not list(cache.glob(f"*{kept_index.ENDING}"))
+
+
+def test_when_it_is_settled_no_file_of_the_folder_is_opened_or_mapped(tiny_folder, cache):
+    """The process that makes the tables lives on when the answer is out: a mount can be taken off meanwhile."""
+    folder = tiny_folder(SYMBOLS)
+    kept_for(folder, cache)
+    os.utime(folder / FILTER_ADDRS)
+    kernel, _ = asked(folder)
+    assert kernel.wants_indexes()
+    before = len(list(cache.glob(f"*{kept_index.ENDING}")))
+    kernel.settle_indexes()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        folder.rename(folder.parent / "elsewhere")
+        kernel.keep_indexes()
+        with open("/proc/self/maps") as maps:
+            os.write(writer, str([line for line in maps if "elsewhere" in line]).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    assert os.read(reader, 4096) == b"[]"
+    os.close(reader)
+    assert len(list(cache.glob(f"*{kept_index.ENDING}"))) > before
 
 
 def test_an_archive_that_is_kept_unpacked_has_tables_too(tiny_folder, tmp_path, cache, monkeypatch):

@@ -102,6 +102,19 @@ def test_the_oldest_are_given_back(monkeypatch, folder):
     assert not kept_index.is_kept("question 0")
 
 
+def test_what_a_killed_process_was_writing_is_given_back(folder):
+    path = stored()
+    for name, when in ((f"{path}.77", 5), (f"{path}.78", None)):
+        with open(name, "w"):
+            pass
+        if when is not None:
+            os.utime(name, (when, when))
+    stored("another question")
+    assert not os.path.exists(f"{path}.77")
+    assert os.path.exists(f"{path}.78")  # of a process that may be at it
+    assert kept_index.is_kept("question")
+
+
 def test_one_in_use_is_given_back_last():
     path = stored()
     os.utime(path, (5, 5))
