@@ -245,6 +245,25 @@ def has_operand(code: bytes, byte: int) -> bool | None:
     return False
 
 
+def compares_with(code: bytes, numbers: tuple[int, ...]) -> bool | None:
+    """An instruction of a whole function compares with one of these 32-bit numbers; None if it is not all decoded."""
+    words = tuple(number.to_bytes(4, "little") for number in numbers)
+    if not any(word in code for word in words):
+        return False
+    try:
+        found = boundaries(code)
+    except NoDecoder:
+        return None
+    if found.decoded_bytes < len(code):
+        return None
+    for start, end in zip(found.starts, (*found.starts[1:], len(code)), strict=True):
+        one = code[start:end].lstrip(_OPERAND_PREFIXES)
+        is_compare = one[:1] == b"\x3d" or (one[:1] == b"\x81" and one[1] >> 3 & 7 == 7)  # cmp
+        if is_compare and one.endswith(words):
+            return True
+    return False
+
+
 def _trap_length(code: bytes, at: int) -> int | None:
     """Bytes of the ud0, ud1 or ud2 at this offset; None if another instruction is there."""
     window = code[at : at + _INSN_BYTES_MAX]

@@ -80,6 +80,12 @@ class Kernel(Code):
 
         return code.holds_byte(self, name, ord(":"))
 
+    def compares_with(self, name: str, numbers: tuple[int, ...]) -> bool | None:
+        """A function of vmlinux compares with one of these 32-bit numbers; None where its code cannot be read."""
+        from . import text as code
+
+        return code.compares_with(self, name, numbers)
+
     def feature(self, name: str) -> bool | None:
         """Whether the kernel has a feature, or the caller a privilege (`may_*`); None where that is not known."""
         if name not in self._features:

@@ -276,6 +276,21 @@ def holds_byte(k: Code, name: str, byte: int) -> bool | None:
     return x86_64.has_operand(found[0], byte) if found is not None and len(found[0]) == end - start else None
 
 
+def compares_with(k: Code, name: str, numbers: tuple[int, ...]) -> bool | None:
+    """This function of vmlinux compares with one of these 32-bit numbers; None where its code is not all read."""
+    if k.arch() != "x86_64":
+        return None
+    view = k.view((name.encode(),))
+    rows = [row for row in view.symbols.rows(name.encode()) if view.symbols.modules[row] is None] if view else []
+    if view is None or len(rows) != 1 or view.symbols.hidden:
+        return None
+    from ..arch import x86_64
+
+    start, end = view.symbols.extent(rows[0])
+    found = text(k, view.symbols, rows[0], end - start) if end - start <= _BODY_BYTES_MAX else None
+    return x86_64.compares_with(found[0], numbers) if found is not None and len(found[0]) == end - start else None
+
+
 def holds_site(k: Code, symbols: SymbolTable, address: int, doubts: Sequence[Ambiguous]) -> bool | None:
     """The symbol that starts at `address` has one of the sites in question; None if code does not tell.
 

@@ -437,6 +437,16 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "enum bpf_func_id",
     ),
     (
+        "object_load.map_percpu_unknown",
+        (
+            "A hash table without preallocation has values for each CPU that are never allocated. Whether that is "
+            "refused when the map is created or at the first update is code of the kernel, which its image shows."
+        ),
+        "map_create",
+        "kernel/bpf/hashtab.c",
+        "the object",
+    ),
+    (
         "object_load.argument",
         "The program reads an argument that the event or function does not have here.",
         "btf_ctx_access",

@@ -148,8 +148,6 @@ def map_too_large(definition: MapDefinition, helpers: dict[str, int], has_small_
     # Commit c8644cd0efe7 ("bpf: Lift hashtab key_size limit"), of task_storage_get's release.
     if kind in _HASHES and key > _KEY_BYTES_MAX and "BPF_FUNC_task_storage_get" not in helpers:
         says = f"a key of {key} bytes; this kernel takes {_KEY_BYTES_MAX}"
-    elif has_small_pages and kind in (PERCPU_HASH, LRU_PERCPU_HASH) and value > _PERCPU_BYTES_MAX:
-        says = f"a value of {value} bytes for each CPU; {_PERCPU_BYTES_MAX} is the most"
     elif has_small_pages and kind in (CGROUP_STORAGE, PERCPU_CGROUP_STORAGE) and value > _PAGE_BYTES:
         # Commit 33b57e0cc78e ("bpf: Increase supported cgroup storage value size"), of task_pt_regs' release.
         if "BPF_FUNC_task_pt_regs" not in helpers:
@@ -161,6 +159,45 @@ def map_too_large(definition: MapDefinition, helpers: dict[str, int], has_small_
     if not says or not helpers:
         return None
     return Refused("object_load.map_too_large", "E2BIG", f"map {definition.name}: {says}")
+
+
+# The check of map_alloc_check, and the numbers by which a compiler may write it.
+PERCPU_CHECKS = {
+    PERCPU_ARRAY: "array_map_alloc_check",
+    PERCPU_HASH: "htab_map_alloc_check",
+    LRU_PERCPU_HASH: "htab_map_alloc_check",
+}
+PERCPU_LIMITS = (_PERCPU_BYTES_MAX, _PERCPU_BYTES_MAX + 1)
+
+
+def is_percpu_too_large(definition: MapDefinition) -> bool:
+    """A value for each CPU that the per-CPU allocator never gives (mm/percpu.c, pcpu_alloc), with pages of 4 KiB."""
+    return definition.type in PERCPU_CHECKS and definition.value_bytes > _PERCPU_BYTES_MAX
+
+
+def percpu_refused(definition: MapDefinition, checks: bool | None, has_cache: bool) -> tuple[Refused | None, bool]:
+    """What becomes of such a map, and whether that is known. An `errno` of "" is ENOMEM or E2BIG.
+
+    `checks`: map_alloc_check refuses the size with E2BIG, since commit 1d244784be6b ("bpf: Check percpu map value size
+    first") and in stable kernels; None where the code cannot be read. Without it the allocation fails with ENOMEM,
+    which a hash table without preallocation puts off to the first update. `has_cache`: such tables draw on a cache
+    (struct bpf_mem_alloc) that is filled when they are created.
+    """
+    says = f"a value of {definition.value_bytes} bytes for each CPU; {_PERCPU_BYTES_MAX} is the most"
+    if checks is None:
+        says += " (E2BIG where map_alloc_check looks at it, else ENOMEM; the kernel's image shows which)"
+    refused = Refused(
+        "object_load.map_too_large",
+        "" if checks is None else "E2BIG" if checks else "ENOMEM",
+        f"map {definition.name}: {says}",
+    )
+    if checks or definition.type == PERCPU_ARRAY or not definition.flags & _NO_PREALLOC:
+        return refused, True
+    if checks is False and not has_cache:
+        return None, True
+    says = f"{definition.value_bytes} bytes for each CPU are more than {_PERCPU_BYTES_MAX}: a kernel refuses that here"
+    says += " or at the first update; its image shows which"
+    return Refused("object_load.map_percpu_unknown", "", f"map {definition.name}: {says}"), False
 
 
 def sleepable_refused(definition: MapDefinition, is_first: bool) -> str:

@@ -130,6 +130,22 @@ def test_a_sign_that_an_instruction_compares_with(code, said):
 
 
 @pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("3d00800000 c3", True),  # cmp $0x8000, %eax
+        ("81fa01800000 c3", True),  # cmp $0x8001, %edx
+        ("483d00800000 c3", True),  # cmp $0x8000, %rax
+        ("3d02800000 c3", False),
+        ("81c200800000 c3", False),  # add $0x8000, %edx
+        ("e800800000 c3", False),  # a call's displacement
+        ("8b8000800000 c3", False),  # a place in memory
+    ],
+)
+def test_a_number_that_an_instruction_compares_with(code, said):
+    assert x86_64.compares_with(bytes.fromhex(code), (0x8000, 0x8001)) is said
+
+
+@pytest.mark.parametrize(
     ("vmlinux", "modules", "fires"),
     [(2, 0, True), (1, 0, False), (1, 2, False), (0, 2, True), (0, 1, False), (2, 2, True)],
 )

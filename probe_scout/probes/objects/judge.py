@@ -18,7 +18,7 @@ from ...model.lint import ATTACH, ATTACHED, LOAD, LOADED, OPEN, ObjectAnswer, Pr
 from ...model.verdict import NO, UNKNOWN, YES, Finding
 from ...named_tuple import NamedTuple
 from ...rules import bpf_names, helper_sets, map_helpers, object_load, section_names
-from . import advice, old_libbpf, program_code, program_limits, reach
+from . import advice, map_limits, old_libbpf, program_code, program_limits, reach
 from . import externs as extern_states
 from .memo import Memo
 
@@ -303,10 +303,10 @@ class Judge:
                     )
 
     def _map_size(self, definition: MapDefinition) -> None:
-        has_small_pages = self.types.kernel.arch() == "x86_64"
-        refused = object_load.map_too_large(definition, self.types.enum("bpf_func_id"), has_small_pages)
+        refused, evidence = map_limits.too_large(self.types, definition)
+        if refused is not None and not refused.errno and evidence == map_limits.UNSEEN:
+            raise _Unknown(LOAD, refused.rule, refused.says)
         if refused is not None:
-            evidence = "sys/kernel/btf/vmlinux: enum bpf_func_id"
             raise _No(LOAD, refused.rule, refused.errno, refused.says, evidence)
 
     def _struct_ops(self, found: BpfObject, rows: list[Row], is_alone: bool) -> None:
