@@ -67,6 +67,8 @@ PATHS: dict[str, tuple[Gate, ...]] = {
         trampoline.MULTI_SITE,
         trampoline.MULTI_SLOTS,
     ),
+    # bpf_check_attach_target (kernel/bpf/verifier.c) asks `if sleepable … else if MODIFY_RETURN`: of a sleepable
+    # fmod_ret check_attach_modify_return is never asked.
     "fmod_ret": (*_RETURN, target.MODIFY, target.DENY_RETURN, trampoline.GATE),
     "fmod_ret.s": (*_RETURN, target.SLEEPABLE, target.DENY_RETURN, trampoline.GATE),
     "lsm": (*_LSM, lsm_hook.HOOK, trampoline.GATE),
@@ -78,6 +80,8 @@ PATHS: dict[str, tuple[Gate, ...]] = {
     "iter": (caller.BPF, target.LOAD, caller.EVENTS, prototype.ENTRY, iterator.PLAIN),
     "iter.s": (caller.BPF, target.LOAD, caller.EVENTS, prototype.ENTRY, iterator.SLEEPABLE),
     "tp": (caller.BPF, caller.EVENTS, caller.PERF_TRACEPOINT, tracepoint.EVENT),
+    # can_be_sleepable is asked at load (kernel/bpf/verifier.c check_attach_btf_id), is_syscall_tp when the program is
+    # put on the event (kernel/events/core.c __perf_event_set_bpf_prog): the event is opened between the two.
     "tp.s": (
         caller.BPF,
         caller.EVENTS,

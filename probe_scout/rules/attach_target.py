@@ -132,7 +132,10 @@ def not_sleepable(t: Traits, k: KernelFeatures) -> bool:
     set with KF_SLEEPABLE. Kernels from 7.1 on built without error injection allow system calls (`__x64_sys_*`).
     """
     if t.btf == NONE or t.modify_return_sleepable:
-        return False
+        return False  # btf_id_allow_sleepable falls back to the fmod_ret sets where check_attach_sleepable says no
+    # check_attach_sleepable stands twice in kernel/bpf/verifier.c: under CONFIG_FUNCTION_ERROR_INJECTION it looks into
+    # the error-injection list, else at the prefix of system calls (has_arch_syscall_prefix). Older kernels lack the
+    # second form and refuse all: syscall_not_sleepable below.
     if k.feature("error_injection"):
         return not t.injectable or t.never_sleeps
     return not t.syscall
@@ -165,6 +168,7 @@ def not_modifiable(t: Traits, k: KernelFeatures) -> bool:
     """
     if t.btf == NONE or t.security or t.modify_return:
         return False
+    # check_attach_modify_return has the same two forms as check_attach_sleepable.
     if k.feature("error_injection"):
         return not t.injectable
     return not t.syscall
@@ -241,6 +245,8 @@ def multi_unknown_type(_t: Traits, _k: KernelFeatures) -> bool:
 )
 def multi_unsupported(_t: Traits, k: KernelFeatures) -> bool:
     """This kernel was built without direct calls by one ftrace_ops, on which the multi link stands (x86-64 only)."""
+    # kernel/trace/bpf_trace.c has two forms of bpf_tracing_multi_attach; the one without direct calls says EOPNOTSUPP.
+    # A kernel that does not know the attach type refuses before, at load, with EINVAL (multi_unknown_type).
     return k.feature("type_tracing_multi") is True
 
 
@@ -262,6 +268,9 @@ def multi_denied(t: Traits, _k: KernelFeatures) -> bool:
     return t.denied
 
 
+# Parts, for bpf_check_attach_target asks in this order: session, kfunc with implicit arguments (btf_attach_func_proto),
+# prototype (btf_distill_func_proto: prototype.py), address, sleepable or modifiable. check_attach_btf_id goes on with
+# the deny lists, and bpf_trampoline_get comes last. The order decides the errno.
 LOAD = GATE.part("no_btf", "not_in_btf", "module_btf_unknown", "module_btf_closed")
 SESSION = GATE.part("unknown_fsession", "fsession_jit")
 ADDRESS = GATE.part("no_kallsyms", "no_address")
@@ -270,5 +279,6 @@ SLEEPABLE = GATE.part("not_sleepable", "syscall_not_sleepable")
 MODIFY = GATE.part("not_modifiable", "syscall_not_modifiable")
 DENY = GATE.part("denied")
 DENY_RETURN = GATE.part("denied", "noreturn")
+# bpf_check_attach_btf_id_multi asks both deny lists ahead of the prototype, and noreturn_deny for returns alone.
 MULTI_ENTRY = MULTI.part("no_btf", "unknown_type", "unsupported", "not_in_btf", "denied")
 MULTI_RETURN = MULTI

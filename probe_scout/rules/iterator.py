@@ -61,5 +61,7 @@ def wants_cgroup(t: Traits, _k: KernelFeatures) -> bool:
     return t.iterator == "cgroup"
 
 
+# not_a_target is refused at load (check_attach_btf_id). bpf_iter_link_attach then asks bpf_iter_target_support_resched
+# (cannot_sleep), and last the target's own attach_target (wants_map, wants_cgroup).
 PLAIN = GATE.part("not_a_target", "wants_map", "wants_cgroup")
 SLEEPABLE = GATE

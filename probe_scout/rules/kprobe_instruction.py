@@ -166,6 +166,8 @@ def not_boundary(facts: OffsetFacts, features: Features) -> bool | str | Errno:
     The kernel decodes from the symbol's start and must arrive at the address. Inside a jump label or a static call
     its tables refuse first, with EINVAL.
     """
+    # can_probe decodes from the symbol's start up to the address, so its first byte always is a start of an
+    # instruction.
     if facts.offset_bytes == 0 or _is_site(facts, features):
         return False
     if facts.ftrace_site is not None and facts.offset_bytes == facts.ftrace_site + _SITE_BYTES:
@@ -215,6 +217,8 @@ def cfi(facts: OffsetFacts, features: Features) -> bool | str:
 @GATE.rule("not_copied", errno="EINVAL", decides="__copy_instruction", needs=(CODE,), types=OFFSET_TYPES)
 def not_copied(facts: OffsetFacts, features: Features) -> bool:
     """The instruction cannot be copied: it holds back exceptions, or carries a forced-emulation prefix."""
+    # arch_copy_kprobe turns the length 0 of __copy_instruction into EINVAL, ahead of prepare_emulation. A site is not
+    # copied: KPROBE_FLAG_FTRACE sends register_kprobe another way (arch_prepare_kprobe_ftrace).
     return facts.kind in (kinds.MASKING, kinds.EMULATED) and not _is_site(facts, features)
 
 

@@ -67,6 +67,8 @@ def no_site(t: Traits, k: KernelFeatures) -> bool:
     One such name makes the kernel refuse the whole set. By address the errno is EINVAL, or ENOENT where
     fprobe stands on the function graph tracer.
     """
+    # ftrace_lookup_symbols walks vmlinux, then the modules (module_kallsyms_on_each_symbol); first kernels walked
+    # vmlinux alone. Both go on to the next symbol of the name where ftrace_location is 0 (kallsyms_callback).
     if k.feature("multi_sees_modules") is False:
         return not t.vmlinux_site
     return not t.any_site

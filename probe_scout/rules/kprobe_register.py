@@ -47,6 +47,8 @@ def notrace(t: Traits, _k: KernelFeatures) -> bool:
     forgiven if the name up to its first dot is a function that has one. Not built with
     CONFIG_KPROBE_EVENTS_ON_NOTRACE=y or without CONFIG_DYNAMIC_FTRACE.
     """
+    # __within_notrace_func takes an address of which kallsyms knows no size for traceable: no_place refuses it later.
+    # within_notrace_func cuts the name at its first dot and asks again (`base_site`).
     return t.place not in (NONE, OUTSIDE) and not (t.site or t.base_site)
 
 
@@ -156,6 +158,9 @@ def rejected(t: Traits, _k: KernelFeatures) -> bool:
     return t.first == "rejected"
 
 
+# __register_trace_kprobe: lockdown, within_notrace_func; then register_kprobe: _kprobe_addr, check_kprobe_address_safe,
+# arch_prepare_kprobe. register_kretprobe asks its own blacklist behind _kprobe_addr, so that an address outside the
+# kernel is ENOENT for both; what is asked of check_kprobe_address_safe here is EINVAL, whatever comes first.
 _ENTRY = (
     "locked_down",
     "notrace",

@@ -35,6 +35,7 @@ def disabled(t: Traits, _k: KernelFeatures) -> bool:
 @GATE.rule("not_a_hook", errno="EINVAL", decides="bpf_lsm_hooks", needs=(BTF_IDS,))
 def not_a_hook(t: Traits, _k: KernelFeatures) -> bool:
     """The function is not one of the kernel's BPF LSM hooks (bpf_lsm_<hook>)."""
+    # Behind the disabled hooks: bpf_lsm_verify_prog looks them up first. Both say EINVAL.
     return t.btf != NONE and not t.lsm_hook
 
 

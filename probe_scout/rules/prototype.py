@@ -19,6 +19,8 @@ def too_many_arguments(t: Traits, k: KernelFeatures) -> bool:
 
     5.10 compares with >= where later kernels use >.
     """
+    # MAX_BPF_FUNC_ARGS (include/linux/bpf.h) is 12. 5.10 refuses nargs >= 12; kernels that know
+    # btf_func_model.arg_flags, which came with struct arguments, refuse nargs > 12.
     limit = 12 if k.feature("struct_arguments") else 11
     return t.proto is not None and t.proto.args > limit
 
@@ -69,5 +71,7 @@ def wide_return(t: Traits, _k: KernelFeatures) -> bool:
     return t.proto is not None and t.proto.wide_return
 
 
+# btf_distill_func_proto walks the arguments one by one, so that their rules mix; all say EINVAL. wide_return is asked
+# by its caller, kernel/bpf/verifier.c bpf_check_attach_target, behind it and with another errno.
 ENTRY = GATE.part("too_many_arguments", "return_type", "variadic", "argument_type", "empty_argument")
 RETURN = GATE

@@ -89,8 +89,10 @@ def ambiguous(t: Traits, k: KernelFeatures) -> bool:
     address is accepted. A name qualified by its module is counted in that module alone, and not at all
     by the kernels that do not know validate_probe_symbol.
     """
+    # validate_module_probe_symbol hands the module's name to number_of_same_symbols, which then leaves vmlinux out.
     if t.qualified:
         return t.modules > 1 and k.feature("unique_check_in_module") is True
+    # One of vmlinux and some of modules: kernels differ, see module_has_it_too.
     return t.vmlinux > 1 or (t.vmlinux == 0 and t.modules > 1)
 
 

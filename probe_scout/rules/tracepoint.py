@@ -71,6 +71,7 @@ def perf_perm(t: EventTraits, _k: KernelFeatures) -> bool:
 @EVENT.rule("wrong_program", errno="EINVAL", decides="__perf_event_set_bpf_prog: program type", needs=(EVENTS,))
 def wrong_program(t: EventTraits, _k: KernelFeatures) -> bool:
     """The event is a kprobe or uprobe event, which takes programs of type KPROBE, not TRACEPOINT."""
+    # Flags TRACE_EVENT_FL_KPROBE and _UPROBE of the event, asked ahead of whether the program may sleep.
     return t.dynamic
 
 
@@ -185,6 +186,9 @@ def not_faultable(t: EventTraits, _k: KernelFeatures) -> bool:
     return t.raw and not t.faultable
 
 
+# check_attach_btf_id asks can_be_sleepable ahead of all else; tracepoint_is_faultable comes behind
+# bpf_get_raw_tracepoint (bpf_check_attach_target, bpf_raw_tp_link_attach), so a tracepoint that is not registered is
+# refused for that.
 SLEEP_LOAD = SLEEP.part("unknown")
 SLEEP_EVENT = SLEEP.part("not_a_syscall_event")
 SLEEP_RAW = SLEEP.part("not_faultable")

@@ -46,12 +46,16 @@ def no_trampoline(t: Traits, _k: KernelFeatures) -> bool:
     Needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y. ENOTSUPP is 524, which has no name in the C library. A function
     without an ftrace site goes another way, to bpf_arch_text_poke: see trampoline.not_traced.
     """
+    # register_fentry asks ftrace_location first: ENOTSUPP is for a function with a site and a trampoline without
+    # `fops`.
     return t.target_site
 
 
 def _too_many(t: Traits, k: KernelFeatures) -> bool:
     if t.proto is None:
         return False
+    # x86-64 (arch/x86/net/bpf_jit_comp.c): nr_regs > MAX_BPF_FUNC_ARGS since 473e3150e30a, more than 6 before. arm64
+    # (calc_arg_aux in arch/arm64/net/bpf_jit_comp.c) spills what the 8 registers do not hold and has no limit.
     if k.feature("stack_arguments"):
         return t.proto.slots > 12 and k.feature("stack_words_limited") is not False
     return t.proto.slots > (8 if k.feature("eight_argument_registers") else 6)
@@ -101,6 +105,9 @@ def not_text(t: Traits, _k: KernelFeatures) -> bool:
 
     Init functions stay in kallsyms and in BTF after their memory was given back.
     """
+    # arch/x86/net/bpf_jit_comp.c bpf_arch_text_poke asks is_kernel_text before __bpf_arch_text_poke compares the bytes
+    # at the entry: EINVAL comes ahead of the EBUSY of not_traced. With a site ftrace does the patching
+    # (direct_ops_add).
     return t.target_place not in (NONE, TEXT) and not t.target_site
 
 
