@@ -46,6 +46,8 @@ def _has_btf(k: Code) -> bool | None:
 
 
 def _notrace(k: Code) -> bool | None:
+    # kernel/trace/trace_kprobe.c builds the check under CONFIG_DYNAMIC_FTRACE and without
+    # CONFIG_KPROBE_EVENTS_ON_NOTRACE; else within_notrace_func is a macro, and neither kallsyms nor BTF has the name.
     if k.has_function("within_notrace_func"):
         return True
     if k.config("CONFIG_DYNAMIC_FTRACE") != "" and k.has_symbol("within_notrace_func"):
@@ -58,6 +60,7 @@ def _notrace(k: Code) -> bool | None:
 
 
 def _locked_down(k: Code) -> bool | None:
+    # LOCKDOWN_KPROBES stands behind LOCKDOWN_INTEGRITY_MAX (include/linux/security.h): integrity alone closes nothing.
     state = k.lockdown()
     return None if state is None else state == "confidentiality"
 
@@ -73,6 +76,7 @@ def _tracing_locked(k: Code) -> bool | None:
 
 
 def _error_injection(k: Code) -> bool | None:
+    # Global where it is built (lib/error-inject.c), else a stub of include/linux/error-injection.h: its symbol tells.
     return k.built(("within_error_injection_list",), "CONFIG_FUNCTION_ERROR_INJECTION")
 
 
@@ -80,6 +84,8 @@ def _multi_sees_modules(k: Code) -> bool | None:
     btf = k.btf()
     if btf is None:
         return None
+    # kernel/trace/ftrace.c ftrace_lookup_symbols hands kallsyms_callback(data, name, addr) to kallsyms_on_each_symbol
+    # and to module_kallsyms_on_each_symbol. Kernels that walk vmlinux alone have a struct module * among its arguments.
     found = btf.find_functions("kallsyms_callback")
     return None if not found else btf.shape(found[0].proto_id).nargs == 3
 
@@ -95,6 +101,8 @@ def _refuses_traps(k: Code) -> bool | None:
 
 def _sleepable_types_listed(k: Code) -> bool | None:
     """can_be_sleepable names the attach types; it came with sleepable struct_ops, as did the dummy one's check."""
+    # net/bpf/bpf_dummy_struct_ops.c: a kernel with bpf_dummy_init and without the check is older than sleepable
+    # struct_ops, and so is one without BPF_TRACE_KPROBE_MULTI. Where neither function was built, nothing shows it.
     if k.has_symbol("bpf_dummy_ops_check_member"):
         return True
     if k.has_symbol("bpf_dummy_init") or k.enumerator("BPF_TRACE_KPROBE_MULTI") is False:
@@ -209,6 +217,7 @@ def _compiled(k: Code, symbols: tuple[str, ...], option: str, *, without: bool |
 
 
 def _fprobe(k: Code) -> bool | None:
+    # bpf_kprobe_multi_link_attach (kernel/trace/bpf_trace.c) is a stub that says EOPNOTSUPP without CONFIG_FPROBE.
     if k.has_function("register_fprobe"):
         return True
     return False if k.option("CONFIG_FPROBE") is False else k.built(("register_fprobe",), "CONFIG_FPROBE")
@@ -221,16 +230,20 @@ def _kallsyms(k: Code) -> bool | None:
 
 
 def _trace_events(k: Code) -> bool | None:
+    # One of each option: kernel/trace/trace_event_perf.c, and bpf_get_raw_tracepoint of kernel/trace/bpf_trace.c.
     return k.built(("perf_trace_init", "bpf_get_raw_tracepoint"), "CONFIG_EVENT_TRACING", "CONFIG_BPF_EVENTS")
 
 
 def _sleepable_uprobes(k: Code) -> bool | None:
     """perf takes sleepable programs on uprobes. The change left nothing to see; cgroup LSM programs came with it."""
+    # can_be_sleepable (kernel/bpf/verifier.c) lets the type KPROBE load, and __perf_event_set_bpf_prog
+    # (kernel/events/core.c) keeps such programs to uprobes.
     return k.enumerator("BPF_LSM_CGROUP") or k.enumerator("BPF_TRACE_UPROBE_MULTI")
 
 
 def _uprobe_needs_admin(k: Code) -> bool | None:
     """perf_uprobe_event_init asks for CAP_SYS_ADMIN; before 6.1 CAP_PERFMON was enough. Links for many came later."""
+    # A kernel without these links may have been changed by a stable tree, so what is not there says nothing: unknown.
     return k.enumerator("BPF_TRACE_UPROBE_MULTI") or None
 
 
@@ -254,6 +267,8 @@ def _seen(k: Code, name: str) -> bool | None:
 
 def _invalid64(k: Code) -> bool | None:
     """The decoder stops at opcodes that 64-bit code has not; between the system call uretprobe and XOP."""
+    # inat_is_invalid64 (arch/x86/lib/insn.c insn_get_opcode) is inline. Later than it are XOP and the optimized
+    # uprobes.
     if k.has_symbol("inat_get_xop_attribute", "arch_uprobe_optimize"):
         return True
     return False if _apx(k) is False else None
@@ -261,6 +276,8 @@ def _invalid64(k: Code) -> bool | None:
 
 def _nop10(k: Code) -> bool | None:
     """The 10-byte nop is replaced by a call; before, the 5-byte nop was. insn_is_nop came in between."""
+    # arch/x86/kernel/uprobes.c is_optimizable_nop10 calls insn_is_nop: a kernel without one of the two has the older
+    # form, one with both may have either.
     if _seen(k, "arch_uprobe_optimize") is False or _seen(k, "insn_is_nop") is False:
         return False
     return k.enumerator("BPF_TRACE_FENTRY_MULTI") or None
@@ -432,11 +449,14 @@ FEATURES = {
         "sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF",
         facts.BTF,
     ),
+    # kernel/bpf/syscall.c bpf_prog_load takes attach_btf_obj_fd since programs keep the BTF of their target.
     "module_btf": Feature(
         lambda k: k.member("bpf_prog_aux", "attach_btf"),
         "struct bpf_prog_aux in BTF: attach_btf",
         facts.BTF,
     ),
+    # bpf_check_attach_target holds the module and asks its own symbols alone (find_kallsyms_symbol_value); before, the
+    # first symbol of the name anywhere (kallsyms_lookup_name).
     "module_scoped": Feature(
         lambda k: k.member("bpf_attach_target_info", "tgt_mod"),
         "struct bpf_attach_target_info in BTF: tgt_mod",
@@ -479,6 +499,7 @@ FEATURES = {
         "the architecture",
         facts.ARCHITECTURE,
     ),
+    # The trampolines of x86 refuse more than MAX_BPF_FUNC_ARGS words, that of arm64 none (calc_arg_aux).
     "stack_words_limited": Feature(
         lambda k: machines.row(k.arch()).argument_words_max is not None,
         "the architecture",
@@ -516,6 +537,7 @@ FEATURES = {
         "the architecture",
         facts.ARCHITECTURE,
     ),
+    # register_ftrace_direct_multi existed for some releases and then took the shorter name: either shows the option.
     "direct_calls": Feature(
         lambda k: k.built(
             ("register_ftrace_direct", "register_ftrace_direct_multi"), "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"

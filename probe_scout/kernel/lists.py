@@ -78,6 +78,7 @@ class Lists(Identity):
         """Functions in the error-injection list with their kind; empty where the feature is not built."""
         if self._injection is None:
             self._injection = {}
+            # Not built, there is no such list (lib/error-inject.c): empty, and not unread.
             if self.feature("error_injection"):
                 found = self._try(facts.ERROR_INJECTION, (INJECTION,))
                 if found is not None:
@@ -150,6 +151,7 @@ class Lists(Identity):
             from ..formats.text import security
 
             return security.lockdown(found[1])
+        # Without the LSM security_locked_down has nothing to call (security/lockdown/lockdown.c lock_kernel_down).
         if self.option("CONFIG_SECURITY_LOCKDOWN_LSM") is False or self.has_symbol("lock_kernel_down") is False:
             self._unread[facts.LOCKDOWN] = None
             return "none"

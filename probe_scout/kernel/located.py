@@ -90,6 +90,9 @@ def prototype_text(k: Lists, name: str, module: str | None) -> str | None:
 
 def blacklisted(blacklist: Blacklist, symbols: SymbolTable, row: int) -> bool:
     """The symbol lies in the kprobe blacklist: by address, or by name and owner where addresses are hidden."""
+    # kernel/kprobes.c within_kprobe_blacklist compares ranges of addresses; debugfs prints the name of each range's
+    # start, which is all that is left where addresses are hidden. What it does with a suffix is the caller's
+    # (function_traits).
     if not blacklist.hidden:
         return bool(blacklist.covers(symbols.addresses[row]))
     name, module = symbols.canonical(row), symbols.modules[row]
@@ -100,6 +103,8 @@ def place(view: View, row: int) -> str:
     """Where a symbol lies: TEXT, INIT, MODULE or DATA, by ranges and not by its letter."""
     symbols = view.symbols
     module = symbols.modules[row]
+    # core_kernel_text and __module_text_address ask ranges. Of vmlinux kallsyms names their ends; of a module it does
+    # not, so there the letter decides, which is the section's.
     if module is not None:
         return MODULE if symbols.letter(row) in "tTwW" else DATA
     if symbols.hidden:
@@ -111,6 +116,8 @@ def place(view: View, row: int) -> str:
         return INIT
     if b"_end" not in symbols.limits and address in (symbols.limits.get(b"_etext"), symbols.limits.get(b"_einittext")):
         return OUTSIDE  # is_ksym_addr without CONFIG_KALLSYMS_ALL takes text alone, and these lie behind it
+    # is_ksym_addr with CONFIG_KALLSYMS_ALL takes _stext to _end. Offsets into the per-CPU area are absolute and lie
+    # below.
     is_offset = address < symbols.limits.get(b"_stext", 0) and symbols.letter(row) in "Aa"
     return OUTSIDE if is_offset or address >= symbols.limits.get(b"_end", 1 << 64) else DATA
 
@@ -136,6 +143,7 @@ def _find_function(k: Lists, name: str, module: str | None) -> tuple[str | None,
     base = k.btf()
     if base is None:
         return None
+    # tools/lib/bpf/libbpf.c find_kernel_btf_id: vmlinux first, the modules only where it has no function of that name.
     if module in (None, "vmlinux"):
         found = base.find_functions(name)
         if found:

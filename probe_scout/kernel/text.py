@@ -231,6 +231,9 @@ def first(k: Code, symbols: SymbolTable, row: int) -> str | None:
             return None
         raw, running = found
         site = None
+    # arch_adjust_kprobe_addr steps over ENDBR. Then the kernel's order: check_kprobe_address_safe with its tables
+    # (EINVAL), can_probe (EILSEQ), prepare_emulation (EOPNOTSUPP). A UD that no table holds is taken for a BUG of a
+    # table not read.
     entry = x86_64.entry_offset(raw)
     kind = x86_64.entry_instruction(raw).kind
     if running and raw[entry : entry + 1] == _BREAKPOINT:
