@@ -90,6 +90,7 @@ class _Writer:
                 before.append(_QUALIFIERS[kind])
             elif kind == TYPE_TAG:
                 tag = btf_of.string(words[at - 1], at)
+                # With kind_flag the tag is any attribute, without it btf_type_tag (Documentation/bpf/btf.rst).
                 after.append(f"__attribute__(({tag}))" if info & KIND_FLAG else f"__{tag}")
             elif kind == PTR:
                 inner = "*" + " ".join([*before, *after, *([inner] if inner else [])])

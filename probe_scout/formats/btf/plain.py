@@ -72,7 +72,7 @@ def arguments(btf: Btf, proto_id: int, skip: int = 0) -> tuple[tuple[Argument, .
         raise owner.malformed_at(at, f"type {proto_id} to be a FUNC_PROTO")
     places = range(at + 2, at + 2 + 2 * (words[at] & VLEN_MASK), 2)
     params = [(owner.string(words[place], at), words[place + 1]) for place in places]
-    variadic = bool(params) and params[-1][1] == 0
+    variadic = bool(params) and params[-1][1] == 0  # as btf_distill_func_proto: the last one, of type 0
     if variadic:
         params.pop()
     found = []
@@ -94,7 +94,7 @@ def members(btf: Btf, type_id: int) -> tuple[RecordMember, ...]:
     for place in range(at + 2, at + 2 + 3 * (info & VLEN_MASK), 3):
         name = owner.string(words[place], at)
         bits = words[place + 2]
-        if info & KIND_FLAG:
+        if info & KIND_FLAG:  # BTF_MEMBER_BIT_OFFSET, BTF_MEMBER_BITFIELD_SIZE
             bits, width = bits & 0xFFFFFF, bits >> 24
             if width:
                 continue

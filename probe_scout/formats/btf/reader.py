@@ -6,7 +6,7 @@ followed after one walk over the record headers; the walk is made once and kept.
 its string offsets continue those of vmlinux.
 
 Two ways in: `find_functions` searches the bytes for one name, `functions` makes the table of all names. What the
-kernel's prototype rules look at is in btf_shape.py, C text in btf_text.py. Nothing here judges a kernel.
+kernel's prototype rules look at is in shape.py, C text in declaration.py. Nothing here judges a kernel.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _MODIFIERS_MAX = 64  # the kernel itself resolves 32 steps (MAX_RESOLVE_DEPTH)
 _SEARCHES_MAX = 4  # then a list of all names costs less than more searches of the records
 _NOTED_MIN = 12  # names for which one pass costs less than a search for each
 _SCANS_MAX = 4  # a name is one string, or two with the base's
-_ON_THE_TYPE_ITSELF = 0xFFFFFFFF  # a DECL_TAG's component_idx of -1
+_ON_THE_TYPE_ITSELF = 0xFFFFFFFF  # a DECL_TAG's component_idx of -1 (struct btf_decl_tag)
 
 
 class Btf:
@@ -448,7 +448,7 @@ class Btf:
         return tables.made(self.words, starts, self._lengths, self.raw[self._strings_at : self._strings_end])
 
     def codes(self) -> dict[int, int]:
-        """Type id to size in bytes times 8 and class, kept; see btf_shape.py."""
+        """Type id to size in bytes times 8 and class, kept; see shape.py."""
         return self._shape_table().codes
 
     # Below: the header, the walk, the search.
@@ -463,6 +463,7 @@ class Btf:
         order: Literal["little", "big"] = "little" if raw[:1] == b"\x9f" else "big"
         if raw[:2] != (0xEB9F).to_bytes(2, order):
             raise self._malformed(0, "the BTF magic 0xeb9f", "0x" + raw[:2].hex())
+        # btf_parse_hdr: BTF_VERSION is 1, and a flag that the kernel does not know is refused.
         if raw[2] != 1 or raw[3] != 0:
             raise self._malformed(2, "BTF version 1 without flags", f"version {raw[2]}, flags {raw[3]:#x}")
         fields = array("I", raw[4:24])
@@ -671,6 +672,7 @@ class Btf:
         words = self.words
         bits = 64 if _kind(info) == ENUM64 else 32
         value: int = words[place + 1] | (words[place + 2] << 32 if bits == 64 else 0)
+        # btf_enum_log, btf_enum64_log: kind_flag says signed.
         return value - (1 << bits) if info & KIND_FLAG and value >> (bits - 1) else value
 
     def _has_member(self, at: int, offsets: set[int]) -> bool:

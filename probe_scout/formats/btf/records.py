@@ -139,7 +139,7 @@ class Records:
             for place in range(at + 2, at + 2 + 3 * record.vlen, 3):
                 name, kind, offset = words[place : place + 3]
                 bits = 0
-                if record.kind_flag:
+                if record.kind_flag:  # BTF_MEMBER_BIT_OFFSET, BTF_MEMBER_BITFIELD_SIZE of include/uapi/linux/btf.h
                     offset, bits = offset & 0xFFFFFF, offset >> 24
                 rows.append(Member(record.owner.string(name, at), kind, offset, bits))
             found = self._members[type_id] = tuple(rows)

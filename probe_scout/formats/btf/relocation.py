@@ -542,7 +542,7 @@ def _field_value(records: Records, spec: Access, kind: int) -> _Value:
         return _Value(place, *_access_size(records, field_id, size))
     if kind == BYTE_SIZE:
         return _Value(size, checked=not is_bitfield)
-    if kind == SIGNED:
+    if kind == SIGNED:  # relo_core.c bpf_core_calc_field_relo: INT by its encoding, enums by kind_flag
         is_signed = field.kind == kinds.INT and records.int_word(field_id)[0] & INT_SIGNED
         return _Value(int(bool(is_signed or (field.kind in ENUMS and field.kind_flag))))
     if kind == LSHIFT:

@@ -83,6 +83,8 @@ class Shapes(dict[int, Shape]):
 
 def _shape(returned: int, *args: int) -> Shape:
     first = args[0] & 7 if args else _VOID
+    # btf_distill_func_proto counts the `...` among the arguments; what its limit is compared with lacks it here, for a
+    # variadic function is refused anyway, with the same errno.
     variadic = bool(args) and args[-1] & 7 == _VOID
     if variadic:
         args = args[:-1]
@@ -96,6 +98,8 @@ def _shape(returned: int, *args: int) -> Shape:
         slots=sum((size + 7) // 8 for size in sizes),
         struct_args=groups.count(_STRUCT) + unions,
         union_args=unions,
+        # Above 16 bytes an argument is refused, whatever it is; a result is refused for its kind, and in newer kernels
+        # where attach_uses_trampoline_retval (kernel/bpf/verifier.c) above 8 bytes.
         big_struct_arg=max(sizes, default=0) > 16,
         zero_arg=any(not size and group != _BAD for size, group in zip(sizes, groups, strict=True)),
         bad_arg=_BAD in groups,
