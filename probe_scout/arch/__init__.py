@@ -79,6 +79,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         is_generic_table=True,
         has_fsession=True,
     ),
+    # Their names and sizes alone: what decides about kprobes and trampolines there was not read, so it is unknown.
     "s390x": Architecture("__s390x_", "CONFIG_S390", compat_prefixes=("__s390_compat_sys_",), has_fsession=True),
     "riscv64": Architecture(
         *("__riscv_", "CONFIG_ARCH_RV64I"),

@@ -49,6 +49,9 @@ _REFUSED = (
 
 def judge_word(word: int) -> str:
     """ACCEPTED, REFUSED or MOPS for one instruction."""
+    # arm_kprobe_decode_insn and arm_probe_decode_insn ask aarch64_insn_is_steppable and simulate some of what it
+    # refuses. The tests stand in another order here: literals and ADR are refused as instructions that use the program
+    # counter.
     if word & 0xBF000000 == 0x18000000 or word & 0xFF000000 == 0x98000000:
         return ACCEPTED  # LDR and LDRSW literal, simulated
     if word & 0x1C000000 == 0x14000000:

@@ -311,6 +311,8 @@ def look(code: bytes, offset_bytes: int, is_running_code: bool = False) -> Look:
 
 def _lone_breakpoints(code: bytes, starts: tuple[int, ...]) -> list[int]:
     """int3 that does not follow a return or a jump, behind which the kernel's build puts int3 on purpose."""
+    # can_probe reads the original behind a kprobe's int3 (recover_probed_instruction), which no file shows. Padding
+    # behind a return or a jump is int3 as well: CONFIG_MITIGATION_SLS, alignment.
     lone, after_end = [], False
     for at in starts:
         if code[at] == 0xCC and not after_end:
@@ -321,6 +323,7 @@ def _lone_breakpoints(code: bytes, starts: tuple[int, ...]) -> list[int]:
 
 def _feeds_cfi_trap(code: bytes, at: int) -> bool:
     """mov imm, %r10d or add -4(%reg), %r10d in front of the ud2 of a CFI check (can_probe, is_cfi_trap)."""
+    # The distances are can_probe's: 12 bytes from the movl to the ud2 (movl 6, addl 4, je 2), 6 from the addl.
     opcode = code[at : at + 2]
     if opcode == b"\x41\xba":
         return code[at + 12 : at + 14] == b"\x0f\x0b"

@@ -159,6 +159,7 @@ def _decode(reader: _Reader, is_64bit: bool, edition: Edition) -> Decoded:
         reader.at = 5
     prefixes, operand, address = bytearray(), 4, 8 if is_64bit else 4
     last = 0
+    # insn_get_prefixes: at most four different legacy prefixes, the last one selects the variant of an opcode.
     attribute = primary[reader.peek()]
     while 0 < attribute & bits.PREFIX <= 11:
         byte = reader.peek()
@@ -181,7 +182,7 @@ def _decode(reader: _Reader, is_64bit: bool, edition: Edition) -> Decoded:
         rex = reader.next()
         operand = 8 if rex & 8 else operand
         kind = primary[reader.peek()] & bits.PREFIX
-        kind = 0 if kind and edition.xop else kind
+        kind = 0 if kind and edition.xop else kind  # since XOP a VEX prefix behind REX is none
     elif is_64bit and kind == 16 and edition.apx:
         rex2 = reader.peek(1)
         reader.skip(2)
@@ -191,6 +192,7 @@ def _decode(reader: _Reader, is_64bit: bool, edition: Edition) -> Decoded:
         if len(vex) > 2 and is_64bit and vex[-1] & 0x80:  # of EVEX the last byte: no W, but the kernel reads it so
             operand = 8
 
+    # insn_get_opcode: XOP, VEX and EVEX choose the table by their map; without them escape bytes do.
     opcode = bytearray([reader.next()])
     if vex and kind == 17:
         attribute = tables.get(f"xop{(vex[1] & 0x1F) - 8}.0", [0] * 256)[opcode[0]] if vex[1] & 0x1F >= 8 else 0
@@ -214,6 +216,7 @@ def _decode(reader: _Reader, is_64bit: bool, edition: Edition) -> Decoded:
         if attribute & (bits.VEX_ONLY | bits.EVEX_ONLY):
             raise _Undecodable
 
+    # insn_get_modrm, insn_get_sib and insn_get_displacement, then insn_get_immediate.
     modrm = None
     if attribute & bits.MODRM:
         modrm = reader.next()
@@ -337,6 +340,8 @@ def analyze(code: bytes, is_64bit: bool = True, edition: Edition = NEWEST, page_
     if found is None:
         return Analysis(UNDECODABLE, "", None)
     first = found.opcode[0]
+    # arch_uprobe_analyze_insn: what can_optimize takes skips uprobe_init_insn, which refuses; branches come behind both
+    # (branch_setup_xol_ops).
     is_nop10 = is_64bit and found.length == NOP10_BYTES and code.startswith(_NOP10) and edition.nop10
     if not (is_nop10 and page_left >= NOP10_BYTES):
         if _LOCK_CS_DS_ES_SS.intersection(found.prefixes):
