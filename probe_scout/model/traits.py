@@ -1,7 +1,7 @@
 """Traits: the small hashable records that rules look at.
 
-Whatever depends on a name or an address becomes a trait in `questions.py`, so that functions with equal
-traits share their verdicts: a kernel of 75,000 functions falls into a few hundred records.
+Whatever depends on a name or an address becomes a trait in probes/attach/function_traits.py, so that functions with
+equal traits share their verdicts: a kernel of 75,000 functions falls into a few hundred records.
 """
 
 from __future__ import annotations

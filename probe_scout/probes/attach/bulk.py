@@ -125,7 +125,7 @@ class _Bulk:
         self.black = self._black()
 
     def _without_impl(self) -> Iterator[str]:
-        """Kfuncs with an argument that the verifier adds and that BTF does not tell twice (questions.lacks_impl)."""
+        """Kfuncs whose last argument the verifier adds, and that BTF has once (function_traits.lacks_impl)."""
         ids = self.k.ids()
         kfuncs = frozenset().union(*(ids.sets[title] for title in ids.flagged))
         base = self.k.btf()

@@ -187,6 +187,7 @@ def notes(k: Kernel, attach: str, name: str = "") -> tuple[Finding, ...]:
                 "sys/kernel/debug/kprobes/enabled: 0",
             )
         )
+    # The hooks call bpf_lsm_<hook> only if lsm= or CONFIG_LSM names bpf (security/bpf/hooks.c registers them then).
     if attach in LSM or name.startswith("bpf_lsm_"):
         names = _setting(k, "sys/kernel/security/lsm")
         if names and "bpf" not in names.split(","):

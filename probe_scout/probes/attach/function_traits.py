@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from ...model.prototype import Shape
 
 PADDING = ("__pfx_", "__cfi_")
-KSYM_NAME_LEN = 512
-# kernel/kprobes.c arch_kretprobe_blacklist; arch/x86/kernel/kprobes/core.c kretprobe_blacklist.
+KSYM_NAME_LEN = 512  # include/linux/kallsyms.h; 128 in 5.10
 # net/bpf/test_run.c, net/mptcp/bpf.c, drivers/hid/bpf: sets handed to register_btf_fmodret_id_set.
 MODIFY_RETURN_SETS = ("bpf_test_modify_return_ids", "bpf_mptcp_fmodret_ids", "hid_bpf_fmodret_ids")
 # Members that carry KF_SLEEPABLE; flags are not in the symbols' names, so this is the tool's own list.
@@ -75,6 +74,8 @@ def _symbol_traits(
     row = rows[0]
     common["place"] = located.places[mine[0]]
     title = symbols.canonical(row)
+    # within_notrace_func and within_kprobe_blacklist cut a name at its first dot and ask the function of that name as
+    # well.
     base_row = symbols.lookup(title.partition(b".")[0]) if b"." in title else None
     site = base_site = None
     if located.sites is not None:
@@ -91,6 +92,8 @@ def _symbol_traits(
         common["blacklisted"] = located.covered[mine[0]] or (
             base_row is not None and blacklisted(blacklist, symbols, base_row)
         )
+    # The first instruction decides only where ftrace has no site at the entry and within_notrace_func let it pass: a
+    # site is a call or a no-op, which kprobes take (check_ftrace_location).
     if common["place"] == MODULE and k.stale_bug(symbols, row):
         common["first"] = "stale"
     elif not site and common["place"] in (TEXT, MODULE) and not common.get("blacklisted"):
@@ -121,8 +124,8 @@ def _site_of(k: Kernel, view: View, row: int) -> bool | None:
 def proto_of_shape(shape: Shape) -> Proto:
     """The prototype as rules see it: counts only as far as some rule compares them."""
     return Proto(
-        args=shape.nargs if shape.nargs > 11 else 0,
-        slots=next(floor for floor in (13, 9, 7, 0) if shape.slots >= floor),
+        args=shape.nargs if shape.nargs > 11 else 0,  # rules/prototype.py: above 12 or 11
+        slots=next(floor for floor in (13, 9, 7, 0) if shape.slots >= floor),  # rules/trampoline.py: above 12, 8 and 6
         variadic=shape.variadic,
         struct_args=bool(shape.struct_args),
         union_args=bool(shape.union_args),
@@ -214,6 +217,8 @@ def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> di
             )
     elif name.startswith("bpf_lsm_"):
         common |= _hidden_hook(k, name.removeprefix("bpf_lsm_"), unread)
+    # Hidden lists (without CONFIG_KALLSYMS_ALL): the first members of btf_id_deny are in every kernel that has the
+    # list, which is told by a program type of the same time; of later members, and of noreturn_deny, nothing tells.
     elif name in DENIED_FIRST and k.enumerator("BPF_PROG_TYPE_SYSCALL"):
         common["denied"] = True
     elif name in DENIED or name in NORETURN or name.startswith(("bpf_modify_return_", "bpf_fentry_test")):
@@ -221,6 +226,7 @@ def name_traits(k: Kernel, name: str, first_struct: str, unread: set[str]) -> di
     injectable = k.injectable()
     if name in injectable:
         common["injectable"] = True
+    # kernel/bpf/bpf_iter.c compares the name behind bpf_iter_ with the targets registered, a list that no file shows.
     target = name.removeprefix("bpf_iter_")
     if target != name and first_struct == "bpf_iter_meta" and k.has_struct(f"bpf_iter__{target}"):
         common["iterator"] = "map" if target in ITERATORS_OF_MAPS else "cgroup" if target == "cgroup" else "plain"

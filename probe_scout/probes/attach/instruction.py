@@ -61,6 +61,7 @@ def _one(k: Kernel, target: Target, attach: str) -> Verdict:
     if behind is not None:
         # The kernel judges the address, and so the symbol that lies there.
         return _one(k, behind, attach)
+    # _kprobe_addr displaces to the symbol at the address (kallsyms_lookup_size_offset); which one, no name tells here.
     if verdict.answer == NO and not _is_inside(target, view):
         return verdict._replace(answer=UNKNOWN, errno=None, findings=(), notes=(), unread=_nowhere(k, target))
     if verdict.answer == NO:
@@ -253,6 +254,7 @@ def _x86_facts(k: Kernel, view: View, row: int, offset: int, is_return: bool) ->
 
 
 def _features(k: Kernel) -> rules.Features:
+    # can_probe asks IS_ENABLED(CONFIG_CFI), which was CONFIG_CFI_CLANG before the option was renamed.
     cfi = k.config("CONFIG_CFI_CLANG"), k.config("CONFIG_CFI")
     return rules.Features(
         adjusts_address=k.feature("padding_check"),

@@ -81,6 +81,7 @@ def _may(caps: frozenset[str] | None, paranoid: int | None) -> Callable[[str], b
             return None
         if privilege in _OWN:
             return _OWN[privilege] in caps or (privilege != "may_boot" and "CAP_SYS_ADMIN" in caps)
+        # may_perf: perfmon_capable takes either (include/linux/capability.h). may_admin: capable(CAP_SYS_ADMIN) alone.
         if "CAP_SYS_ADMIN" in caps:
             return True
         if privilege == "may_admin":

@@ -101,6 +101,7 @@ def _copy_note(attach: str, traits: Traits) -> tuple[Finding, ...]:
     """Types that silently take one of several copies."""
     if traits.vmlinux + traits.modules < 2 or attach in BY_PERF:
         return ()
+    # ftrace_lookup_symbols goes on to the next symbol of the name where one has no site; kallsyms_lookup_name does not.
     which = (
         "the first that ftrace can patch"
         if ATTACH_TYPES[attach].by in ("fprobe", "trampolines")
