@@ -221,7 +221,7 @@ _WITH_IMMEDIATE = tuple(
 
 
 def has_operand(code: bytes, byte: int) -> bool | None:
-    """An instruction of a whole function has this byte as its immediate operand, as 8 or 32 bits; None if unsure.
+    """An instruction of a whole function has this byte as its immediate operand, as 8 or 32 bits; None if not known.
 
     The byte at the end of a jump or of a place in memory is a displacement and no operand of that kind.
     """

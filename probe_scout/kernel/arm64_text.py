@@ -142,5 +142,5 @@ def first(k: Code, symbols: SymbolTable, row: int) -> str | None:
     said = {aarch64.judge_word(word) for word in found[0]}
     if said == {aarch64.REFUSED}:
         return "rejected"
-    unsure = held is None and any(aarch64.may_be_jump_label(one) or aarch64.may_fault(one) for one in found[0])
-    return "" if said == {aarch64.ACCEPTED} and not unsure else None
+    may_be_listed = held is None and any(aarch64.may_be_jump_label(one) or aarch64.may_fault(one) for one in found[0])
+    return "" if said == {aarch64.ACCEPTED} and not may_be_listed else None

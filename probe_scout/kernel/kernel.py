@@ -65,8 +65,8 @@ class Kernel(Code):
 
         sites = self._full.sites if self._full is not None else None
         address = symbols.addresses[row]
-        doubts = sites.unsure.get((symbols.modules[row], address)) if sites is not None else None
-        return code.holds_site(self, symbols, address, doubts) if doubts else None
+        records = sites.ambiguous.get((symbols.modules[row], address)) if sites is not None else None
+        return code.holds_site(self, symbols, address, records) if records else None
 
     def entry_is_patched(self, symbols: SymbolTable, row: int) -> bool | None:
         """The entry is the NOP trampolines look for; None where only the running code tells."""

@@ -139,12 +139,12 @@ def vmlinux_slices(
     tables = read_tables(image, symbols)
     stext = symbols.limits[b"_stext"]
     starts = (sites.starts_of(None) if sites is not None else None) or set()
-    doubtful: dict[int, int] = {}  # address to how many bytes are looked at
+    in_question: dict[int, int] = {}  # address to how many bytes are looked at
     for ambiguous in {
-        d for (owner, _), found in (sites.unsure if sites else {}).items() if owner is None for d in found
+        d for (owner, _), found in (sites.ambiguous if sites else {}).items() if owner is None for d in found
     }:
         for address in ambiguous.starts:
-            doubtful[address] = max(ambiguous.offset + AMBIGUOUS_BYTES, doubtful.get(address, 0))
+            in_question[address] = max(ambiguous.offset + AMBIGUOUS_BYTES, in_question.get(address, 0))
     whole_names = {name.encode() for name in code_slices.WHOLE}
     is_running = bool(getattr(image, "is_running", False))
     for row in range(symbols.vmlinux_count):
@@ -156,16 +156,16 @@ def vmlinux_slices(
                 words = tuple(word for word, at in tables.items() if at is not None and address in at)
                 yield code_slices.Slice(None, name.decode(), address - stext, whole, words)
             continue
-        if not symbols.is_core_text(address) or (address in starts and address not in doubtful):
+        if not symbols.is_core_text(address) or (address in starts and address not in in_question):
             continue
         code = _link_code(image, symbols, address, WINDOW_BYTES)
         probed = address + (4 if code and x86_64.first_instruction(code).kind == kinds.ENDBR else 0)
         words = tuple(word for word, at in tables.items() if at is not None and probed in at)
         words += () if all(at is not None for at in tables.values()) else (code_slices.UNREAD,)
-        if address in doubtful:
+        if address in in_question:
             # Its own bytes, whatever they are: they tell whether a line of ftrace's list means this symbol.
-            alive = running(address, doubtful[address]) if running is not None else None
-            code = alive or _link_code(image, symbols, address, doubtful[address])
+            alive = running(address, in_question[address]) if running is not None else None
+            code = alive or _link_code(image, symbols, address, in_question[address])
             words += (code_slices.RUNNING,) if alive or is_running else ()
             if code:
                 yield code_slices.Slice(None, name.decode(), address - stext, code, words)

@@ -294,7 +294,7 @@ def compares_with(k: Code, name: str, numbers: tuple[int, ...]) -> bool | None:
     return x86_64.compares_with(found[0], numbers) if found is not None and len(found[0]) == end - start else None
 
 
-def holds_site(k: Code, symbols: SymbolTable, address: int, doubts: Sequence[Ambiguous]) -> bool | None:
+def holds_site(k: Code, symbols: SymbolTable, address: int, records: Sequence[Ambiguous]) -> bool | None:
     """The symbol that starts at `address` has one of the sites in question; None if code does not tell.
 
     A site is a five-byte no-op, or a call where it is in use or the image was not prepared (arch/x86/kernel/ftrace.c).
@@ -302,7 +302,7 @@ def holds_site(k: Code, symbols: SymbolTable, address: int, doubts: Sequence[Amb
     if k.arch() != "x86_64":
         return None
     answers = []
-    for ambiguous in doubts:
+    for ambiguous in records:
         mine = _calls_at(k, symbols, address, ambiguous.offset)
         if mine is None:
             return None

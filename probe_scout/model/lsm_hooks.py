@@ -90,7 +90,7 @@ SLEEPABLE = frozenset(
     ]
 )
 # In the list of some kernels and not of others.
-DOUBTFUL = frozenset(
+VARYING = frozenset(
     [
         "bdev_alloc_security",
         "bdev_setintegrity",

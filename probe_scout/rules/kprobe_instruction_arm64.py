@@ -173,7 +173,7 @@ def _is_atomic(facts: OffsetFacts, features: Features) -> bool | None:
 
 def _scan(facts: OffsetFacts, exact: bool) -> bool | None:
     index = facts.offset_bytes // aarch64.WORD_BYTES
-    unsure = False
+    is_varied = False
     for at in range(index - 1, max(index - aarch64.SCAN_WORDS_MAX, 0) - 1, -1):
         if facts.sites and at * aarch64.WORD_BYTES <= max(facts.sites):
             continue  # ftrace's own instructions
@@ -185,8 +185,8 @@ def _scan(facts: OffsetFacts, exact: bool) -> bool | None:
             for one in word
         }
         if len(kinds) > 1:
-            unsure = True  # an alternative: what lies before it decides as well
+            is_varied = True  # an alternative: what lies before it decides as well
         elif kinds != {""}:
             ends = kinds == {"load"}
-            return None if unsure else ends
-    return None if unsure else False
+            return None if is_varied else ends
+    return None if is_varied else False

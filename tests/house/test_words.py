@@ -23,6 +23,9 @@ INSTEAD = {
     "lend": "say what is handed over",
     "misaddressed": "wrong target kind",
     "doubt": "ambiguous, uncertain",
+    "doubts": "ambiguous records",
+    "doubtful": "ambiguous, varying",
+    "unsure": "ambiguous, not known",
     "world": "context",
     "engine": "judge",
 }

@@ -212,12 +212,14 @@ class _Guard:
         if not self._may_load:
             return ""
         view = k.view((name.encode(),))
-        unsure = f"the list of functions that are never tried cannot be compared with {name}: "
+        head = f"the list of functions that are never tried cannot be compared with {name}: "
         if view is None:
-            return self._unsure(unsure + "proc/kallsyms cannot be read; run it as root")
+            return self._not_compared(head + "proc/kallsyms cannot be read; run it as root")
         symbols = view.symbols
         if symbols.hidden or k.addresses_hidden():
-            return self._unsure(unsure + "addresses are hidden; run it as root, with kernel.kptr_restrict at 0 or 1")
+            return self._not_compared(
+                head + "addresses are hidden; run it as root, with kernel.kptr_restrict at 0 or 1"
+            )
         if self._dangerous is None:
             self._dangerous = self._addresses()
         for row in symbols.rows(name.encode()):
@@ -231,7 +233,7 @@ class _Guard:
                 return f"never tried: {name} is the same code as {hazards.never_try(other)}"
         return ""
 
-    def _unsure(self, says: str) -> str:
+    def _not_compared(self, says: str) -> str:
         if not self._dry:
             return says
         self.uncertain = says

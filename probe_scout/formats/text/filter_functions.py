@@ -67,7 +67,7 @@ class Sites:
     `addresses` maps the owner (None for vmlinux, else the module's name) to its sorted sites.
     """
 
-    __slots__ = ("_spans", "_starts", "addresses", "listed", "order", "unsure")
+    __slots__ = ("_spans", "_starts", "addresses", "ambiguous", "listed", "order")
 
     def __init__(self) -> None:
         self.addresses: dict[bytes | None, list[int]] | None = None
@@ -75,7 +75,7 @@ class Sites:
         self.order: list[bytes] = []  # names of vmlinux as listed; only where kallsyms hides the addresses
         self._spans: list[tuple[int, int]] | None = None
         self._starts: dict[bytes | None, set[int]] | None = None
-        self.unsure: dict[tuple[bytes | None, int], list[Ambiguous]] = {}
+        self.ambiguous: dict[tuple[bytes | None, int], list[Ambiguous]] = {}
 
     def known(self, symbols: SymbolTable, row: int) -> bool | None:
         """True if the symbol of this line holds a site anywhere in its body; None if that cannot be told.
@@ -86,7 +86,7 @@ class Sites:
         """
         owner, address = symbols.modules[row], symbols.addresses[row]
         if self._starts is not None:
-            return None if (owner, address) in self.unsure else address in self._starts.get(owner, ())
+            return None if (owner, address) in self.ambiguous else address in self._starts.get(owner, ())
         if self.addresses is not None and not symbols.hidden:
             begin, end = symbols.extent(row)
             mine = self.addresses.get(owner, [])
@@ -389,7 +389,7 @@ def table_names(raw: bytes, symbols: SymbolTable) -> Sites:
 
     The list keeps the order of addresses inside vmlinux and inside each module. A name that several
     functions share is given to the copies that fit between its neighbours; where more copies fit than
-    lines are there, those copies are `unsure`, until somebody looks at their code. Needs the whole symbol table.
+    lines are there, those symbols are `ambiguous`, until somebody looks at their code. Needs the whole symbol table.
     """
     sites = Sites()
     lines = _split(raw, PATH)
@@ -425,20 +425,20 @@ def table_names(raw: bytes, symbols: SymbolTable) -> Sites:
         groups.setdefault(owner, []).append((name, copies.get((name, owner), [])))
     for owner, group in groups.items():
         found: set[int] = set()
-        unsure: list[Ambiguous] = []
-        _place(group, found, unsure)
-        _place_invalid(group, symbols.starts(owner), found, unsure)
+        unplaced: list[Ambiguous] = []
+        _place(group, found, unplaced)
+        _place_invalid(group, symbols.starts(owner), found, unplaced)
         placed[owner] = found
-        for ambiguous in unsure:
-            for address in ambiguous.starts:
+        for record in unplaced:
+            for address in record.starts:
                 if address not in found:
-                    sites.unsure.setdefault((owner, address), []).append(ambiguous)
+                    sites.ambiguous.setdefault((owner, address), []).append(record)
     sites._starts = placed
     return sites
 
 
-def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: list[Ambiguous]) -> None:
-    """Give every listed name an address, in ascending order; ambiguous ones go to `unsure`."""
+def _place(group: list[tuple[bytes, list[int]]], found: set[int], unplaced: list[Ambiguous]) -> None:
+    """Give every listed name an address, in ascending order; ambiguous ones go to `unplaced`."""
     count = len(group)
     fixed = [addresses[0] if len(addresses) == 1 else -1 for _, addresses in group]
     upper = [0] * count
@@ -468,12 +468,12 @@ def _place(group: list[tuple[bytes, list[int]]], found: set[int], unsure: list[A
             if len(fitting) <= needed[name]:
                 found.update(fitting)
             else:
-                unsure.append(Ambiguous(0, tuple(fitting), needed[name]))
+                unplaced.append(Ambiguous(0, tuple(fitting), needed[name]))
         i = stop
 
 
 def _place_invalid(
-    group: list[tuple[bytes, list[int]]], starts: list[int], found: set[int], unsure: list[Ambiguous]
+    group: list[tuple[bytes, list[int]]], starts: list[int], found: set[int], unplaced: list[Ambiguous]
 ) -> None:
     """Sites printed as `__ftrace_invalid_address___<offset>`: left behind by a weak function.
 
@@ -499,7 +499,7 @@ def _place_invalid(
             if len(fitting) == 1:
                 found.add(fitting[0])
             else:
-                unsure.append(Ambiguous(offset, tuple(fitting), 1))
+                unplaced.append(Ambiguous(offset, tuple(fitting), 1))
         pending.clear()
         low = high
 

@@ -155,7 +155,7 @@ class _Bulk:
         sites, blacklist = self.view.sites, self.k.blacklist()
         return (
             sites is not None
-            and not sites.unsure
+            and not sites.ambiguous
             and sites.starts_of(None) is not None
             and not self.symbols.hidden
             and blacklist is not None

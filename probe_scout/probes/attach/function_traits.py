@@ -247,7 +247,7 @@ def _hidden_hook(k: Kernel, hook: str, unread: set[str]) -> dict[str, Any]:
     has_list = k.has_symbol("bpf_lsm_is_sleepable_hook")
     first, later = hook in lsm_hooks.SLEEPABLE_FIRST, hook in lsm_hooks.SLEEPABLE
     is_sleepable = first if has_list is False else later
-    if has_list is not False and (hook in lsm_hooks.DOUBTFUL or (has_list is None and first != later)):
+    if has_list is not False and (hook in lsm_hooks.VARYING or (has_list is None and first != later)):
         unread.add(facts.BTF_IDS)
         is_sleepable = True  # nothing refuses it, and what was not read makes the yes an unknown
     return {"lsm_hook": is_hook, "lsm_sleepable": is_hook and is_sleepable}
