@@ -249,6 +249,9 @@ def _uprobe_needs_admin(k: Code) -> bool | None:
 
 def _user_path_by_name(k: Code) -> bool | None:
     """uprobe.multi reads the path by getname. 6.18 does not, 7.3 does; nothing between them was asked."""
+    # kernel/trace/bpf_trace.c bpf_uprobe_multi_get_path asks user_path_at (7.3), which says ENAMETOOLONG to a path that
+    # is too long; strndup_user, in its place in 6.18, says EINVAL. A kernel without insn_is_nop is of the kind of 6.18;
+    # one with it and without the contemporary may be of either.
     if k.enumerator("BPF_TRACE_FENTRY_MULTI"):
         return True
     return None if k.has_symbol("insn_is_nop") is not False else False

@@ -29,6 +29,8 @@ _KRETPROBE = (caller.BPF, caller.PERF, caller.EVENTS, symbol_lookup.GATE, kprobe
 _ENTRY = (caller.BPF, target.LOAD, caller.EVENTS, target.IMPL, prototype.ENTRY, target.ADDRESS)
 _RETURN = (caller.BPF, target.LOAD, caller.EVENTS, target.IMPL, prototype.RETURN, target.ADDRESS)
 _LSM = (caller.BPF, target.LOAD, lsm_hook.BUILT, prototype.ENTRY, target.ADDRESS)
+# The instruction comes last: prepare_uprobe (kernel/events/uprobes.c) looks at it where a process has the place mapped,
+# from register_for_each_vma at once and from uprobe_mmap later, whose failure no caller sees.
 _UPROBE = (caller.BPF, caller.PERF_TRACEPOINT, uprobe.PERF, uprobe.PERF_FILE, uprobe.REGISTER, uprobe.INSTRUCTION)
 _UPROBE_SLEEPABLE = (caller.BPF, uprobe.PERF_SLEEPABLE, *_UPROBE[1:])
 _UPROBE_MULTI = (caller.BPF, uprobe.MULTI, uprobe.REGISTER, uprobe.INSTRUCTION)

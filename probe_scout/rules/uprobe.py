@@ -77,6 +77,9 @@ def not_sleepable(_t: UserTraits, _k: KernelFeatures) -> bool:
 def _path_rules(gate: Gate, too_long: str, not_regular: str) -> None:
     """kern_path and what comes before and after it: the same refusals, with the errno of each way in."""
 
+    # perf_uprobe_init (kernel/trace/trace_event_perf.c) turns the EINVAL of strndup_user into E2BIG, and
+    # create_local_trace_uprobe (kernel/trace/trace_uprobe.c) says EINVAL to what is no regular file;
+    # bpf_uprobe_multi_link_attach keeps EINVAL for the one and says EBADF to the other.
     unless = "user_path_by_name" if gate is MULTI else ""
 
     @gate.rule("path_too_long", errno=too_long, decides="strndup_user(path, PATH_MAX)", needs=_FILE, unless=unless)
@@ -195,6 +198,9 @@ def counter_unaligned(t: UserTraits, _k: KernelFeatures) -> bool:
     return t.counter_odd
 
 
+# In the order of prepare_uprobe (kernel/events/uprobes.c): copy_insn, is_trap_insn, arch_uprobe_analyze_insn. The last
+# is insn_decode, uprobe_init_insn (prefix, masking, opcode) and branch_setup_xol_ops on x86, arm_probe_decode_insn on
+# arm64.
 @INSTRUCTION.rule("at_end", errno="EIO", decides="copy_insn", needs=_CODE)
 def at_end(t: UserTraits, _k: KernelFeatures) -> bool:
     """The offset is the end of the file: a process maps it, and there is no instruction to read."""
