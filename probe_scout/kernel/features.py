@@ -608,7 +608,7 @@ FEATURES = {
         facts.CONFIG,
     ),
 }
-# Rights of the caller (caller.py settles them).
+# Privileges of the caller: probes/attach/privileges.py says which it has, rules/caller.py what is refused without them.
 _RIGHTS = {
     "may_bpf": ("proc/self/status: CapEff", facts.CAPABILITIES),
     "may_perfmon": ("proc/self/status: CapEff", facts.CAPABILITIES),
