@@ -23,6 +23,18 @@ TABLE: tuple[tuple[str, str, str, str, str, str], ...] = (
         "",
     ),
     (
+        "call.device_bound",
+        """The program must be loaded for one network device: BPF_F_XDP_DEV_BOUND_ONLY and prog_ifindex.
+
+        The kfunc reads what a driver knows of a packet (net/core/xdp.c, xdp_metadata_kfunc_ids). A program that is not
+        bound to a device is refused with EINVAL, also where the call is never reached. libbpf:
+        bpf_program__set_flags(prog, BPF_F_XDP_DEV_BOUND_ONLY) and bpf_program__set_ifindex, before it loads.""",
+        "add_kfunc_call",
+        "kernel/bpf/offload.c",
+        "proc/kallsyms: __BTF_ID__ sets",
+        "",
+    ),
+    (
         "call.kfunc_recorded",
         """Whether programs of the type may call it was taken from recorded kernels, not from this kernel's code.
 

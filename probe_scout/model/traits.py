@@ -124,6 +124,8 @@ class CallTraits(NamedTuple):
     refused: str = ""
     sleeps: bool = False  # it may sleep and the program does not
     destructive: bool = False  # KF_DESTRUCTIVE, and no CAP_SYS_BOOT
+    not_bound: bool = False  # a kfunc for programs that are bound to a device, and the type cannot be
+    no_perfmon: bool = False  # KF_PERFMON, and no CAP_PERFMON
     overrides: bool = False  # bpf_override_return, for a named function
     injectable: bool = False
     unread: frozenset[str] = NOWHERE

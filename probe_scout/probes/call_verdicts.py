@@ -259,6 +259,23 @@ class Question:
             return CallTraits(absent=True), (), (), "sys/kernel/btf: vmlinux and modules"
         if found[0] is not None:
             return self._kfunc_of_module(found[0], one)
+        if self.k.ids().holds(call.DEVICE_BOUND_SET, self.name):
+            return self._device_bound(one)
+        return self._kfunc_of_vmlinux(one)
+
+    def _device_bound(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
+        """kernel/bpf/offload.c, bpf_dev_bound_kfunc_check: only XDP programs can be bound to a device as it wants."""
+        if one.program == "EXT":
+            return self._kfunc_of_vmlinux(one)
+        evidence = f"proc/kallsyms: __BTF_ID__ set {call.DEVICE_BOUND_SET}"
+        if one.program != "XDP":
+            return CallTraits(not_bound=True), (), (), evidence
+        traits, unread, notes, evidence = self._kfunc_of_vmlinux(one)
+        says = "The program must be loaded for one device, with BPF_F_XDP_DEV_BOUND_ONLY and its prog_ifindex: another "
+        note = Finding("call.device_bound", f"{says}is refused (EINVAL).", evidence)
+        return traits, unread, (*notes, note), evidence
+
+    def _kfunc_of_vmlinux(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
         program, image = self._program(one), self.calls.kfuncs()
         if image is None or program is None:
             return self._kfunc_by_sets(one)
@@ -303,8 +320,12 @@ class Question:
         traits = CallTraits(
             sleeps="sleepable" in names and (one.sleeps is False or not self._may_sleep(one)),
             destructive="destructive" in names and boot,
+            no_perfmon="perfmon" in names and self._lacks_perfmon(),
         )
         return traits, (), self._notes(one, True, "sleepable" in names), evidence
+
+    def _lacks_perfmon(self) -> bool:
+        return self.k.caller is not None and self.k.feature("may_perfmon") is False
 
     def _kfunc_by_sets(self, one: Column) -> tuple[CallTraits, tuple[Unread, ...], tuple[Finding, ...], str]:
         told = self.calls.kfunc(self.name, one.program, one.attach)
@@ -477,6 +498,8 @@ def answer_of(traits: CallTraits) -> str:
         or traits.refused
         or traits.sleeps
         or traits.destructive
+        or traits.not_bound
+        or traits.no_perfmon
     ):
         return NO
     return UNKNOWN if traits.unread else YES

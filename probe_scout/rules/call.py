@@ -131,6 +131,15 @@ def no_kfunc(t: CallTraits, _k: KernelFeatures) -> bool:
     return t.absent
 
 
+@KFUNC.rule("not_bound", errno="EINVAL", decides="add_kfunc_call: bpf_dev_bound_kfunc_check", needs=(facts.CALLS,))
+def kfunc_not_bound(t: CallTraits, _k: KernelFeatures) -> bool:
+    """The kfunc is for XDP programs that are bound to a network device (BPF_F_XDP_DEV_BOUND_ONLY), and only for them.
+
+    Decided before the program's code is walked: a call that is never reached counts too.
+    """
+    return t.not_bound
+
+
 @KFUNC.rule("no_set", errno="EACCES", decides="btf_kfunc_id_set_contains", needs=(facts.CALLS,))
 def in_no_set(t: CallTraits, _k: KernelFeatures) -> bool:
     """The function is no kfunc: it is in no set of this kernel.
@@ -160,6 +169,14 @@ def kfunc_destroys(t: CallTraits, _k: KernelFeatures) -> bool:
     """The kfunc is destructive (KF_DESTRUCTIVE), and the caller lacks CAP_SYS_BOOT."""
     return t.destructive
 
+
+@KFUNC.rule("no_perfmon", errno="EPERM", decides="check_kfunc_call: KF_PERFMON", needs=(facts.CALLS,))
+def kfunc_perfmon(t: CallTraits, _k: KernelFeatures) -> bool:
+    """The kfunc wants CAP_PERFMON (KF_PERFMON), which the caller lacks."""
+    return t.no_perfmon
+
+
+DEVICE_BOUND_SET = "xdp_metadata_kfunc_ids"  # net/core/xdp.c, bpf_dev_bound_kfunc_id
 
 # kernel/bpf/syscall.c: is_net_admin_prog_type, is_perfmon_prog_type.
 _NET = frozenset(

@@ -208,6 +208,16 @@ TABLE: tuple[tuple[str, str, str, str, str], ...] = (
         "proc/kallsyms",
     ),
     (
+        "object_load.kfunc_device_bound",
+        (
+            "The program calls a kfunc for XDP programs that are bound to a device, and no section name says that. A "
+            "call that is never reached counts too."
+        ),
+        "add_kfunc_call",
+        "kernel/bpf/offload.c",
+        "proc/kallsyms",
+    ),
+    (
         "object_load.kfunc_unknown",
         ("Which program types may call a kfunc is code of the kernel. A kernel image tells: name one with --root."),
         "bpf_object__load",

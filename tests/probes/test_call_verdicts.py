@@ -121,6 +121,8 @@ def test_a_helper_of_lockdown(image):
         ("call:bpf_get_file_xattr", "lsm", ("no", "EACCES", "kfunc_call.must_sleep")),
         ("call:vfs_read", "fentry", ("no", "EACCES", "kfunc_call.no_set")),
         ("call:bpf_skb_ct_lookup", "xdp", ("unknown", None, "")),
+        ("call:bpf_xdp_metadata_rx_hash", "sched_cls", ("no", "EINVAL", "kfunc_call.not_bound")),
+        ("call:bpf_xdp_metadata_rx_hash", "xdp", ("yes", None, "")),
     ],
 )
 def test_without_an_image(recorded, name, type_, answer):

@@ -43,6 +43,7 @@ _SOCKOPTS = object_load.SOCKOPTS
 _RETVALS = frozenset((186, 187))  # get_retval, set_retval
 _BY_TRAMPOLINE = frozenset(("TRACE_FENTRY", "TRACE_FEXIT", "TRACE_FSESSION"))
 _SK_STORAGE, _ATTACH_COOKIE, _NETNS_COOKIE, _SOCKET_COOKIE = frozenset((107, 108)), 174, 122, 46
+_BIND, _D_PATH = 64, 147
 _STRTOLS, _PID_TGID, _NS_PID_TGID = frozenset((105, 106)), 14, 120
 # Each type that came to bpf_get_netns_cookie later has a prototype of its own.
 _NETNS_COOKIE_PROTOS = {"CGROUP_SOCKOPT": "sockopt", "SOCK_OPS": "sock_ops", "SK_MSG": "sk_msg"}
@@ -494,6 +495,8 @@ class Judge:
         prepared = self._prepared
         whole = program_code.extent(found, row.program)
         self._forms(prepared, whole)
+        names = [essential(prepared.kfuncs[place]) for place in sorted(prepared.kfuncs.keys() & whole)]
+        _refuse(program_limits.device_bound(self.types, names))
         _refuse(program_limits.sleepable_maps(self.types, found, section, whole))
         _refuse(program_limits.locked_maps(found, section, whole))
         for place in sorted(prepared.code.global_functions & whole):
@@ -708,7 +711,7 @@ class Judge:
                 return state
         if section.sleepable and helper in helper_sets.SLEEPS:
             return helper_sets.UNTOLD
-        return helper_sets.allowed(section.program, helper)
+        return helper_sets.of_type(section.program, helper)
 
     def _by_attach_type(self, section: section_names.SectionName, helper: int) -> str:
         """Helpers that a type's attach types or a later symbol decide about; "" for all others."""
@@ -719,7 +722,18 @@ class Judge:
         if helper in _SOCKOPTS and program == "CGROUP_SOCKOPT":
             # Commit 2c531639deb5 ("bpf: Add support for bpf_{get,set}sockopt ... BPF_CGROUP_SETSOCKOPT").
             return self._by_symbol("bpf_sk_setsockopt_proto") if attach == "CGROUP_SETSOCKOPT" else helper_sets.REFUSED
-        if helper in _SOCKOPTS and program == "CGROUP_SOCK_ADDR" and not attach.endswith("_CONNECT"):
+        if helper == _BIND and program == "CGROUP_SOCK_ADDR":
+            is_allowed = attach in ("CGROUP_INET4_CONNECT", "CGROUP_INET6_CONNECT")
+            return helper_sets.ALLOWED if is_allowed else helper_sets.REFUSED
+        if program == "SYSCALL" and (helper in _SK_STORAGE or helper == _D_PATH):
+            return (
+                helper_sets.REFUSED
+            )  # bpf_sk_storage_tracing_allowed, bpf_d_path_allowed: such a program has no place
+        if helper in _SOCKOPTS and attach in ("CGROUP_UNIX_GETPEERNAME", "CGROUP_UNIX_GETSOCKNAME"):
+            return ""  # the kernel's image tells
+        if helper in _SOCKOPTS and program == "CGROUP_SOCK_ADDR" and attach.endswith("_CONNECT"):
+            return helper_sets.ALLOWED
+        if helper in _SOCKOPTS and program == "CGROUP_SOCK_ADDR":
             # Commits 4f5e483b8d99 (bind) and 62476cc1bf24 (the others), of the release that brought bpf_check_mtu.
             if self.types.knows("bpf_func_id", "BPF_FUNC_check_mtu") is False:
                 return helper_sets.REFUSED

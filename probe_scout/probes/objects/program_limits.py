@@ -12,7 +12,7 @@ from ...formats.btf.tracepoint import parameters
 from ...formats.elf.bpf_object import INSN_BYTES
 from ...model.trace import UNREADABLE
 from ...named_tuple import NamedTuple
-from ...rules import object_load
+from ...rules import call, object_load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +94,17 @@ def context_struct(types: KernelTypes, program: str) -> tuple[frozenset[str], in
             names = records.record(member.type_id).name, records.record(records.resolve(member.type_id)).name
             return frozenset(names) - {""}, records.size(member.type_id) or 0
     return frozenset(), 0
+
+
+def device_bound(types: KernelTypes, names: Iterable[str]) -> Refusal | None:
+    """Kfuncs of the code, walked or not, that want a program bound to a device (bpf_dev_bound_kfunc_check)."""
+    for name in names:
+        if types.kernel.ids().holds(call.DEVICE_BOUND_SET, name) and not types.module_of(name, kinds.FUNC):
+            says = f"{name} is for XDP programs that are bound to a device: its loader must set"
+            says += " BPF_F_XDP_DEV_BOUND_ONLY and the device (bpf_program__set_flags, bpf_program__set_ifindex)"
+            evidence = f"proc/kallsyms: __BTF_ID__ set {call.DEVICE_BOUND_SET}"
+            return Refusal("object_load.kfunc_device_bound", "EINVAL", says, evidence)
+    return None
 
 
 def arguments(types: KernelTypes, section: SectionName, target: str, read_bytes: int) -> Refusal | None:

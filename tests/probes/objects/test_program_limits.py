@@ -150,3 +150,69 @@ def test_what_a_type_of_program_may_reach(tmp_path, kernel):
     (found,) = opened.lint(compiled(tmp_path, LIMITS)).objects
     answers = {program.name: said(program) for program in found.kernels[0].programs}
     assert {name: answers[name] for name in LIMITED[kernel]} == LIMITED[kernel]
+
+
+CALLS = """
+#define SEC(name) __attribute__((section(name), used))
+static long (*setsockopt)(void *c, int l, int n, void *v, int s) = (void *)49;
+static long (*bind)(void *c, void *a, int s) = (void *)64;
+static void *(*storage)(void *m, void *sk, void *v, unsigned long long f) = (void *)107;
+static long (*d_path)(void *p, char *b, unsigned s) = (void *)147;
+struct { int (*type)[24]; int (*map_flags)[1]; int *key; int *value; } kept SEC(".maps");
+SEC("cgroup/bind4") int bind_in_bind(void *c) { char a[16] = {2}; bind(c, a, 16); return 1; }
+SEC("cgroup/connect4") int bind_in_connect(void *c) { char a[16] = {2}; bind(c, a, 16); return 1; }
+SEC("cgroup/connect6") int option_in_connect(void *c) { int v = 0; setsockopt(c, 1, 2, &v, 4); return 1; }
+SEC("cgroup/getpeername4") int option_in_name(void *c) { int v = 0; setsockopt(c, 1, 2, &v, 4); return 1; }
+SEC("cgroup/getpeername_unix") int option_in_unix(void *c) { int v = 0; setsockopt(c, 1, 2, &v, 4); return 1; }
+SEC("cgroup/connect_unix") int option_in_unix_connect(void *c) { int v = 0; setsockopt(c, 1, 2, &v, 4); return 1; }
+SEC("syscall") int storage_in_syscall(void *c) { return storage(&kept, c, 0, 1) != 0; }
+SEC("syscall") int path_in_syscall(void *c) { char b[8]; return d_path(c, b, 8); }
+char LICENSE[] SEC("license") = "GPL";
+"""
+BOUND = """
+#define SEC(name) __attribute__((section(name), used))
+struct xdp_md { unsigned data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex; };
+extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, unsigned long long *timestamp)
+    __attribute__((section(".ksyms"), weak));
+SEC("xdp") int bound_call(struct xdp_md *c) {
+    unsigned long long t = 0; bpf_xdp_metadata_rx_timestamp(c, &t); return 2; }
+SEC("xdp") int bound_dead(struct xdp_md *c) {
+    unsigned long long t = 0;
+    if (!bpf_xdp_metadata_rx_timestamp) { bpf_xdp_metadata_rx_timestamp(c, &t); }
+    return 2; }
+SEC("tc") int bound_tc(struct xdp_md *c) {
+    unsigned long long t = 0; bpf_xdp_metadata_rx_timestamp(c, &t); return 0; }
+SEC("xdp") int not_bound(struct xdp_md *c) { return 2; }
+char LICENSE[] SEC("license") = "GPL";
+"""
+CALLED = {
+    "6.12.107": {
+        "bind_in_bind": "load EINVAL",
+        "bind_in_connect": "yes",
+        "option_in_connect": "yes",
+        "option_in_name": "yes",
+        "option_in_unix": "load None",  # a yes on 6.12 and a no on 7.3, which only code tells apart
+        "option_in_unix_connect": "yes",
+        "storage_in_syscall": "load EINVAL",
+        "path_in_syscall": "load EINVAL",
+    },
+    "5.10.223": {"bind_in_bind": "load EINVAL", "bind_in_connect": "yes", "option_in_name": "load EINVAL"},
+}
+
+
+@pytest.mark.parametrize("kernel", CALLED)
+def test_helpers_that_hang_on_more_than_the_type(tmp_path, kernel):
+    opened = probe_scout.open_kernel(str(ROOT / "fixtures" / "kernels" / f"debian-{kernel}-amd64.tar.xz"))
+    (found,) = opened.lint(compiled(tmp_path, CALLS)).objects
+    answers = {program.name: said(program) for program in found.kernels[0].programs}
+    assert {name: answers[name] for name in CALLED[kernel]} == CALLED[kernel]
+
+
+def test_kfuncs_of_a_device_count_where_they_are_never_reached(tmp_path):
+    opened = probe_scout.open_kernel(str(ROOT / "fixtures" / "kernels" / "debian-6.12.107-amd64.tar.xz"))
+    (found,) = opened.lint(compiled(tmp_path, BOUND)).objects
+    answers = {
+        program.name: (said(program), [one.rule for one in program.findings]) for program in found.kernels[0].programs
+    }
+    bound = ("load EINVAL", ["object_load.kfunc_device_bound"])
+    assert answers == {"bound_call": bound, "bound_dead": bound, "bound_tc": bound, "not_bound": ("yes", [])}
