@@ -1,6 +1,6 @@
 """Ask a kernel about every field of every event and every argument of every raw tracepoint; compare with the tool.
 
-python -m tests.vm fields -k KERNEL [--sample N] [--pack FOLDER]
+python -m tests.vm fields -k KERNEL [--arch ARCH] [--sample N] [--pack FOLDER]
 
 The questions come from the raw files by plain reading (plan.py, btf_names.py); the prober asks them, the answers are
 kept below `fields/KERNEL` of the lab's cache and not asked again. 0 if the tool agrees with every answer, 1 if not.
@@ -27,7 +27,8 @@ from probe_scout.probes.tracepoints.raw_arguments import TraceTypes
 from probe_scout.sources import open_source
 from tests.oracle import loads
 
-from . import asking, cache, kernels, pack, plan, record
+from . import asking, boot, cache, kernels, pack, plan, record
+from .machines import MACHINES, NATIVE
 from .problems import LabError
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def ask(kernel: str, sample: int = 0, limit_s: float = LIMIT_S) -> tuple[Path, d
     work = prepare(kernel)
     wanted = questions(plan.Files(work / "files"), sample)
     kept = asking.Record(work / "answers.tsv")
-    guest = record.LabGuest(kernel, work, record.build_prober(work), ["--hold", HOLD])
+    guest = record.LabGuest(kernel, work, record.build_prober(work, boot.machine_of(kernel)), ["--hold", HOLD])
     if not asking.ask(wanted, kept, guest, limit_s=limit_s, boot_s=record.BOOT_S):
         raise asking.AskingFailed(f"{kernel}: not all of {len(wanted)} questions were answered in {limit_s:.0f} s")
     return work / "snapshot.tar.xz", {question: kept.answers[question] for question in wanted}
@@ -294,13 +295,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tests.vm fields", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-k", "--kernel", default=kernels.NEWEST)
+    parser.add_argument(
+        "--arch", default=NATIVE.debian, choices=list(MACHINES), help="-k 7.3 --arch arm64 is -k 7.3-arm64"
+    )
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="only N events and N raw tracepoints")
     parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="stop asking after this time")
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="write the answers about fields as a fixture")
     options = parser.parse_args(arguments)
     os.nice(5)
     try:
-        snapshot, answers = ask(options.kernel, options.sample, options.limit)
+        kernel = kernels.named(options.kernel, options.arch)
+        snapshot, answers = ask(kernel, options.sample, options.limit)
     except (asking.AskingFailed, LabError) as exc:
         print(f"fields: {exc}", file=sys.stderr)
         return 2
@@ -309,12 +314,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{type_:12} {word:16} {count:7}")
     for text in found.differences[:FEW_DIFFERENCES]:
         print(text)
-    print(f"{options.kernel}: {found.asked} answers, {len(found.differences)} differences")
+    print(f"{kernel}: {found.asked} answers, {len(found.differences)} differences")
     if options.pack:
         raw = packed(snapshot.parent, answers)
-        versions = cache.get(options.kernel).packages
+        versions = cache.get(kernel).packages
         version = next(version for name, version in versions.items() if name.startswith("linux-image"))
-        target = options.pack / f"{pack.fixture_name(options.kernel, version)}.txt.xz"
+        target = options.pack / f"{pack.fixture_name(kernel, version)}.txt.xz"
         target.write_bytes(raw)
         print(f"{target}: {len(raw)} bytes")
     return int(bool(found.differences))

@@ -27,6 +27,8 @@ EXTRAS = ("code", "zstd")
 GUEST = ("busybox-static", "libc6", "zlib1g")
 PYTHON = ("python{0}-minimal", "libpython{0}-minimal", "libpython{0}-stdlib")
 GUEST_LIBRARIES = ("libexpat1", "libssl3", "libffi8", "libsqlite3-0", "liblzma5", "libbz2-1.0", "libuuid1")
+# What loads programs there; kept beside the tree, as only the lane of stubs needs it.
+LOADER = ("libbpf1", "libelf1", "libzstd1", "zlib1g")
 COMPILER = ("libc6-dev", "linux-libc-dev", "libgcc-{0}-dev")
 
 
@@ -85,6 +87,25 @@ def wheels(machine: Machine) -> Path:
         fetch.run(sys.executable, "-m", "pip", "install", *words, *wanted)
         stamp.write_text("".join(f"{line}\n" for line in wanted))
     return folder
+
+
+def loader(machine: Machine) -> Path:
+    """The folder with libbpf and what it is linked to, fetched once."""
+    folder = cache.root() / "foreign" / f"{machine.debian}-libbpf"
+    with cache.locked(f"loader-{machine.debian}"):
+        if not folder.exists():
+            with cache.locked(f"suite-{machine.suite}-{machine.debian}"):
+                options = fetch.suite_options(machine.suite, machine.debian)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".loader-", dir=folder.parent) as scratch:
+                fetch.run("apt-get", *options, "download", "-q", *LOADER, folder=Path(scratch))
+                made = Path(scratch) / "made"
+                (made / "usr" / "lib").mkdir(parents=True)
+                (made / "lib").symlink_to("usr/lib")
+                for deb in sorted(Path(scratch).glob("*.deb")):
+                    _unpack(deb, made)
+                made.rename(folder)
+    return folder / "usr" / "lib" / machine.triple
 
 
 def _unpack(deb: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from tests.vm.asking import Answer
 from tests.vm.plan import Question
 
 SNAPSHOT = "fixtures/kernels/debian-6.12.107-amd64.tar.xz"
-KERNELS = ("5.10", "6.1", "6.12", "6.12-rt", "7.3")
+KERNELS = ("5.10", "6.1", "6.12", "6.12-rt", "7.3", "7.3-arm64")
 
 
 def test_which_loads_prove_a_record():

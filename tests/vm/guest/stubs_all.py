@@ -3,7 +3,7 @@
     stubs_all.py FOLDER
 
 FOLDER has NAME.bpf.o (`stub --program`, compiled) and NAME.json, which says where each `seen_…` lies in .bss; a file
-without that is only loaded. libbpf (/lib/libbpf.so.1) loads and attaches them, one file after the other. Each line
+without that is only loaded. libbpf (of LD_LIBRARY_PATH) loads and attaches them, one file after the other. Each line
 printed is {"test": …}: `loaded`, `refused` and `attached` with the errors, `seen` with the values of one event beside
 those that are known. Nothing is judged here.
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 
 TRIES = 20  # for what another event of the same name may follow
 PAGE = 4096
-NR = {
+X86_64 = {
     "read": 0,
     "write": 1,
     "lseek": 8,
@@ -33,10 +33,40 @@ NR = {
     "pwrite64": 18,
     "socket": 41,
     "bind": 49,
+    "execve": 59,
     "kill": 62,
     "ftruncate": 77,
+    "mkdir": 83,
+    "rmdir": 84,
+    "getpriority": 140,
+    "setpriority": 141,
+    "prctl": 157,
+    "exit_group": 231,
+    "openat": 257,
+    "mkdirat": 258,
+    "dup3": 292,
 }
-NR |= {"mkdir": 83, "rmdir": 84, "getpriority": 140, "setpriority": 141, "prctl": 157, "openat": 257, "dup3": 292}
+# include/uapi/asm-generic/unistd.h: no mkdir, no rmdir.
+GENERIC = {
+    "dup3": 24,
+    "mkdirat": 34,
+    "ftruncate": 46,
+    "openat": 56,
+    "lseek": 62,
+    "read": 63,
+    "write": 64,
+    "pwrite64": 68,
+    "exit_group": 94,
+    "kill": 129,
+    "setpriority": 140,
+    "getpriority": 141,
+    "prctl": 167,
+    "socket": 198,
+    "bind": 200,
+    "execve": 221,
+    "mmap": 222,
+}
+NR = X86_64 if os.uname().machine == "x86_64" else GENERIC
 AT_FDCWD = -100
 UNSIGNED = (1 << 64) - 1
 ENOENT, EBADF = 2, 9
@@ -69,7 +99,7 @@ class Programs:
     def __init__(self, folder, name):
         self.name = name
         self.spec = json.loads((folder / f"{name}.json").read_text())
-        self.b = ctypes.CDLL("/lib/libbpf.so.1", use_errno=True)
+        self.b = ctypes.CDLL("libbpf.so.1", use_errno=True)
         for function in ("bpf_object__open_file", "bpf_object__next_program", "bpf_program__attach"):
             getattr(self.b, function).restype = ctypes.c_void_p
         self.b.bpf_object__next_map.restype = ctypes.c_void_p
@@ -230,12 +260,14 @@ class Triggers:
 
     def on_directory(self):
         path = ctypes.c_char_p(b"/dev/shm-probe")
-        made = call("mkdir", path, 0o751)
-        gone = call("rmdir", path)
-        return {
-            **syscall("mkdir", made, pathname_text="/dev/shm-probe", mode=0o751),
-            **syscall("rmdir", gone, pathname_text="/dev/shm-probe"),
-        }
+        named = {"pathname_text": "/dev/shm-probe"}
+        made = call("mkdirat", 99999, path, 0o751)  # an absolute path: the descriptor plays no part
+        found = syscall("mkdirat", made, dfd=99999, mode=0o751, **named)
+        os.rmdir("/dev/shm-probe")
+        if "mkdir" in NR:
+            found |= syscall("mkdir", call("mkdir", path, 0o751), mode=0o751, **named)
+            found |= syscall("rmdir", call("rmdir", path), **named)
+        return found
 
     def on_mmap(self):
         done = call("mmap", 0x7E0000000000, 8192, 3, 0x12, 77777, 3 * PAGE)
@@ -351,9 +383,9 @@ class Triggers:
         return {
             "tp_sched_sched_process_exec": {"filename": busybox, "pid": child.pid, "old_pid": child.pid},
             "tp_sched_sched_process_exit": {"comm": "busybox", "pid": child.pid},
-            "tp_syscalls_sys_enter_execve": {"filename_text": busybox, "__syscall_nr": 59},
+            "tp_syscalls_sys_enter_execve": {"filename_text": busybox, "__syscall_nr": NR["execve"]},
             "tp_syscalls_sys_exit_execve": {"ret": 0},
-            "tp_syscalls_sys_enter_exit_group": {"error_code": 0, "__syscall_nr": 231},
+            "tp_syscalls_sys_enter_exit_group": {"error_code": 0, "__syscall_nr": NR["exit_group"]},
             **raw("sched_process_exec", old_pid=child.pid),
             **raw("sched_process_exit"),
         }
