@@ -5,6 +5,7 @@ from __future__ import annotations
 from struct import unpack_from
 
 from ..arch import aarch64
+from ..errors import ProbeScoutError
 from ..formats import code_slices
 from ..formats.elf import kernel_image
 from ..formats.text import kallsyms
@@ -13,6 +14,7 @@ from . import patch_sites, text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..formats.text.kallsyms import SymbolTable
+    from .arm64_module import ModuleFile
     from .code_store import Code
 
 _ALTERNATIVES = ("__alt_instructions", "__alt_instructions_end")
@@ -20,6 +22,7 @@ _EXCEPTIONS = ("__start___ex_table", "__stop___ex_table")
 _ALTERNATIVE_BYTES = 12  # struct alt_instr: two distances, the capability, two lengths
 _EXCEPTION_BYTES = (12, 8)  # struct exception_table_entry, before and since it has a type
 _CALLBACK = 0x8000  # ARM64_CB_BIT: boot computes the instructions
+_NOPS = b"alt_cb_patch_nops"  # the callback of alternative_has_cap_likely and _unlikely
 _AUTIASP, _SCS_POP = 0xD50323BF, 0xF85F8E5E  # what UNWIND_PATCH_PAC_INTO_SCS makes of the first
 _CODE_BYTES_MAX = 4 * (aarch64.SCAN_WORDS_MAX + 1)
 _NO_TABLE = (
@@ -32,7 +35,7 @@ Word = tuple[int, ...]
 def _tables(k: Code) -> patch_sites.Arm64Tables:
     store = text._store(k)
     if store.arm64 is None:
-        names = [name.encode() for name in (*_ALTERNATIVES, *_EXCEPTIONS)]
+        names = [name.encode() for name in (*_ALTERNATIVES, *_EXCEPTIONS)] + [_NOPS]
         bounds = kallsyms.SymbolTable(kallsyms.narrow(k.kallsyms() or b"", names))
 
         def read(symbols: SymbolTable, start: int, size_bytes: int) -> bytes | None:
@@ -62,10 +65,15 @@ def _alternatives(bounds: SymbolTable, start: int, raw: bytes, read: object) -> 
         return None
     assert callable(read)
     found: dict[int, Word] = {}
+    row = bounds.lookup(_NOPS)
+    nops = None if row is None else bounds.addresses[row]
     for at in range(0, len(raw), _ALTERNATIVE_BYTES):
         place, other, capability, old_bytes, new_bytes = unpack_from("<iiHBB", raw, at)
         place, other = start + at + place, start + at + 4 + other
-        new = read(bounds, other, new_bytes) if not capability & _CALLBACK and new_bytes == old_bytes else None
+        if capability & _CALLBACK:
+            new = aarch64.NOP.to_bytes(4, "little") * (old_bytes // 4) if other == nops else None
+        else:
+            new = read(bounds, other, new_bytes) if new_bytes == old_bytes else None
         for offset in range(0, old_bytes, aarch64.WORD_BYTES):
             known = found.get(place + offset)
             if new is None or len(new) < offset + 4 or known == ():
@@ -91,31 +99,74 @@ def words(k: Code, symbols: SymbolTable, row: int, offset_bytes: int) -> tuple[W
     first = max(0, offset_bytes + 4 - _CODE_BYTES_MAX)
     start = symbols.addresses[row] + first
     found = text.bytes_at(k, symbols, start, offset_bytes + 4 - first, in_image=symbols.modules[row] is None)
+    before: tuple[Word, ...] = ((),) * (first // 4)
     if found is None or len(found[0]) < offset_bytes + 4 - first:
-        return ()
+        of_file = _in_module(k, symbols, row)
+        if of_file is None:
+            return ()
+        file, (section, begin) = of_file
+        got = [file.word((section, begin + at)) for at in range(first, offset_bytes + 4, aarch64.WORD_BYTES)]
+        return (*before, *(_may_pop(k, word) for word in got))
     raw, running = found
     plain = unpack_from(f"<{len(raw) // 4}I", raw)
-    before: tuple[Word, ...] = ((),) * (first // 4)
     if running:
         return (*before, *((word,) for word in plain))
     changed = _tables(k).alternatives
     if changed is None:
         text._store(k).why = _NO_TABLE
         return ()
-    is_signed_only = k.option("CONFIG_UNWIND_PATCH_PAC_INTO_SCS") is False
     made: list[Word] = []
     for at, word in enumerate(plain):
         more: Word | None = changed.get(start + 4 * at)
         if more == ():
             made.append(())
             continue
-        made.append((word, *(more or ()), *(() if is_signed_only or word != _AUTIASP else (_SCS_POP,))))
+        made.append(_may_pop(k, (word, *(more or ()))))
     return (*before, *made)
+
+
+def _may_pop(k: Code, word: Word) -> Word:
+    """With what boot makes of AUTIASP where the kernel may use shadow call stacks instead (scs_patch)."""
+    is_signed_only = word[:1] != (_AUTIASP,) or k.option("CONFIG_UNWIND_PATCH_PAC_INTO_SCS") is False
+    return word if is_signed_only else (*word, _SCS_POP)
+
+
+def _in_module(k: Code, symbols: SymbolTable, row: int) -> tuple[ModuleFile, tuple[int, int]] | None:
+    """The file of a symbol's module and where the symbol lies in it; None where it is not told."""
+    module = symbols.modules[row]
+    if module is None or symbols.hidden:
+        return None
+    file = _file_of(k, module.decode())
+    places = file.places.get(symbols.names[row].decode("utf-8", "replace"), ()) if file is not None else ()
+    return (file, places[0]) if file is not None and len(places) == 1 else None
+
+
+def _file_of(k: Code, module: str) -> ModuleFile | None:
+    from . import arm64_module, modules
+
+    store = text._store(k)
+    if module not in store.arm64_modules:
+        store.arm64_modules[module] = None
+        store.why = f"the file of module {module} below lib/modules/{k.release()} could not be read"
+        try:
+            for path, raw in modules.files(k, module):
+                file = arm64_module.ModuleFile(kernel_image.unpack(raw, path), path)
+                running = modules.build_id(k, module)
+                if running and file.build_id() != running:
+                    store.why = f"{path} is of another build than the module that is loaded"
+                else:
+                    store.arm64_modules[module] = file
+        except ProbeScoutError as error:
+            store.why = str(error)
+    return store.arm64_modules[module]
 
 
 def reserved(k: Code, symbols: SymbolTable, row: int, offset_bytes: int) -> str | None:
     """What holds the address: bug, jump_label, extable, "" for nothing; None where a table could not be read."""
-    if symbols.hidden or symbols.modules[row] is not None:
+    if symbols.modules[row] is not None:
+        of_file = _in_module(k, symbols, row)
+        return None if of_file is None else of_file[0].reserved((of_file[1][0], of_file[1][1] + offset_bytes))
+    if symbols.hidden:
         return None
     found, address = _tables(k), symbols.addresses[row] + offset_bytes
     if found.sites is not None and address in found.sites.bug:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..formats.code_slices import Slice
     from ..formats.elf.kernel_image import KernelImage
     from ..sources.source import Source
+    from .arm64_module import ModuleFile
     from .patch_sites import Arm64Tables, Tables
 
 SLICES = "code/slices"
@@ -21,7 +22,7 @@ class Store:
 
     __slots__ = (
         *("image", "image_tried", "init_bases", "init_bugs", "live", "modules", "_body", "_slices"),
-        *("arm64", "stale", "tables", "tables_tried", "why"),
+        *("arm64", "arm64_modules", "stale", "tables", "tables_tried", "why"),
     )
 
     def __init__(self, k: Events) -> None:
@@ -29,6 +30,7 @@ class Store:
         self._slices: dict[tuple[str | None, str], tuple[Slice, ...]] | None = None
         self.image: KernelImage | FlatImage | None = None
         self.arm64: Arm64Tables | None = None
+        self.arm64_modules: dict[str, ModuleFile | None] = {}
         self.image_tried = False
         self.tables: Tables | None = None
         self.tables_tried = False

@@ -69,11 +69,13 @@ def module(
     relocation: int = 2,
     machine: int = 62,
     data: tuple[str, ...] = (),
+    imports: tuple[str, ...] = (),
 ) -> bytes:
     """A relocatable ELF64. `sections` are code; `tables` maps .rela names to (place, section name, addend).
 
     `relocation`: R_X86_64_PC32 (2), as tables of distances have, or R_X86_64_64 (1), as tables of pointers.
-    Sections named in `data` hold no code. `machine` is e_machine: 62 is x86-64, 183 arm64.
+    Sections named in `data` hold no code; `imports` are undefined symbols that tables name.
+    `machine` is e_machine: 62 is x86-64, 183 arm64.
     """
     names = list(sections)
     contents: list[tuple[str, int, int, bytes, int, int, int]] = [("", 0, 0, b"", 0, 0, 0)]
@@ -86,12 +88,16 @@ def module(
         place = index.get(symbol.section, 0xFFF1)  # SHN_ABS for sections that do not exist
         table += struct.pack("<IBBHQQ", len(strings), 0x10 | symbol.type, 0, place, symbol.value, 0)
         strings += symbol.name.encode() + b"\0"
+    targets = index | {name: 1 + len(names) + len(symbols) + i for i, name in enumerate(imports)}
+    for name in imports:
+        table += struct.pack("<IBBHQQ", len(strings), 0x10, 0, 0, 0, 0)
+        strings += name.encode() + b"\0"
     symtab = len(contents)
     contents.append((".symtab", 2, 0, table, symtab + 1, len(names) + 1, 24))
     contents.append((".strtab", 3, 0, strings, 0, 0, 0))
     for name, entries in (tables or {}).items():
         raw = b"".join(
-            struct.pack("<QQq", at, index[section] << 32 | relocation, addend) for at, section, addend in entries
+            struct.pack("<QQq", at, targets[section] << 32 | relocation, addend) for at, section, addend in entries
         )
         contents.append((name, 4, 0x40, raw, symtab, 0, 24))
     section_names = b"\0" + b"".join(row[0].encode() + b"\0" for row in contents) + b".shstrtab\0"

@@ -18,6 +18,10 @@ from ...errors import Malformed
 from ...named_tuple import NamedTuple
 from . import notes as elf_notes
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 UNPACKED_BYTES_MAX = 256 << 20  # a distribution's vmlinux without debug information is 60 to 120 MB
 _NAME_BYTES_MAX = 512  # KSYM_NAME_LEN
 _PT_LOAD, _PT_NOTE, _PF_X = 1, 4, 1
@@ -323,12 +327,38 @@ def module_sites(raw: bytes, table: str, entry_bytes: int = 4, path: str = "modu
     `table`: __bug_table, .altinstructions, __jump_table or .static_call_sites; `entry_bytes` keeps the first
     field of each entry, which is the code's own address in all of them. Empty if the module has no such table.
     """
+    step = max(entry_bytes, 1)
+    return frozenset(to for place, to in module_pointers(raw, table, path).items() if place % step == 0)
+
+
+def module_pointers(raw: bytes, table: str, path: str = "module") -> dict[int, tuple[int, int]]:
+    """Offset in a module's table to the code it points to, (section index, offset in it), out of its relocations.
+
+    Raises Malformed.
+    """
     headers = sections(raw, path)
-    found: set[tuple[int, int]] = set()
+    return {
+        place: (section, value)
+        for place, section, value, _ in _relocations(raw, headers, table, path)
+        if section < len(headers) and headers[section].flags & _SHF_EXECINSTR
+    }
+
+
+def module_imports(raw: bytes, table: str, path: str = "module") -> dict[int, str]:
+    """Offset in a module's table to the name of the vmlinux symbol it points to. Raises Malformed."""
+    found = _relocations(raw, sections(raw, path), table, path)
+    return {place: name for place, section, _, name in found if not section}
+
+
+def _relocations(
+    raw: bytes, headers: tuple[Section, ...], table: str, path: str
+) -> Iterator[tuple[int, int, int, str]]:
+    """(offset in the table, section, offset in it, name of an undefined symbol or "")."""
     for header in headers:
         if header.type != _SHT_RELA or header.name != ".rela" + table or header.link >= len(headers):
             continue
         symbols = headers[header.link]
+        strings = headers[symbols.link] if symbols.link < len(headers) else symbols
         for at in range(header.offset, header.offset + header.size, 24):
             if at + 24 > len(raw):
                 raise Malformed(path, at, "a relocation", "the end of the file")
@@ -336,12 +366,11 @@ def module_sites(raw: bytes, table: str, entry_bytes: int = 4, path: str = "modu
             symbol = symbols.offset + (info >> 32) * 24
             if symbol + 24 > len(raw):
                 raise Malformed(path, symbol, "a symbol", "the end of the file")
-            _, _, _, section, value, _ = unpack_from("<IBBHQQ", raw, symbol)
-            is_code = section < len(headers) and headers[section].flags & _SHF_EXECINSTR
-            if is_code and place % max(entry_bytes, 1) == 0:
-                found.add((section, value + addend))
+            text, _, _, section, value, _ = unpack_from("<IBBHQQ", raw, symbol)
+            start = strings.offset + text
+            name = "" if section else raw[start : start + _NAME_BYTES_MAX].split(b"\0")[0].decode("utf-8", "replace")
+            yield place, section, value + addend, name
         break  # one such section; a second would be no module
-    return frozenset(found)
 
 
 def _module_symbols(raw: bytes, path: str, size: int, want: bytes | None) -> list[tuple[bytes, bytes, int, int]]:
