@@ -6,7 +6,19 @@ process, only what this process does is kept. No header is needed.
 
 from __future__ import annotations
 
-from ...model.stub import BYTES, LOCATED, PADDING, POINTER, REGISTERS, RESERVED, Argument, Member, PlainType, Stub
+from ...model.stub import (
+    ARRAY,
+    BYTES,
+    LOCATED,
+    PADDING,
+    POINTER,
+    REGISTERS,
+    RESERVED,
+    Argument,
+    Member,
+    PlainType,
+    Stub,
+)
 from . import c_struct, core_relocatable, words
 from .arguments import RETURNS, is_plainly_loaded, places_of
 
@@ -96,7 +108,7 @@ def _of_member(stub: Stub, member: Member, name: str) -> list[Kept]:
         if member.text:
             found.append((f"{name}_text", f"char @[{KEPT_BYTES}]", f"{call}_read(ctx, SEEN.@, {KEPT_BYTES});"))
         return found
-    if member.elements > 1 or member.kind == BYTES:
+    if member.elements > 1 or member.kind in (ARRAY, BYTES):
         # Copied in one piece, whatever its size; the record is kernel memory.
         return [(name, c_struct.value_of(member, "@"), f"{call}_read(ctx, SEEN.@);")]
     return [(name, c_struct.value_of(member, "@"), f"SEEN.@ = ctx->{name};")]

@@ -125,6 +125,13 @@ def test_a_located_field_and_a_plain_one_of_the_same_name_make_a_program(compile
     assert compilers.said("object", stub.text([made(fields)], "c", ORIGIN, program=True)) == ""
 
 
+def test_an_array_of_one_element_makes_a_program(compilers):
+    """mem_allowed of sched_skip_cpuset_numa on arm64, whose MAX_NUMNODES is 16."""
+    fields = [Field("unsigned long", "mem_allowed[1]", 8, 8), Field("int", "few[1]", 16, 4, 1)]
+    fields += [Field("char", "letter[1]", 20, 1)]
+    assert compilers.said("object", stub.text([made(fields)], "c", ORIGIN, program=True)) == ""
+
+
 @pytest.mark.parametrize("compiler", LANGUAGES)
 def test_events_of_like_names_share_a_file(compilers, compiler):
     stubs = [made(FIELDS, name="b_c", category="a"), made(FIELDS, name="c", category="a_b"), made(FIELDS, "9p", "9p")]
