@@ -62,6 +62,7 @@ def test_sizes_left_to_the_loader_are_taken_as_set_for_a_program_and_not_for_the
 def test_maps_from_before_libbpf_1_0_do_not_open():
     found = linted("legacy", "6.12")
     assert (found.object.stage, found.object.errno) == ("open", "EOPNOTSUPP")
+    assert "aya does" in found.object.findings[0].says
 
 
 def test_a_program_that_is_not_loaded_by_default_is_judged_and_does_not_count_for_the_object():

@@ -260,7 +260,8 @@ def _check_sections(found: BpfObject) -> None:
             raise _Refused(
                 "object_open.legacy_maps",
                 "EOPNOTSUPP",
-                "it defines maps in a section `maps`, which libbpf 1.0 and newer do not read; define them in `.maps`",
+                "it defines maps in a section `maps`, which libbpf 1.0 and newer do not read, and aya does; "
+                "define them in `.maps`",
             )
 
 

@@ -84,7 +84,9 @@ def _inside(path: str, raw: bytes, skipped: list[tuple[str, str]] | None) -> Ite
             skipped.append((path, str(error)))
         return
     if not count and skipped is not None:
-        skipped.append((path, "no BPF object is in it"))
+        skipped.append(
+            (path, "no BPF object is in it (a light skeleton holds none: lint the object that it was made of)")
+        )
 
 
 def _members(raw: bytes, path: str) -> Iterator[tuple[str, bytes]]:

@@ -216,3 +216,47 @@ def test_kfuncs_of_a_device_count_where_they_are_never_reached(tmp_path):
     }
     bound = ("load EINVAL", ["object_load.kfunc_device_bound"])
     assert answers == {"bound_call": bound, "bound_dead": bound, "bound_tc": bound, "not_bound": ("yes", [])}
+
+
+GLOBAL = """
+#define SEC(name) __attribute__((section(name), used))
+typedef unsigned long long u64;
+struct __sk_buff { unsigned len; };
+__attribute__((noinline)) int deepest(int x) { volatile u64 a[26] = {}; a[x & 7] = x; return a[(x + 1) & 7]; }
+__attribute__((noinline)) int deeper(int x) { volatile u64 a[26] = {}; a[x & 7] = x; return a[1] + deepest(x); }
+SEC("tc") int two_global(struct __sk_buff *c) { return deeper(1); }
+SEC("tc") int three_global(struct __sk_buff *c) { volatile u64 a[26] = {}; a[1] = 1; return a[2] + deeper(3); }
+__attribute__((noinline)) long wide(u64 a, char b) { return a + b; }
+SEC("tc") int scalars(struct __sk_buff *c) { return wide(c->len, 1); }
+enum kind { ONE = 1 };
+__attribute__((noinline)) int by_enum(enum kind k) { return k + 1; }
+SEC("tc") int enums(struct __sk_buff *c) { return by_enum(c->len); }
+__attribute__((noinline)) int by_ctx(struct __sk_buff *c) { return c->len; }
+SEC("tc") int ctx(struct __sk_buff *c) { return by_ctx(c); }
+__attribute__((noinline)) int *gives(int x) { return (int *)(long)x; }
+SEC("tc") int pointer_result(struct __sk_buff *c) { return gives(c->len) != 0; }
+__attribute__((noinline)) void nothing(int x) { asm volatile("" :: "r"(x)); }
+SEC("tc") int void_result(struct __sk_buff *c) { nothing(c->len); return 0; }
+__attribute__((noinline)) int by_untyped(void *p) { return p != 0; }
+SEC("tc") int untyped(struct __sk_buff *c) { return by_untyped(c); }
+__attribute__((noinline)) int by_twice(int **p) { return p != 0; }
+SEC("tc") int twice(struct __sk_buff *c) { int v = 0; int *q = &v; return by_twice(&q); }
+char LICENSE[] SEC("license") = "GPL";
+"""
+GLOBALS = {
+    "two_global": "yes",
+    "three_global": "load EACCES",
+    "scalars": "yes",
+    "enums": "yes",
+    "ctx": "yes",
+    "pointer_result": "load EINVAL",
+    "void_result": "load EINVAL",
+    "untyped": "load EINVAL",
+    "twice": "load EINVAL",
+}
+
+
+def test_frames_and_arguments_of_global_functions(tmp_path):
+    opened = probe_scout.open_kernel(str(ROOT / "fixtures" / "kernels" / "debian-5.10.223-amd64.tar.xz"))
+    (found,) = opened.lint(compiled(tmp_path, GLOBAL)).objects
+    assert {program.name: said(program) for program in found.kernels[0].programs} == GLOBALS
