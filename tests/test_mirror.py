@@ -24,7 +24,7 @@ THROUGH_OTHERS = {
     "formats/image": "loaded struct_ops",
     "frontends/cli": "audit calls diff fleet inlining lint many rules snapshot stub",
     "frontends/render": "calls context diff explain fleet lint matrix page_style survey user verify",
-    "kernel": "arm64_text code_store events identity lists modules types",
+    "kernel": "code_store events identity lists modules types",
     "model": (
         "audit_diff calls compiler_suffixes context fleet lint never_try page requires survey trial user_report version"
     ),
