@@ -126,8 +126,9 @@ def _types(b: BtfWriter) -> dict[str, int]:
 
 
 def _prototype(b: BtfWriter, t: dict[str, int], returns: str, arguments: list[str]) -> int:
-    params = [("", 0) if a == "..." else (f"a{i}", t[a]) for i, a in enumerate(arguments)]
-    return b.func_proto(t[returns], params)
+    """An argument is its type, or its type and name; "..." ends a list that goes on."""
+    words = [(a.partition(" ")[0], a.partition(" ")[2] or f"a{i}") for i, a in enumerate(arguments)]
+    return b.func_proto(t[returns], [("", 0) if kind == "..." else (name, t[kind]) for kind, name in words])
 
 
 def tiny_files(

@@ -38,6 +38,38 @@ def test_of_types_that_moved_or_are_new_nothing_is_said(program):
     assert kfunc_sets.recorded("bpf_dynptr_from_xdp", XDP, program) is None
 
 
+COMMON, GENERIC, REGION = "common_btf_ids", "generic_btf_ids", "io_uring_kfunc_set"
+
+
+@pytest.mark.parametrize(
+    ("kfunc", "sets", "program", "told"),
+    [
+        # Registered for all types: those whose hook moved may as well.
+        ("bpf_rcu_read_lock", COMMON, "RAW_TRACEPOINT", (True, False)),
+        ("bpf_rcu_read_lock", COMMON, "SOCK_OPS", (True, False)),
+        ("bpf_copy_from_user_str", COMMON, "SOCK_OPS", (True, True)),
+        ("bpf_copy_from_user_str", COMMON, "FLOW_DISSECTOR", (True, True)),
+        ("bpf_rcu_read_lock", COMMON, "EXT", None),
+        # For many, and not for all.
+        ("bpf_task_acquire", GENERIC, "RAW_TRACEPOINT", None),
+        ("bpf_task_acquire", GENERIC, "TRACING", (True, False)),
+        ("bpf_task_acquire", GENERIC, "FLOW_DISSECTOR", (False, False)),
+        ("bpf_io_uring_submit_sqes", REGION, "STRUCT_OPS", (True, True)),
+        ("bpf_io_uring_submit_sqes", REGION, "XDP", (False, True)),
+        # Recorded kernels do not agree.
+        ("bpf_session_cookie", "kprobe_multi_kfunc_set_ids", "KPROBE", None),
+        ("bpf_session_cookie", "kprobe_multi_kfunc_set_ids", "XDP", (False, False)),
+    ],
+)
+def test_what_a_program_may_call_and_whether_it_may_sleep_in_it(monkeypatch, kfunc, sets, program, told):
+    monkeypatch.setattr(kfunc_sets, "_kept", {})
+    for _ in range(2):  # the table is made once
+        assert kfunc_sets.recorded(kfunc, frozenset((sets,)), program) == told
+    kfunc_sets._kept.clear()
+    kfunc_sets._kept["own", frozenset()] = (frozenset(("XDP",)), frozenset(), False)
+    assert kfunc_sets.recorded("own", frozenset(), "XDP") == (True, False)
+
+
 def test_kernels_with_other_hooks_are_not_spoken_of():
     assert kfunc_sets.fits(HOOKS)
     assert not kfunc_sets.fits(HOOKS - {"BTF_KFUNC_HOOK_CGROUP"})

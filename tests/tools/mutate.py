@@ -49,6 +49,8 @@ TESTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rules/kprobe_instruction_arm64.py", ("tests/rules/test_kprobe_instruction_arm64.py", _EVERY_RULE)),
     ("rules/kprobe_instruction.py", ("tests/rules/test_kprobe_instruction.py",)),
     ("rules/tracepoint_access.py", ("tests/rules/test_tracepoint_access.py", "tests/probes/tracepoints")),
+    ("rules/map_helpers.py", ("tests/rules/test_map_helpers.py",)),
+    ("rules/kfunc_sets.py", ("tests/rules/test_kfunc_sets.py",)),
     ("rules/raw_tp_null.py", ("tests/probes/tracepoints/test_raw_arguments.py",)),
     (
         "rules/uprobe.py",

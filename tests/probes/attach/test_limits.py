@@ -9,6 +9,7 @@ from probe_scout.probes.attach import limits
 
 OPENAT = ["__x64_sys_openat", "__ia32_sys_openat", "__ia32_compat_sys_openat", "__x64_compat_sys_openat"]
 NO_BPF = "lockdown,capability,landlock,yama,apparmor"
+LSM_FILE = "sys/kernel/security/lsm"
 HOOK = {"bpf_lsm_hooks": ("bpf_lsm_path_chmod",)}
 
 
@@ -168,6 +169,66 @@ def test_a_kernel_locked_down_for_confidentiality_reads_no_kernel_memory_by_help
         ("no", []),
     ]
     assert report(tiny_kernel(["vfs_read"], lockdown="integrity"), "vfs_read", "fentry").limits == ()
+
+
+def test_no_return_is_lost_where_none_comes_or_no_probe_is_sure(tiny_kernel):
+    """A function that never returns has its own note; an unknown answer is no probe."""
+    never = report(tiny_kernel(["do_exit"], ids={"noreturn_deny": ("do_exit",)}), "do_exit", "kretprobe")
+    assert [note.rule for note in never.verdicts[0].notes] == ["silent.never_returns"]
+    assert never.limits == ()
+    open_ = report(tiny_kernel(["vfs_read"], denied=("proc/kallsyms",)), "vfs_read", "kretprobe")
+    assert (open_.verdicts[0].answer, open_.limits) == ("unknown", ())
+
+
+@pytest.mark.parametrize(
+    ("symbols", "more", "name", "types"),
+    [
+        # x86 has a number for open, whatever events were read.
+        (["__x64_sys_open", "__x64_sys_openat"], {}, "syscall:open", ("kprobe",)),
+        (["__x64_sys_execve"], {}, "syscall:execve", ("kprobe",)),  # no x32 entry was built
+        (["__x64_sys_execve = __x64_compat_sys_execve"], {}, "syscall:execve", ("kprobe",)),  # one function
+        (["__x64_sys_execve", "__x64_compat_sys_execve"], {}, "syscall:execve", ("tp",)),  # the event is of both
+        (["syscall_trace_exit"], {}, "tp:syscalls:sys_exit_clone", ("tp",)),  # x86 traces it
+        (["sys_exit_clone", "syscall_trace_exit"], {}, "sys_exit_clone", ("kprobe",)),  # a function of that name
+        (["selinux_file_open", "bpf_lsm_file_open"], {"missing": (LSM_FILE,)}, "selinux_file_open", ("fentry",)),
+        (["bpf_lsm_other"], {"lsm": NO_BPF, "ids": HOOK}, "bpf_lsm_other", ("fentry",)),  # no hook
+    ],
+)
+def test_where_there_is_no_limit(tiny_kernel, symbols, more, name, types):
+    events = ("syscalls:sys_enter_openat", "syscalls:sys_exit_clone", "syscalls:sys_enter_execve")
+    assert found(tiny_kernel(symbols, events=events, **more), name, *types) == {}
+
+
+def test_no_limit_of_a_function_is_told_for_its_event(tiny_kernel):
+    """Types without a function have their own limits."""
+    symbols = ("__arm64_sys_open", "__arm64_sys_openat", "sys_exit_clone", "syscall_trace_exit")
+    kernel = arm64(tiny_kernel, *symbols, events=("syscalls:sys_enter_openat", "syscalls:sys_exit_clone"))
+    assert found(kernel, "tp:syscalls:sys_enter_open", "raw_tp", "tp") == {}
+    assert found(kernel, "sys_exit_clone", "kprobe") == {}
+
+
+@pytest.mark.parametrize(
+    ("prototype", "told"),
+    [(("int", ["ptr __unused"]), False), (("int", ["ptr regs"]), True), (("int", ["ptr __unused", "int b"]), True)],
+)
+def test_where_addresses_are_hidden_the_prototype_tells_a_shared_stub(tiny_kernel, prototype, told):
+    """SYSCALL_DEFINE0 names its argument __unused, and its entries are aliases of one stub."""
+    symbols = ["__x64_sys_getpid", "__ia32_sys_getpid"]
+    kernel = tiny_kernel(symbols, hidden=True, prototypes={"__x64_sys_getpid": prototype})
+    assert (limits.COMPAT_ENTRY in found(kernel, "syscall:getpid", "kprobe")) is told
+    untyped = tiny_kernel(["__x64_sys_getpid nobtf", "__ia32_sys_getpid"], hidden=True)
+    assert limits.COMPAT_ENTRY in found(untyped, "syscall:getpid", "kprobe")
+
+
+def test_a_list_of_modules_that_is_empty_leaves_every_hook_open(tiny_kernel):
+    kernel = tiny_kernel(["selinux_file_open", "bpf_lsm_file_open"], lsm="")
+    assert found(kernel, "selinux_file_open", "fentry")[limits.LSM_NOT_ACTIVE].certainty == "unknown"
+
+
+@pytest.mark.parametrize("more", [{"hide_ids": True, "ids": HOOK}, {"without": ("bpf_lsm_hooks",)}])
+def test_where_the_list_of_hooks_is_not_shown_the_name_makes_a_hook(tiny_kernel, more):
+    kernel = tiny_kernel(["bpf_lsm_other"], lsm=NO_BPF, **more)
+    assert set(found(kernel, "bpf_lsm_other", "fentry")) == {limits.LSM_NOT_ACTIVE}
 
 
 def test_no_limit_is_given_for_types_that_are_refused(tiny_kernel):

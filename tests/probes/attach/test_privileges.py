@@ -7,7 +7,7 @@ import pytest
 from probe_scout.errors import UsageError
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.probes.attach import privileges
-from tests.builders.tiny_kernel import Changed
+from tests.builders.tiny_kernel import BTF, Changed
 
 # include/uapi/linux/capability.h
 SYS_ADMIN, PERFMON, BPF = 1 << 21, 1 << 38, 1 << 39
@@ -17,6 +17,57 @@ PRIVILEGES = ("may_bpf", "may_perfmon", "may_perf", "may_admin")
 class Live(Changed):
     def describe(self):
         return self.source.describe()._replace(kind="live")
+
+
+SUPPOSED = (*FLAGS, "may_net", "may_boot")
+NONE, ALL = (False,) * 6, (True,) * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("none", NONE),
+        ("bpf", (True, *NONE[1:])),
+        ("CAP_BPF, perfmon", (True, True, True, False, False, False)),
+        ("Cap_Net_Admin", (False, False, False, False, True, False)),
+        ("sys_boot", (*NONE[:5], True)),
+        ("sys_admin", (*ALL, False)),
+        ("sys_admin,sys_boot", (*ALL, True)),
+        ("chown", NONE),
+        ("token", (True, True, False, False, True, False)),
+    ],
+)
+def test_a_supposed_caller(tiny_kernel, text, may):
+    """sys_admin stands for each but sys_boot. A token hands over what bpf_token_capable asks it for."""
+    files = {"proc/sys/kernel/perf_event_paranoid": b"2\n"}
+    kernel = tiny_kernel(("foo",), files=files, typed=("BPF_TOKEN_CREATE",))._kernel  # BTF has the name
+    allowed = privileges.supposed(kernel, text)
+    assert tuple(allowed(flag) for flag in SUPPOSED) == may
+
+
+@pytest.mark.parametrize(("changed", "known"), [({}, False), ({"denied": (BTF,)}, None)])
+def test_a_token_is_what_this_kernel_knows_of_it(tiny_kernel, changed, known):
+    allowed = privileges.supposed(tiny_kernel(("foo",), **changed)._kernel, "token")
+    assert [allowed(flag) for flag in ("may_bpf", "may_perfmon", "may_net", "may_admin")] == [known] * 3 + [False]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("token", None),
+        ("none", frozenset()),
+        ("bpf,CAP_PERFMON, bpf", {"CAP_BPF", "CAP_PERFMON"}),
+    ],
+)
+def test_names_of_capabilities(text, names):
+    assert privileges.capabilities(text) == names
+
+
+@pytest.mark.parametrize("text", ["bfp", "", "bpf,", "cap_", "none,bpf", "token,bpf", "CAP_CAP_BPF"])
+def test_a_capability_that_does_not_exist_is_named(text):
+    word = next(word for word in text.split(",") if word.lower() not in ("bpf",))
+    with pytest.raises(UsageError, match=f"^--caps '{word}' is no capability"):
+        privileges.capabilities(text)
 
 
 @pytest.fixture

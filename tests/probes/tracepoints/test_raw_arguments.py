@@ -111,6 +111,67 @@ def test_the_verifiers_table(tracepoint, argument, table_bytes, of_module, expec
     assert bits(tracepoint, argument, table_bytes, of_module) == expected
 
 
+NULL, ERROR = MAY_BE_NULL, MAY_BE_ERROR
+SIZES = [16 * count for count in (63, 66, 137, 140, 133)]  # of the five known tables, the oldest first
+ALL, LATER, ON_DEMAND, WAITING = SIZES, SIZES[2:], SIZES[:4], [SIZES[1], *SIZES[3:]]
+
+
+@pytest.mark.parametrize(
+    ("tracepoint", "marks", "sizes"),
+    [
+        ("bpf_testmod_test_read", {}, ALL),
+        ("mm_page_alloc", {0: NULL}, ALL),
+        ("locks_remove_posix", {1: NULL}, ALL),
+        ("tcp_send_reset", {0: NULL, 1: NULL}, ALL),
+        ("fib_table_lookup", {2: NULL}, ALL),
+        ("cachefiles_lookup", {0: NULL, 2: ERROR}, ALL),
+        ("qdisc_dequeue", {3: NULL}, ALL),
+        ("mr_integ_alloc", {3: ERROR}, ALL),
+        ("host1x_cdma_push_gather", {4: NULL}, ALL),
+        ("cachefiles_ondemand_read", {0: NULL}, ON_DEMAND),
+        ("sched_process_wait", {0: NULL}, WAITING),
+        ("signal_deliver", {1: ERROR}, WAITING),
+        ("nfsd_dirent", {0: NULL}, LATER),
+        ("neigh_update", {1: NULL}, LATER),
+        ("cfg80211_scan_done", {0: NULL, 1: NULL}, LATER),
+        ("binder_transaction", {2: NULL}, LATER),
+        ("nfs4_inode_callback_event", {2: ERROR}, LATER),
+        ("xfs_iomap_alloc", {3: NULL}, LATER),
+        ("nfsd_file_acquire", {0: NULL, 3: NULL}, LATER),
+        ("pnfs_update_layout", {4: NULL}, LATER),
+    ],
+)
+def test_every_mask_of_the_table(tracepoint, marks, sizes):
+    """A nibble an argument, from the lowest (kernel/bpf/btf.c raw_tp_null_args). Elsewhere it is an unlisted one."""
+    for size in SIZES:
+        said = {at: bits(tracepoint, at, size, False) for at in range(6)}
+        assert said == {at: marks.get(at, 0) if size in sizes else 0 for at in range(6)}
+        if size not in sizes:
+            assert bits(tracepoint, 0, size, True) == NULL
+
+
+@pytest.mark.parametrize(
+    ("table_bytes", "expected"),
+    [
+        (63 * 16, 0),
+        (63 * 16 + 31, 0),  # the next symbol stands on the next boundary
+        (63 * 16 + 48, NULL),  # 66 entries
+        (63 * 16 - 1, None),  # none of the tables
+        (66 * 16 + 32, None),
+        (140 * 16 + 31, NULL),
+    ],
+)
+def test_how_long_a_table_may_be(table_bytes, expected):
+    assert bits("sched_process_wait", 0, table_bytes, False) == expected
+
+
+@pytest.mark.parametrize(
+    ("table_bytes", "expected"), [(None, None), (140 * 16 + 31, 0), (140 * 16 + 32, None), (140 * 16 + 33, None)]
+)
+def test_what_no_table_lists_may_stand_in_a_longer_one(table_bytes, expected):
+    assert bits("sched_switch", 0, table_bytes, False) == expected
+
+
 def test_the_known_tables_have_different_sizes():
     assert [len(table) for table in tables()] == [63, 66, 137, 140, 133]
 
