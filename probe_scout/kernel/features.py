@@ -216,6 +216,13 @@ def _compiled(k: Code, symbols: tuple[str, ...], option: str, *, without: bool |
     return without if built is None else built
 
 
+def _short_names(k: Code) -> bool | None:
+    """struct bpf_ksym: char name[KSYM_NAME_LEN] beside some words, 216 bytes in 5.10 and 600 in 6.12."""
+    btf = k.btf()
+    size = btf.struct_size("bpf_ksym") if btf is not None else None
+    return None if size is None else size < 512
+
+
 def _fprobe(k: Code) -> bool | None:
     # bpf_kprobe_multi_link_attach (kernel/trace/bpf_trace.c) is a stub that says EOPNOTSUPP without CONFIG_FPROBE.
     if k.has_function("register_fprobe"):
@@ -368,6 +375,11 @@ FEATURES = {
         _notrace,
         "within_notrace_func in kallsyms; CONFIG_KPROBE_EVENTS_ON_NOTRACE",
         facts.CONFIG,
+    ),
+    "short_names": Feature(
+        _short_names,
+        "the size of struct bpf_ksym in BTF, which holds a name of KSYM_NAME_LEN bytes",
+        facts.BTF,
     ),
     "unique_check": Feature(
         lambda k: k.has_symbol("count_symbols"),

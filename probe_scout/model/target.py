@@ -177,8 +177,12 @@ def _function(text: str, rest: str) -> Target:
     """MODULE:FUNCTION, FUNCTION+OFFSET or both, without a word before them."""
     module: str | None
     module, colon, name = rest.partition(":")
-    if not colon or not name:
-        module, name = None, rest.rstrip(":")
+    if not colon:
+        module, name = None, rest
+    elif not name.strip(":"):
+        if not text.startswith(("kprobe/", "kretprobe/")):
+            raise UsageError(f"{text[:60]!r} names a module without a function: perf gives ENOENT; {_FORMS}")
+        module, name = None, module  # libbpf's attach_kprobe reads up to the first sign that is in no name
     name, plus, offset = name.partition("+")
     if not plus:
         return Target(FUNCTION, name, module)

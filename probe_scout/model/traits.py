@@ -42,6 +42,7 @@ class Traits(NamedTuple):
     modules: int = 0  # the same in modules, or in the one module of a qualified question
     qualified: bool = False
     name_fits: bool = True
+    name_over_127: bool = False
     place: str = NONE  # of the copy that a kprobe by name takes
     site: bool = False  # that copy holds an ftrace site
     base_site: bool = False  # its name up to the first dot is a function that holds one

@@ -17,9 +17,24 @@ GATE = Gate("symbol_lookup", source="kernel/trace/trace_kprobe.c", entry="create
 def name_too_long(t: Traits, _k: KernelFeatures) -> bool:
     """The name is longer than the kernel's KSYM_NAME_LEN.
 
-    128 bytes with the final NUL in 5.10, 512 in 6.1 and later.
+    512 bytes with the final NUL since b8a94bfb3395, which came with Linux 6.1.
     """
     return not t.name_fits
+
+
+@GATE.rule(
+    "name_over_127",
+    errno="E2BIG",
+    decides="kernel/trace/trace_event_perf.c perf_kprobe_init: strndup_user(KSYM_NAME_LEN)",
+    feature="short_names",
+    known="until b8a94bfb3395, which came with Linux 6.1; the size of struct bpf_ksym, which holds a name, tells",
+)
+def name_over_127(t: Traits, _k: KernelFeatures) -> bool:
+    """The name is longer than 127 bytes, and this kernel's KSYM_NAME_LEN is 128.
+
+    perf copies at most so many bytes, the final NUL among them. No symbol of this kernel has a longer name.
+    """
+    return t.name_over_127
 
 
 @GATE.rule(

@@ -148,6 +148,7 @@ def tiny_files(
     lsm: str = "lockdown,capability,landlock,yama,apparmor,bpf",
     code: dict[str, tuple[str, tuple[str, ...]]] | None = None,
     hidden: bool = False,
+    short_names: bool = False,
     missing: tuple[str, ...] = (),
     absent: tuple[str, ...] = (),
     tracefs_empty: bool = False,
@@ -158,7 +159,7 @@ def tiny_files(
     `events` are `category:name` with words behind: `noraw`, `notyped`, `perf_perm`, `[module]`. `code` maps a name to
     (hexadecimal bytes, words of sites). `missing` files are not in the snapshot; `absent` ones the manifest
     says the kernel did not have. `tracefs_empty`: as in a kernel booted in lockdown=confidentiality. `hidden` writes
-    addresses as kernel.kptr_restrict 2 does.
+    addresses as kernel.kptr_restrict 2 does. `short_names`: KSYM_NAME_LEN is 128.
     """
     prototypes = {"count_symbols": ("int", ["ptr", "u64"]), **(prototypes or {})}
     prototypes = {"kallsyms_callback": ("int", ["ptr", "ptr", "u64"]), "can_boost": ("bool", []), **prototypes}
@@ -222,6 +223,7 @@ def tiny_files(
             continue
         kept = [m for m in members if f"{struct}.{m}" not in without]
         b.struct(struct, 8 * len(kept), [(m, t["u64"], 64 * i) for i, m in enumerate(kept)])
+    b.struct("bpf_ksym", 216 if short_names else 600, [("start", t["u64"], 0)])  # 5.10, 6.12: name[KSYM_NAME_LEN]
     for name in iterators:
         b.struct(f"bpf_iter__{name}", 8, [("meta", t["meta"], 0)])
     for name in typed_points:

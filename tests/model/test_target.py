@@ -55,8 +55,18 @@ def test_what_is_no_name(text):
 
 
 @pytest.mark.parametrize(
+    "text", ["vfs_read:", "xfs::", "kprobe:vfs_read:", "fentry/vfs_read:", "kprobe.multi/a:", "p:a:"]
+)
+def test_a_module_without_a_function_is_no_function(text):
+    """perf's kprobe_func "vfs_read:" is ENOENT on every kernel, "" is no function of any module."""
+    with pytest.raises(UsageError, match="names a module without a function: perf gives ENOENT"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
     ("text", "target", "attach"),
     [
+        ("kretprobe/vfs_read:", Target(FUNCTION, "vfs_read"), "kretprobe"),  # libbpf reads as far as a name goes
         ("kprobe:vfs_read", Target(FUNCTION, "vfs_read"), "kprobe"),
         ("kprobe/vfs_read+0x10", Target(OFFSET, "vfs_read", None, 16), "kprobe"),
         ("kprobe:xfs:xfs_file_open", Target(FUNCTION, "xfs_file_open", "xfs"), "kprobe"),

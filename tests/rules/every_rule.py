@@ -227,6 +227,11 @@ CASES: dict[str, Case] = {
     "symbol_lookup.name_too_long": Case(
         ask("kprobe", "f" * 512, "foo"), ask("kprobe", "f" * 511, "f" * 511), NAME_ALONE
     ),
+    "symbol_lookup.name_over_127": Case(
+        ask("kprobe", "f" * 128, "foo", short_names=True),
+        ask("kprobe", "f" * 127, "f" * 127, short_names=True),
+        (ask("kprobe", "f" * 128, "f" * 128, denied=(BTF,)), "btf"),
+    ),
     "symbol_lookup.no_symbol": Case(
         ask("kprobe", "foo", "foo.cold", "food"), foo("kprobe"), (foo("kprobe", denied=(KALLSYMS,)), "kallsyms")
     ),

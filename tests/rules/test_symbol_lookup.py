@@ -155,3 +155,25 @@ def test_symbols_of_modules_count_where_vmlinux_has_none(vmlinux, modules, fires
     from probe_scout.rules import symbol_lookup
 
     assert symbol_lookup.ambiguous.fires(Traits(vmlinux=vmlinux, modules=modules), None) == fires
+
+
+@pytest.mark.parametrize(
+    ("release", "length", "module", "errno"),
+    [
+        ("5.10.223", 127, "", "ENOENT"),
+        ("5.10.223", 128, "", "E2BIG"),
+        ("5.10.223", 511, "", "E2BIG"),
+        ("5.10.223", 123, "xfs:", "ENOENT"),
+        ("5.10.223", 124, "xfs:", "E2BIG"),
+        ("6.1.176", 128, "", "ENOENT"),
+        ("6.1.176", 511, "", "ENOENT"),
+    ],
+)
+def test_how_long_a_name_perf_copies(release, length, module, errno):
+    """KSYM_NAME_LEN was 128 until b8a94bfb3395: perf copies MODULE:FUNCTION as one text. fentry asks BTF alone."""
+    kernel = Kernel(open_source(str(RECORDED.with_name(f"debian-{release}-amd64.tar.xz"))))
+    kernel.take_as_whole()
+    target = parse(module + "f" * length)
+    (kprobe, fentry) = verdicts.verdicts(kernel, target, ("kprobe", "fentry"))
+    assert (kprobe.answer, kprobe.errno, kprobe.errno_certain) == ("no", errno, True)
+    assert (fentry.answer, fentry.errno) == ("no", "ESRCH")

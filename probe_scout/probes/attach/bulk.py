@@ -256,6 +256,7 @@ class _Bulk:
         shown: set[str] = set()
         names: list[str] = []
         found: list[Traits] = []
+        longest = function_traits.KSYM_NAME_LEN_ONCE - len(f"{module}:".encode() if module else b"")
         for row, raw, name in zip(rows, raws, _text(raws), strict=True):
             address = addresses[row]
             if where[raw] == row and plain and address not in shared and name not in special:
@@ -283,7 +284,7 @@ class _Bulk:
                     ordinary = False
                 if row in stale:
                     ordinary = False
-                if ordinary and len(raw) < function_traits.KSYM_NAME_LEN:
+                if ordinary and len(raw) < longest:
                     key |= vmlinux
                     traits = made.get(key)
                     if traits is None:
@@ -311,7 +312,10 @@ class _Bulk:
 def _as_named(traits: Traits, symbols: SymbolTable, name: bytes) -> Traits:
     """A module's function is asked for by its bare name where that is enough, and with its module where it is not."""
     alone = traits.qualified and traits.modules == 1 and len(symbols.rows(name)) == 1
-    return traits._replace(qualified=False) if alone else traits
+    if not alone:
+        return traits
+    over, fits = len(name) >= function_traits.KSYM_NAME_LEN_ONCE, len(name) < function_traits.KSYM_NAME_LEN
+    return traits._replace(qualified=False, name_fits=fits, name_over_127=over)
 
 
 _TEXT_LETTERS = frozenset((b"t", b"T", b"w", b"W"))

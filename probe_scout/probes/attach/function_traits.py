@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...model.prototype import Shape
 
 PADDING = ("__pfx_", "__cfi_")
-KSYM_NAME_LEN = 512  # include/linux/kallsyms.h; 128 in 5.10
+KSYM_NAME_LEN, KSYM_NAME_LEN_ONCE = 512, 128  # include/linux/kallsyms.h; b8a94bfb3395
 # net/bpf/test_run.c, net/mptcp/bpf.c, drivers/hid/bpf: sets handed to register_btf_fmodret_id_set.
 MODIFY_RETURN_SETS = ("bpf_test_modify_return_ids", "bpf_mptcp_fmodret_ids", "hid_bpf_fmodret_ids")
 # Members that carry KF_SLEEPABLE; flags are not in the symbols' names, so this is the tool's own list.
@@ -55,9 +55,11 @@ def _symbol_traits(
     k: Kernel, located: Located | None, name: str, plain: bytes, module: str | None, unread: set[str]
 ) -> dict[str, Any]:
     """What the symbol table, ftrace's list, the blacklist and the code say."""
+    length = len(plain) if module in (None, "vmlinux") else len(f"{module}:".encode()) + len(plain)  # what perf copies
     common: dict[str, Any] = {
         "qualified": module not in (None, "vmlinux"),
-        "name_fits": len(plain) < KSYM_NAME_LEN,
+        "name_fits": length < KSYM_NAME_LEN,
+        "name_over_127": length >= KSYM_NAME_LEN_ONCE,
         "padding": name.startswith(PADDING),
         "switch_to": name in arch.row(k.arch()).kretprobe_blacklist,
     }

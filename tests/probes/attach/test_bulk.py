@@ -33,7 +33,7 @@ SYMBOLS = [
         "__x64_sys_module [n]",
         "$x [n]",
     ),
-    *("bpf_lsm_module [n]", "weak [n]", "same = alias [n]"),
+    *("bpf_lsm_module [n]", "weak [n]", "same = alias [n]", f"{'g' * 126} [n]", f"{'h' * 125} [n]", f"{'i' * 128} [n]"),
 ]
 TYPED = ("only_typed", "security_only", "__x64_sys_only", "bpf_lsm_only", "do_task_dead", "thing")
 PROTOTYPES = {
@@ -110,7 +110,9 @@ def both(kernel):
     for name, module in scanned:
         traits = function_traits.function_traits(kernel, name, module)
         alone = traits.modules == 1 and len(symbols.rows(name.encode())) == 1
-        checked[name, module] = traits._replace(qualified=traits.qualified and not alone)
+        bare = function_traits.function_traits(kernel, name)
+        told = {"qualified": False, "name_over_127": bare.name_over_127} if alone and traits.qualified else {}
+        checked[name, module] = traits._replace(**told)
     return scanned, checked
 
 

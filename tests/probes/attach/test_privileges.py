@@ -19,7 +19,7 @@ class Live(Changed):
         return self.source.describe()._replace(kind="live")
 
 
-SUPPOSED = (*FLAGS, "may_net", "may_boot")
+SUPPOSED = (*PRIVILEGES, "may_net", "may_boot")
 NONE, ALL = (False,) * 6, (True,) * 5
 
 
