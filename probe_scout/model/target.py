@@ -182,7 +182,8 @@ def _function(text: str, rest: str) -> Target:
     elif not name.strip(":"):
         if not text.startswith(("kprobe/", "kretprobe/")):
             raise UsageError(f"{text[:60]!r} names a module without a function: perf gives ENOENT; {_FORMS}")
-        module, name = None, module  # libbpf's attach_kprobe reads up to the first sign that is in no name
+        # libbpf's attach_kprobe reads up to the first sign that is in no name
+        module, name = None, rest.rstrip(":")
     name, plus, offset = name.partition("+")
     if not plus:
         return Target(FUNCTION, name, module)

@@ -139,7 +139,7 @@ def exclusive(facts: OffsetFacts, features: Features) -> bool | str:
     A breakpoint there would break the pair, so that it never succeeds. The kernel goes back at most 128
     instructions and not past the symbol. Kernels before the JIT learned load-acquire take LDAR for such a load.
     """
-    if _is_before_site(facts) or not _word(facts):
+    if _is_before_site(facts):
         return False
     found = _is_atomic(facts, features)
     return "whether the address lies behind an exclusive load was not read" if found is None else found
@@ -174,9 +174,8 @@ def _is_atomic(facts: OffsetFacts, features: Features) -> bool | None:
 def _scan(facts: OffsetFacts, exact: bool) -> bool | None:
     index = facts.offset_bytes // aarch64.WORD_BYTES
     is_varied = False
-    for at in range(index - 1, max(index - aarch64.SCAN_WORDS_MAX, 0) - 1, -1):
-        if facts.sites and at * aarch64.WORD_BYTES <= max(facts.sites):
-            continue  # ftrace's own instructions
+    own = max(facts.sites) // aarch64.WORD_BYTES if facts.sites else -1  # the last of ftrace's own instructions
+    for at in range(index - 1, max(index - aarch64.SCAN_WORDS_MAX - 1, own), -1):
         word = facts.words[at] if at < len(facts.words) else ()
         if not word:
             return None

@@ -68,6 +68,9 @@ def test_what_a_program_may_call_and_whether_it_may_sleep_in_it(monkeypatch, kfu
     kfunc_sets._kept.clear()
     kfunc_sets._kept["own", frozenset()] = (frozenset(("XDP",)), frozenset(), False)
     assert kfunc_sets.recorded("own", frozenset(), "XDP") == (True, False)
+    # The types without a hook may call what is registered for all, and nothing else.
+    kfunc_sets._kept["own", frozenset()] = (kfunc_sets._WITHOUT_HOOK, frozenset(), True)
+    assert kfunc_sets.recorded("own", frozenset(), "SOCK_OPS") == (True, True)
 
 
 def test_kernels_with_other_hooks_are_not_spoken_of():

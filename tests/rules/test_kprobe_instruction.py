@@ -125,6 +125,31 @@ def test_sym_plus_zero_is_probed_behind_endbr():
     assert probed_offset(entry, BLIND) is None
 
 
+def test_a_record_behind_endbr_shows_that_addresses_are_adjusted():
+    """Where the symbol was not read; a symbol that is not there is believed."""
+    entry = COLD._replace(starts_with_endbr=None, ftrace_site=4)
+    assert [probed_offset(entry, features) for features in (NEW, BLIND, OLD)] == [4, 4, 0]
+    assert probed_offset(entry._replace(ftrace_site=0), BLIND) == 0
+
+
+@pytest.mark.parametrize(
+    ("offset", "boundaries", "decoded", "said"),
+    [
+        (3, None, 0, (NO, "not_boundary")),
+        (4, None, 0, (UNKNOWN, "not_boundary")),
+        (4, (0, 4), 8, (YES, "")),
+        (7, (0, 4), 8, (NO, "not_boundary")),
+        (8, (0, 4), 8, (UNKNOWN, "not_boundary")),  # the first byte that was not decoded
+        (9, (0, 4), 8, (UNKNOWN, "not_boundary")),
+    ],
+)
+def test_what_is_known_of_boundaries(offset, boundaries, decoded, said):
+    """Behind ENDBR, in a function without a record: endbr64 is four bytes."""
+    facts = COLD._replace(starts_with_endbr=True, offset_bytes=offset, boundaries=boundaries, decoded_bytes=decoded)
+    judgement = judge_offset(facts, NEW)
+    assert (judgement.answer, judgement.rule.partition(".")[2]) == said
+
+
 def test_the_inside_of_a_site_is_refused_before_the_tables_on_old_kernels_only():
     inside = COLD._replace(ftrace_site=0, offset_bytes=2, patch_site="bug")
     assert judge_offset(inside, OLD).rule == "kprobe_instruction.inside_ftrace_site"

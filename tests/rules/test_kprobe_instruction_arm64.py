@@ -91,6 +91,30 @@ def test_what_boot_may_put_there_must_agree():
     assert ask(16, MOV, SITE, LDXR, (ADD, STXR), ADD)[0] == UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("offset", "words", "sites", "said"),
+    [
+        (12, (MOV, SITE, LDXR, ()), (4,), (NO, "exclusive")),  # whatever stands there
+        (12, (MOV, SITE, ADD), (4,), (UNKNOWN, "rejected")),
+        (16, (MOV, SITE, ADD), (4,), (UNKNOWN, "rejected")),
+        (4, (LDXR, ADD), (), (NO, "exclusive")),
+        (4, (ADD, ADD), (), (YES, "")),
+        (12, (MOV, LDXR, ADD, ADD), (4,), (YES, "")),  # ftrace writes its site at boot, whatever the image holds
+        (16, (MOV, LDXR, LDXR, ADD, ADD), (8,), (YES, "")),
+        (16, (MOV, SITE, ADD, LDXR, ADD), (8,), (NO, "exclusive")),
+        (12, (MOV, SITE, LDXR, ADD), (4, 8), (YES, "")),
+    ],
+)
+def test_how_far_the_scan_goes_back(offset, words, sites, said):
+    assert ask(offset, *words, sites=sites) == said
+
+
+@pytest.mark.parametrize("held", ["bug", "extable"])
+def test_a_later_rule_settles_what_an_earlier_one_left_open(held):
+    """Every errno is EINVAL, so the order does not show."""
+    assert ask(8, MOV, SITE, ADD, sites=(4, 8), reserved=held)[0] == NO
+
+
 @pytest.mark.parametrize(("kernel", "said"), [(NEW, NO), (OLD, YES), (BLIND, UNKNOWN)])
 def test_memory_copy_is_refused_where_the_kernel_knows_it(kernel, said):
     assert ask(8, MOV, SITE, 0x19010440, kernel=kernel)[0] == said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -78,10 +79,32 @@ def test_lines_that_are_none_are_named(text):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match=f"^--allow {tmp_path}/none: No such file or directory$"):
         allow.read(str(tmp_path / "none"))
     (tmp_path / "odd").write_bytes(b"target=\xff*\n")
     assert len(allow.read(str(tmp_path / "odd"))) == 1
+
+
+@pytest.mark.parametrize(("more", "is_read"), [(0, True), (1, False)])
+def test_a_file_that_is_no_list(tmp_path, monkeypatch, more, is_read):
+    path = tmp_path / "large"
+    path.touch()
+    os.truncate(path, (16 << 20) + more)
+    monkeypatch.setattr(allow, "lines", lambda text, path: ())
+    if is_read:
+        assert allow.read(str(path)) == ()
+    else:
+        with pytest.raises(UsageError, match=f"^--allow {path}: larger than 16 MiB, not a list$"):
+            allow.read(str(path))
+
+
+def test_what_is_allowed_is_left_out(audited):
+    from .conftest import inputs
+
+    loaded = tuple(Loaded(ProgramRef(number, "xdp", name, "aa"), (), ()) for number, name in enumerate("ab"))
+    report = audited(inputs())._replace(attachments=(ROW, ROW._replace(attach="xdp")), loaded=loaded)
+    left = allow.without(report, lines("attach=cgroup\nattach=loaded program=a"))
+    assert ([one.attach for one in left.attachments], [one.prog.name for one in left.loaded]) == (["xdp"], ["b"])
 
 
 def test_the_evidence_is_a_line_that_allows_the_row(audited):
