@@ -10,7 +10,7 @@ from probe_scout.probes.attach import verdicts
 from probe_scout.sources import open_source
 from tests.builders.tiny_kernel import FILTER, FILTER_ADDRS, Changed, tiny_files
 from tests.builders.tree import write_tree
-from tests.conftest import RECORDED, ROOT
+from tests.conftest import ROOT
 
 KALLSYMS, MANIFEST = "proc/kallsyms", "manifest.json"
 FILES = tiny_files(["foo", "init_task data", "bar [older]", "note [older] data", "baz [newer]", "bar [newer]"])
@@ -102,23 +102,22 @@ def test_without_a_list_of_modules_nothing_proves_the_last_part(tmp_path, option
     assert answer(kernel, "foo") == ("yes", "")
 
 
-def test_a_recorded_kernel_is_refused_wherever_it_is_cut():
-    source = open_source(str(RECORDED))
-    raw, modules = source.read(KALLSYMS), source.read("proc/modules").split(b"\n")
+def test_a_recorded_kernel_is_refused_wherever_it_is_cut(recorded):
+    raw, modules = recorded.read(KALLSYMS), recorded.read("proc/modules").split(b"\n")
     behind = raw.index(b"\n", raw.index(b" _end\n")) + 1
     oldest = raw.index(b"\n", raw.rindex(b"\t[" + modules[-3].split()[0] + b"]\n")) + 1
     last = raw[oldest:].splitlines(True)
     assert all(b"[" + modules[-2].split()[0] + b"]\n" in line for line in last)
-    cuts = [*range(1, behind, behind // 7), behind, *range(behind, oldest, (oldest - behind) // 7)]
+    cuts = [*range(1, behind, behind // 3), behind, *range(behind, oldest, (oldest - behind) // 3)]
     for cut in cuts:
         kept = raw[: raw.rindex(b"\n", 0, cut) + 1] if b"\n" in raw[:cut] else b"x"
-        kernel = Kernel(Changed(source, replaced={KALLSYMS: kept}))
+        kernel = Kernel(Changed(recorded, replaced={KALLSYMS: kept}))
         assert kernel.kallsyms() is None, kept[-80:]
     owner = last[0].split(b"\t")[1][:-1]
-    sites = [line.split()[0] for line in source.read(FILTER).split(b"\n") if line.endswith(owner)]
+    sites = [line.split()[0] for line in recorded.read(FILTER).split(b"\n") if line.endswith(owner)]
     at = max(n for n, line in enumerate(last) if line.split()[2] in sites)
     for count, gap in ((1, True), (at, True), (len(last), False)):
-        kernel = Kernel(Changed(source, replaced={KALLSYMS: raw[:oldest] + b"".join(last[:count])}))
+        kernel = Kernel(Changed(recorded, replaced={KALLSYMS: raw[:oldest] + b"".join(last[:count])}))
         assert kernel.kallsyms() is not None
         assert (kernel.unproved() is not None) == gap
 
@@ -131,51 +130,50 @@ def test_slices_are_read():
         assert kernel.unproved() is None, path.name
 
 
-def test_a_list_of_functions_that_ends_before_those_of_modules():
+def test_a_list_of_functions_that_ends_before_those_of_modules(recorded):
     """Recorded: cut in vmlinux it shows no function of the 31 modules. Without modules nothing can tell."""
-    source = open_source(str(RECORDED))
-    whole, addresses = source.read(FILTER), source.read(FILTER_ADDRS)
+    whole, addresses = recorded.read(FILTER), recorded.read(FILTER_ADDRS)
     cut = {
         path: raw[: raw.index(b"\n", len(raw) // 2) + 1] for path, raw in ((FILTER, whole), (FILTER_ADDRS, addresses))
     }
     assert b" [" not in cut[FILTER]
-    kernel = Kernel(Changed(source, replaced=cut))
+    kernel = Kernel(Changed(recorded, replaced=cut))
     verdict = verdicts.verdicts(kernel, parse("xfrm_output"), ("fentry",))[0]
     assert (verdict.answer, verdict.unread[0].kind) == ("unknown", "malformed")
     assert "the list is cut off" in verdict.unread[0].why
-    assert verdicts.verdicts(Kernel(source), parse("xfrm_output"), ("fentry",))[0].answer == "yes"
-    alone = Kernel(Changed(source, replaced={**cut, "proc/modules": source.read("proc/modules").splitlines(True)[-1]}))
+    assert verdicts.verdicts(Kernel(recorded), parse("xfrm_output"), ("fentry",))[0].answer == "yes"
+    alone = Kernel(
+        Changed(recorded, replaced={**cut, "proc/modules": recorded.read("proc/modules").splitlines(True)[-1]})
+    )
     assert alone.view((b"vfs_read",)).sites is not None
 
 
-def test_a_blacklist_that_ends_before_the_text_of_entries():
+def test_a_blacklist_that_ends_before_the_text_of_entries(recorded):
     """What is cut off would be a *yes*."""
-    source = open_source(str(RECORDED))
     path = "sys/kernel/debug/kprobes/blacklist"
-    lines = source.read(path).splitlines(True)
+    lines = recorded.read(path).splitlines(True)
     own = [line for line in lines if b"[" not in line]
     for count, is_whole in ((1, False), (len(own) // 2, False), (len(own) - 1, False), (len(own), True)):
-        kernel = Kernel(Changed(source, replaced={path: b"".join(own[:count])}))
+        kernel = Kernel(Changed(recorded, replaced={path: b"".join(own[:count])}))
         assert (kernel.blacklist() is not None) == is_whole
         if not is_whole:
             assert "the list is cut off" in kernel.unread("kprobe_blacklist").why
     name = own[-1].split()[1].decode()
-    verdict = verdicts.verdicts(Kernel(Changed(source, replaced={path: b"".join(own[:-1])})), parse(name), ("kprobe",))[
-        0
-    ]
+    verdict = verdicts.verdicts(
+        Kernel(Changed(recorded, replaced={path: b"".join(own[:-1])})), parse(name), ("kprobe",)
+    )[0]
     assert verdict.answer != "yes"
 
 
-def test_a_configuration_that_ends_before_its_last_menu():
+def test_a_configuration_that_ends_before_its_last_menu(recorded):
     """What has no line may be behind the cut; what has one is told."""
-    source = open_source(str(RECORDED))
-    path = next(f"boot/{name}" for name in source.names("boot") if name.startswith("config"))
-    raw = source.read(path)
+    path = next(f"boot/{name}" for name in recorded.names("boot") if name.startswith("config"))
+    raw = recorded.read(path)
     cut = raw[: raw.index(b"\n", raw.index(b"CONFIG_BPF_SYSCALL=")) + 1]
-    kernel, whole = (Kernel(Changed(source, replaced={path: text})) for text in (cut, raw))
+    kernel, whole = (Kernel(Changed(recorded, replaced={path: text})) for text in (cut, raw))
     options = ("CONFIG_BPF_SYSCALL", "CONFIG_KPROBES", "CONFIG_NO_SUCH", "CONFIG_COMPILE_TEST")
     assert [whole.config(option) for option in options] == ["y", "y", "", ""]
     assert [kernel.config(option) for option in options] == ["y", None, None, ""]
     assert "the file is cut off" in kernel.unread("config").why
-    old = Kernel(Changed(source, replaced={path: cut.replace(b"# end of", b"# ends")}))  # kernels before 5.4
+    old = Kernel(Changed(recorded, replaced={path: cut.replace(b"# end of", b"# ends")}))  # kernels before 5.4
     assert old.config("CONFIG_KPROBES") == ""
