@@ -14,7 +14,7 @@ import os
 import re
 import tarfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -193,7 +193,16 @@ def test_with_the_modules_that_the_guest_had(both, request):
     booted = probe_scout.open_kernel(str(both.booted), vmlinux=str(both.image))
     ours, theirs = (list(map(json.loads, each.scan_ndjson("*"))) for each in (kernel, booted))
     assert any(row["module"] for row in theirs)
-    assert ours == theirs
+    assert [row["target"] for row in ours] == [row["target"] for row in theirs]
+    different = [rows for rows in zip(ours, theirs, strict=True) if rows[0] != rows[1]]
+    # Captures hold no code of modules; with the package their files are at hand (kernel/text.py, slice_of).
+    assert {rows[0]["target"] for rows in different} <= {row["target"] for row in theirs if _waits_for_code(row)}
+    assert not any(_waits_for_code(row) for row in ours)
+
+
+def _waits_for_code(row: dict[str, Any]) -> bool:
+    """A part of a module's function whose first instruction decides, and was not read."""
+    return bool(row["module"]) and "." in row["target"] and row["answers"]["kprobe"] == "unknown"
 
 
 def _without_addresses(raw: bytes) -> list[bytes]:
