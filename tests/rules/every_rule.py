@@ -717,4 +717,6 @@ CASES |= {
     "kfunc_call.not_for_type": Case(call("kfunc", refused="type"), call("kfunc"), _KFUNCS),
     "kfunc_call.must_sleep": Case(call("kfunc", sleeps=True), call("kfunc"), _KFUNCS),
     "kfunc_call.destructive": Case(call("kfunc", destructive=True), call("kfunc"), _KFUNCS),
+    "kfunc_call.not_bound": Case(call("kfunc", not_bound=True), call("kfunc"), _KFUNCS),
+    "kfunc_call.no_perfmon": Case(call("kfunc", no_perfmon=True), call("kfunc"), _KFUNCS),
 }
