@@ -169,7 +169,7 @@ class Events(Lists):
     def partial_gap(self, fact: str) -> Unread | None:
         """What a partial snapshot does not tell; None for a whole one."""
         said = self.partial()
-        why = f"this snapshot is a slice of a kernel ({said}): what is not in it may be on the kernel"
+        why = f"this snapshot holds a part of its kernel ({said}): what is not in it may be on the kernel"
         return Unread(fact, "not_recorded", why, "ask a snapshot of the whole kernel") if said else None
 
     def take_as_whole(self) -> None:

@@ -77,7 +77,7 @@ def _old(path: str) -> object:
     except OSError as error:
         raise UsageError(f"--diff {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError):
-        raise UsageError(f"--diff {path}: not a JSON document") from None
+        raise UsageError(f"--diff {path}: not a JSON document; give what audit --json printed") from None
 
 
 def _code(request: Request, report: AuditReport, is_changed: bool) -> int:

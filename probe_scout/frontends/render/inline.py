@@ -30,7 +30,8 @@ def inline_lines(report: InlineReport, style: Style) -> Iterator[str]:
     for note in report.notes:
         yield from plain.labelled("note", note, style)
     for unread in report.unread:
-        yield from plain.labelled("unknown", f"could not read {unread.fact} ({unread.kind}): {unread.why}", style)
+        kind = unread.kind.replace("_", " ")
+        yield from plain.labelled("unknown", f"could not read {unread.fact} ({kind}): {unread.why}", style)
     yield from plain.alternative_lines(report.alternatives, style)
     if report.suggestions:
         yield from plain.labelled("similar", " ".join(report.suggestions), style)

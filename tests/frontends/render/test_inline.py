@@ -74,7 +74,7 @@ def test_the_class_then_every_copy_with_its_answer():
 
 def test_what_is_missing_comes_with_its_cure():
     lines = list(inline_lines(MISSING, Style()))
-    assert "  unknown  could not read debug (not_there): none was found" in lines
+    assert "  unknown  could not read debug (not there): none was found" in lines
     assert lines[-1] == "  to know  install it"
 
 
