@@ -25,15 +25,13 @@ THROUGH_OTHERS = {
     "frontends/cli": "audit calls diff fleet inlining lint many rules snapshot stub",
     "frontends/render": "calls context diff explain fleet lint matrix page_style survey user verify",
     "kernel": "code_store events identity lists modules types",
-    "model": (
-        "audit_diff calls compiler_suffixes context fleet lint never_try page requires survey trial user_report version"
-    ),
+    "model": ("calls compiler_suffixes context fleet lint never_try page requires survey trial user_report version"),
     "probes": "contexts struct_ops",
     "probes/explain": "has_symbol kernel_config kernel_lookup no_symbol wrong_target_kind",
     "probes/inlining": "debug_facts names nearby sentences",
     "probes/objects": "advice files",
     "probes/user": "limits",
-    "rules": "call caller helper_sets iterator kprobe_register lsm_hook map_helpers tracepoint",
+    "rules": "call caller iterator kprobe_register lsm_hook tracepoint",
     "sources/bpf": "syscalls",
     "sources": "module_files remote",
 }
