@@ -127,6 +127,7 @@ class CallTraits(NamedTuple):
     destructive: bool = False  # KF_DESTRUCTIVE, and no CAP_SYS_BOOT
     not_bound: bool = False  # a kfunc for programs that are bound to a device, and the type cannot be
     no_perfmon: bool = False  # KF_PERFMON, and no CAP_PERFMON
+    walks_css: bool = False  # an iterator over a cgroup's tasks, in a program that may hold their lock
     overrides: bool = False  # bpf_override_return, for a named function
     injectable: bool = False
     unread: frozenset[str] = NOWHERE

@@ -321,8 +321,15 @@ class Question:
             sleeps="sleepable" in names and (one.sleeps is False or not self._may_sleep(one)),
             destructive="destructive" in names and boot,
             no_perfmon="perfmon" in names and self._lacks_perfmon(),
+            walks_css=self._walks_css(one),
         )
         return traits, (), self._notes(one, True, "sleepable" in names), evidence
+
+    def _walks_css(self, one: Column) -> bool:
+        """kernel/bpf/verifier.c, check_css_task_iter_allowlist: by the program, whatever the kfunc's sets say."""
+        if self.name != call.CSS_TASK_ITER or one.program == "LSM" or one.attach == "TRACE_ITER":
+            return False
+        return one.sleeps is False or not self._may_sleep(one)
 
     def _lacks_perfmon(self) -> bool:
         return self.k.caller is not None and self.k.feature("may_perfmon") is False
@@ -334,7 +341,9 @@ class Question:
             if told.answer == NO:
                 return CallTraits(refused="type"), (), (note,), f"{told.evidence}; {told.says}"
             may_sleep = self.calls.may_sleep(self.name, one.program)
-            traits = CallTraits(sleeps=may_sleep and (one.sleeps is False or not self._may_sleep(one)))
+            traits = CallTraits(
+                sleeps=may_sleep and (one.sleeps is False or not self._may_sleep(one)), walks_css=self._walks_css(one)
+            )
             return traits, (), (*self._notes(one, True, may_sleep), note), told.evidence
         if told.answer == NO:
             return CallTraits(refused="set"), (), (), told.evidence
@@ -500,6 +509,7 @@ def answer_of(traits: CallTraits) -> str:
         or traits.destructive
         or traits.not_bound
         or traits.no_perfmon
+        or traits.walks_css
     ):
         return NO
     return UNKNOWN if traits.unread else YES

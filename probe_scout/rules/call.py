@@ -176,6 +176,17 @@ def kfunc_perfmon(t: CallTraits, _k: KernelFeatures) -> bool:
     return t.no_perfmon
 
 
+@KFUNC.rule("css_task_iter", errno="EINVAL", decides="check_css_task_iter_allowlist", needs=(facts.CALLS,))
+def kfunc_walks_css(t: CallTraits, _k: KernelFeatures) -> bool:
+    """Iterators over a cgroup's tasks are for LSM programs, BPF iterators and sleepable programs alone.
+
+    Others may run where css_set_lock is held. The verifier says "css_task_iter is only allowed in bpf_lsm, bpf_iter and
+    sleepable progs".
+    """
+    return t.walks_css
+
+
+CSS_TASK_ITER = "bpf_iter_css_task_new"  # kernel/bpf/verifier.c, check_kfunc_args
 DEVICE_BOUND_SET = "xdp_metadata_kfunc_ids"  # net/core/xdp.c, bpf_dev_bound_kfunc_id
 
 # kernel/bpf/syscall.c: is_net_admin_prog_type, is_perfmon_prog_type.

@@ -123,6 +123,14 @@ def test_a_helper_of_lockdown(image):
         ("call:bpf_skb_ct_lookup", "xdp", ("unknown", None, "")),
         ("call:bpf_xdp_metadata_rx_hash", "sched_cls", ("no", "EINVAL", "kfunc_call.not_bound")),
         ("call:bpf_xdp_metadata_rx_hash", "xdp", ("yes", None, "")),
+        # As Debian's 6.12 answered when it was booted, for arm64.
+        ("call:bpf_iter_css_task_new", "kprobe", ("no", "EINVAL", "kfunc_call.css_task_iter")),
+        ("call:bpf_iter_css_task_new", "fentry", ("no", "EINVAL", "kfunc_call.css_task_iter")),
+        ("call:bpf_iter_css_task_new", "netfilter", ("no", "EINVAL", "kfunc_call.css_task_iter")),
+        ("call:bpf_iter_css_task_new", "fentry.s", ("yes", None, "")),
+        ("call:bpf_iter_css_task_new", "lsm", ("yes", None, "")),
+        ("call:bpf_iter_css_task_new", "iter", ("yes", None, "")),
+        ("call:bpf_iter_css_task_new", "syscall", ("yes", None, "")),
     ],
 )
 def test_without_an_image(recorded, name, type_, answer):

@@ -719,4 +719,5 @@ CASES |= {
     "kfunc_call.destructive": Case(call("kfunc", destructive=True), call("kfunc"), _KFUNCS),
     "kfunc_call.not_bound": Case(call("kfunc", not_bound=True), call("kfunc"), _KFUNCS),
     "kfunc_call.no_perfmon": Case(call("kfunc", no_perfmon=True), call("kfunc"), _KFUNCS),
+    "kfunc_call.css_task_iter": Case(call("kfunc", walks_css=True), call("kfunc"), _KFUNCS),
 }
