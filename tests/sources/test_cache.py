@@ -140,7 +140,8 @@ def test_times_tell_nothing_in_proc_and_sys(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     state = os.stat(path)
-    assert cache._stat(str(path)) == f"{state.st_dev}:{state.st_ino}:3:{state.st_mtime_ns}:True"
+    times = f"{state.st_mtime_ns}:{state.st_ctime_ns}"
+    assert cache._stat(str(path)) == f"{state.st_dev}:{state.st_ino}:3:{times}:True"
     assert cache._stat("/proc/version") == f"{os.stat('/proc/version').st_mode}:True"
     assert cache._stat(str(tmp_path / "none")) == "FileNotFoundError"
     assert cache._stat("a\0b") == "ValueError"
