@@ -230,19 +230,25 @@ def has_operand(code: bytes, byte: int) -> bool | None:
         return True
     if byte not in code:
         return False
+    found = _instructions(code)
+    if found is None:
+        return None
+    for one in found:
+        opcode = one.lstrip(_OPERAND_PREFIXES)[:1]
+        if opcode in _WITH_IMMEDIATE and one.endswith((wide, bytes((byte,)))):
+            return True
+    return False
+
+
+def _instructions(code: bytes) -> list[bytes] | None:
+    """Each instruction of a whole function; None if it is not all decoded."""
     try:
         found = boundaries(code)
     except NoDecoder:
         return None
     if found.decoded_bytes < len(code):
         return None
-    ends = (*found.starts[1:], len(code))
-    for start, end in zip(found.starts, ends, strict=True):
-        one = code[start:end]
-        opcode = one.lstrip(_OPERAND_PREFIXES)[:1]
-        if opcode in _WITH_IMMEDIATE and one.endswith((wide, bytes((byte,)))):
-            return True
-    return False
+    return [code[start:end] for start, end in zip(found.starts, (*found.starts[1:], len(code)), strict=True)]
 
 
 def compares_with(code: bytes, numbers: tuple[int, ...]) -> bool | None:
@@ -250,14 +256,11 @@ def compares_with(code: bytes, numbers: tuple[int, ...]) -> bool | None:
     words = tuple(number.to_bytes(4, "little") for number in numbers)
     if not any(word in code for word in words):
         return False
-    try:
-        found = boundaries(code)
-    except NoDecoder:
+    found = _instructions(code)
+    if found is None:
         return None
-    if found.decoded_bytes < len(code):
-        return None
-    for start, end in zip(found.starts, (*found.starts[1:], len(code)), strict=True):
-        one = code[start:end].lstrip(_OPERAND_PREFIXES)
+    for whole in found:
+        one = whole.lstrip(_OPERAND_PREFIXES)
         is_compare = one[:1] == b"\x3d" or (one[:1] == b"\x81" and one[1] >> 3 & 7 == 7)  # cmp
         if is_compare and one.endswith(words):
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def kernel(tmp_path: Path, monkeypatch) -> OpenKernel:
 
     def state(path: str) -> FileState:
         try:
-            found = os.stat(path.partition("/root")[2] if path.startswith("/proc/") and "/root/" in path else path)
+            found = os.stat(re.sub(r"^/proc/\d+/root(?=/)", "", path))
         except OSError:
             return FileState("missing")
         return FileState("", True, found.st_size, found.st_dev, found.st_ino)
