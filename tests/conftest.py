@@ -122,6 +122,17 @@ def no_kept_answers(monkeypatch):
     monkeypatch.setenv("PROBE_SCOUT_DEBUG", "off")
 
 
+@pytest.fixture
+def kept_at_once(no_kept_answers, tmp_path, monkeypatch):
+    """The cache is on, in a folder of its own, and files count as settled as soon as they are written."""
+    from probe_scout.sources import mapped
+
+    monkeypatch.setenv("PROBE_SCOUT_CACHE", "on")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(mapped, "SETTLED_NS", 0)
+    return tmp_path / "cache" / "probe-scout"
+
+
 @pytest.fixture(autouse=True)
 def no_surveys(monkeypatch):
     """No survey is asked, so that no answer depends on the shipped figures; tests/probes/inlining/survey/ asks them."""

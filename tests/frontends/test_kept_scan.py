@@ -8,7 +8,7 @@ import pytest
 
 from probe_scout import open_kernel
 from probe_scout.commands import scan
-from probe_scout.sources import kept_index, mapped
+from probe_scout.sources import kept_index
 
 SYMBOLS = [
     *("vfs_read", "vfs_write", "tcp_close = tcp_close_alias", "cold_one.cold", "data_one data", "init_one init"),
@@ -21,11 +21,8 @@ ASKED = [
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROBE_SCOUT_CACHE", "on")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(mapped, "SETTLED_NS", 0)
-    return tmp_path / "cache" / "probe-scout"
+def cache(kept_at_once):
+    return kept_at_once
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from probe_scout import open_kernel
 from probe_scout.kernel import kept
 from probe_scout.kernel.kernel import Kernel
 from probe_scout.kernel.reading import LARGE
-from probe_scout.sources import kept_index, mapped
+from probe_scout.sources import kept_index
 from probe_scout.sources.archive import ArchiveSource
 from probe_scout.sources.folder import FolderSource
 from tests.builders.tiny_kernel import FILTER, FILTER_ADDRS
@@ -32,11 +32,8 @@ FEW = ["tcp_close_alias", "cold_one", "absent", "xfs:twice"]
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROBE_SCOUT_CACHE", "on")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(mapped, "SETTLED_NS", 0)
-    return tmp_path / "cache" / "probe-scout"
+def cache(kept_at_once):
+    return kept_at_once
 
 
 @pytest.fixture

@@ -17,11 +17,8 @@ SMALL = {path: data for path, data in EVERY.items() if "/events/" not in path}
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROBE_SCOUT_CACHE", "on")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(mapped, "SETTLED_NS", 0)
-    return tmp_path / "cache" / "probe-scout"
+def cache(kept_at_once):
+    return kept_at_once
 
 
 @pytest.fixture
